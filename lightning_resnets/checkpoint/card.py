@@ -1,0 +1,158 @@
+"""The card: what a checkpoint says of itself, in JSON types only, so that any reader may trust its shape."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+FORMAT = 1
+DATA_NAMES = {
+    "cifar10": "CIFAR-10",
+    "cifar10-sample": "CIFAR-10 sample",
+    "cifar100": "CIFAR-100",
+    "imagenet": "ImageNet",
+}
+MOST_CLASSES = 100_000
+LONGEST_SIDE = 4096
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be opened; its text is one plain sentence that names the remedy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What a checkpoint says of itself.
+
+    `arch` and `options` rebuild the net by `zoo.build`. `size` is (C, H, W). `mean` and `std` have one number a
+    channel, for pictures in 0..1. `metrics` holds shares in 0..1 (`test_accuracy`, `test_error`, `val_accuracy`) and
+    losses. `data` is the data set's short name (`cifar10`), `recipe` the name of the recipe, `trained` the
+    circumstances (epochs, seconds, hardware). Raises CheckpointError where a value has the wrong type or range.
+    """
+
+    arch: str
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+    classes: tuple[str, ...]
+    size: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    metrics: dict[str, float] = field(default_factory=dict[str, float])
+    data: str = ""
+    recipe: str = ""
+    trained: dict[str, Any] = field(default_factory=dict[str, Any])
+    versions: dict[str, str] = field(default_factory=dict[str, str])
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        for name in ("arch", "data", "recipe"):
+            _need(isinstance(getattr(self, name), str), name, "text")
+        _need(bool(self.arch), "arch", "the name of a net")
+        _need(_words(self.classes) and 0 < len(self.classes) <= MOST_CLASSES, "classes", "a list of class names")
+        _need(_sides(self.size), "size", "three whole numbers, channels, height and width")
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            _need(_numbers(values) and len(values) == self.size[0], name, "one number for each channel")
+        _need(all(value > 0 for value in self.std), "std", "one number above zero for each channel")
+        for name in ("options", "trained", "versions", "metrics"):
+            value = getattr(self, name)
+            _need(isinstance(value, dict) and _plain(value), name, "names and plain values")
+        _need(_words(tuple(self.versions.values())), "versions", "names and version texts")
+        for name, value in self.metrics.items():
+            _need(_number(value), f"metrics.{name}", "a number")
+            if name.endswith(("accuracy", "error")):
+                _need(0 <= value <= 1, f"metrics.{name}", "a share between 0 and 1")
+        _need(isinstance(self.format, int), "format", "a whole number")
+
+    @property
+    def title(self) -> str:
+        """Net, data and accuracy in one line: `resnet20 · CIFAR-10 · 91.2 % test accuracy`."""
+        accuracy = _accuracy(self.metrics)
+        return " · ".join(part for part in (self.arch, self.data_name, accuracy) if part)
+
+    @property
+    def data_name(self) -> str:
+        """The data set as people write it: `CIFAR-10`."""
+        return DATA_NAMES.get(self.data, self.data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card in JSON types; a metric that is not finite (a loss that diverged) has no JSON form and is left out."""
+        card = {item.name: getattr(self, item.name) for item in fields(self)}
+        card["metrics"] = {name: float(value) for name, value in self.metrics.items() if math.isfinite(value)}
+        return {name: _listed(value) for name, value in card.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Card":
+        """The card that `to_dict` wrote; raises CheckpointError for anything else."""
+        if not isinstance(values, Mapping):
+            raise CheckpointError("The card in this checkpoint is not a table of names and values; save the net again.")
+        version = values.get("format", FORMAT)
+        if isinstance(version, int) and version > FORMAT:
+            raise CheckpointError(
+                f"This checkpoint has a card of format {version} and this version reads format {FORMAT}: "
+                "upgrade lightning-resnets to open it."
+            )
+        known = {item.name for item in fields(cls)}
+        if unknown := sorted(str(name) for name in values if name not in known):
+            raise CheckpointError(
+                f"The card in this checkpoint has entries that this version does not know ({', '.join(unknown[:5])}): "
+                "upgrade lightning-resnets to open it."
+            )
+        missing = [name for name in ("arch", "classes", "size", "mean", "std") if name not in values]
+        if missing:
+            raise CheckpointError(
+                f"The card in this checkpoint lacks {', '.join(missing)}: save the net again with a complete card."
+            )
+        tuples = ("classes", "size", "mean", "std")
+        return cls(**{name: _tupled(value) if name in tuples else value for name, value in values.items()})
+
+
+def _need(good: bool, name: str, expected: str) -> None:
+    if not good:
+        raise CheckpointError(f"The card's entry '{name}' must be {expected}: save the net again with a correct card.")
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _numbers(values: object) -> bool:
+    return isinstance(values, tuple) and all(_number(value) and math.isfinite(value) for value in values)
+
+
+def _words(values: object) -> bool:
+    return isinstance(values, tuple) and all(isinstance(value, str) for value in values)
+
+
+def _sides(size: object) -> bool:
+    if not isinstance(size, tuple) or len(size) != 3:
+        return False
+    return all(isinstance(side, int) and not isinstance(side, bool) and 0 < side <= LONGEST_SIDE for side in size)
+
+
+def _plain(value: object, depth: int = 0) -> bool:
+    if depth > 8:
+        return False
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and _plain(item, depth + 1) for name, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(_plain(item, depth + 1) for item in value)
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _listed(item) for name, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _tupled(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _accuracy(metrics: Mapping[str, float]) -> str:
+    for split, words in (("test", "test accuracy"), ("val", "validation accuracy")):
+        if f"{split}_accuracy" in metrics:
+            return f"{100 * metrics[f'{split}_accuracy']:.1f} % {words}"
+        if f"{split}_error" in metrics:
+            return f"{100 - 100 * metrics[f'{split}_error']:.1f} % {words}"
+    return ""
