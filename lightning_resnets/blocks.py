@@ -1,0 +1,192 @@
+"""The plain data of a net's graph: blocks, what flows between them, and its skips; with a text form.
+
+Nothing here knows torch's modules; `graph.trace` makes a BlockGraph of a net.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lightning_resnets.merge import Kind
+
+if TYPE_CHECKING:
+    import networkx
+
+MARKS = {Kind.ADD: "⊕", Kind.CONCAT: "⧺", Kind.GATE: "⊗"}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One operation, or several folded into one.
+
+    `shape` is the output's without the batch, `macs` the multiply-adds of one picture. `kind` is set for a merge.
+    `stage` and `cell` are the modules that it belongs to. `output` is the module whose output is the block's (a point
+    for `probe`), empty where no module has it. `members` are the unfolded operations in order.
+    """
+
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    parameters: int
+    macs: int
+    kind: Kind | None = None
+    stage: str = ""
+    cell: str = ""
+    output: str = ""
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A path that goes round others and meets them again at `merge`, as its operand number `operand`.
+
+    `source` is the block where it forks off. `projected` says how its shape changes on the way
+    (`64→128 /2, conv 1x1`), None for the identity.
+    """
+
+    kind: Kind
+    source: str
+    merge: str
+    operand: int
+    projected: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockGraph:
+    """A net as blocks in order of execution, `flow` as (source, target, operand index), and its skips."""
+
+    blocks: tuple[Block, ...]
+    flow: tuple[tuple[str, str, int], ...]
+    skips: tuple[Skip, ...]
+
+    @property
+    def parameters(self) -> int:
+        """All parameters that the forward pass uses."""
+        return sum(block.parameters for block in self.blocks)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of one picture, convolutions and linear layers only."""
+        return sum(block.macs for block in self.blocks)
+
+    @property
+    def merges(self) -> tuple[Block, ...]:
+        """The blocks where paths meet, skips or not."""
+        return tuple(block for block in self.blocks if block.kind)
+
+    def block(self, name: str) -> Block:
+        """The block of that name, or the folded block that holds the operation; KeyError where there is none."""
+        for block in self.blocks:
+            if block.name == name or name in block.members:
+                return block
+        raise KeyError(f"This graph has no block called '{name}'.")
+
+    def operands(self, name: str) -> tuple[str, ...]:
+        """The names of the blocks that flow into this one, in the order of its operands."""
+        found = sorted((operand, source) for source, target, operand in self.flow if target == name)
+        return tuple(source for _, source in found)
+
+    def fold(self, depth: int | None = 2) -> "BlockGraph":
+        """The graph with operations folded for drawing: 1 to stages, 2 to cells, None not at all.
+
+        A cell is the outermost module that is no plain container: a residual block, a dense layer, a transition.
+        Merges stay blocks under their own names (at depth 2), with the activation behind them; what lies on a side
+        path (a projection, the squeeze of a gate) is a block of its own. The result has no cycle.
+        """
+        from lightning_resnets.folding import cells, stages
+
+        if depth is None:
+            return self
+        if depth not in (1, 2):
+            raise ValueError(f"A graph folds to depth 1 (stages), 2 (cells) or None, not {depth}.")
+        return cells(self) if depth == 2 else stages(cells(self))
+
+    def networkx(self) -> "networkx.DiGraph[str]":
+        """The same as a networkx graph: node attributes as in Block; edge attributes `operands` and `skip` (a Kind)."""
+        import networkx
+
+        graph: networkx.DiGraph[str] = networkx.DiGraph()
+        for block in self.blocks:
+            graph.add_node(
+                block.name, op=block.op, shape=block.shape, parameters=block.parameters, macs=block.macs, kind=block.kind
+            )
+        skips = {(skip.merge, skip.operand): skip.kind for skip in self.skips}
+        for source, target, operand in self.flow:
+            before = graph.get_edge_data(source, target, {"operands": (), "skip": None})
+            skip = skips.get((target, operand)) or before["skip"]
+            graph.add_edge(source, target, operands=(*before["operands"], operand), skip=skip)
+        return graph
+
+    def __str__(self) -> str:
+        return outline(self)
+
+
+def outline(graph: BlockGraph) -> str:
+    """The graph as text: a line a block, indented under its stage, and the counts of its skips in the last lines."""
+    rows = [("", "", "output", "parameters", "mult-adds", "")]
+    held = Counter(block.stage for block in graph.blocks)
+    stage = ""
+    for block in graph.blocks:
+        if held[block.stage] > 1 and block.stage != stage and block.stage:
+            rows.append(_header(block.stage, graph))
+        stage = block.stage
+        rows.append(_row(block, graph, indent=held[stage] > 1 and bool(stage)))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
+    return "\n".join([*lines, "", *_totals(graph)])
+
+
+def _aligned(row: tuple[str, ...], widths: list[int]) -> list[str]:
+    cells = [text.rjust(width) if i in (3, 4) else text.ljust(width) for i, (text, width) in enumerate(zip(row, widths))]
+    return [*cells, row[5]]
+
+
+def _header(stage: str, graph: BlockGraph) -> tuple[str, ...]:
+    blocks = [block for block in graph.blocks if block.stage == stage]
+    parameters, macs = sum(block.parameters for block in blocks), sum(block.macs for block in blocks)
+    return (stage, "", _shape(blocks[-1]), _count(parameters), _count(macs), "")
+
+
+def _row(block: Block, graph: BlockGraph, indent: bool) -> tuple[str, ...]:
+    name = f"  {_short(block.name, block.stage)}" if indent else block.name
+    op = f"{MARKS[block.kind]} {block.op}" if block.kind else block.op
+    skips = [skip for skip in graph.skips if skip.merge == block.name]
+    return (name, op, _shape(block), _count(block.parameters), _count(block.macs), _sources(skips, block.stage))
+
+
+def _sources(skips: list[Skip], stage: str) -> str:
+    names = [_short(skip.source, stage) + (f" ({skip.projected})" if skip.projected else "") for skip in skips]
+    if len(names) > 3:
+        names = [f"{names[0]}, {names[1]} … {names[-1]} ({len(names)})"]
+    return "← " + ", ".join(names) if names else ""
+
+
+def _totals(graph: BlockGraph) -> list[str]:
+    count = Counter(skip.kind for skip in graph.skips)
+    projected = sum(skip.projected is not None for skip in graph.skips)
+    notes = {Kind.ADD: f" ({projected} projected)" if projected else ""}
+    kinds = ", ".join(f"{count[kind]} {kind}{notes.get(kind, '')}" for kind in Kind if count[kind])
+    plain = len(graph.merges) - len({skip.merge for skip in graph.skips})
+    lines = [f"{len(graph.skips)} {'skip' if len(graph.skips) == 1 else 'skips'}" + (f": {kinds}" if kinds else "")]
+    if plain:
+        lines.append(f"{plain} {'merge' if plain == 1 else 'merges'} of even branches, no skip")
+    return [*lines, f"{graph.parameters:,} parameters, {_large(graph.macs)} multiply-adds"]
+
+
+def _short(name: str, stage: str) -> str:
+    return name.removeprefix(f"{stage}.") if stage else name
+
+
+def _shape(block: Block) -> str:
+    return "×".join(str(side) for side in block.shape)
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""
+
+
+def _large(number: int) -> str:
+    for unit, size in (("G", 10**9), ("M", 10**6)):
+        if number >= size:
+            return f"{number / size:.2f} {unit}"
+    return f"{number:,}"

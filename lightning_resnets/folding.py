@@ -1,0 +1,143 @@
+"""Folding a graph for drawing: chains of operations to cells, cells to stages; merges stay where they are."""
+
+import os.path
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+
+from lightning_resnets.blocks import Block, BlockGraph, Skip
+
+# What may follow a convolution or a pool of the same chain outside of all cells (the stem) in one block with it.
+ALONG = ("batch norm", "layer norm", "group norm", "relu", "gelu", "silu", "hardswish", "elu", "dropout", "flatten")
+
+
+def cells(graph: BlockGraph) -> BlockGraph:
+    """Every unbranched run of operations inside one cell becomes a block; see BlockGraph.fold."""
+    return _contracted(graph, _named(_chains(graph)))
+
+
+def stages(graph: BlockGraph) -> BlockGraph:
+    """Every run of blocks of one stage becomes a block under the stage's name; what merges inside it is not shown."""
+    runs = [list(run) for _, run in groupby(graph.blocks, key=lambda block: block.stage or block.name)]
+    names = _unique([run[0].stage or run[0].name if len(run) > 1 else run[0].name for run in runs])
+    return _contracted(graph, list(zip(names, runs, strict=True)))
+
+
+def _chains(graph: BlockGraph) -> list[list[Block]]:
+    """Blocks that follow one another without a fork or a merge between them, in order of execution."""
+    used = Counter(source for source, _, _ in graph.flow)
+    given = {block.name: [] for block in graph.blocks}
+    for source, target, _ in graph.flow:
+        given[target].append(source)
+    chains: list[list[Block]] = []
+    held: dict[str, list[Block]] = {}
+    for block in graph.blocks:
+        before = held[given[block.name][0]] if len(given[block.name]) == 1 else None
+        if before and _joins(before, block, used[before[-1].name]) and before[-1].name == given[block.name][0]:
+            before.append(block)
+        else:
+            chains.append(before := [block])
+        held[block.name] = before
+    return chains
+
+
+def _joins(chain: Sequence[Block], block: Block, used: int) -> bool:
+    first = chain[0]
+    if used != 1 or block.kind or "input" in (first.op, block.op) or block.op == "output":
+        return False
+    if first.kind:
+        return block.cell == first.cell and not block.parameters and block.op.startswith(ALONG)
+    if _loose(first) or _loose(block):
+        return _loose(first) and _loose(block) and block.op.startswith(ALONG)
+    return block.cell == first.cell
+
+
+def _loose(block: Block) -> bool:
+    """An operation that belongs to no cell: a layer of the stem or the head, a function of the net itself."""
+    return block.cell in ("", block.name)
+
+
+def _named(chains: Sequence[list[Block]]) -> list[tuple[str, list[Block]]]:
+    """A merge keeps its name, the longest chain of a cell gets the cell's, others that of the module they lie in."""
+    names: list[str] = []
+    for chain in chains:
+        whole = not chain[0].kind and sum(other[0].cell == chain[0].cell and not other[0].kind for other in chains) == 1
+        names.append(chain[0].cell if whole and chain[0].cell else _common(chain))
+    best = {name: max((c for n, c in zip(names, chains) if n == name), key=len) for name in names}
+    return list(
+        zip(
+            _unique([name if best[name] is chain else chain[0].name for name, chain in zip(names, chains)]),
+            chains,
+            strict=True,
+        )
+    )
+
+
+def _common(chain: Sequence[Block]) -> str:
+    first = chain[0]
+    if first.kind or len(chain) == 1 or _loose(first):
+        return first.name
+    parts = os.path.commonprefix([block.name.split(".") for block in chain])
+    return ".".join(parts) or first.name
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    seen: Counter[str] = Counter()
+    unique: list[str] = []
+    for name in names:
+        seen[name] += 1
+        unique.append(name if seen[name] == 1 else f"{name}_{seen[name] - 1}")
+    return unique
+
+
+def _contracted(graph: BlockGraph, groups: Sequence[tuple[str, list[Block]]]) -> BlockGraph:
+    into = {block.name: name for name, members in groups for block in members}
+    blocks = tuple(_block(name, members) for name, members in groups)
+    merges = {block.name for block in blocks if block.kind}
+    flow: list[tuple[str, str, int]] = []
+    for source, target, operand in graph.flow:
+        edge = (into[source], into[target])
+        if into[target] in merges and edge[0] != edge[1]:
+            flow.append((*edge, operand))
+        elif edge[0] != edge[1] and edge not in [known[:2] for known in flow]:
+            flow.append((*edge, sum(target == edge[1] for _, target, _ in flow)))
+    skips = tuple(
+        Skip(skip.kind, into[skip.source], skip.merge, skip.operand, skip.projected)
+        for skip in graph.skips
+        if into[skip.merge] == skip.merge
+    )
+    return BlockGraph(blocks, tuple(flow), skips)
+
+
+def _block(name: str, members: list[Block]) -> Block:
+    first, last = members[0], members[-1]
+    if len(members) == 1:
+        return first if first.name == name else _renamed(first, name)
+    output = first.output if first.kind else next((b.output for b in reversed(members) if b.output), "")
+    merge = first.kind if first.name == name else None
+    return Block(
+        name,
+        str(merge) if merge else _summary(members),
+        last.shape,
+        sum(block.parameters for block in members),
+        sum(block.macs for block in members),
+        merge,
+        first.stage,
+        first.cell if all(block.cell == first.cell for block in members) else name,
+        output,
+        tuple(member for block in members for member in block.members),
+    )
+
+
+def _renamed(block: Block, name: str) -> Block:
+    return Block(
+        name, block.op, block.shape, block.parameters, block.macs, block.kind, block.stage, block.cell, block.output,
+        block.members,
+    )  # fmt: skip
+
+
+def _summary(members: Sequence[Block]) -> str:
+    """The heavy operations in words, the same ones counted: `2 conv 3x3`; all where none is heavy."""
+    heavy = [block.op for block in members if block.macs] or [block.op for block in members]
+    runs = [(op, len(list(run))) for op, run in groupby(heavy)]
+    return ", ".join(f"{count} {op}" if count > 1 else op for op, count in runs)

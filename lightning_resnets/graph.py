@@ -1,0 +1,210 @@
+"""From a net to its graph: torch.fx follows the forward pass, merges are found by their class, skips by dominators.
+
+The rules by which a path is called a skip are those of the papers: the lighter way round to an Add (He et al. 2015,
+arXiv:1512.03385), every earlier layer at a Concat (Huang et al. 2017, arXiv:1608.06993), the tensor that a Gate weighs
+(Hu et al. 2018, arXiv:1709.01507).
+"""
+
+import copy
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.node import map_arg
+
+from lightning_resnets.blocks import Block as Block
+from lightning_resnets.blocks import BlockGraph as BlockGraph
+from lightning_resnets.blocks import Skip as Skip
+from lightning_resnets.merge import Concat, Kind, Merge
+from lightning_resnets.operations import LAYERS, function_macs, function_op, module_macs, module_op
+from lightning_resnets.skips import find_skips
+
+
+class TraceError(ValueError):
+    """A net whose forward pass cannot be followed; its text is one plain sentence."""
+
+
+def trace(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32)) -> BlockGraph:
+    """The unfolded graph of a net for pictures of size (C, H, W), as in evaluation.
+
+    The net itself is not run and not touched: a copy of its structure on the meta device is, so mode, device, dtype
+    and hooks do not matter. Raises TraceError where the forward pass depends on values or the size does not fit.
+    """
+    phantom = _phantom(model)
+    tracer = _Tracer()
+    try:
+        graph = tracer.trace(phantom)
+        values = _Values(phantom, graph=graph).of(torch.empty(1, *size, device="meta"))
+    except Exception as error:
+        reason = str(error).strip().splitlines()
+        raise TraceError(
+            f"This net cannot be followed for a picture of {'×'.join(map(str, size))}: "
+            f"{reason[0] if reason else type(error).__name__}."
+        ) from error
+    return _Builder(phantom, tracer.returned, values).build(graph)
+
+
+class _Tracer(fx.Tracer):
+    """Stops at single operations, and notes which module returned which value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.returned: dict[fx.Node, str] = {}
+        self._function = False
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return self._function or isinstance(m, LAYERS) or super().is_leaf_module(m, module_qualified_name)
+
+    def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        bare = next(chain(m.children(), m.parameters(recurse=False), m.buffers(recurse=False)), None) is None
+        # A module without children and weights that is given one tensor (Pad) is one operation: no paths meet in it.
+        self._function = bare and len(args) == 1 and not kwargs and not isinstance(m, nn.Sequential)
+        value = super().call_module(m, forward, args, kwargs)
+        if isinstance(value, fx.Proxy):
+            self.returned.setdefault(value.node, self.path_of_module(m))
+        return value
+
+
+class _Values(fx.Interpreter):
+    """Runs the graph once and keeps every value; on the meta device, so shapes only."""
+
+    def of(self, picture: Tensor) -> dict[fx.Node, Any]:
+        self.kept: dict[fx.Node, Any] = {}
+        with torch.no_grad():
+            self.run(picture)
+        return self.kept
+
+    def run_node(self, n: fx.Node) -> Any:
+        self.kept[n] = super().run_node(n)
+        return self.kept[n]
+
+
+class _Builder:
+    """Turns fx nodes into blocks: only tensors that depend on the picture are blocks and flow."""
+
+    def __init__(self, model: nn.Module, returned: dict[fx.Node, str], values: dict[fx.Node, Any]) -> None:
+        self.model, self.returned, self.values = model, returned, values
+        self.modules = dict(model.named_modules(remove_duplicate=False))
+        self.sources: dict[fx.Node, list[str]] = {}  # the blocks whose value a node carries
+        self.weights: dict[fx.Node, list[Tensor]] = {}  # parameters that reach a node directly
+        self.counted: set[int] = set()
+        self.names: Counter[str] = Counter()
+        self.blocks: list[Block] = []
+        self.flow: list[tuple[str, str, int]] = []
+
+    def build(self, graph: fx.Graph) -> BlockGraph:
+        calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
+        self.reused = {target for target, count in calls.items() if count > 1}
+        for node in graph.nodes:
+            self.add(node)
+        return BlockGraph(tuple(self.blocks), tuple(self.flow), find_skips(self.blocks, self.flow))
+
+    def add(self, node: fx.Node) -> None:
+        value, operands = self.values.get(node), self.operands(node)
+        given = [(i, name) for i, operand in enumerate(operands) for name in self.sources.get(operand, ())]
+        self.weights[node] = [weight for operand in operands for weight in self.weights.get(operand, ())]
+        if node.op == "get_attr":
+            self.weights[node] = [value] if isinstance(value, nn.Parameter) else []
+        elif not given and not (node.op == "placeholder" and not self.blocks):
+            return  # a constant, or an argument that is not the picture
+        elif self.passes(node, value, given):
+            self.sources[node] = [name for _, name in given]
+        elif isinstance(value, Tensor):
+            block = self.block(node, value, len(given))
+            self.blocks.append(block)
+            self.flow += [(source, block.name, operand) for operand, source in given]
+            self.sources[node], self.weights[node] = [block.name], []
+
+    def operands(self, node: fx.Node) -> list[fx.Node]:
+        """Every argument that is a node, in order; a merge's named arguments in its own order."""
+        module = self.modules.get(str(node.target)) if node.op == "call_module" else None
+        order = module.operands if isinstance(module, Merge) else ()
+        named = sorted(node.kwargs, key=lambda name: order.index(name) if name in order else len(order))
+        found: list[fx.Node] = []
+        map_arg((node.args, [node.kwargs[name] for name in named]), lambda n: found.append(n) or n)
+        return found
+
+    def passes(self, node: fx.Node, value: object, given: list[tuple[int, str]]) -> bool:
+        """True for what changes nothing: the identity, a Concat of one part, a tuple that is taken apart later."""
+        module = self.modules.get(str(node.target)) if node.op == "call_module" else None
+        if isinstance(value, (tuple, list)):
+            return any(isinstance(part, Tensor) for part in value) and node.op != "output"
+        return isinstance(module, nn.Identity) or (isinstance(module, Concat) and len(given) == 1)
+
+    def block(self, node: fx.Node, value: Tensor, given: int) -> Block:
+        scope = list(node.meta.get("nn_module_stack", {""}))
+        path, op, kind, macs = (scope or [""])[-1], node.op, None, 0
+        if node.op == "call_module":
+            module = self.modules[str(node.target)]
+            path, op = str(node.target), module_op(module)
+            kind = module.kind if isinstance(module, Merge) and given > 1 else None
+            macs = module_macs(module, self.values[node.all_input_nodes[0]], value)
+            weights = list(module.parameters())
+            name = path
+        else:
+            op = {"placeholder": "input"}.get(op) or (op if op == "output" else function_op(node.target))
+            weights = self.weights[node]
+            macs = function_macs(op, weights[0] if weights else None, value)
+            name = f"{path}.{op.replace(' ', '_')}" if path else op.replace(" ", "_")
+        cell = _cell(self.model, path)
+        name, output = self.unique(name), "" if node.target in self.reused else self.returned.get(node, "")
+        stage = _stage(self.modules, cell)
+        return Block(name, op, tuple(value.shape[1:]), self.count(weights), macs, kind, stage, cell, output, (name,))
+
+    def count(self, weights: Iterable[Tensor]) -> int:
+        """Parameters that no block before has counted: shared weights count once."""
+        new = {id(weight): weight.numel() for weight in weights if id(weight) not in self.counted}
+        self.counted |= set(new)
+        return sum(new.values())
+
+    def unique(self, name: str) -> str:
+        self.names[name] += 1
+        count = self.names[name]
+        return name if count == 1 else self.unique(f"{name}_{count - 1}")
+
+
+def _phantom(model: nn.Module) -> nn.Module:
+    """A copy of the net's structure in float32 on the meta device: no weight is copied and no hook comes along."""
+    memo: dict[int, Any] = {}
+    for module in model.modules():
+        memo |= {id(hooks): OrderedDict[int, Any]() for name, hooks in vars(module).items() if name.endswith("_hooks")}
+    for weight in model.parameters():
+        memo[id(weight)] = nn.Parameter(torch.empty_like(weight, device="meta"), weight.requires_grad)
+    for buffer in model.buffers():
+        memo[id(buffer)] = torch.empty_like(buffer, device="meta")
+    return copy.deepcopy(model, memo).float().eval()
+
+
+def _container(module: nn.Module) -> bool:
+    """Plain containers, and modules that hold nothing but merges and modules with merges of their own (DenseBlock)."""
+    if type(module) is nn.Sequential or isinstance(module, (nn.ModuleList, nn.ModuleDict)):
+        return True
+    children = list(module.children())
+    inner = [child for child in children if not isinstance(child, Merge)]
+    return bool(inner) and all(_holds_merge(child) for child in inner)
+
+
+def _holds_merge(module: nn.Module) -> bool:
+    return any(isinstance(child, Merge) for child in module.modules())
+
+
+def _cell(model: nn.Module, path: str) -> str:
+    """The outermost module on the path that is no plain container, empty where there is none."""
+    module, walked = model, list[str]()
+    for part in path.split(".") if path else ():
+        module = module.get_submodule(part)
+        walked.append(part)
+        if not _container(module):
+            return ".".join(walked)
+    return ""
+
+
+def _stage(modules: dict[str, nn.Module], cell: str) -> str:
+    """The container that holds cells only, or the cell where its container holds containers too."""
+    parent = cell.rpartition(".")[0]
+    if not parent or any(_container(child) for child in modules[parent].children()):
+        return cell
+    return parent

@@ -1,0 +1,69 @@
+"""What one operation is called in a drawing and what it costs; for leaf modules and for traced functions."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from lightning_resnets.merge import Merge
+
+type_conv = nn.modules.conv._ConvNd  # pyright: ignore[reportPrivateUsage]
+type_norm = nn.modules.batchnorm._NormBase  # pyright: ignore[reportPrivateUsage]
+LAYERS = (Merge, type_conv, type_norm, nn.Linear)  # one operation each, subclasses too
+FUNCTIONS = {"getitem": "slice", "add": "sum", "iadd": "sum", "mul": "product", "cat": "join"}
+
+
+def module_op(module: nn.Module) -> str:
+    """A short word: `conv 3x3 /2`, `batch norm`, `avg pool`, `add`."""
+    word = _words(type(module).__name__)
+    if isinstance(module, Merge):
+        return str(module.kind)
+    if isinstance(module, type_conv):
+        word = "conv transpose" if module.transposed else "conv"
+        return word + _window(module) + _unless(" groups ", module.groups) + _unless(" dilated ", module.dilation)
+    return word + _window(module) if word.endswith("pool") else word
+
+
+def function_op(target: Callable[..., Any] | str) -> str:
+    """The same for a function or a tensor's method: `flatten`, `relu`, `slice`, `pad`."""
+    name = target if isinstance(target, str) else getattr(target, "__name__", type(target).__name__)
+    name = name.strip("_")
+    return FUNCTIONS.get(name) or _words(name.replace("_", " "))
+
+
+def module_macs(module: nn.Module, given: Tensor, made: Tensor) -> int:
+    """Multiply-adds of one picture, exact for convolutions and linear layers, 0 for all else."""
+    if isinstance(module, type_conv):
+        spread = given if module.transposed else made
+        return spread[0].numel() * module.weight[0].numel()
+    return made[0].numel() * module.in_features if isinstance(module, nn.Linear) else 0
+
+
+def function_macs(op: str, weight: object, made: Tensor) -> int:
+    """The same for a convolution or a linear map written as a function of its weight."""
+    known = op in ("conv", "linear") and isinstance(weight, Tensor)
+    return made[0].numel() * weight[0].numel() if known else 0
+
+
+def _words(name: str) -> str:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", re.sub(r"\dd$", "", name)).lower()
+    return spaced.removeprefix("adaptive ")
+
+
+def _window(module: nn.Module) -> str:
+    size, stride = getattr(module, "kernel_size", None), getattr(module, "stride", None)
+    return (f" {_sides(size)}" if size else "") + (_unless(" /", stride) if size else "")
+
+
+def _sides(size: object) -> str:
+    sides = size if isinstance(size, tuple) else (size, size)
+    return "x".join(str(side) for side in sides)
+
+
+def _unless(mark: str, value: object) -> str:
+    """The mark and the value, one number where all sides agree, nothing where it is 1."""
+    sides = set(value) if isinstance(value, tuple) else {value}
+    if sides <= {1, None}:
+        return ""
+    return f"{mark}{next(iter(sides)) if len(sides) == 1 else _sides(value)}"

@@ -1,0 +1,87 @@
+"""Which of the paths that meet at a merge is a skip: by the immediate dominator, where they forked, and their weight."""
+
+from collections.abc import Sequence
+
+from lightning_resnets.blocks import Block, Skip
+from lightning_resnets.merge import Kind
+
+# What a shortcut may do on its way and still be a projection of the fork.
+PROJECTIONS = ("conv 1x1", "avg pool", "max pool", "pad", "slice", "batch norm", "layer norm", "group norm")
+
+
+def find_skips(blocks: Sequence[Block], flow: Sequence[tuple[str, str, int]]) -> tuple[Skip, ...]:
+    """The skips of a graph, in order of their merges. Blocks are in order of execution."""
+    return _Finder(blocks, flow).find()
+
+
+def dominators(sources: Sequence[Sequence[int]]) -> list[int]:
+    """The immediate dominator of every node of an acyclic graph in topological order; a root has itself.
+
+    Cooper, Harvey, Kennedy 2001, "A simple, fast dominance algorithm"; one pass serves where there are no cycles.
+    """
+    above: list[int] = []
+    for node, given in enumerate(sources):
+        fork = given[0] if given else node
+        for other in given[1:]:
+            while fork != other:
+                fork, other = (above[fork], other) if fork > other else (fork, above[other])
+        above.append(fork)
+    return above
+
+
+class _Finder:
+    def __init__(self, blocks: Sequence[Block], flow: Sequence[tuple[str, str, int]]) -> None:
+        self.blocks = blocks
+        index = {block.name: i for i, block in enumerate(blocks)}
+        edges: list[list[tuple[int, int]]] = [[] for _ in blocks]
+        for source, target, operand in flow:
+            edges[index[target]].append((operand, index[source]))
+        self.sources = [[source for _, source in sorted(found)] for found in edges]
+        self.forks = dominators(self.sources)
+        self.before: list[int] = []  # the ancestors of every block and itself, as bits
+        for i, sources in enumerate(self.sources):
+            bits = 1 << i
+            for source in sources:
+                bits |= self.before[source]
+            self.before.append(bits)
+
+    def find(self) -> tuple[Skip, ...]:
+        rules = {Kind.ADD: self.add, Kind.CONCAT: self.concat, Kind.GATE: self.gate}
+        return tuple(skip for i, block in enumerate(self.blocks) if block.kind for skip in rules[block.kind](i))
+
+    def add(self, merge: int) -> list[Skip]:
+        fork = self.forks[merge]
+        ways = [self.way(fork, source) for source in self.sources[merge]]
+        weighted = [sum(self.blocks[i].parameters > 0 for i in way) for way in ways]
+        shorter = min(range(len(ways)), key=lambda i: (weighted[i], len(ways[i])))
+        even = all(count == weighted[shorter] for count in weighted) and bool(ways[shorter])
+        twin = len(set(self.sources[merge])) == 1
+        if even or twin or not all(self.blocks[i].op.startswith(PROJECTIONS) for i in ways[shorter]):
+            return []
+        return [self.skip(merge, shorter, fork, self.projection(fork, ways[shorter]))]
+
+    def concat(self, merge: int) -> list[Skip]:
+        last = max(self.sources[merge])
+        earlier = [(i, s) for i, s in enumerate(self.sources[merge]) if s != last and self.before[last] >> s & 1]
+        return [self.skip(merge, i, source, None) for i, source in earlier]
+
+    def gate(self, merge: int) -> list[Skip]:
+        return [self.skip(merge, 0, self.sources[merge][0], None)]
+
+    def way(self, fork: int, end: int) -> list[int]:
+        """The blocks behind the fork on all paths to the end, which is one of them unless it is the fork."""
+        return [i for i in range(fork + 1, end + 1) if self.before[end] >> i & 1 and self.before[i] >> fork & 1]
+
+    def projection(self, fork: int, way: list[int]) -> str | None:
+        if not way:
+            return None
+        given, made = self.blocks[fork].shape, self.blocks[way[-1]].shape
+        width = f"{given[0]}→{made[0]}" if given[0] != made[0] else str(made[0])
+        stride = given[-1] // made[-1] if len(made) > 1 and made[-1] else 1
+        ops = [self.blocks[i].op.split(" /")[0] for i in way if "norm" not in self.blocks[i].op]
+        return f"{width}{f' /{stride}' if stride > 1 else ''}, {' + '.join(ops) or 'norm'}"
+
+    def skip(self, merge: int, operand: int, source: int, projected: str | None) -> Skip:
+        name, kind = self.blocks[merge].name, self.blocks[merge].kind
+        assert kind
+        return Skip(kind, self.blocks[source].name, name, operand, projected)
