@@ -1,0 +1,1 @@
+"""Training with `Trainer.fit`: the LightningModule, its callbacks and the command line."""

@@ -1,0 +1,95 @@
+"""What accompanies a run: the card in every checkpoint, and the small file at its end."""
+
+import platform
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from lightning_resnets.checkpoint.card import Card
+
+VERSIONS = ("torch", "lightning", "lightning-resnets")
+
+
+def processor() -> str:
+    """The processor's name as the system gives it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def hardware(trainer: L.Trainer) -> str:
+    """What the run computes on: the GPUs, or the processor and the threads taken of it."""
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}"
+    return f"CPU {processor()}, {trainer.world_size * torch.get_num_threads()} thread(s)"
+
+
+class WriteCard(Callback):
+    """Write the card into every checkpoint: net, options, classes, input, metrics, recipe, circumstances, versions.
+
+    The datamodule says what the pictures are: `name`, `classes`, `size`, `mean`, `std`.
+    """
+
+    def __init__(self, recipe: str = "") -> None:
+        self.recipe = recipe
+        self.seconds = 0.0  # of training, over all resumed parts
+        self._since: float | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self._total()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds = float(state_dict["seconds"])
+
+    def _total(self) -> float:
+        return self.seconds + (0.0 if self._since is None else time.monotonic() - self._since)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._since = time.monotonic()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.seconds, self._since = self._total(), None
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["card"] = self.card(trainer, pl_module).to_dict()
+
+    def card(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Card:
+        data, hparams = trainer.datamodule, pl_module.hparams  # type: ignore[attr-defined]
+        trained = {
+            "epochs": trainer.current_epoch,
+            "steps": trainer.global_step,
+            "seconds": round(self._total(), 1),
+            "hardware": hardware(trainer),
+            "precision": str(trainer.precision),
+            "pictures": len(data.train_set[1]) if data.train_set else 0,
+        }
+        return Card(
+            arch=hparams["net"],
+            options=dict(hparams["options"] or {}),
+            classes=tuple(data.classes),
+            size=tuple(data.size),
+            mean=tuple(data.mean),
+            std=tuple(data.std),
+            metrics=plain(trainer.callback_metrics),
+            data=data.name,
+            recipe=self.recipe,
+            trained=trained,
+            versions={name: version(name) for name in VERSIONS},
+        )
+
+
+def plain(metrics: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """Metrics as numbers, rounded to what float32 holds."""
+    return {name: round(float(value), 7) for name, value in metrics.items()}

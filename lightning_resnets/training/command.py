@@ -1,0 +1,65 @@
+"""LightningCLI over the Classifier: the recipe decides, options overrule, and `fit` ends with a test and a small file."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from lightning_resnets.training.callbacks import WriteCard
+from lightning_resnets.training.classifier import Classifier
+
+
+def defaults(recipe: str, folder: Path) -> dict[str, Any]:
+    """The Trainer's settings where neither the recipe nor the command line says otherwise."""
+    checkpoint = ModelCheckpoint(folder, "{epoch}", save_last=True, enable_version_counter=False)
+    return {
+        "callbacks": [WriteCard(recipe), checkpoint, TQDMProgressBar(refresh_rate=10)],
+        "default_root_dir": str(folder),
+        "enable_model_summary": False,
+        "log_every_n_steps": 50,
+        "logger": {
+            "class_path": "lightning.pytorch.loggers.CSVLogger",
+            "init_args": {"save_dir": str(folder), "name": "", "version": "log"},
+        },
+        "num_sanity_val_steps": 0,
+    }
+
+
+class Command(LightningCLI):
+    """`fit`, `validate`, `test` and `predict` for one recipe; files go to `runs/<recipe>/`."""
+
+    def __init__(self, args: list[str], recipe: str) -> None:
+        self.recipe = recipe or "run"
+        self.folder = Path("runs") / self.recipe
+        super().__init__(
+            Classifier,
+            L.LightningDataModule,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            trainer_defaults=defaults(self.recipe, self.folder),
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            args=args,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.link_arguments("data.num_classes", "model.classes", apply_on="instantiate")
+        parser.add_argument(
+            "--test_at_end",
+            type=bool,
+            default=True,
+            help="After `fit`, test the last weights once and write runs/<recipe>/<recipe>.ckpt: weights and card alone.",
+        )
+
+    def after_fit(self) -> None:
+        """Test the last weights and write the small file: weights and card, no optimizer."""
+        if not self._get(self.config, "test_at_end") or self.trainer.fast_dev_run:
+            return
+        self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
+        path = self.folder / f"{self.recipe}.ckpt"
+        self.trainer.save_checkpoint(path, weights_only=True)
+        if self.trainer.is_global_zero:
+            accuracy = float(self.trainer.callback_metrics["test_accuracy"])
+            print(f"{path}: {accuracy:.2%} of the test pictures right after {self.trainer.current_epoch} epochs")
