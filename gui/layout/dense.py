@@ -1,0 +1,188 @@
+"""A net of dense blocks on the canvas: layers in a line, a ribbon that widens above them, a triangle of cells below."""
+
+from gui.layout.chain import DenseBlock, DenseChain
+from gui.layout.plan import (
+    Arc,
+    Band,
+    Cell,
+    Matrix,
+    Place,
+    Placement,
+    Point,
+    Rect,
+    Strip,
+    Wire,
+    bounds,
+    incoming,
+    size_words,
+    text_width,
+)
+from gui.layout.spine import SHAPES
+from gui.state import Diagram, Node
+
+MARGIN, TITLE, FAN, RIBBON = 10.0, 40.0, 44.0, 46.0
+FIRST, LAST, END, LANE = 1.6, 0.55, 1.75, 12.0  # lengths in columns, and the gap between lanes in units
+
+
+class Drawing:
+    """Collects places while it walks from left to right; `p` is the side of a cell."""
+
+    def __init__(self, diagram: Diagram, chain: DenseChain, room: Point) -> None:
+        self.diagram, self.chain = diagram, chain
+        self.nodes = {node.name: node for node in diagram.nodes}
+        self.links = incoming(diagram)
+        sizes = [len(block.merges) for block in chain.blocks]
+        inner = {name for block in chain.blocks for name in (*block.sources, *block.merges)}
+        self.ends = [name for name in chain.order if name not in inner]
+        columns = sum(FIRST + size + 1 + LAST for size in sizes) + END * len(self.ends)
+        high = TITLE + FAN + RIBBON + 90
+        wide = (room[0] - 2 * MARGIN - LANE * (len(sizes) + 1)) / columns
+        self.p = max(11.0, min(44.0, wide, (room[1] - high) / max(sizes)))
+        self.tall = min(34.0, max(22.0, self.p))
+        self.base = TITLE + FAN  # top of the ribbon
+        self.spine = self.base + RIBBON + 14 + self.tall / 2
+        self.grid = self.spine + self.tall / 2 + 14
+        self.bottom = self.grid + max(sizes) * self.p + 30
+        most = max(self.channels(block.merges[-1]) for block in chain.blocks)
+        self.thick = RIBBON / most
+        self.places: dict[str, Place] = {}
+        self.wires: list[Wire] = []
+        self.strips: list[Strip] = []
+        self.matrices: list[Matrix] = []
+        self.bands: list[Band] = []
+
+    def channels(self, name: str) -> int:
+        return self.nodes[name].shape[0]
+
+    def placement(self) -> Placement:
+        x, row = 0.0, 0
+        todo = {block.sources[0]: block for block in self.chain.blocks}
+        inner = {name for block in self.chain.blocks for name in (*block.sources[1:], *block.merges)}
+        for name in self.chain.order:
+            if name in todo:
+                x = self.set_block(todo[name], x + LANE / 2, row) + LANE / 2
+                row += 1
+            elif name not in inner:
+                self.put(name, x + self.p * END / 2, self.p * END - 10, max(0, row - 1))
+                x += self.p * END
+        self.set_wires()
+        places = tuple(self.places[node.name] for node in self.diagram.nodes)
+        rects = [band.rect for band in self.bands] + [place.rect for place in places]
+        return Placement(
+            "dense",
+            places,
+            tuple(self.wires),
+            (),
+            tuple(self.matrices),
+            tuple(self.strips),
+            tuple(self.bands),
+            bounds(rects, MARGIN),
+        )
+
+    def put(self, name: str, middle: float, width: float, row: int) -> None:
+        node = self.nodes[name]
+        rect = Rect(middle - width / 2, self.spine - self.tall / 2, width, self.tall)
+        self.places[name] = Place(name, rect, SHAPES.get(node.kind, "box"), (self.words(node, width),), row)
+
+    def words(self, node: Node, width: float) -> str:
+        last = node.label.rpartition(".")[2]
+        if text_width(node.label, 9) <= width:
+            return node.label
+        digits = last[len(last.rstrip("0123456789")) :]
+        return digits if node.kind == "block" and digits and "layer" in last else last
+
+    def column(self, left: float, j: int) -> float:
+        """The middle of column j of a block that starts at `left`; the first column is wider."""
+        return left + self.p * (FIRST / 2 if j == 0 else FIRST + j - 0.5)
+
+    def set_block(self, block: DenseBlock, left: float, row: int) -> float:
+        count = len(block.merges)
+        right = left + self.p * (FIRST + count + LAST)
+        for j, source in enumerate(block.sources):
+            width = self.p * FIRST * 0.8 if j == 0 else self.p * 0.7
+            self.put(source, self.column(left, j), width, row)
+        self.set_merges(block, left, right, row)
+        self.set_strips(block, right)
+        self.set_matrix(block, left)
+        first, last = self.nodes[block.sources[0]], self.nodes[block.merges[-1]]
+        note = f"{first.shape[0]} → {last.shape[0]} channels"
+        roomy = text_width(note, 10) <= right - left - 10
+        if not roomy:
+            note = f"{first.shape[0]}→{last.shape[0]}"
+        rect = Rect(left, 0, right - left, self.bottom)
+        self.bands.append(Band(rect, size_words(first), note, (left + 10, 8.0), True))
+        return right
+
+    def set_merges(self, block: DenseBlock, left: float, right: float, row: int) -> None:
+        """Each concat as a bar across the ribbon, just before the layer that reads it; the last one ends the ribbon."""
+        width = min(7.0, self.p * 0.24)
+        for k, merge in enumerate(block.merges, 1):
+            last = k == len(block.merges)
+            x = right - self.p * LAST * 0.75 if last else self.column(left, k + 1) - self.p * 0.5
+            deep = sum(self.channels(source) for source in block.sources[: k + 1]) * self.thick
+            rect = Rect(x - width / 2, self.base - 4, width, deep + 8)
+            self.places[merge] = Place(merge, rect, "bar", (), row)
+
+    def set_strips(self, block: DenseBlock, right: float) -> None:
+        end, y = self.places[block.merges[-1]].rect, self.base
+        for j, source in enumerate(block.sources):
+            rect, deep = self.places[source].rect, self.channels(source) * self.thick
+            x = rect.middle[0]
+            strip = Rect(x, y, end.middle[0] - x, deep)
+            self.strips.append(Strip(source, j, len(block.sources), strip, (x, rect.y), block.merges[-1]))
+            y += deep
+
+    def set_matrix(self, block: DenseBlock, left: float) -> None:
+        order = self.chain.order
+        cells: list[Cell] = []
+        for k, merge in enumerate(block.merges):
+            for link, source in zip(self.links[merge], block.sources, strict=False):
+                j, y = block.sources.index(source), self.grid + k * self.p
+                rect = Rect(self.column(left, j) - self.p / 2, y, self.p, self.p)
+                cells.append(Cell(k, j, source, merge, link.operand, j <= k, rect))
+        readers = tuple(order[min(order.index(merge) + 1, len(order) - 1)] for merge in block.merges)
+        count = len(block.merges)
+        x = self.column(left, 0) - self.p / 2
+        rect = Rect(x, self.grid, self.column(left, count) + self.p / 2 - x, count * self.p)
+        skips = sum(cell.skip for cell in cells)
+        caption = f"{count} layers · {skips} skips"
+        self.matrices.append(Matrix(block.merges, block.sources, readers, tuple(cells), rect, caption))
+
+    def set_wires(self) -> None:
+        """What is no strip: from a bar down to the layer that reads it, and along the spine between blocks."""
+        for name in self.chain.order:
+            links, place = self.links[name], self.places[name]
+            if place.shape == "bar" or not links:
+                continue
+            source = self.places[links[0].source]
+            start, end = (source.rect.right, self.spine), (place.rect.x, self.spine)
+            if source.shape == "bar":
+                x = source.rect.middle[0]
+                start, bend = (x, source.rect.bottom), (x, self.spine)
+                radius = min(6.0, max(end[0] - x, 0.1))
+                self.wires.append(Wire(source.name, name, links[0].operand, (start, bend, end), "spine", radius))
+            else:
+                self.wires.append(Wire(source.name, name, links[0].operand, (start, end), "spine", 0.0))
+
+
+def place_dense(diagram: Diagram, chain: DenseChain, room: Point) -> Placement:
+    """Places a chain of dense blocks; `room` (width, height) is what the drawing should fill at zoom 1."""
+    return Drawing(diagram, chain, room).placement()
+
+
+def fan(placement: Placement, name: str | None) -> tuple[Arc, ...]:
+    """The arcs of what `name` (a layer, or the concat before it) reads in its dense block, () for anything else."""
+    for matrix in placement.matrices:
+        for merge, reader in zip(matrix.rows, matrix.readers, strict=True):
+            if name in (merge, reader):
+                return tuple(_rib(placement, cell) for cell in matrix.cells if cell.merge == merge)
+    return ()
+
+
+def _rib(placement: Placement, cell: Cell) -> Arc:
+    source, merge = placement.place(cell.source), placement.place(cell.merge)
+    assert source and merge
+    a, b, y = source.rect.middle[0], merge.rect.middle[0], merge.rect.y
+    rise = min(FAN - 6, 8 + (b - a) * 0.3)
+    points = (a, y + 4), (a, y - rise), (b, y - rise), (b, y)
+    return Arc("concat", cell.source, cell.merge, cell.operand, None, points, min(rise, (b - a) / 2))

@@ -1,0 +1,290 @@
+"""A net with additive skips and gates on the canvas: one row a stage, blocks left to right, shortcuts as arcs above."""
+
+from dataclasses import dataclass
+
+from gui.layout.chain import Spine, cells, stages
+from gui.layout.plan import Arc, Band, Place, Placement, Point, Rect, Shape, Wire, bounds, size_words, text_width
+from gui.state import Diagram, Node, SkipLine
+
+Piece = tuple[str, ...]
+SHAPES: dict[str, Shape] = {"add": "plus", "gate": "diamond", "concat": "bar", "input": "input", "output": "output"}
+MERGES = ("add", "gate", "concat")
+LANE_GAP, LINE_GAP, PAD, MARGIN = 14.0, 8.0, 14.0, 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """All sizes of a drawing; `pitch` is the length of one piece, `roomy` where blocks have space for their names."""
+
+    pitch: float
+    end: float  # length of a piece that is no block: input, stem, head, output
+    block: float
+    tall: float
+    plus: float
+    gate: float
+    gap: float
+    rise: float  # of an arc above the spine
+    below: float  # from the spine down
+    roomy: bool
+
+    @property
+    def line(self) -> float:
+        return self.rise + self.below + 2 * PAD
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of pieces: those before the first block, the blocks, those after the last; `row` is its stage."""
+
+    row: int
+    lead: tuple[Piece, ...]
+    body: tuple[Piece, ...]
+    tail: tuple[Piece, ...]
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return (*self.lead, *self.body, *self.tail)
+
+
+def gauge(pitch: float, gates: int, side: bool, stretch: float = 1.0) -> Gauge:
+    """Sizes for a pitch between 38 (only numbers fit) and 158 units; `gates` is the most one piece holds."""
+    ease = min(1.0, max(0.0, (pitch - 38) / 110))
+    plus, gap = 11 + 12 * ease, 4.5 + 9.5 * ease
+    gate = plus + 3
+    tall = (30 + 20 * ease) * min(stretch, 1.25)
+    below = tall / 2 + ((16 + 24 * ease) if side else 0)
+    block = pitch - plus - 3 * gap - gates * (gate + gap)
+    rise = tall / 2 + (18 + 18 * ease) * stretch
+    return Gauge(pitch, 34 + 44 * ease, block, tall, plus, gate, gap, rise, below, block >= 52)
+
+
+def rows_of(diagram: Diagram, spine: Spine) -> list[tuple[list[Piece], list[Piece], list[Piece]]]:
+    """Each stage as what comes before its first block, its blocks, what comes after the last."""
+    nodes = {node.name: node for node in diagram.nodes}
+    pieces = cells(spine.order, diagram.skips)
+    rows: list[tuple[list[Piece], list[Piece], list[Piece]]] = []
+    for i, row in enumerate(stages(pieces, nodes)):
+        count = 0
+        while i == 0 and count < len(row) and not repeated(row[count], nodes):
+            count += 1
+        lead, rest = (row[:count], row[count:]) if count < len(row) else ([], row)
+        last = len(rest)
+        while last > 1 and nodes[rest[last - 1][0]].kind in ("head", "output"):
+            last -= 1
+        rows.append((lead, rest[:last], rest[last:]))
+    return rows
+
+
+def repeated(piece: Piece, nodes: dict[str, Node]) -> bool:
+    return len(piece) > 1 or (nodes[piece[0]].kind == "block" and piece[0].rpartition(".")[2].isdigit())
+
+
+def wrapped(rows: list[tuple[list[Piece], list[Piece], list[Piece]]], cap: int) -> list[Line]:
+    """Stages as lines of at most `cap` blocks, the lines of one stage about equally long."""
+    lines: list[Line] = []
+    for i, (lead, body, tail) in enumerate(rows):
+        count = max(1, -(-len(body) // cap))
+        size = -(-len(body) // count)
+        parts = [tuple(body[k : k + size]) for k in range(0, max(len(body), 1), size or 1)]
+        for k, part in enumerate(parts):
+            first, last = k == 0, k == len(parts) - 1
+            lines.append(Line(i, tuple(lead) if first else (), part, tuple(tail) if last else ()))
+    return lines
+
+
+def fitted(diagram: Diagram, spine: Spine, room: Point) -> tuple[list[Line], Gauge]:
+    """The line length that lets the drawing be shown largest in `room` (width, height), and the sizes that go with it."""
+    rows = rows_of(diagram, spine)
+    kinds = {node.name: node.kind for node in diagram.nodes}
+    pieces = [piece for _, body, _ in rows for piece in body]
+    gates = max((sum(kinds[n] == "gate" for n in piece) for piece in pieces), default=0)
+    lead = max(len(row[0]) for row in rows)
+    tail = max(len(row[2]) for row in rows)
+    least = 38.0 + 17.0 * gates
+    longest = max(len(body) for _, body, _ in rows)
+
+    def measure(cap: int) -> tuple[float, int, float, float]:
+        pitch = room[0] - 2 * MARGIN - 2 * PAD
+        for _ in range(4):  # the ends shrink with the pitch
+            ends = gauge(pitch, gates, bool(gates)).end * (lead + tail)
+            pitch = min(158.0, max(least, (room[0] - 2 * MARGIN - 2 * PAD - ends) / cap))
+        sizes = gauge(pitch, gates, bool(gates))
+        lines = wrapped(rows, cap)
+        width = 2 * MARGIN + 2 * PAD + sizes.end * (lead + tail) + pitch * cap
+        gaps = (len(rows) - 1) * LANE_GAP + (len(lines) - len(rows)) * (LINE_GAP - PAD)
+        height = 2 * MARGIN + sizes.line * len(lines) + gaps
+        return min(room[0] / width, room[1] / height, 1.0), cap, pitch, height
+
+    shown, cap, pitch, height = max(measure(cap) for cap in range(1, longest + 1))
+    stretch = min(1.6, max(1.0, 1 + 1.25 * (room[1] / max(shown, 0.01) / height - 1)))
+    return wrapped(rows, cap), gauge(pitch, gates, bool(gates), stretch)
+
+
+class Drawing:
+    """Collects places and lines while it walks along the spine."""
+
+    def __init__(self, diagram: Diagram, spine: Spine, room: Point) -> None:
+        self.diagram, self.spine = diagram, spine
+        self.nodes = {node.name: node for node in diagram.nodes}
+        self.lines, self.g = fitted(diagram, spine, room)
+        self.lead = self.g.end * max(len(line.lead) for line in self.lines)
+        self.tail = self.g.end * max(len(line.tail) for line in self.lines)
+        self.body = self.g.pitch * max(len(line.body) for line in self.lines)
+        self.places: dict[str, Place] = {}
+        self.forks: dict[str, Point] = {}
+        self.line_of: dict[str, int] = {}
+        self.wires: list[Wire] = []
+        self.tops: list[float] = []
+
+    def placement(self) -> Placement:
+        self.set_tops()
+        for i, line in enumerate(self.lines):
+            self.set_line(i, line)
+        self.set_spine()
+        arcs = tuple(self.arc(skip) for skip in self.diagram.skips)
+        self.set_sides()
+        places = tuple(self.places[node.name] for node in self.diagram.nodes)
+        bands = self.bands()
+        box = bounds([band.rect for band in bands], MARGIN)
+        return Placement("spine", places, tuple(self.wires), arcs, bands=bands, bounds=box)
+
+    def set_tops(self) -> None:
+        y = 0.0
+        for i, line in enumerate(self.lines):
+            if i:
+                y += LANE_GAP if line.row != self.lines[i - 1].row else LINE_GAP - PAD
+            self.tops.append(y)
+            y += self.g.line
+
+    def spine_y(self, i: int) -> float:
+        return self.tops[i] + PAD + self.g.rise
+
+    def set_line(self, i: int, line: Line) -> None:
+        y, g = self.spine_y(i), self.g
+        x = PAD + self.lead - g.end * len(line.lead)
+        for piece in line.pieces:
+            ends = piece in line.lead or piece in line.tail
+            at = x + g.gap * 1.5
+            for name in piece:
+                width = g.end - 2 * g.gap if ends else self.width(name)
+                self.put(name, at, y, width, i)
+                at += width + g.gap
+            x += g.end if ends else g.pitch
+
+    def width(self, name: str) -> float:
+        kind = self.nodes[name].kind
+        return self.g.plus if kind == "add" else self.g.gate if kind == "gate" else self.g.block
+
+    def put(self, name: str, x: float, y: float, width: float, i: int) -> None:
+        node = self.nodes[name]
+        tall = width if node.kind in MERGES else self.g.tall
+        rect = Rect(x, y - tall / 2, width, tall)
+        self.places[name] = Place(name, rect, SHAPES.get(node.kind, "box"), self.words(node, width), self.lines[i].row)
+        self.line_of[name] = i
+
+    def words(self, node: Node, width: float) -> tuple[str, ...]:
+        if node.kind in MERGES:
+            return ()
+        if self.g.roomy:
+            return (node.label, node.op) if node.op and node.kind == "block" else (node.label,)
+        last = node.label.rpartition(".")[2]
+        return (last if last.isdigit() or text_width(node.label, 9) > width else node.label,)
+
+    def set_spine(self) -> None:
+        order, g = self.spine.order, self.g
+        for source, target in zip(order, order[1:], strict=False):
+            a, b = self.places[source].rect, self.places[target].rect
+            start, end = (a.right, a.middle[1]), (b.x, b.middle[1])
+            self.forks[source] = (end[0] - g.gap * 0.9, end[1])
+            operand = next(x.operand for x in self.diagram.links if (x.source, x.target) == (source, target))
+            if self.diagram.skip(target, operand):
+                continue  # what a gate weighs: its own line, drawn as a skip
+            if self.line_of[source] == self.line_of[target]:
+                role = "branch" if self.places[target].shape in ("plus", "diamond") else "spine"
+                self.wires.append(Wire(source, target, operand, (start, end), role, 0.0))
+            else:
+                points = self.turn(start, end, self.line_of[target])
+                self.wires.append(Wire(source, target, operand, points, "turn", min(10.0, g.plus * 0.8)))
+
+    def turn(self, start: Point, end: Point, line: int) -> tuple[Point, ...]:
+        """From the end of one line to the start of the next, through the gap between them."""
+        between = LANE_GAP if self.lines[line].row != self.lines[line - 1].row else LINE_GAP - PAD
+        y, out, into = self.tops[line] - between / 2, start[0] + 1.6 * self.g.gap, end[0] - 3.2 * self.g.gap
+        return start, (out, start[1]), (out, y), (into, y), (into, end[1]), end
+
+    def arc(self, skip: SkipLine) -> Arc:
+        fork, merge = self.forks[skip.source], self.places[skip.merge].rect
+        way = self.spine.beside.get((skip.merge, skip.operand), ())
+        if skip.kind == "gate":
+            source = self.places[skip.source].rect
+            line = (source.right, source.middle[1]), (merge.x, merge.middle[1])
+            return Arc(skip.kind, skip.source, skip.merge, skip.operand, skip.projected, line, 0.0)
+        x, span = merge.middle[0], merge.middle[0] - fork[0]
+        top = fork[1] - self.g.rise + 11.0 - (0 if self.g.roomy else 5)
+        points = fork, (fork[0], top), (x, top), (x, merge.y)
+        self.set_pills(way, skip, fork[0], x, top)
+        radius = min(fork[1] - top, span / 2, 26.0)
+        words = ((fork[0] + x) / 2, top) if skip.projected and not way else None
+        return Arc(skip.kind, skip.source, skip.merge, skip.operand, skip.projected, points, radius, words)
+
+    def set_pills(self, way: tuple[str, ...], skip: SkipLine, left: float, right: float, y: float) -> None:
+        """The projection's nodes on the flat part of its arc, side by side."""
+        space = right - left - 2 * min(26.0, (right - left) / 4)
+        for i, name in enumerate(way):
+            words = (skip.projected or self.nodes[name].label) if len(way) == 1 else self.nodes[name].label
+            each, tall = space / len(way), 18.0 if self.g.roomy else 9.0
+            width = min(each - 2, text_width(words, 10) + 12)
+            x = left + (right - left - space) / 2 + each * i + (each - width) / 2
+            self.places[name] = Place(name, Rect(x, y - tall / 2, width, tall), "pill", (words,), self.row(skip.merge))
+
+    def row(self, name: str) -> int:
+        return self.places[name].row
+
+    def set_sides(self) -> None:
+        """What makes a gate's weight, under the block that it reads, with its two wires."""
+        for gate, way in self.spine.below.items():
+            source, merge = self.fork_of(gate), self.places[gate].rect
+            left, each = source.x + source.w * 0.12, source.w * 0.76 / len(way)
+            tall = 20.0 if self.g.roomy else 9.0
+            y = source.middle[1] + self.g.below - tall / 2
+            for i, name in enumerate(way):
+                rect = Rect(left + i * each + 1, y - tall / 2, each - 2, tall)
+                self.places[name] = Place(name, rect, "side", self.side_words(name), self.row(gate))
+            self.wire_side(gate, way, source, merge)
+
+    def side_words(self, name: str) -> tuple[str, ...]:
+        node = self.nodes[name]
+        return (node.label if self.g.roomy else "",)
+
+    def wire_side(self, gate: str, way: tuple[str, ...], source: Rect, merge: Rect) -> None:
+        first, last = self.places[way[0]].rect, self.places[way[-1]].rect
+        fork = next(skip.source for skip in self.diagram.skips if skip.merge == gate)
+        operand = next(x.operand for x in self.diagram.links if (x.source, x.target) == (way[-1], gate))
+        down = (first.middle[0], source.bottom), (first.middle[0], first.y)
+        self.wires.append(Wire(fork, way[0], 0, down, "weight", 0.0))
+        for a, b in zip(way, way[1:], strict=False):
+            x, y = self.places[a].rect.right, self.places[a].rect.middle[1]
+            self.wires.append(Wire(a, b, 0, ((x, y), (self.places[b].rect.x, y)), "weight", 0.0))
+        up = (last.right, last.middle[1]), (merge.middle[0], last.middle[1]), (merge.middle[0], merge.bottom)
+        self.wires.append(Wire(way[-1], gate, operand, up, "weight", min(8.0, self.g.gap)))
+
+    def fork_of(self, gate: str) -> Rect:
+        return self.places[next(skip.source for skip in self.diagram.skips if skip.merge == gate)].rect
+
+    def bands(self) -> tuple[Band, ...]:
+        width = 2 * PAD + self.lead + self.body + self.tail
+        found: list[Band] = []
+        for row in sorted({line.row for line in self.lines}):
+            mine = [i for i, line in enumerate(self.lines) if line.row == row]
+            names = [name for i in mine for piece in self.lines[i].body for name in piece]
+            node = self.nodes[names[-1]]
+            top, bottom = self.tops[mine[0]], self.tops[mine[-1]] + self.g.line
+            note = f"{node.shape[0]} {'channels' if self.g.roomy else 'ch'}"
+            at = (PAD, top + 8.0)
+            found.append(Band(Rect(0, top, width, bottom - top), size_words(node), note, at, self.g.roomy))
+        return tuple(found)
+
+
+def place_spine(diagram: Diagram, spine: Spine, room: Point) -> Placement:
+    """Places a chain with shortcuts; `room` (width, height) is what the drawing should fill at zoom 1."""
+    return Drawing(diagram, spine, room).placement()
