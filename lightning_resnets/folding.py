@@ -95,12 +95,13 @@ def _contracted(graph: BlockGraph, groups: Sequence[tuple[str, list[Block]]]) ->
     blocks = tuple(_block(name, members) for name, members in groups)
     merges = {block.name for block in blocks if block.kind}
     flow: list[tuple[str, str, int]] = []
-    for source, target, operand in graph.flow:
-        edge = (into[source], into[target])
-        if into[target] in merges and edge[0] != edge[1]:
-            flow.append((*edge, operand))
-        elif edge[0] != edge[1] and edge not in [known[:2] for known in flow]:
-            flow.append((*edge, sum(target == edge[1] for _, target, _ in flow)))
+    given: dict[str, list[str]] = {block.name: [] for block in blocks}
+    for before, behind, operand in graph.flow:
+        source, target = into[before], into[behind]
+        if source == target or (target not in merges and source in given[target]):
+            continue
+        flow.append((source, target, operand if target in merges else len(given[target])))
+        given[target].append(source)
     skips = tuple(
         Skip(skip.kind, into[skip.source], skip.merge, skip.operand, skip.projected)
         for skip in graph.skips
@@ -137,7 +138,9 @@ def _renamed(block: Block, name: str) -> Block:
 
 
 def _summary(members: Sequence[Block]) -> str:
-    """The heavy operations in words, the same ones counted: `2 conv 3x3`; all where none is heavy."""
-    heavy = [block.op for block in members if block.macs] or [block.op for block in members]
-    runs = [(op, len(list(run))) for op, run in groupby(heavy)]
-    return ", ".join(f"{count} {op}" if count > 1 else op for op, count in runs)
+    """What a folded block holds in words: its merges counted, else its heavy operations, else all of them."""
+    if merges := Counter(str(block.kind) for block in members if block.kind):
+        return ", ".join(f"{count} {kind}" for kind, count in merges.items())
+    ops = [block.op for block in members if block.macs] or [block.op for block in members]
+    runs = [(op, len(list(run))) for op, run in groupby(ops)]
+    return ", ".join(f"{count} × {op}" if count > 1 else op for op, count in runs)

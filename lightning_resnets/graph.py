@@ -19,7 +19,7 @@ from lightning_resnets.blocks import Block as Block
 from lightning_resnets.blocks import BlockGraph as BlockGraph
 from lightning_resnets.blocks import Skip as Skip
 from lightning_resnets.merge import Concat, Kind, Merge
-from lightning_resnets.operations import LAYERS, function_macs, function_op, module_macs, module_op
+from lightning_resnets.operations import LAYERS, SHAPES, function_macs, function_op, module_macs, module_op
 from lightning_resnets.skips import find_skips
 
 
@@ -30,14 +30,14 @@ class TraceError(ValueError):
 def trace(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32)) -> BlockGraph:
     """The unfolded graph of a net for pictures of size (C, H, W), as in evaluation.
 
-    The net itself is not run and not touched: a copy of its structure on the meta device is, so mode, device, dtype
-    and hooks do not matter. Raises TraceError where the forward pass depends on values or the size does not fit.
+    The net itself is not run and not touched: a copy of its structure is, so mode, device, dtype and hooks do not
+    matter. Raises TraceError where the forward pass depends on values or the size does not fit.
     """
     phantom = _phantom(model)
     tracer = _Tracer()
     try:
         graph = tracer.trace(phantom)
-        values = _Values(phantom, graph=graph).of(torch.empty(1, *size, device="meta"))
+        values = _Values(phantom, graph=graph).of(torch.zeros(()).expand(1, *size))
     except Exception as error:
         reason = str(error).strip().splitlines()
         raise TraceError(
@@ -69,7 +69,10 @@ class _Tracer(fx.Tracer):
 
 
 class _Values(fx.Interpreter):
-    """Runs the graph once and keeps every value; on the meta device, so shapes only."""
+    """Runs the graph once on blanks and keeps every value as a blank: shapes, no memory, next to no arithmetic.
+
+    torch's own way, the meta device, imports its compiler at the first operation (3 s); a blank is one zero, expanded.
+    """
 
     def of(self, picture: Tensor) -> dict[fx.Node, Any]:
         self.kept: dict[fx.Node, Any] = {}
@@ -78,8 +81,15 @@ class _Values(fx.Interpreter):
         return self.kept
 
     def run_node(self, n: fx.Node) -> Any:
-        self.kept[n] = super().run_node(n)
-        return self.kept[n]
+        value = super().run_node(n)
+        self.kept[n] = _blank(value) if isinstance(value, Tensor) and not isinstance(value, nn.Parameter) else value
+        return value
+
+    def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        module = self.fetch_attr(target)
+        if type(module) in SHAPES and len(args) == 1 and (shape := SHAPES[type(module)](module, args[0])):
+            return torch.zeros(()).expand(shape)
+        return super().call_module(target, args, kwargs)
 
 
 class _Builder:
@@ -167,15 +177,18 @@ class _Builder:
 
 
 def _phantom(model: nn.Module) -> nn.Module:
-    """A copy of the net's structure in float32 on the meta device: no weight is copied and no hook comes along."""
+    """A copy of the net's structure, filled with blanks, on the CPU: no weight is copied and no hook comes along."""
     memo: dict[int, Any] = {}
     for module in model.modules():
         memo |= {id(hooks): OrderedDict[int, Any]() for name, hooks in vars(module).items() if name.endswith("_hooks")}
-    for weight in model.parameters():
-        memo[id(weight)] = nn.Parameter(torch.empty_like(weight, device="meta"), weight.requires_grad)
-    for buffer in model.buffers():
-        memo[id(buffer)] = torch.empty_like(buffer, device="meta")
-    return copy.deepcopy(model, memo).float().eval()
+    memo |= {id(weight): nn.Parameter(_blank(weight), requires_grad=False) for weight in model.parameters()}
+    memo |= {id(buffer): _blank(buffer) for buffer in model.buffers()}
+    return copy.deepcopy(model, memo).eval()
+
+
+def _blank(tensor: Tensor) -> Tensor:
+    dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
+    return torch.zeros((), dtype=dtype).expand(tensor.shape)
 
 
 def _container(module: nn.Module) -> bool:

@@ -46,6 +46,47 @@ def function_macs(op: str, weight: object, made: Tensor) -> int:
     return made[0].numel() * weight[0].numel() if known else 0
 
 
+def conv_shape(conv: nn.Conv2d, given: Tensor) -> tuple[int, ...] | None:
+    """The shape (N, C, H, W) that a convolution makes, None where only torch can tell.
+
+    Raises ValueError where the channels do not fit or nothing is left.
+    """
+    if given.dim() != 4 or isinstance(conv.padding, str):
+        return None
+    if given.shape[1] != conv.in_channels:
+        raise ValueError(f"a convolution of {conv.in_channels} channels is given {given.shape[1]}")
+    reach = [pad * 2 - dilation * (kernel - 1) - 1 for pad, dilation, kernel in _numbers(conv)]
+    sides = [(side + grow) // step + 1 for side, grow, step in zip(given.shape[2:], reach, conv.stride, strict=True)]
+    if min(sides) < 1:
+        raise ValueError(f"nothing is left of {given.shape[2]}x{given.shape[3]} pixels behind a convolution")
+    return (given.shape[0], conv.out_channels, *sides)
+
+
+def linear_shape(linear: nn.Linear, given: Tensor) -> tuple[int, ...]:
+    """The same for a linear layer: the last axis changes."""
+    if given.shape[-1] != linear.in_features:
+        raise ValueError(f"a linear layer of {linear.in_features} inputs is given {given.shape[-1]}")
+    return (*given.shape[:-1], linear.out_features)
+
+
+def norm_shape(norm: nn.BatchNorm2d, given: Tensor) -> tuple[int, ...]:
+    """The same for a batch norm, which changes nothing."""
+    if given.dim() != 4 or given.shape[1] != norm.num_features:
+        raise ValueError(f"a batch norm of {norm.num_features} channels is given {tuple(given.shape)}")
+    return tuple(given.shape)
+
+
+SHAPES: dict[type[nn.Module], Callable[[Any, Tensor], tuple[int, ...] | None]] = {
+    nn.Conv2d: conv_shape,
+    nn.Linear: linear_shape,
+    nn.BatchNorm2d: norm_shape,
+}
+
+
+def _numbers(conv: nn.Conv2d) -> list[tuple[int, int, int]]:
+    return [(int(pad), *rest) for pad, *rest in zip(conv.padding, conv.dilation, conv.kernel_size, strict=True)]
+
+
 def _words(name: str) -> str:
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", re.sub(r"\dd$", "", name)).lower()
     return spaced.removeprefix("adaptive ")
