@@ -1,0 +1,59 @@
+"""One table of everything the user can do: it feeds menus, shortcuts, the command palette, the help sheet and tests."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Menu = Literal["File", "Picture", "Edit", "Go", "View", "Help"]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`name` is the controller's method; `keys` the shortcuts; scope "graph" works only while the graph has the focus."""
+
+    name: str
+    title: str
+    menu: Menu
+    keys: tuple[str, ...] = ()
+    scope: Literal["window", "graph"] = "window"
+    hint: str = ""
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action("open_net", "Open a checkpoint…", "File", ("Ctrl+O",), hint="a .ckpt or .safetensors file"),
+    Action("show_start", "Shipped nets", "File", ("Ctrl+N",), hint="the page with the nets that come with the app"),
+    Action("save_window", "Save a picture of the window…", "File", ("Ctrl+S",)),
+    Action("quit", "Quit", "File", ("Ctrl+Q",)),
+    Action("choose_picture", "Choose a picture…", "Picture", ("Ctrl+I",)),
+    Action("paste_picture", "Paste a picture", "Picture", ("Ctrl+V",), hint="from the clipboard, a picture or a file"),
+    Action("next_sample", "Next sample picture", "Picture", ("N",)),
+    Action("previous_sample", "Previous sample picture", "Picture", ("Shift+N",)),
+    Action("undo", "Undo", "Edit", ("Ctrl+Z",)),
+    Action("redo", "Redo", "Edit", ("Ctrl+Shift+Z", "Ctrl+Y")),
+    Action("cut_skip", "Cut or restore the skip", "Edit", ("X",), hint="at the selected merge, or around the block"),
+    Action("cut_branch", "Cut or restore the branch", "Edit", ("B",), hint="at the selected addition"),
+    Action("open_gate", "Force the gate open", "Edit", ("G",), hint="all weights 1, at the selected gate"),
+    Action("reset", "Reset all edits", "Edit", ("Ctrl+R",)),
+    Action("go_next", "Next block", "Go", ("Right",), "graph"),
+    Action("go_back", "Previous block", "Go", ("Left",), "graph"),
+    Action("go_source", "Follow the skip back", "Go", ("Up",), "graph", "from a merge to where its skip starts"),
+    Action("go_merge", "Follow the skip forward", "Go", ("Down",), "graph", "from a block to where its skip ends"),
+    Action("go_first", "First block", "Go", ("Home",), "graph"),
+    Action("go_last", "Last block", "Go", ("End",), "graph"),
+    Action("fit", "Fit the graph", "View", ("F",)),
+    Action("toggle_contrast", "Contrast: per channel or per layer", "View", ("C",)),
+    Action("toggle_order", "Gate weights: by channel or sorted", "View", ("S",)),
+    Action("toggle_theme", "Light or dark", "View", ("Ctrl+D",)),
+    Action("palette", "Command palette…", "Help", ("Ctrl+K",)),
+    Action("help", "Keyboard shortcuts", "Help", ("?", "F1")),
+)
+
+
+def find(name: str) -> Action:
+    return next(action for action in ACTIONS if action.name == name)
+
+
+def matches(query: str) -> tuple[Action, ...]:
+    """Actions whose title holds all words of the query, earliest hit first; all of them for an empty query."""
+    words = query.lower().split()
+    hits = [action for action in ACTIONS if all(word in f"{action.title} {action.hint}".lower() for word in words)]
+    return tuple(sorted(hits, key=lambda action: action.title.lower().find(words[0]) if words else 0))

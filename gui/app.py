@@ -1,0 +1,126 @@
+"""Window, controller and worker put together; torch is imported by the worker, after the window stands."""
+
+import argparse
+import gc
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from PySide6.QtCore import QObject, QTimer
+from PySide6.QtWidgets import QApplication
+
+from gui.controller import Controller
+from gui.views.window import Window
+from gui.worker import Answerer, Worker
+
+SWEEP_MS = 2000
+
+
+def make_engine() -> Answerer:
+    """Runs on the worker thread: this import brings torch."""
+    from gui.engine import Engine
+
+    return Engine()
+
+
+class Broom(QObject):
+    """Collects garbage on the GUI thread only: a collection on the worker could free a Qt object there."""
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        gc.disable()
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._sweep)
+        self._timer.start(SWEEP_MS)
+
+    def _sweep(self) -> None:
+        gc.collect(1)
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="lightning-resnets-gui", description="See what the skips of a trained net do.")
+    parser.add_argument("checkpoint", nargs="?", help="a checkpoint, or the name of a net that ships")
+    parser.add_argument("image", nargs="?", help="a picture")
+    parser.add_argument("--screenshot", metavar="FILE", help="save a picture of the window once it shows a net, and exit")
+    parser.add_argument("--size", type=size, default=(1280, 800), metavar="WxH", help="size of the window (1280x800)")
+    parser.add_argument("--scale", type=int, choices=(1, 2), default=1, help="pixels a point, with --screenshot")
+    parser.add_argument("--theme", choices=("light", "dark", "auto"), default="auto")
+    return parser.parse_args(argv)
+
+
+def size(text: str) -> tuple[int, int]:
+    """ "1280x800" as numbers."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and 300 <= int(width) <= 8000 and 300 <= int(height) <= 8000):
+        raise argparse.ArgumentTypeError(f"'{text}' is no size: write it like 1280x800.")
+    return int(width), int(height)
+
+
+def no_display() -> bool:
+    """True where Qt would end the process for want of a screen."""
+    chosen = any(os.environ.get(name) for name in ("QT_QPA_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY"))
+    return sys.platform.startswith("linux") and not chosen
+
+
+def compose(theme: str = "auto") -> Controller:
+    """Window, worker and controller, wired but not started; the window owns the other two."""
+    window = Window()
+    worker = Worker(make_engine, window)
+    controller = Controller(window, worker, theme)
+    window.closing.connect(worker.stop)
+    return controller
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program; the exit status is 1 where what was asked for could not be opened."""
+    options = arguments(argv)
+    if options.screenshot:
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+        os.environ["QT_SCALE_FACTOR"] = str(options.scale)
+    elif no_display():
+        print("There is no display here: use --screenshot FILE to save a picture of the window.", file=sys.stderr)
+        return 1
+    app = QApplication.instance() or QApplication(["lightning-resnets-gui"])
+    assert isinstance(app, QApplication)
+    app.setApplicationDisplayName("Lightning ResNets")
+    app.setStyle("Fusion")
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    controller = compose(options.theme)
+    Broom(controller)
+    window = controller.window
+    window.resize(*options.size)
+    window.show()
+    failures: list[str] = []
+    controller.failed.connect(failures.append)
+    controller.failed.connect(lambda sentence: print(sentence, file=sys.stderr))
+    if options.screenshot:
+        shoot_when_seen(controller, options.screenshot, wants_net=options.checkpoint is not None)
+
+    def begin() -> None:
+        controller.worker.start()
+        controller.begin(options.checkpoint, options.image)
+
+    QTimer.singleShot(0, begin)
+    app.exec()
+    controller.worker.stop()
+    return 1 if failures and (options.screenshot or not controller.screen.diagram.nodes) else 0
+
+
+def shoot_when_seen(controller: Controller, path: str, wants_net: bool) -> None:
+    """Save the window once nothing more is awaited, and close it."""
+
+    def shoot() -> None:
+        QApplication.processEvents()
+        controller.window.graph.fit()
+        QApplication.processEvents()
+        if not controller.window.grab().save(path):
+            controller.failed.emit(f"The picture could not be saved as {path}: check the folder and the ending.")
+        controller.window.close()
+
+    def look() -> None:
+        if not controller.worker.waiting("see") and not controller.worker.waiting("shelf"):
+            if controller.sight.detail is not None or not wants_net or controller.window.banner.text:
+                QTimer.singleShot(50, shoot)
+
+    controller.worker.idle.connect(look)

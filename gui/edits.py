@@ -1,0 +1,45 @@
+"""One undoable step: the edits before and after it; the steps of one slider scrub are undone together."""
+
+from collections.abc import Callable
+from itertools import count
+
+from PySide6.QtGui import QUndoCommand
+
+from gui.state import Edit
+
+_scrubs = count(1)
+
+
+class Change(QUndoCommand):
+    """Calls `apply(edits, gently)` to do and undo; `gently` during a scrub."""
+
+    def __init__(
+        self,
+        apply: Callable[[tuple[Edit, ...], bool], None],
+        before: tuple[Edit, ...],
+        after: tuple[Edit, ...],
+        text: str,
+        scrub: int = 0,
+    ) -> None:
+        super().__init__(text)
+        self._apply, self._before, self._after, self._scrub = apply, before, after, scrub
+
+    @staticmethod
+    def new_scrub() -> int:
+        """A number that no other scrub has."""
+        return next(_scrubs)
+
+    def id(self) -> int:
+        return self._scrub or -1
+
+    def mergeWith(self, other: QUndoCommand) -> bool:
+        if not isinstance(other, Change) or other._scrub != self._scrub:
+            return False
+        self._after = other._after
+        return True
+
+    def redo(self) -> None:
+        self._apply(self._after, bool(self._scrub))
+
+    def undo(self) -> None:
+        self._apply(self._before, False)

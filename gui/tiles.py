@@ -1,0 +1,140 @@
+"""Feature maps to one picture: all channels of a layer as a single uint8 atlas, and back from a pixel to a channel.
+
+Values become levels 0 to 254; level 255 is the gap between tiles. numpy only.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+GAP_LEVEL = 255
+TOP = 254
+Ramp = Literal["rising", "signed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where the tiles of an atlas lie, in atlas pixels: `columns` a row, each tile height x width, `gap` around it."""
+
+    count: int
+    height: int
+    width: int
+    columns: int
+    gap: int
+
+    @property
+    def rows(self) -> int:
+        return -(-self.count // self.columns)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the atlas."""
+        return (
+            self.rows * (self.height + self.gap) + self.gap,
+            self.columns * (self.width + self.gap) + self.gap,
+        )
+
+    def corner(self, channel: int) -> tuple[int, int]:
+        """(y, x) of a tile's first pixel."""
+        row, column = divmod(channel, self.columns)
+        return self.gap + row * (self.height + self.gap), self.gap + column * (self.width + self.gap)
+
+    def hit(self, y: float, x: float) -> tuple[int, int, int] | None:
+        """(channel, y, x) of the map element under an atlas position, None on a gap or outside."""
+        row, inner_y = divmod(int(np.floor(y)) - self.gap, self.height + self.gap)
+        column, inner_x = divmod(int(np.floor(x)) - self.gap, self.width + self.gap)
+        channel = row * self.columns + column
+        inside = 0 <= column < self.columns and 0 <= row and 0 <= channel < self.count
+        return (channel, inner_y, inner_x) if inside and inner_y < self.height and inner_x < self.width else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Atlas:
+    """Levels (H, W) uint8, C-contiguous, where the tiles lie, and which values the ends of the ramp mean, per channel."""
+
+    pixels: np.ndarray
+    grid: Grid
+    ramp: Ramp
+    low: np.ndarray
+    high: np.ndarray
+
+
+def gap_of(side: int) -> int:
+    """Gap in atlas pixels that looks even at every tile size."""
+    return 1 if side <= 16 else 2 if side <= 40 else 4
+
+
+def arrange(count: int, height: int, width: int, room: tuple[float, float]) -> Grid:
+    """The grid whose tiles come out largest in `room` (height, width) of the screen."""
+    gap = gap_of(max(height, width))
+
+    def zoom(columns: int) -> float:
+        high, wide = Grid(count, height, width, columns, gap).size
+        return min(room[0] / high, room[1] / wide)
+
+    start = max(1, round((count * room[1] * (height + gap) / max(room[0], 1) / (width + gap)) ** 0.5))
+    near = range(max(1, start - 3), min(count, start + 3) + 1)
+    return Grid(count, height, width, max(near, key=lambda columns: (zoom(columns), columns), default=1), gap)
+
+
+def limits(values: np.ndarray, shared: bool, ramp: Ramp) -> tuple[np.ndarray, np.ndarray]:
+    """Least and greatest value (C,) that the ramp spans, per channel or one for all; around zero where signed."""
+    flat = values.reshape(len(values), -1)
+    low, high = flat.min(1), flat.max(1)
+    if shared:
+        low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
+    if ramp == "signed":
+        high = np.maximum(np.abs(low), np.abs(high))
+        low = -high
+    return low, high
+
+
+def levels(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Values (C, H, W) to levels 0 to 254 of the span low to high (C,); a span of nothing is the middle or the bottom."""
+    span = high - low
+    scale = np.where(span > 0, TOP / np.where(span > 0, span, 1), 0)[:, None, None]
+    scaled = np.nan_to_num((values - low[:, None, None]) * scale, nan=0.0, posinf=TOP, neginf=0.0)
+    return np.clip(np.rint(scaled), 0, TOP).astype(np.uint8)
+
+
+def ramp_of(*values: np.ndarray) -> Ramp:
+    """Signed where anything is below zero, rising otherwise."""
+    return "signed" if any(array.size and array.min() < 0 for array in values) else "rising"
+
+
+def compose(values: np.ndarray, grid: Grid, shared: bool = False, span: float | None = None) -> Atlas:
+    """One atlas of maps (C, H, W); `span` fixes the ramp to -span..span or 0..span for all, whatever the values."""
+    ramp = ramp_of(values)
+    if span is None:
+        low, high = limits(values, shared, ramp)
+    else:
+        ramp = "signed"
+        low, high = np.full(len(values), -span), np.full(len(values), span)
+    tall, wide = grid.height + grid.gap, grid.width + grid.gap
+    board = np.full((grid.rows * grid.columns, tall, wide), GAP_LEVEL, np.uint8)
+    board[: grid.count, : grid.height, : grid.width] = levels(values, low, high)
+    body = board.reshape(grid.rows, grid.columns, tall, wide).swapaxes(1, 2).reshape(grid.rows * tall, -1)
+    pixels = np.full(grid.size, GAP_LEVEL, np.uint8)
+    pixels[grid.gap :, grid.gap :] = body
+    return Atlas(pixels, grid, ramp, low, high)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What a residual sum did: Euclidean norms, cosine of branch and shortcut, |branch| / |shortcut|."""
+
+    shortcut: float
+    branch: float
+    total: float
+    cosine: float
+    share: float
+
+
+def measure(shortcut: np.ndarray, branch: np.ndarray, total: np.ndarray) -> Measure:
+    """Norms and cosine over all elements; cosine and share are 0 where a norm is 0."""
+    a, b = shortcut.astype(np.float64).ravel(), branch.astype(np.float64).ravel()
+    norm_a, norm_b = float(np.linalg.norm(a)), float(np.linalg.norm(b))
+    cosine = float(a @ b / (norm_a * norm_b)) if norm_a and norm_b else 0.0
+    share = norm_b / norm_a if norm_a else 0.0
+    return Measure(norm_a, norm_b, float(np.linalg.norm(total.astype(np.float64))), cosine, share)

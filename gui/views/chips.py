@@ -1,0 +1,80 @@
+"""The active edits, each as a chip with a cross to take it back, and one button that takes back all."""
+
+from collections.abc import Callable
+from functools import partial
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QScrollArea, QSizePolicy, QToolButton, QWidget
+
+from gui.state import Chip
+from gui.theme import LIGHT, Theme
+from gui.views import style
+
+MARKS = {"add": "⊕", "concat": "⧺", "gate": "◇", "block": "▢"}
+
+
+class ChipsView(QScrollArea):
+    """One row of chips; hidden while there is no edit."""
+
+    removed = Signal(str, str, int)
+    reset = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        style.named(self, "Active edits")
+        self.setWidgetResizable(True)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(42)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._theme: Theme = LIGHT
+        self._chips: tuple[Chip, ...] = ()
+        self._row = style.named(QWidget(), "Row of edits")
+        self._layout = QHBoxLayout(self._row)
+        self._layout.setContentsMargins(0, 4, 0, 4)
+        self._layout.setSpacing(8)
+        self.setWidget(self._row)
+        self.hide()
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self._fill()
+
+    def set_chips(self, chips: tuple[Chip, ...]) -> None:
+        self._chips = chips
+        self._fill()
+        self.setVisible(bool(chips))
+
+    def buttons(self) -> list[QToolButton]:
+        """The chips, in the order of the edits."""
+        return self._row.findChildren(QToolButton)
+
+    def _fill(self) -> None:
+        while (item := self._layout.takeAt(0)) is not None:
+            if widget := item.widget():
+                widget.hide()
+                widget.setParent(None)
+                widget.deleteLater()
+        for chip in self._chips:
+            self._layout.addWidget(self._button(chip))
+        if self._chips:
+            button = style.named(QPushButton("Reset all"), "Reset all edits", "quiet")
+            button.clicked.connect(self.reset)
+            self._layout.addWidget(button)
+        self._layout.addStretch(1)
+
+    def _button(self, chip: Chip) -> QToolButton:
+        button = style.named(QToolButton(), f"Take back: {chip.text}")
+        button.setText(f"{MARKS[chip.kind]}  {chip.text}   ✕")
+        button.setToolTip("Click to take this edit back")
+        accent = self._theme.accent(chip.kind)
+        button.setStyleSheet(
+            f"QToolButton {{ background: {self._theme.tint(chip.kind)}; color: {self._theme.ink};"
+            f" border: 1px solid {accent}; border-radius: 12px; padding: 3px 12px; }}"
+            f"QToolButton:hover {{ border: 2px solid {accent}; padding: 2px 11px; }}"
+            f"QToolButton:focus {{ border: 2px solid {self._theme.focus}; padding: 2px 11px; }}"
+        )
+        remove: Callable[[], None] = partial(self.removed.emit, *chip.key)
+        button.clicked.connect(lambda: remove())
+        return button

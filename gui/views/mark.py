@@ -1,0 +1,69 @@
+"""The shapes that stand for the merges: a circled plus, a widening ribbon, a diamond; and a bare line for none."""
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
+from PySide6.QtWidgets import QWidget
+
+from gui.theme import Theme
+from gui.views import style
+
+NAMES = {"add": "addition", "concat": "concatenation", "gate": "gate", "none": "no skips"}
+
+
+class Mark(QWidget):
+    """One shape in its accent; not a control."""
+
+    def __init__(self, kind: str, theme: Theme, side: int = 36, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        style.named(self, f"Mark of {NAMES.get(kind, 'a block')}")
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setFixedSize(side, side)
+        self._kind, self._theme = kind, theme
+
+    def set_mark(self, kind: str, theme: Theme) -> None:
+        self._kind, self._theme = kind, theme
+        self.setAccessibleName(f"Mark of {NAMES.get(kind, 'a block')}")
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        draw_mark(painter, self._kind, QRectF(self.rect()).adjusted(2, 2, -2, -2), self._theme)
+
+
+def draw_mark(painter: QPainter, kind: str, where: QRectF, theme: Theme) -> None:
+    """The shape of a merge inside a square."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    pen = QPen(QColor(theme.accent(kind)), max(where.width() / 14, 1.5))
+    pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+    pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+    painter.setPen(pen)
+    painter.setBrush(QColor(theme.tint(kind)))
+    centre, arm = where.center(), where.width() / 4.5
+    if kind == "add":
+        painter.drawEllipse(where)
+        painter.drawLine(centre - QPointF(arm, 0), centre + QPointF(arm, 0))
+        painter.drawLine(centre - QPointF(0, arm), centre + QPointF(0, arm))
+    elif kind == "concat":
+        painter.drawPath(_ribbon(where))
+        for share in (0.36, 0.64):
+            x = where.left() + where.width() * share
+            half = where.height() * (0.16 + 0.34 * share)
+            painter.drawLine(QPointF(x, centre.y() - half), QPointF(x, centre.y() + half))
+    elif kind == "gate":
+        top, right = QPointF(centre.x(), where.top()), QPointF(where.right(), centre.y())
+        bottom, left = QPointF(centre.x(), where.bottom()), QPointF(where.left(), centre.y())
+        painter.drawPolygon(QPolygonF([top, right, bottom, left]))
+        painter.drawLine(centre - QPointF(arm, 0) * 0.6, centre + QPointF(arm, 0) * 0.6)
+    else:
+        side = where.height() * 0.5
+        painter.drawRoundedRect(QRectF(where.left(), centre.y() - side / 2, where.width(), side), 4, 4)
+
+
+def _ribbon(where: QRectF) -> QPainterPath:
+    y, path = where.center().y(), QPainterPath()
+    path.moveTo(where.left(), y - where.height() * 0.16)
+    path.lineTo(where.right(), where.top())
+    path.lineTo(where.right(), where.bottom())
+    path.lineTo(where.left(), y + where.height() * 0.16)
+    path.closeSubpath()
+    return path

@@ -1,0 +1,108 @@
+"""An atlas laid into a rectangle of the screen: draws itself, and finds the map element under a point."""
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtGui import QColor, QImage, QPainter, QPen
+
+from gui.theme import LIGHT, Theme
+from gui.tiles import Atlas, arrange, compose
+from gui.views import style
+
+
+class Plate:
+    """Maps (C, H, W) in a room; `enlarged` fills the room with one channel instead."""
+
+    def __init__(self) -> None:
+        self.atlas: Atlas | None = None
+        self.values = np.zeros((0, 1, 1), np.float32)
+        self.room = QRectF()
+        self.enlarged: int | None = None
+        self._image = QImage()
+        self._theme: Theme = LIGHT
+
+    def lay(
+        self, values: np.ndarray, room: QRectF, theme: Theme, *, shared: bool = False, span: float | None = None
+    ) -> None:
+        """Compose anew; `span` fixes the scale to -span..span whatever the values are."""
+        self.values, self.room, self._theme = values, room, theme
+        if values.size == 0 or room.width() < 2 or room.height() < 2:
+            self.clear()
+            return
+        self.atlas = compose(values, arrange(*values.shape, room=(room.height(), room.width())), shared, span)
+        self._image = style.atlas_image(self.atlas, theme, theme.panel)
+
+    def clear(self) -> None:
+        self.atlas, self._image = None, QImage()
+
+    def zoom(self) -> float:
+        """Screen pixels an atlas pixel; steps of a half, so that neighbours look equally wide."""
+        if self.atlas is None:
+            return 1.0
+        (height, width), gap = self.atlas.grid.size, 2 * self.atlas.grid.gap
+        zoom = min(self.room.height() / max(height - gap, 1), self.room.width() / max(width - gap, 1))
+        return float(np.floor(zoom * 4) / 4) if zoom >= 1 else float(zoom)
+
+    def area(self) -> QRectF:
+        """What the tiles really cover of the room."""
+        if self.atlas is None:
+            return QRectF(self.room.topLeft(), self.room.topLeft())
+        if self.enlarged is not None:
+            grid = self.atlas.grid
+            side = min(self.room.width() / grid.width, self.room.height() / grid.height)
+            return QRectF(self.room.x(), self.room.y(), grid.width * side, grid.height * side)
+        zoom, (height, width), gap = self.zoom(), self.atlas.grid.size, 2 * self.atlas.grid.gap
+        return QRectF(self.room.x(), self.room.y(), (width - gap) * zoom, (height - gap) * zoom)
+
+    def tile(self, channel: int) -> QRectF:
+        """Where a channel lies on the screen."""
+        if self.atlas is None or self.enlarged is not None:
+            return self.area()
+        grid, zoom = self.atlas.grid, self.zoom()
+        y, x = grid.corner(channel)
+        top = QPointF((x - grid.gap) * zoom, (y - grid.gap) * zoom) + self.room.topLeft()
+        return QRectF(top.x(), top.y(), grid.width * zoom, grid.height * zoom)
+
+    def hit(self, at: QPointF) -> tuple[int, int, int] | None:
+        """(channel, y, x) under a point, None beside the tiles."""
+        if self.atlas is None or not self.area().contains(at):
+            return None
+        grid, inside = self.atlas.grid, at - self.room.topLeft()
+        if self.enlarged is not None:
+            area = self.area()
+            y, x = int(inside.y() / area.height() * grid.height), int(inside.x() / area.width() * grid.width)
+            return self.enlarged, min(y, grid.height - 1), min(x, grid.width - 1)
+        return grid.hit(inside.y() / self.zoom() + grid.gap, inside.x() / self.zoom() + grid.gap)
+
+    def draw(self, painter: QPainter) -> None:
+        if self.atlas is None:
+            return
+        area, gap = self.area(), self.atlas.grid.gap
+        source = QRectF(gap, gap, self._image.width() - 2 * gap, self._image.height() - 2 * gap)
+        if self.enlarged is not None:
+            source = self._source(self.enlarged)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, area.width() < source.width())
+        painter.drawImage(area, self._image, source)
+
+    def draw_one(self, painter: QPainter, channel: int, where: QRectF) -> None:
+        """One channel, enlarged into `where`."""
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+        painter.drawImage(where, self._image, self._source(channel))
+
+    def frame(self, painter: QPainter, channel: int, colour: str) -> None:
+        """A line around one tile."""
+        painter.setPen(QPen(QColor(colour), 2))
+        painter.drawRect(self.tile(channel).adjusted(-1, -1, 1, 1))
+
+    def _source(self, channel: int) -> QRectF:
+        assert self.atlas
+        y, x = self.atlas.grid.corner(channel)
+        return QRectF(x, y, self.atlas.grid.width, self.atlas.grid.height)
+
+
+def draw_ramp(painter: QPainter, where: QRectF, atlas: Atlas, theme: Theme) -> None:
+    """The ramp of an atlas as a small bar, least on the left."""
+    colours = style.colour_table(atlas.ramp, theme, theme.panel)[:-1]
+    line = QImage(len(colours), 1, QImage.Format.Format_RGB32)
+    for i, colour in enumerate(colours):
+        line.setPixel(i, 0, colour)
+    painter.drawImage(where, line)

@@ -1,0 +1,75 @@
+"""The likeliest classes as bars; with edits active, where each bar stood before them."""
+
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from gui.state import Bar
+from gui.theme import LIGHT, Theme
+from gui.views import style
+
+ROW = 40.0
+BAR = 10.0
+
+
+class PredictionView(QWidget):
+    """Up to five classes, best first: the filled bar is now, the outlined one is without the edits."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        style.named(self, "Prediction, the five likeliest classes")
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._theme: Theme = LIGHT
+        self._bars: tuple[Bar, ...] = ()
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self.update()
+
+    def set_bars(self, bars: tuple[Bar, ...]) -> None:
+        self._bars = bars
+        words = (f"{bar.label} {bar.share:.1%}" + self._was(bar) for bar in bars)
+        self.setAccessibleDescription(", ".join(words))
+        self.setToolTip("\n".join(f"{bar.label}: {bar.share:.4%}{self._was(bar)}" for bar in bars))
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        return QSize(240, int(ROW * 5))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        for i, bar in enumerate(self._bars):
+            self._draw(painter, bar, QRectF(0, i * ROW, self.width(), ROW), first=i == 0)
+
+    def _draw(self, painter: QPainter, bar: Bar, row: QRectF, first: bool) -> None:
+        text = row.adjusted(0, 0, 0, -BAR - 10)
+        painter.setFont(style.font(bold=first))
+        painter.setPen(QColor(self._theme.ink))
+        painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, bar.label)
+        number = f"{bar.share:.1%}"
+        painter.drawText(text, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, number)
+        if bar.before is not None:
+            used = painter.fontMetrics().horizontalAdvance(number) + 8
+            painter.setFont(style.font(relative=0.85))
+            painter.setPen(QColor(self._theme.soft))
+            was = text.adjusted(0, 0, -used, 0)
+            painter.drawText(was, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, f"was {bar.before:.1%}")
+        track = QRectF(row.x() + 0.5, row.bottom() - BAR - 6, row.width() - 1, BAR)
+        painter.fillPath(_pill(track), QColor(self._theme.line))
+        now = QRectF(track.x(), track.y(), max(track.width() * bar.share, BAR * 0.6), BAR)
+        painter.fillPath(_pill(now), QColor(self._theme.focus if first else self._theme.edge))
+        if bar.before is not None:
+            ghost = QRectF(track.x(), track.y(), max(track.width() * bar.before, BAR * 0.6), BAR)
+            painter.setPen(QPen(QColor(self._theme.ink), 1.4, Qt.PenStyle.DotLine))
+            painter.drawPath(_pill(ghost))
+
+    @staticmethod
+    def _was(bar: Bar) -> str:
+        return "" if bar.before is None else f" (was {bar.before:.1%})"
+
+
+def _pill(where: QRectF) -> QPainterPath:
+    path = QPainterPath()
+    path.addRoundedRect(where, min(where.height(), where.width()) / 2, where.height() / 2)
+    return path

@@ -1,0 +1,184 @@
+"""What an addition does: shortcut, branch and sum side by side on one contrast scale, with norms and cosine."""
+
+import numpy as np
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtWidgets import QWidget
+
+from gui.state import Residual
+from gui.theme import LIGHT, Theme
+from gui.tiles import Measure, measure
+from gui.views import style
+from gui.views.plate import Plate, draw_ramp
+
+HEAD, FOOT, SIGN = 24.0, 26.0, 44.0
+TITLES = ("shortcut  x", "branch  F(x)", "sum  x + F(x)")
+
+
+class ResidualView(QWidget):
+    """Three columns on one scale; hovering a value reads it in all three, a click enlarges that channel in all three."""
+
+    hovered = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        style.named(self, "Shortcut, branch and sum of the selected addition")
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMinimumHeight(130)
+        self._theme: Theme = LIGHT
+        self._residual: Residual | None = None
+        self._measure: Measure | None = None
+        self._plates = (Plate(), Plate(), Plate())
+        self._span = 1.0
+        self._enlarged: int | None = None
+        self._under: int | None = None
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self._lay()
+
+    def set_residual(self, residual: Residual | None) -> None:
+        """Three tensors of one shape (C, H, W); the enlarged channel stays while the addition is the same."""
+        if residual is None or self._residual is None or residual.name != self._residual.name:
+            self._enlarged = None
+        self._residual = residual
+        self._measure = measure(residual.shortcut, residual.branch, residual.total) if residual else None
+        if residual:
+            self._span = max(max(float(np.abs(array).max(initial=0)) for array in self._arrays()), 1e-12)
+        self.setAccessibleDescription(self.summary())
+        self._lay()
+
+    @property
+    def span(self) -> float:
+        """All three columns are painted on -span to span."""
+        return self._span
+
+    @property
+    def plates(self) -> tuple[Plate, Plate, Plate]:
+        return self._plates
+
+    def sizeHint(self) -> QSize:
+        return QSize(800, 240)
+
+    def summary(self) -> str:
+        """Share and cosine in words."""
+        if self._measure is None:
+            return ""
+        return f"|F| / |x| = {self._measure.share:.2f}   ·   cosine of F and x = {self._measure.cosine:+.2f}"
+
+    def words(self, found: tuple[int, int, int] | None) -> str:
+        """One element of all three tensors: the sum can be checked by eye."""
+        if found is None or self._residual is None:
+            return ""
+        channel, y, x = found
+        a, b, total = (float(array[channel, y, x]) for array in self._arrays())
+        return f"channel {channel} · y {y}, x {x} · {a:.5g} + {b:.5g} = {total:.5g}"
+
+    def enlarge(self, channel: int | None) -> None:
+        """Show one channel alone in all three columns, or all channels."""
+        self._enlarged = channel
+        self._lay()
+
+    # events
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._lay()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        found = self._hit(event.position())
+        self._under = found[0] if found else None
+        self.hovered.emit(self.words(found))
+        self.update()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._under = None
+        self.hovered.emit("")
+        self.update()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        found = self._hit(event.position())
+        self.enlarge(found[0] if found and self._enlarged is None else None)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if self._residual is None:
+            return
+        step = {Qt.Key.Key_Right: 1, Qt.Key.Key_Left: -1}.get(Qt.Key(event.key()))
+        if event.key() == Qt.Key.Key_Escape and self._enlarged is not None:
+            self.enlarge(None)
+        elif step is not None:
+            now = -1 if self._enlarged is None else self._enlarged
+            self.enlarge(int(np.clip(now + step, 0, len(self._residual.total) - 1)))
+        else:
+            super().keyPressEvent(event)
+
+    # painting
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        if self._residual is None or self._measure is None:
+            return
+        norms = (self._measure.shortcut, self._measure.branch, self._measure.total)
+        for plate, title, norm in zip(self._plates, TITLES, norms, strict=True):
+            self._draw_title(painter, plate.room, title, f"norm {norm:.4g}")
+            plate.draw(painter)
+            if self._under is not None and self._enlarged is None:
+                plate.frame(painter, self._under, self._theme.focus)
+        for plate, sign in zip(self._plates[1:], "+=", strict=True):
+            self._draw_sign(painter, plate.room.left() - SIGN / 2, sign)
+        self._draw_foot(painter)
+
+    def _draw_title(self, painter: QPainter, room: QRectF, title: str, norm: str) -> None:
+        where = QRectF(room.x(), 0, room.width(), HEAD - 4)
+        painter.setFont(style.font(bold=True))
+        painter.setPen(QColor(self._theme.ink))
+        painter.drawText(where, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, title)
+        used = painter.fontMetrics().horizontalAdvance(title) + 12
+        painter.setFont(style.font(relative=0.9))
+        painter.setPen(QColor(self._theme.soft))
+        painter.drawText(where.adjusted(used, 0, 0, 0), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, norm)
+
+    def _draw_sign(self, painter: QPainter, x: float, sign: str) -> None:
+        centre = QPointF(x, HEAD + self._plates[0].area().height() / 2)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        pen = QPen(QColor(self._theme.add), 2.4, cap=Qt.PenCapStyle.RoundCap)  # pyright: ignore[reportCallIssue]
+        painter.setPen(pen)
+        arm = 6.0
+        if sign == "+":
+            painter.drawEllipse(centre, 12, 12)
+            painter.drawLine(centre - QPointF(arm, 0), centre + QPointF(arm, 0))
+            painter.drawLine(centre - QPointF(0, arm), centre + QPointF(0, arm))
+        else:
+            for dy in (-3.5, 3.5):
+                painter.drawLine(centre + QPointF(-arm, dy), centre + QPointF(arm, dy))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+
+    def _draw_foot(self, painter: QPainter) -> None:
+        atlas = self._plates[0].atlas
+        if atlas is None:
+            return
+        foot = QRectF(0, self.height() - FOOT + 8, self.width(), FOOT - 8)
+        draw_ramp(painter, QRectF(0, foot.y() + 4, 64, 9), atlas, self._theme)
+        painter.setPen(QColor(self._theme.soft))
+        painter.setFont(style.font(relative=0.9))
+        only = f"channel {self._enlarged} · " if self._enlarged is not None else ""
+        text = f"{only}one scale for all three: −{self._span:.3g} to {self._span:.3g}   ·   {self.summary()}"
+        painter.drawText(foot.adjusted(74, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
+
+    # geometry
+
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        assert self._residual
+        return self._residual.shortcut, self._residual.branch, self._residual.total
+
+    def _hit(self, at: QPointF) -> tuple[int, int, int] | None:
+        return next((found for plate in self._plates if (found := plate.hit(at)) is not None), None)
+
+    def _lay(self) -> None:
+        if self._residual is not None:
+            column = (self.width() - 2 * SIGN) / 3
+            for i, (plate, values) in enumerate(zip(self._plates, self._arrays(), strict=True)):
+                room = QRectF(i * (column + SIGN) + 1, HEAD, column - 2, self.height() - HEAD - FOOT)
+                plate.enlarged = self._enlarged
+                plate.lay(values, room, self._theme, span=self._span)
+        self.update()

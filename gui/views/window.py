@@ -1,0 +1,304 @@
+"""The window: graph above, inspector below, picture and prediction at the right; a start page before all that."""
+
+from PySide6.QtCore import QEvent, QPoint, Qt, Signal
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QImage, QKeySequence, QPixmap
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QSplitter,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.actions import ACTIONS, Action, find
+from gui.theme import LIGHT, Theme
+from gui.views import style
+from gui.views.chips import ChipsView
+from gui.views.gallery import SamplesView, StartView
+from gui.views.graph import GraphView
+from gui.views.inspector import InspectorView
+from gui.views.overlays import Banner, shown
+from gui.views.prediction import PredictionView
+
+ASIDE = 272
+
+
+class Window(QMainWindow):
+    """Places the views; every action of the table is a QAction here and leaves as `wanted(name)`."""
+
+    wanted = Signal(str)
+    dropped = Signal(list)
+    dropped_image = Signal(QImage)
+    closing = Signal()
+    scheme_changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        style.named(self, "Lightning ResNets")
+        self.setWindowTitle("Lightning ResNets")
+        self.setAcceptDrops(True)
+        self._theme: Theme = LIGHT
+        self.actions_by_name: dict[str, QAction] = {}
+        self._buttons: dict[str, list[QAbstractButton]] = {}
+        self.banner, self.chips, self.start = Banner(), ChipsView(), StartView()
+        self.graph, self.inspector = GraphView(), InspectorView()
+        self.samples, self.prediction = SamplesView(), PredictionView()
+        self._pages = style.named(QStackedWidget(), "Pages")
+        self._pages.addWidget(self.start)
+        self._pages.addWidget(self._net_page())
+        self.setCentralWidget(self._centre())
+        for view in (self.graph, self.graph.viewport(), self.samples.viewport()):
+            view.setAcceptDrops(False)
+        self._hover = style.label("", "Value under the pointer")
+        self._state = style.label("", "State of the engine", soft=True)
+        bar = style.named(self.statusBar(), "Status")
+        bar.setSizeGripEnabled(False)
+        bar.addWidget(self._hover, 1)
+        bar.addPermanentWidget(self._state)
+        self._fill_menus()
+
+    # composition
+
+    def _centre(self) -> QWidget:
+        page = style.named(QWidget(), "Content", "page")
+        column = QVBoxLayout(page)
+        column.setContentsMargins(14, 6, 14, 2)
+        column.setSpacing(8)
+        column.addWidget(self._header())
+        column.addWidget(self.banner)
+        column.addWidget(self._pages, 1)
+        return page
+
+    def _header(self) -> QWidget:
+        self._head = style.named(QWidget(), "Header")
+        row = QHBoxLayout(self._head)
+        row.setContentsMargins(4, 0, 0, 0)
+        row.setSpacing(8)
+        self._title = style.label("", "Net", relative=1.5, bold=True)
+        self._facts = style.label("", "Facts of the net", soft=True)
+        self._facts.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        row.addWidget(self._title)
+        row.addSpacing(8)
+        row.addWidget(self._facts, 1)
+        for name, text in (("undo", "↶"), ("redo", "↷"), ("palette", "⌕")):
+            row.addWidget(self._tool(name, text))
+        row.addWidget(self._button("show_start", "Nets"))
+        row.addWidget(self._button("open_net", "Open…"))
+        return self._head
+
+    def _net_page(self) -> QWidget:
+        left = style.named(QSplitter(Qt.Orientation.Vertical), "Graph and inspector")
+        left.addWidget(self.graph)
+        left.addWidget(self.inspector)
+        left.setStretchFactor(0, 11)
+        left.setStretchFactor(1, 9)
+        left.setSizes([400, 300])
+        whole = style.named(QSplitter(Qt.Orientation.Horizontal), "Net, picture and prediction")
+        whole.addWidget(left)
+        whole.addWidget(self._aside())
+        whole.setStretchFactor(0, 1)
+        whole.setStretchFactor(1, 0)
+        whole.setSizes([1000, ASIDE])
+        for splitter in (left, whole):
+            splitter.setHandleWidth(10)
+            splitter.setChildrenCollapsible(False)
+        page = style.named(QWidget(), "Net page", "page")
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        column.addWidget(self.chips)
+        column.addWidget(whole, 1)
+        return page
+
+    def _aside(self) -> QFrame:
+        card = style.named(QFrame(), "Picture and prediction", "card")
+        card.setMinimumWidth(230)
+        column = QVBoxLayout(card)
+        column.setContentsMargins(16, 14, 16, 14)
+        column.setSpacing(8)
+        self._picture = style.named(QLabel(), "What the net sees")
+        self._picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._picture.setMinimumSize(96, 96)
+        self._picture.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+        self._caption = style.label("Drop a picture", "Name of the picture", soft=True)
+        self._caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        row = QHBoxLayout()
+        row.addWidget(self._caption, 1)
+        row.addWidget(self._button("choose_picture", "Choose…"))
+        column.addWidget(self._picture, 5)
+        column.addLayout(row)
+        column.addWidget(self.samples, 3)
+        column.addSpacing(4)
+        column.addWidget(style.label("Prediction", bold=True))
+        column.addWidget(self.prediction)
+        return card
+
+    def _button(self, name: str, text: str) -> QPushButton:
+        button = style.named(QPushButton(text), find(name).title)
+        button.setToolTip(f"{find(name).title}  {shown(find(name))}")
+        button.clicked.connect(lambda: self.wanted.emit(name))
+        self._buttons.setdefault(name, []).append(button)
+        return button
+
+    def _tool(self, name: str, text: str) -> QToolButton:
+        button = style.named(QToolButton(), find(name).title, "quiet")
+        button.setText(text)
+        button.setFont(style.font(relative=1.3))
+        button.setToolTip(f"{find(name).title}  {shown(find(name))}")
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        button.clicked.connect(lambda: self.wanted.emit(name))
+        self._buttons.setdefault(name, []).append(button)
+        return button
+
+    def _fill_menus(self) -> None:
+        style.named(self.menuBar(), "Menu bar")
+        menus: dict[str, QMenu] = {}
+        for entry in ACTIONS:
+            if entry.menu not in menus:
+                menus[entry.menu] = style.named(self.menuBar().addMenu(f"&{entry.menu}"), f"Menu {entry.menu}")
+            menus[entry.menu].addAction(self._action(entry))
+
+    def _action(self, entry: Action) -> QAction:
+        action = QAction(entry.title, self)
+        action.setShortcuts([QKeySequence(key) for key in entry.keys])
+        action.setStatusTip(entry.hint)
+        if entry.scope == "graph":
+            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            self.graph.addAction(action)
+        action.triggered.connect(lambda: self.wanted.emit(entry.name))
+        self.actions_by_name[entry.name] = action
+        return action
+
+    # down
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self.setPalette(style.palette(theme))
+        self.setStyleSheet(style.sheet(theme))
+        for view in (self.graph, self.inspector, self.prediction, self.chips, self.start):
+            view.set_theme(theme)
+
+    def set_page(self, page: str) -> None:
+        self._pages.setCurrentIndex(0 if page == "start" else 1)
+        self._head.setVisible(page != "start")
+
+    def set_title(self, title: str, facts: tuple[tuple[str, str], ...], warning: str) -> None:
+        self._title.setText(title)
+        words = [f"{value} {name}" if value[:1].isdigit() and name != "accuracy" else value for name, value in facts]
+        self._facts.setText("   ·   ".join([*words, *([f"⚠ {warning}"] if warning else [])]))
+        self._facts.setToolTip(self._facts.text())
+        self.setWindowTitle(" · ".join([title, *words[:2], "Lightning ResNets"]) if facts else "Lightning ResNets")
+
+    def set_picture(self, image: QImage | None, caption: str) -> None:
+        """What the net saw, scaled up without smoothing: its pixels are what it has to go by."""
+        self._pixels = QPixmap.fromImage(image) if image is not None else QPixmap()
+        self._caption.setText(caption or "Drop a picture")
+        self._caption.setToolTip(caption)
+        self._fit_picture()
+
+    def set_hover(self, text: str) -> None:
+        self._hover.setText(text)
+
+    def set_state(self, text: str) -> None:
+        self._state.setText(text)
+
+    def set_over(self, over: bool) -> None:
+        """Show that a file held over the window will be taken."""
+        for frame in self.findChildren(QFrame, "drop"):
+            frame.setProperty("over", over)
+            frame.style().polish(frame)
+        self.set_hover("Drop to open" if over else "")
+
+    def set_enabled(self, name: str, enabled: bool) -> None:
+        """An action and its buttons."""
+        self.actions_by_name[name].setEnabled(enabled)
+        for button in self._buttons.get(name, ()):
+            button.setEnabled(enabled)
+
+    # questions
+
+    def choose_net(self) -> str:
+        kinds = "Checkpoints (*.ckpt *.safetensors *.pt *.pth);;All files (*)"
+        return QFileDialog.getOpenFileName(self, "Open a checkpoint", "", kinds)[0]
+
+    def choose_picture(self) -> str:
+        kinds = "Pictures (*.png *.jpg *.jpeg *.webp *.bmp *.gif *.tif *.tiff);;All files (*)"
+        return QFileDialog.getOpenFileName(self, "Choose a picture", "", kinds)[0]
+
+    def choose_target(self) -> str:
+        return QFileDialog.getSaveFileName(self, "Save a picture of the window", "window.png", "PNG (*.png)")[0]
+
+    def clipboard(self) -> tuple[list[str], QImage | None]:
+        """Files or a picture from the clipboard."""
+        data = QApplication.clipboard().mimeData()
+        paths = [url.toLocalFile() for url in data.urls() if url.isLocalFile()] if data else []
+        image = QApplication.clipboard().image()
+        return paths, None if image.isNull() else image
+
+    def place(self, popup: QWidget) -> None:
+        """Show a popup in the upper middle of the window."""
+        width = popup.minimumWidth()
+        popup.move(self.mapToGlobal(QPoint((self.width() - width) // 2, 90)))
+        popup.show()
+
+    # events
+
+    def resizeEvent(self, event: QEvent) -> None:
+        self._fit_picture()
+
+    def showEvent(self, event: QEvent) -> None:
+        self._fit_picture()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ThemeChange:
+            self.scheme_changed.emit()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.closing.emit()
+        super().closeEvent(event)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if event.mimeData().hasUrls() or event.mimeData().hasImage():
+            event.acceptProposedAction()
+            self.set_over(True)
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        self.set_over(False)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self.set_over(False)
+        event.acceptProposedAction()
+        paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            self.dropped.emit(paths)
+        elif event.mimeData().hasImage():
+            self.dropped_image.emit(QImage(event.mimeData().imageData()))
+
+    def _fit_picture(self) -> None:
+        pixels: QPixmap = getattr(self, "_pixels", QPixmap())
+        side = min(self._picture.width(), self._picture.height())
+        if pixels.isNull() or side < 8:
+            self._picture.clear()
+            return
+        ratio = self.devicePixelRatioF()
+        factor = max(int(side * ratio // max(pixels.width(), pixels.height())), 1)
+        size = pixels.size() * factor if factor > 1 else pixels.size().scaled(
+            int(side * ratio), int(side * ratio), Qt.AspectRatioMode.KeepAspectRatio
+        )
+        mode = Qt.TransformationMode.FastTransformation if factor > 1 else Qt.TransformationMode.SmoothTransformation
+        scaled = pixels.scaled(size, Qt.AspectRatioMode.KeepAspectRatio, mode)
+        scaled.setDevicePixelRatio(ratio)
+        self._picture.setPixmap(scaled)
+
+

@@ -1,0 +1,77 @@
+"""The floors of the house: who may import whom, read from the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {"torch", "lightning", "torchvision", "torchmetrics"}
+QT = {"PySide6", "shiboken6", "pyqtgraph"}
+
+# (files, what they must never import)
+FLOORS = {
+    "views paint plain data": ("gui/views/*.py", HEAVY | {"lightning_resnets", "gui.engine", "gui.worker", "gui.controller"}),
+    "the controller knows only gui": ("gui/controller.py", HEAVY | {"lightning_resnets", "gui.engine"}),
+    "the worker knows only Qt": ("gui/worker.py", HEAVY | {"lightning_resnets", "gui.views", "gui.engine"}),
+    "state and its kin are pure": ("gui/{state,diagram,tiles,theme,travel,actions}.py", HEAVY | QT | {"lightning_resnets"}),
+    "layout is pure": ("gui/layout/*.py", HEAVY | QT | {"lightning_resnets"}),
+    "the engine knows no Qt": ("gui/engine.py", {*HEAVY, *QT, "gui.views", "gui.controller", "gui.worker"}),
+    "training never gui": ("lightning_resnets/training/*.py", QT | {"gui"}),
+    "data never gui": ("lightning_resnets/data/*.py", QT | {"gui"}),
+    "the lens is light": ("lightning_resnets/lens.py", QT | {"gui", "lightning", "torchvision", "torchmetrics"}),
+    "samples are plain": ("lightning_resnets/data/sample.py", HEAVY | QT | {"gui", "lightning_resnets.data.cifar"}),
+    "graph, probe, surgery take any module": (
+        "lightning_resnets/{graph,blocks,folding,operations,skips,probe,surgery}.py",
+        QT | {"gui", "lightning", "torchvision", "lightning_resnets.zoo", "lightning_resnets.resnet"},
+    ),
+    "nets stand on merge and torch": (
+        "lightning_resnets/{resnet,densenet,highway,inception,se,zoo}.py",
+        QT | {"gui", "lightning", "torchvision", "lightning_resnets.graph", "lightning_resnets.lens"},
+    ),
+    "merge stands on torch": ("lightning_resnets/merge.py", QT | {"gui", "lightning", "torchvision", "lightning_resnets"}),
+    "the package itself is light": ("lightning_resnets/__init__.py", QT | {"gui", "lightning", "torchvision"}),
+}
+
+
+def files(pattern: str) -> list[Path]:
+    """Files of a glob with one {a,b} in it; a file that is not there yet has nothing to keep."""
+    head, brace, rest = pattern.partition("{")
+    names, _, tail = rest.partition("}")
+    patterns = [f"{head}{name}{tail}" for name in names.split(",")] if brace else [pattern]
+    return sorted(path for one in patterns for path in ROOT.glob(one))
+
+
+def imports(path: Path, everywhere: bool = True) -> set[str]:
+    """Full names of the modules that a file imports, anywhere in it (or only when it is itself imported)."""
+    found: set[str] = set()
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree) if everywhere else tree.body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def breaches(found: set[str], banned: set[str]) -> set[str]:
+    return {name for name in found if any(name == bad or name.startswith(f"{bad}.") for bad in banned)}
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_floor(floor: str) -> None:
+    pattern, banned = FLOORS[floor]
+    wrong = {str(path.relative_to(ROOT)): bad for path in files(pattern) if (bad := breaches(imports(path), banned))}
+    assert files(pattern), f"no file is {pattern}"
+    assert not wrong
+
+
+def test_a_breach_is_found(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.py"
+    bad.write_text("import numpy\n\ndef f():\n    from lightning_resnets import zoo\n    import torch.nn as nn\n")
+    assert breaches(imports(bad), {"torch", "lightning_resnets.zoo"}) == {"torch.nn", "lightning_resnets.zoo"}
+
+
+def test_only_the_engine_knows_the_library() -> None:
+    known = {path.name for path in ROOT.glob("gui/**/*.py") if breaches(imports(path), {"lightning_resnets"})}
+    assert known == {"engine.py"}
