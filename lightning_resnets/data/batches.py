@@ -25,7 +25,8 @@ class TrainBatches:
     """Augmented batches of one epoch after the other; the last, smaller batch is dropped.
 
     Yields images (N, C, H, W) float32 and labels (N,) int64. `rank` of `world` processes takes every world-th picture
-    of the epoch's order. `state_dict` holds epoch and position, so that a run goes on in the middle of an epoch.
+    of the epoch's order. `state_dict` says which batch comes next, so that a run goes on in the middle of
+    an epoch; it is true even where the caller stops at the last batch without asking for one more.
     """
 
     def __init__(
@@ -46,15 +47,14 @@ class TrainBatches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         draws = draw(len(self.labels), self.images.shape[-1], self.augmentation, self.seed, self.epoch)
-        while self.position < len(self):
-            first = self.position * self.batch_size * self.world + self.rank
+        for position in range(self.position, len(self)):
+            first = position * self.batch_size * self.world + self.rank
             places = torch.arange(first, first + self.batch_size * self.world, self.world)
-            self.position += 1
+            self.epoch, self.position = divmod(self.epoch * len(self) + position + 1, len(self))
             order, device = draws.order[places].to(self.images.device), self.images.device
             images = crop(self.images[order], draws.shift[places].to(device), self.augmentation.pad)
             images = self.normalise(mirror(images, draws.flip[places].to(device)))
             yield cutout(images, draws.hole[places].to(device), self.augmentation.cutout), self.labels[order]
-        self.epoch, self.position = self.epoch + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "position": self.position}

@@ -144,6 +144,8 @@ class CIFAR10(L.LightningDataModule):
         return read(folder)
 
     def setup(self, stage: str | None = None) -> None:
+        if stage == "fit" and not self.validation and self.trainer is not None:
+            self.trainer.limit_val_batches = 0  # Lightning's way to say that there is no validation
         if self.test_set is not None:
             return
         self.train_set, self.test_set = self.read()
@@ -169,8 +171,10 @@ class CIFAR10(L.LightningDataModule):
         normalise = Normalise(self.mean, self.std, device)
         return TrainBatches(images, labels, self.batch_size, normalise, self.augmentation, self.seed, rank, world)
 
-    def val_dataloader(self) -> EvalBatches | list[EvalBatches]:
-        return self._eval(self.val_set) if self.validation else []
+    def val_dataloader(self) -> EvalBatches:
+        if not self.validation:
+            raise DataError("No pictures are held out for validation: say how many, as in --data.validation 5000.")
+        return self._eval(self.val_set)
 
     def test_dataloader(self) -> EvalBatches:
         return self._eval(self.test_set)

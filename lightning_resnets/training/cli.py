@@ -1,10 +1,25 @@
-"""The command `lightning-resnets fit|validate|test|predict`, with recipes found by name."""
+"""The command `lightning-resnets fit|validate|test|predict`, with recipes and shipped nets found by name."""
 
+import logging
+import os
 import sys
+import warnings
 from importlib.resources import files
 from pathlib import Path
 
 from lightning_resnets.checkpoint.card import CheckpointError
+
+COMMANDS = ("fit", "validate", "test", "predict")
+HELP = """usage: lightning-resnets COMMAND --config RECIPE [options]
+
+  fit        train, test at the end, write runs/RECIPE/RECIPE.ckpt
+  test       accuracy on the test set of --ckpt_path
+  validate   the same on the pictures held out by --data.validation N
+  predict    runs/RECIPE/predictions.csv for the test set
+
+RECIPE is a file or one of: {recipes}.
+Often used: --data.root DIR, --trainer.max_epochs N, --ckpt_path FILE (or a shipped net's name, or `last` to resume).
+All options: lightning-resnets fit --help"""
 
 
 def recipes() -> dict[str, Path]:
@@ -14,42 +29,55 @@ def recipes() -> dict[str, Path]:
 
 
 def resolved(args: list[str]) -> list[str]:
-    """The arguments with recipe names turned into files and names of shipped nets into theirs."""
+    """The arguments as `--option value` pairs, names of recipes and of shipped nets turned into their files."""
     from lightning_resnets.checkpoint.shipped import find
 
-    found, known = list(args), recipes()
-    for place, arg in enumerate(found):
+    found: list[str] = []
+    for arg in args:
         option, equals, value = arg.partition("=")
-        after = place + 1
-        if not equals and after < len(found):
-            value = found[after]
-        if option == "--config" and value in known:
-            new = str(known[value])
-        elif option == "--ckpt_path" and value not in ("last", "best", "hpc", "registry", "null", ""):
-            new = str(find(value))
-        else:
-            continue
-        if equals:
-            found[place] = f"{option}={new}"
-        else:
-            found[after] = new
+        found += [option, value] if equals and option in ("--config", "--ckpt_path") else [arg]
+    for place, (option, value) in enumerate(zip(found, found[1:], strict=False), 1):
+        if option == "--config":
+            found[place] = str(recipe_file(value))
+        elif option == "--ckpt_path" and value not in ("last", "best", "hpc", "registry", "null"):
+            found[place] = str(find(value))
     return found
 
 
-def recipe_name(args: list[str]) -> str:
-    """The name of the (last) recipe in the arguments, empty without one."""
-    named = [Path(value).stem for option, value in zip(args, args[1:], strict=False) if option == "--config"]
-    named += [Path(arg.partition("=")[2]).stem for arg in args if arg.startswith("--config=")]
-    return named[-1] if named else ""
+def recipe_file(value: str) -> Path:
+    """The recipe of that name, else the file of that path; raises ValueError where there is neither."""
+    known = recipes()
+    if value in known:
+        return known[value]
+    if not Path(value).is_file():
+        raise ValueError(f"There is no recipe and no file called '{value}' (recipes: {', '.join(known)}).")
+    return Path(value)
+
+
+def hush() -> None:
+    """Silence what libraries say of themselves and no user can act on."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended")
+    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
+        logging.getLogger(name).addFilter(lambda record: "litlogger" not in record.getMessage())
 
 
 def main(args: list[str] | None = None) -> None:
-    """Entry point: a user's mistake ends in a sentence and exit status 2."""
+    """Entry point; a user's mistake ends in one sentence on stderr and exit status 1."""
     given = sys.argv[1:] if args is None else args
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(HELP.format(recipes=", ".join(recipes())))
+        return
     try:
+        if given[0] not in COMMANDS:
+            raise ValueError(f"There is no command '{given[0]}' (commands: {', '.join(COMMANDS)}).")
         ready = resolved(given)
+        hush()
         from lightning_resnets.training.command import Command
 
-        Command(ready, recipe_name(ready))
+        config = dict(zip(ready, ready[1:], strict=False)).get("--config", "")
+        Command(ready, Path(config).stem)
     except (CheckpointError, ValueError) as error:
         sys.exit(f"lightning-resnets: {error}")

@@ -1,14 +1,19 @@
 """LightningCLI over the Classifier: the recipe decides, options overrule, and `fit` ends with a test and a small file."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from lightning_resnets.checkpoint.read import read
 from lightning_resnets.training.callbacks import WriteCard
 from lightning_resnets.training.classifier import Classifier
+
+WORDS = ("last", "best", "hpc", "registry")  # values of ckpt_path that Lightning itself resolves
 
 
 def defaults(recipe: str, folder: Path) -> dict[str, Any]:
@@ -53,9 +58,21 @@ class Command(LightningCLI):
             help="After `fit`, test the last weights once and write runs/<recipe>/<recipe>.ckpt: weights and card alone.",
         )
 
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        path = kwargs.get("ckpt_path")
+        if path and path not in WORDS:
+            self._check(Path(path))
+        return kwargs | {"weights_only": True}  # never a full pickle, whatever the environment says
+
+    def _check(self, path: Path) -> None:
+        card, net = read(path), self.model.hparams["net"]
+        if card.arch != net:
+            raise ValueError(f"{path} holds {card.arch} and the recipe builds {net}: give the recipe of {card.arch}.")
+
     def after_fit(self) -> None:
         """Test the last weights and write the small file: weights and card, no optimizer."""
-        if not self._get(self.config, "test_at_end") or self.trainer.fast_dev_run:
+        if not self._get(self.config, "test_at_end") or self.trainer.fast_dev_run or self.trainer.interrupted:
             return
         self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
         path = self.folder / f"{self.recipe}.ckpt"
@@ -63,3 +80,17 @@ class Command(LightningCLI):
         if self.trainer.is_global_zero:
             accuracy = float(self.trainer.callback_metrics["test_accuracy"])
             print(f"{path}: {accuracy:.2%} of the test pictures right after {self.trainer.current_epoch} epochs")
+
+    def predict(self, **kwargs: Any) -> None:
+        """Write runs/<recipe>/predictions.csv: picture, class, probability, for the test set in order."""
+        batches = self.trainer.predict(**kwargs, return_predictions=True)
+        if not batches or not self.trainer.is_global_zero:
+            return
+        sure, chosen = torch.cat(batches).max(1)  # type: ignore[arg-type]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "predictions.csv").open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(("picture", "class", "probability"))
+            for place, (share, label) in enumerate(zip(sure.tolist(), chosen.tolist(), strict=True)):
+                rows.writerow((place, self.datamodule.classes[label], f"{share:.4f}"))
+        print(f"{self.folder / 'predictions.csv'}: {len(sure)} predictions")

@@ -1,0 +1,78 @@
+"""Batches from memory: every picture once an epoch, resumable at any batch, shared out over processes unpadded."""
+
+import itertools
+
+import pytest
+import torch
+
+from lightning_resnets.data.augment import Augmentation
+from lightning_resnets.data.batches import EvalBatches, Normalise, TrainBatches
+
+CPU = torch.device("cpu")
+NORMALISE = Normalise((0.5, 0.4, 0.3), (0.2, 0.25, 0.3), CPU)
+
+
+def batches(count: int = 50, size: int = 8, **options: int) -> TrainBatches:
+    images = torch.randint(0, 256, (count, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    return TrainBatches(images, torch.arange(count), size, NORMALISE, Augmentation(pad=2), **options)
+
+
+def test_normalise_is_the_formula() -> None:
+    images = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
+    mean, std = torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1), torch.tensor([0.2, 0.25, 0.3]).view(3, 1, 1)
+    out = NORMALISE(images)
+    assert torch.allclose(out, (images / 255 - mean) / std, atol=1e-5)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_an_epoch_has_every_picture_at_most_once_and_another_has_another_order() -> None:
+    loader = batches()
+    epochs = [torch.cat([labels for _, labels in loader]) for _ in range(2)]
+    assert [len(labels.unique()) for labels in epochs] == [48, 48]
+    assert not torch.equal(epochs[0], epochs[1])
+
+
+def test_epochs_follow_even_when_the_last_batch_is_not_asked_beyond() -> None:
+    loader, whole = batches(), batches()
+    for _ in range(3):
+        taken = list(itertools.islice(iter(loader), len(loader)))
+        for (images, labels), (expected, named) in zip(taken, whole, strict=True):
+            assert torch.equal(labels, named)
+            assert torch.equal(images, expected)
+
+
+@pytest.mark.parametrize("done", [0, 1, 5, 6, 7, 15])
+def test_resumed_at_any_batch_it_goes_on_bit_for_bit(done: int) -> None:
+    def stream(loader: TrainBatches):
+        while True:
+            yield from loader
+
+    first = batches()
+    run = stream(first)
+    for _ in range(done):
+        next(run)
+    second = batches()
+    second.load_state_dict(first.state_dict())
+    for (images, labels), (again, named) in itertools.islice(zip(run, stream(second), strict=False), 9):
+        assert torch.equal(labels, named)
+        assert torch.equal(images, again)
+
+
+def test_processes_share_an_epoch_without_overlap() -> None:
+    one = torch.cat([labels for _, labels in batches(size=8)])
+    shares = [torch.cat([labels for _, labels in batches(size=4, rank=rank, world=2)]) for rank in (0, 1)]
+    assert torch.equal(torch.stack(shares, 1).flatten(), one)
+
+
+@pytest.mark.parametrize("world", [1, 3])
+def test_evaluation_sees_every_picture_once(world: int) -> None:
+    images, labels = torch.zeros(11, 3, 8, 8, dtype=torch.uint8), torch.arange(11)
+    loaders = [EvalBatches(images, labels, 4, NORMALISE, rank, world) for rank in range(world)]
+    seen = torch.cat([part for loader in loaders for _, part in loader])
+    assert sorted(seen.tolist()) == list(range(11))
+    assert all(len(list(loader)) == len(loader) for loader in loaders)
+
+
+def test_too_large_a_batch_is_refused() -> None:
+    with pytest.raises(ValueError, match="50 pictures give no batch of 64"):
+        batches(size=64)

@@ -1,0 +1,64 @@
+"""DenseNets: torchvision as oracle, the paper's parameter counts, the growth of widths."""
+
+import pytest
+import torch
+import torchvision
+from test_resnet import parameters, scramble
+
+from lightning_resnets import build
+from lightning_resnets.densenet import DenseBlock, DenseLayer
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "count"),
+    [
+        ("densenet_40_12", 10, 1_019_722),
+        ("densenet_bc_100_12", 10, 769_162),
+        ("densenet121", 1000, 7_978_856),
+        ("densenet161", 1000, 28_681_000),
+        ("densenet169", 1000, 14_149_480),
+        ("densenet201", 1000, 20_013_928),
+    ],
+)
+def test_parameter_counts(name: str, classes: int, count: int) -> None:
+    with torch.device("meta"):
+        assert parameters(build(name, classes)) == count
+
+
+def test_parameters_of_bc_40_12_by_the_formula() -> None:
+    growth, width, count = 12, 24, 3 * 9 * 24
+    for block in range(3):
+        for _ in range(6):
+            count += 2 * width + width * 4 * growth + 2 * 4 * growth + 4 * growth * 9 * growth
+            width += growth
+        if block < 2:
+            count += 2 * width + width * (width // 2)
+            width //= 2
+    count += 2 * width + width * 10 + 10
+    assert parameters(build("densenet_bc_40_12")) == count == 176_122
+
+
+def test_torchvision_gives_the_same_logits_on_the_same_state() -> None:
+    ours = scramble(build("densenet121", classes=1000))
+    theirs = torchvision.models.get_model("densenet121", weights=None).eval()
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+    x = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.equal(ours(x), theirs(x))
+
+
+@pytest.mark.parametrize("bottleneck", [0, 4])
+def test_a_layer_sees_everything_before_it(bottleneck: int) -> None:
+    block = DenseBlock(3, 8, 4, bottleneck, 0.0).eval()
+    x = torch.randn(1, 8, 5, 5)
+    y = block(x)
+    assert y.shape == (1, 8 + 3 * 4, 5, 5)
+    assert torch.equal(y[:, :8], x)
+    third = block.get_submodule("denselayer3")
+    assert isinstance(third, DenseLayer)
+    assert torch.equal(y[:, 16:], third(y[:, :16]))
+
+
+def test_dropout_only_where_it_is_asked_for() -> None:
+    assert "Dropout" not in repr(build("densenet_bc_40_12"))
+    assert "Dropout(p=0.2" in repr(build("densenet_bc_40_12", dropout=0.2))

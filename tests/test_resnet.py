@@ -1,0 +1,132 @@
+"""Residual nets: torchvision and timm as oracles, the papers' parameter counts, and the twin without shortcuts."""
+
+import pytest
+import timm
+import torch
+import torchvision
+from torch import nn
+
+from lightning_resnets import Add, Gate, build
+from lightning_resnets.resnet import BasicBlock, Pad
+from lightning_resnets.se import SqueezeExcite
+
+
+def parameters(net: nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
+def scramble(net: nn.Module, seed: int = 0) -> nn.Module:
+    """Batch norms as if trained, so that no branch is silent."""
+    rng = torch.Generator().manual_seed(seed)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.weight.data, module.running_var):
+                assert tensor is not None
+                tensor.copy_(torch.rand(tensor.shape, generator=rng) + 0.5)
+            for tensor in (module.bias.data, module.running_mean):
+                assert tensor is not None
+                tensor.copy_(torch.randn(tensor.shape, generator=rng) * 0.1)
+    return net.eval()
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("resnet20", 269_722),
+        ("resnet32", 464_154),
+        ("resnet44", 658_586),
+        ("resnet56", 853_018),
+        ("resnet110", 1_727_962),
+        ("plain20", 269_722),
+        ("seresnet20", 272_095),
+        ("seresnet56", 860_137),
+        ("seresnet110", 1_742_200),
+    ],
+)
+def test_cifar_parameter_counts(name: str, count: int) -> None:
+    assert parameters(build(name)) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("resnet20", 272_474), ("resnet56", 855_770), ("resnet110", 1_730_714), ("seresnet56", 862_889)],
+)
+def test_cifar_parameter_counts_with_projections(name: str, count: int) -> None:
+    assert parameters(build(name, shortcut="B")) == count
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_torchvision_gives_the_same_logits_on_the_same_state(name: str) -> None:
+    ours = scramble(build(name, classes=1000))
+    theirs = torchvision.models.get_model(name, weights=None).eval()
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+    x = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.equal(ours(x), theirs(x))
+
+
+def test_timm_gives_the_same_logits_for_seresnet50() -> None:
+    ours = scramble(build("seresnet50", classes=1000))
+    theirs = timm.create_model("seresnet50", pretrained=False).eval()
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+    x = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.allclose(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+
+
+def test_pad_is_subsampling_and_zeros() -> None:
+    x = torch.randn(2, 16, 8, 8)
+    y = Pad(16, 32, 2)(x)
+    assert torch.equal(y[:, 8:24], x[:, :, ::2, ::2])
+    assert not y[:, :8].any()
+    assert not y[:, 24:].any()
+
+
+def test_a_block_is_the_formula() -> None:
+    block = scramble(BasicBlock(8, 8, se=4)).requires_grad_(False)
+    x = torch.randn(2, 8, 6, 6)
+    assert isinstance(block, BasicBlock)
+    branch = block.bn2(block.conv2(torch.relu(block.bn1(block.conv1(x)))))
+    se = block.se
+    assert isinstance(se, SqueezeExcite)
+    weight = torch.sigmoid(se.fc2(torch.relu(se.fc1(branch.mean((2, 3), keepdim=True)))))
+    assert torch.allclose(block(x), torch.relu(x + branch * weight), atol=1e-6)
+
+
+def test_the_plain_twin_has_the_same_weights_and_no_merge() -> None:
+    net, twin = build("resnet20"), build("plain20")
+    assert {k: v.shape for k, v in net.state_dict().items()} == {k: v.shape for k, v in twin.state_dict().items()}
+    assert sum(isinstance(m, Add) for m in net.modules()) == 9
+    assert not any(isinstance(m, (Add, Pad)) for m in twin.modules())
+
+
+def test_with_silent_branches_only_the_residual_net_hears_its_input() -> None:
+    for name, hears in (("resnet20", True), ("plain20", False)):
+        net = build(name).eval()
+        for module in net.modules():
+            if isinstance(module, BasicBlock):
+                nn.init.zeros_(module.bn2.weight)
+        a, b = net(torch.randn(1, 3, 32, 32)), net(torch.randn(1, 3, 32, 32))
+        assert torch.equal(a, b) is not hears
+
+
+def test_zero_gamma_makes_every_block_the_identity_at_first() -> None:
+    net = build("resnet20", zero_gamma=True)
+    block = net.get_submodule("layer1.1")
+    x = torch.rand(2, 16, 8, 8)
+    assert torch.equal(block(x), x)
+
+
+def test_se_gates_and_the_last_activations_are_where_their_names_say() -> None:
+    net = build("seresnet20")
+    gates = [name for name, module in net.named_modules() if isinstance(module, Gate)]
+    assert gates == [f"layer{s}.{b}.se.gate" for s in (1, 2, 3) for b in range(3)]
+
+
+def test_nothing_in_place() -> None:
+    assert not any(getattr(m, "inplace", False) for name in ("resnet20", "seresnet50") for m in build(name).modules())
+
+
+def test_a_reduction_that_leaves_no_channel_is_refused() -> None:
+    with pytest.raises(ValueError, match="SE reduction 32 leaves nothing of 16 channels"):
+        build("seresnet20", se=32)

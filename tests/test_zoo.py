@@ -1,0 +1,42 @@
+"""Every name builds; a wrong one is answered in a sentence; importing the nets imports nothing heavy beside torch."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import lightning_resnets
+from lightning_resnets import build, names
+
+IMAGENET = re.compile(r"(se)?resnet(18|34|50|101|152)|densenet\d+")
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_net_gives_one_logit_a_class(name: str) -> None:
+    side = 64 if IMAGENET.fullmatch(name) else 32
+    with torch.device("meta"):
+        net = build(name, classes=7).eval()
+        assert net(torch.empty(2, 3, side, side)).shape == (2, 7)
+
+
+def test_unknown_names_and_options_get_a_sentence() -> None:
+    with pytest.raises(ValueError, match=r"no net named 'resnet21' \(near: .*resnet20"):
+        build("resnet21")
+    with pytest.raises(ValueError, match="resnet20 does not take these options"):
+        build("resnet20", colour="red")
+
+
+def test_public_names() -> None:
+    public = sorted(name for name in vars(lightning_resnets) if not name.startswith("_") and name[0].isupper())
+    assert public == ["Add", "Concat", "Gate", "Kind"]
+
+
+def test_the_nets_need_torch_alone() -> None:
+    code = (
+        "import sys, lightning_resnets as lr; lr.build('seresnet20'); "
+        "print(sorted({'lightning', 'torchvision', 'torchmetrics', 'timm', 'PySide6'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
