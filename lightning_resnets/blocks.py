@@ -12,6 +12,7 @@ from lightning_resnets.merge import Kind
 if TYPE_CHECKING:
     import networkx
 
+Row = tuple[str, str, str, str, str, str]  # name, operation, output, parameters, multiply-adds, skips
 MARKS = {Kind.ADD: "⊕", Kind.CONCAT: "⧺", Kind.GATE: "⊗"}
 
 
@@ -108,7 +109,12 @@ class BlockGraph:
         graph: networkx.DiGraph[str] = networkx.DiGraph()
         for block in self.blocks:
             graph.add_node(
-                block.name, op=block.op, shape=block.shape, parameters=block.parameters, macs=block.macs, kind=block.kind
+                block.name,
+                op=block.op,
+                shape=block.shape,
+                parameters=block.parameters,
+                macs=block.macs,
+                kind=block.kind,
             )
         skips = {(skip.merge, skip.operand): skip.kind for skip in self.skips}
         for source, target, operand in self.flow:
@@ -136,18 +142,20 @@ def outline(graph: BlockGraph) -> str:
     return "\n".join([*lines, "", *_totals(graph)])
 
 
-def _aligned(row: tuple[str, ...], widths: list[int]) -> list[str]:
-    cells = [text.rjust(width) if i in (3, 4) else text.ljust(width) for i, (text, width) in enumerate(zip(row, widths))]
+def _aligned(row: Row, widths: list[int]) -> list[str]:
+    cells = [
+        text.rjust(width) if i in (3, 4) else text.ljust(width) for i, (text, width) in enumerate(zip(row, widths))
+    ]
     return [*cells, row[5]]
 
 
-def _header(stage: str, graph: BlockGraph) -> tuple[str, ...]:
+def _header(stage: str, graph: BlockGraph) -> Row:
     blocks = [block for block in graph.blocks if block.stage == stage]
     parameters, macs = sum(block.parameters for block in blocks), sum(block.macs for block in blocks)
     return (stage, "", _shape(blocks[-1]), _count(parameters), _count(macs), "")
 
 
-def _row(block: Block, graph: BlockGraph, indent: bool) -> tuple[str, ...]:
+def _row(block: Block, graph: BlockGraph, indent: bool) -> Row:
     name = f"  {_short(block.name, block.stage)}" if indent else block.name
     op = f"{MARKS[block.kind]} {block.op}" if block.kind else block.op
     skips = [skip for skip in graph.skips if skip.merge == block.name]

@@ -8,6 +8,7 @@ arXiv:1512.03385), every earlier layer at a Concat (Huang et al. 2017, arXiv:160
 import copy
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -15,16 +16,25 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
 
-from lightning_resnets.blocks import Block as Block
-from lightning_resnets.blocks import BlockGraph as BlockGraph
-from lightning_resnets.blocks import Skip as Skip
-from lightning_resnets.merge import Concat, Kind, Merge
+from lightning_resnets.blocks import Block, BlockGraph, Skip
+from lightning_resnets.merge import Concat, Merge
 from lightning_resnets.operations import LAYERS, SHAPES, function_macs, function_op, module_macs, module_op
 from lightning_resnets.skips import find_skips
+
+__all__ = ["Block", "BlockGraph", "Followed", "Skip", "TraceError", "follow", "trace"]
 
 
 class TraceError(ValueError):
     """A net whose forward pass cannot be followed; its text is one plain sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A traced net: its graph, the steps that compute it, and which step makes what a module or a block is named for."""
+
+    blocks: BlockGraph
+    steps: fx.Graph
+    named: dict[str, fx.Node]
 
 
 def trace(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32)) -> BlockGraph:
@@ -33,6 +43,11 @@ def trace(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32)) -> BlockGr
     The net itself is not run and not touched: a copy of its structure is, so mode, device, dtype and hooks do not
     matter. Raises TraceError where the forward pass depends on values or the size does not fit.
     """
+    return follow(model, size).blocks
+
+
+def follow(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32)) -> Followed:
+    """The same together with the steps behind the blocks, for who runs them one by one."""
     phantom = _phantom(model)
     tracer = _Tracer()
     try:
@@ -44,7 +59,8 @@ def trace(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32)) -> BlockGr
             f"This net cannot be followed for a picture of {'×'.join(map(str, size))}: "
             f"{reason[0] if reason else type(error).__name__}."
         ) from error
-    return _Builder(phantom, tracer.returned, values).build(graph)
+    builder = _Builder(phantom, tracer.inner, values)
+    return Followed(builder.build(graph), graph, {**builder.steps, **tracer.outputs})
 
 
 class _Tracer(fx.Tracer):
@@ -52,7 +68,8 @@ class _Tracer(fx.Tracer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.returned: dict[fx.Node, str] = {}
+        self.outputs: dict[str, fx.Node] = {}  # what each module returned last
+        self.inner: dict[fx.Node, str] = {}  # the innermost module that returned a value
         self._function = False
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -64,7 +81,8 @@ class _Tracer(fx.Tracer):
         self._function = bare and len(args) == 1 and not kwargs and not isinstance(m, nn.Sequential)
         value = super().call_module(m, forward, args, kwargs)
         if isinstance(value, fx.Proxy):
-            self.returned.setdefault(value.node, self.path_of_module(m))
+            self.outputs[self.path_of_module(m)] = value.node
+            self.inner.setdefault(value.node, self.path_of_module(m))
         return value
 
 
@@ -95,14 +113,15 @@ class _Values(fx.Interpreter):
 class _Builder:
     """Turns fx nodes into blocks: only tensors that depend on the picture are blocks and flow."""
 
-    def __init__(self, model: nn.Module, returned: dict[fx.Node, str], values: dict[fx.Node, Any]) -> None:
-        self.model, self.returned, self.values = model, returned, values
+    def __init__(self, model: nn.Module, inner: dict[fx.Node, str], values: dict[fx.Node, Any]) -> None:
+        self.model, self.inner, self.values = model, inner, values
         self.modules = dict(model.named_modules(remove_duplicate=False))
         self.sources: dict[fx.Node, list[str]] = {}  # the blocks whose value a node carries
         self.weights: dict[fx.Node, list[Tensor]] = {}  # parameters that reach a node directly
         self.counted: set[int] = set()
         self.names: Counter[str] = Counter()
         self.blocks: list[Block] = []
+        self.steps: dict[str, fx.Node] = {}
         self.flow: list[tuple[str, str, int]] = []
 
     def build(self, graph: fx.Graph) -> BlockGraph:
@@ -125,6 +144,7 @@ class _Builder:
         elif isinstance(value, Tensor):
             block = self.block(node, value, len(given))
             self.blocks.append(block)
+            self.steps[block.name] = node
             self.flow += [(source, block.name, operand) for operand, source in given]
             self.sources[node], self.weights[node] = [block.name], []
 
@@ -160,7 +180,7 @@ class _Builder:
             macs = function_macs(op, weights[0] if weights else None, value)
             name = f"{path}.{op.replace(' ', '_')}" if path else op.replace(" ", "_")
         cell = _cell(self.model, path)
-        name, output = self.unique(name), "" if node.target in self.reused else self.returned.get(node, "")
+        name, output = self.unique(name), "" if node.target in self.reused else self.inner.get(node, "")
         stage = _stage(self.modules, cell)
         return Block(name, op, tuple(value.shape[1:]), self.count(weights), macs, kind, stage, cell, output, (name,))
 

@@ -40,10 +40,11 @@ def module_macs(module: nn.Module, given: Tensor, made: Tensor) -> int:
     return made[0].numel() * module.in_features if isinstance(module, nn.Linear) else 0
 
 
-def function_macs(op: str, weight: object, made: Tensor) -> int:
+def function_macs(op: str, weight: Tensor | None, made: Tensor) -> int:
     """The same for a convolution or a linear map written as a function of its weight."""
-    known = op in ("conv", "linear") and isinstance(weight, Tensor)
-    return made[0].numel() * weight[0].numel() if known else 0
+    if op not in ("conv", "linear") or weight is None:
+        return 0
+    return made[0].numel() * weight[0].numel()
 
 
 def conv_shape(conv: nn.Conv2d, given: Tensor) -> tuple[int, ...] | None:
@@ -55,8 +56,8 @@ def conv_shape(conv: nn.Conv2d, given: Tensor) -> tuple[int, ...] | None:
         return None
     if given.shape[1] != conv.in_channels:
         raise ValueError(f"a convolution of {conv.in_channels} channels is given {given.shape[1]}")
-    reach = [pad * 2 - dilation * (kernel - 1) - 1 for pad, dilation, kernel in _numbers(conv)]
-    sides = [(side + grow) // step + 1 for side, grow, step in zip(given.shape[2:], reach, conv.stride, strict=True)]
+    window = zip(given.shape[2:], conv.padding, conv.dilation, conv.kernel_size, conv.stride, strict=True)
+    sides = [(side + 2 * int(pad) - gap * (kernel - 1) - 1) // step + 1 for side, pad, gap, kernel, step in window]
     if min(sides) < 1:
         raise ValueError(f"nothing is left of {given.shape[2]}x{given.shape[3]} pixels behind a convolution")
     return (given.shape[0], conv.out_channels, *sides)
@@ -81,10 +82,6 @@ SHAPES: dict[type[nn.Module], Callable[[Any, Tensor], tuple[int, ...] | None]] =
     nn.Linear: linear_shape,
     nn.BatchNorm2d: norm_shape,
 }
-
-
-def _numbers(conv: nn.Conv2d) -> list[tuple[int, int, int]]:
-    return [(int(pad), *rest) for pad, *rest in zip(conv.padding, conv.dilation, conv.kernel_size, strict=True)]
 
 
 def _words(name: str) -> str:

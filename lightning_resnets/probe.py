@@ -45,7 +45,8 @@ def submodule(model: nn.Module, name: str) -> nn.Module:
         return modules[name]
     near = get_close_matches(name, modules, n=3, cutoff=0.6)
     raise PointError(
-        f"This net has no part called '{name}'" + (f"; near it are {', '.join(near)}." if near else "; trace it to see all.")
+        f"This net has no part called '{name}'"
+        + (f"; near it are {', '.join(near)}." if near else "; trace it to see all.")
     )
 
 

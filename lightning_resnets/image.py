@@ -1,0 +1,127 @@
+"""One picture to a net's input, exactly as in validation; and any picture file to plain RGB, or a sentence why not."""
+
+import io
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.nn import functional as F
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")  # never EPS: it calls another program
+LARGEST_FILE = 200 * 2**20  # bytes
+LARGEST_PICTURE = 40_000_000  # pixels
+DRAFT = 4096  # pixels a side; a larger JPEG is decoded at a fraction of its size
+
+
+class PictureError(ValueError):
+    """A file that cannot be shown as a picture; its text is one plain sentence."""
+
+
+def read_picture(source: str | Path | bytes) -> NDArray[np.uint8]:
+    """A picture file, or its bytes, as RGB (H, W, 3): turned upright, 16 bits and floats scaled, alpha over white.
+
+    Of an animation it is the first frame. Raises PictureError.
+    """
+    name = "This" if isinstance(source, bytes) else f"'{Path(source).name}'"
+    data = source if isinstance(source, bytes) else _bytes(Path(source))
+    if not data:
+        raise PictureError(f"{name} is empty: choose another picture.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                if image.width * image.height > LARGEST_PICTURE:
+                    raise PictureError(
+                        f"{name} has {image.width} x {image.height} pixels, more than {LARGEST_PICTURE // 10**6} "
+                        "million: make it smaller first."
+                    )
+                image.draft("RGB", (DRAFT, DRAFT))
+                return _rgb(ImageOps.exif_transpose(image))
+    except PictureError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise PictureError(
+            f"{name} is no picture that can be read: choose a PNG, JPEG, WebP, GIF, BMP or TIFF."
+        ) from None
+    except Image.DecompressionBombError:
+        raise PictureError(f"{name} has too many pixels: make it smaller first.") from None
+    except Exception as error:
+        raise PictureError(f"{name} is a damaged picture: choose another or save it again.") from error
+
+
+def prepare(
+    picture: NDArray[np.uint8], size: tuple[int, int, int], mean: Sequence[float], std: Sequence[float]
+) -> Tensor:
+    """A picture (H, W, 3) as a net's input (1, C, H, W), float32, normalised to the bit as `data.batches.Normalise` does.
+
+    A picture of the right size is not resampled, others are fitted by `fitted`. Nets not of three channels get the
+    grey value.
+    """
+    pixels = torch.from_numpy(np.array(fitted(picture, size[1:]))).permute(2, 0, 1)  # (3, H, W)
+    values = pixels.unsqueeze(0) if size[0] == 3 else pixels.float().mean(0).expand(1, size[0], -1, -1)
+    deviation = torch.tensor(std).view(1, -1, 1, 1)
+    return values * (1 / (255 * deviation)) - torch.tensor(mean).view(1, -1, 1, 1) / deviation  # (1, C, H, W)
+
+
+def restored(values: Tensor, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.uint8]:
+    """The picture (H, W, 3) that a net's input (1, C, H, W) shows: `prepare` undone, without the resampling."""
+    shape = (-1, 1, 1)
+    pixels = values[0] * torch.tensor(std).view(shape) + torch.tensor(mean).view(shape)
+    pixels = (pixels * 255).round().clamp(0, 255).to(torch.uint8).expand(3, *values.shape[2:])
+    return pixels.permute(1, 2, 0).contiguous().numpy()
+
+
+def fitted(picture: NDArray[np.uint8], size: Sequence[int]) -> NDArray[np.uint8]:
+    """The picture at (H, W): shorter side scaled with antialias, centre cut out; the same array where it fits already."""
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or 0 in picture.shape:
+        raise PictureError("A picture is an array (H, W, 3) of bytes: convert it to RGB first.")
+    height, width = size
+    if picture.shape[:2] == (height, width):
+        return picture
+    high, wide = picture.shape[:2]
+    scale = max(height / high, width / wide)
+    cut_high, cut_wide = min(high, round(height / scale)) or 1, min(wide, round(width / scale)) or 1
+    top, left = (high - cut_high) // 2, (wide - cut_wide) // 2
+    centre = np.ascontiguousarray(picture[top : top + cut_high, left : left + cut_wide])
+    pixels = torch.from_numpy(centre).permute(2, 0, 1).unsqueeze(0).to(torch.float32)  # (1, 3, H, W)
+    scaled = F.interpolate(pixels, (height, width), mode="bilinear", antialias=True, align_corners=False)
+    return scaled[0].round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise PictureError(f"'{path}' is a folder, not a picture: choose a file in it.")
+        if path.stat().st_size > LARGEST_FILE:
+            raise PictureError(f"'{path.name}' is larger than {LARGEST_FILE // 2**20} MB: choose a smaller picture.")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise PictureError(f"There is no file '{path}': check the name.") from None
+    except OSError as error:
+        raise PictureError(f"'{path}' cannot be read ({error.strerror}): check its permissions.") from error
+
+
+def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
+        return np.repeat(_grey(np.asarray(image))[:, :, None], 3, axis=2)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert("RGB"), dtype=np.uint8)
+
+
+def _grey(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """16-bit values keep their range; wider ones and floats beyond 0..1 are stretched from their least to their most."""
+    numbers = np.nan_to_num(values.astype(np.float64))
+    low, high = 0.0, 65535.0
+    if values.dtype.kind == "f":
+        high = 1.0
+    if values.dtype.itemsize > 2 and (numbers.min() < low or numbers.max() > high):
+        low, high = float(numbers.min()), float(numbers.max())
+    return ((numbers - low) / (high - low) * 255).round().astype(np.uint8)
