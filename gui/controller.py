@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QPoint, Signal
-from PySide6.QtGui import QImage, QUndoStack
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication
 
 from gui import travel
-from gui.edits import Change
-from gui.state import Edit, Picture, Screen, Shelf, Sight, Wish, find_edit, resolve, with_edit, without_edit
+from gui.present import show
+from gui.state import Edit, Picture, Screen, Shelf, Sight, Wish, resolve
+from gui.surgeon import Surgeon
 from gui.theme import DARK, LIGHT
 from gui.views import style
 from gui.views.inspector import facts
-from gui.views.menu import SkipMenu
 from gui.views.overlays import Palette, Sheet
 from gui.views.window import Window
 from gui.worker import Worker
@@ -32,12 +32,12 @@ class Controller(QObject):
         super().__init__(window)
         self.window, self.worker = window, worker
         self.wish, self.sight, self.screen, self.shelf = Wish(), Sight(), Screen(), Shelf()
-        self.stack = QUndoStack(self)
+        self.surgeon = Surgeon(window, lambda: self.wish, lambda: self.screen, self)
         self._good, self._again, self._ready = Wish(), False, False
         self._theme_wish = theme
         self._connect()
         self._apply_theme()
-        self._show(self.screen, everything=True)
+        show(self.window, None, self.screen)
         self._tell()
 
     def _connect(self) -> None:
@@ -51,17 +51,19 @@ class Controller(QObject):
         QApplication.styleHints().colorSchemeChanged.connect(self._apply_theme)
         window.start.picked.connect(self.open_path)
         window.start.open_wanted.connect(self.open_net)
-        window.samples.chosen.connect(self.take_sample)
-        window.chips.removed.connect(lambda *key: self.edit(without_edit(self.wish.edits, key)))
+        window.aside.samples.chosen.connect(self.take_sample)
+        window.chips.removed.connect(self.surgeon.remove)
         window.chips.reset.connect(self.reset)
         graph.picked.connect(self.select)
-        graph.cut_toggled.connect(self.toggle_cut)
-        graph.skip_menu_requested.connect(self.skip_menu)
+        graph.cut_toggled.connect(self.surgeon.toggle_cut)
+        graph.skip_menu_requested.connect(self.surgeon.menu)
         graph.hovered.connect(self._hovered)
         inspector.hovered.connect(window.set_hover)
         inspector.contrast_wanted.connect(self.toggle_contrast)
         inspector.order_wanted.connect(self.toggle_order)
-        self.stack.indexChanged.connect(self._enable)
+        self.surgeon.changed.connect(self._set_edits)
+        self.surgeon.stack.indexChanged.connect(self._enable)
+        window.aside.choose_wanted.connect(self.choose_picture)
 
     def do(self, name: str) -> None:
         """One action of the table."""
@@ -80,7 +82,7 @@ class Controller(QObject):
 
     def open_path(self, path: str) -> None:
         """Another net: its edits start empty."""
-        self.stack.clear()
+        self.surgeon.stack.clear()
         self.window.banner.set_text("")
         self._want(replace(self.wish, net=path, edits=()))
 
@@ -89,7 +91,7 @@ class Controller(QObject):
             self.open_path(path)
 
     def show_start(self) -> None:
-        self.stack.clear()
+        self.surgeon.stack.clear()
         self.sight = Sight()
         self.wish = Wish(picture=self.wish.picture, contrast=self.wish.contrast, order=self.wish.order)
         self._refresh()
@@ -132,66 +134,26 @@ class Controller(QObject):
 
     # edits
 
-    def edit(self, edits: tuple[Edit, ...], text: str = "edit", scrub: int = 0) -> None:
-        """Make these the active edits, undoable; steps of one `scrub` (not 0) are undone together."""
-        if edits != self.wish.edits:
-            self.stack.push(Change(self._set_edits, self.wish.edits, edits, text, scrub))
-
-    def fade(self, merge: str, operand: int, gain: float, scrub: int = 0) -> None:
-        self.edit(with_edit(self.wish.edits, Edit("scale", merge, operand, gain)), f"fade {merge}", scrub)
-
-    def toggle_cut(self, merge: str, operand: int) -> None:
-        now = find_edit(self.wish.edits, ("scale", merge, operand))
-        self.fade(merge, operand, 1.0 if now and now.cut else 0.0)
-
     def cut_skip(self) -> None:
-        if skip := travel.skip_at(self.screen.diagram, self.wish.selected):
-            self.toggle_cut(skip.merge, skip.operand)
-        else:
+        if not self.surgeon.cut_skip(self.wish.selected):
             self.window.set_hover("No skip ends here: select a merge, or a block that a skip goes around.")
 
     def cut_branch(self) -> None:
-        skip = travel.skip_at(self.screen.diagram, self.wish.selected)
-        if skip and skip.kind == "add":
-            self.toggle_cut(skip.merge, 1 - skip.operand)
+        self.surgeon.cut_branch(self.wish.selected)
 
     def open_gate(self) -> None:
         node = self.screen.diagram.node(self.wish.selected)
         if node and node.kind == "gate":
-            self.toggle_gate(node.name)
-
-    def toggle_gate(self, gate: str) -> None:
-        """Force a gate open (all weights 1), or let it weigh again."""
-        held = Edit("hold", gate, 1, 1.0)
-        edits = self.wish.edits
-        self.edit(without_edit(edits, held.key) if find_edit(edits, held.key) else with_edit(edits, held))
+            self.surgeon.toggle_gate(node.name)
 
     def reset(self) -> None:
-        self.edit((), "reset all")
+        self.surgeon.edit((), "reset all")
 
     def undo(self) -> None:
-        self.stack.undo()
+        self.surgeon.stack.undo()
 
     def redo(self) -> None:
-        self.stack.redo()
-
-    def skip_menu(self, merge: str, operand: int, at: QPoint) -> None:
-        """The menu of a skip, at a point of the screen."""
-        skip, node = self.screen.diagram.skip(merge, operand), self.screen.diagram.node(merge)
-        kind = skip.kind if skip else node.kind if node else "block"
-        now = find_edit(self.wish.edits, ("scale", merge, operand))
-        held = find_edit(self.wish.edits, ("hold", merge, 1)) is not None
-        menu = SkipMenu(travel.title(skip, merge), kind, now.value if now else 1.0, held, self.window)
-        menu.aboutToHide.connect(menu.deleteLater)
-        scrub = Change.new_scrub()
-        menu.faded.connect(lambda gain: self.fade(merge, operand, gain, scrub))
-        menu.cut_wanted.connect(lambda: self.toggle_cut(merge, operand))
-        menu.branch_wanted.connect(lambda: self.toggle_cut(merge, 1 - operand))
-        menu.open_wanted.connect(lambda: self.toggle_gate(merge))
-        menu.restore_wanted.connect(
-            lambda: self.edit(tuple(edit for edit in self.wish.edits if edit.target != merge), "restore")
-        )
-        menu.popup(at)
+        self.surgeon.stack.redo()
 
     # travel
 
@@ -282,17 +244,17 @@ class Controller(QObject):
     def _take_shelf(self, shelf: Shelf) -> None:
         self.shelf = shelf
         self.window.start.set_shelf(shelf)
-        self.window.samples.set_samples(shelf.samples)
+        self.window.aside.samples.set_samples(shelf.samples)
         if self.wish.picture is None and shelf.samples:
             self._want(replace(self.wish, picture=shelf.samples[0]))
-        self.window.samples.set_current(self._sample())
+        self.window.aside.samples.set_current(self._sample())
 
     def _failed(self, kind: str, sentence: str) -> None:
         """Back to the last wish that could be met; the sentence stands until it is dismissed."""
         self._ready = True
         if kind == "see":
-            if self.wish.net == self._good.net and self.wish.edits != self._good.edits and self.stack.canUndo():
-                self.stack.undo()
+            if self.wish.net == self._good.net and self.wish.edits != self._good.edits and self.surgeon.stack.canUndo():
+                self.surgeon.stack.undo()
             opened = self._good if self.sight.net else Wish(picture=self._good.picture)
             if self.sight.net is None and self.wish.net and self._good.net is None:
                 opened = replace(opened, picture=self.wish.picture)
@@ -305,44 +267,12 @@ class Controller(QObject):
         self.failed.emit(sentence)
 
     def _refresh(self) -> None:
-        self._show(resolve(self.wish, self.sight))
+        new = resolve(self.wish, self.sight)
+        show(self.window, self.screen, new)
+        self.screen = new
+        self.window.aside.samples.set_current(self._sample())
         self._tell()
         self._enable()
-
-    def _show(self, new: Screen, everything: bool = False) -> None:
-        old, window = self.screen, self.window
-        self.screen = new
-
-        def differs(*names: str) -> bool:
-            return everything or any(not _same(getattr(old, name), getattr(new, name)) for name in names)
-
-        if differs("page"):
-            window.set_page(new.page)
-        if differs("title", "facts", "warning"):
-            window.set_title(new.title, new.facts, new.warning)
-        if differs("diagram"):
-            window.graph.set_diagram(new.diagram)
-        if differs("diagram", "edits"):
-            window.graph.set_edits(new.edits)
-        if differs("diagram", "changes"):
-            window.graph.set_values(new.changes)
-        if differs("diagram", "selected"):
-            window.graph.set_selected(new.selected)
-        if differs("chips"):
-            window.chips.set_chips(new.chips)
-        if differs("seen", "picture"):
-            window.set_picture(None if new.seen is None else style.picture_image(new.seen), new.picture)
-            window.samples.set_current(self._sample())
-        if differs("bars"):
-            window.prediction.set_bars(new.bars)
-        if differs("node"):
-            window.inspector.set_node(new.node)
-        if differs("contrast"):
-            window.inspector.set_contrast(new.contrast)
-        if differs("order"):
-            window.inspector.set_order(new.order)
-        if differs("detail"):
-            window.inspector.set_detail(new.detail)
 
     def _tell(self) -> None:
         """What is awaited, quietly."""
@@ -354,8 +284,8 @@ class Controller(QObject):
     def _enable(self) -> None:
         net = self.screen.page == "net"
         enabled = {
-            "undo": self.stack.canUndo(),
-            "redo": self.stack.canRedo(),
+            "undo": self.surgeon.stack.canUndo(),
+            "redo": self.surgeon.stack.canRedo(),
             "reset": bool(self.wish.edits),
             **{name: net for name in ("cut_skip", "cut_branch", "open_gate", "fit", "toggle_contrast", "show_start")},
         }
@@ -376,6 +306,3 @@ class Controller(QObject):
         self.theme = DARK if dark else LIGHT
         self.window.set_theme(self.theme)
 
-
-def _same(old: object, new: object) -> bool:
-    return old is new or (type(old) is type(new) and old == new)

@@ -146,7 +146,7 @@ def describe(key: str, lens: Lens) -> Net:
         facts.insert(0, ("data", card.data_name))
     if known := accuracy(card):
         facts.insert(1, ("accuracy", known.replace(" test accuracy", " on the test set")))
-    untold = "" if known else "Its card names no accuracy: the weights may be random."
+    untold = lens.notes[0] if lens.notes else "" if known else "Its card names no accuracy: the weights may be random."
     return Net(key, card.arch, card.arch, card.classes, diagram(folded), tuple(facts), untold)
 
 

@@ -4,104 +4,27 @@ Only numpy and the standard library live here, so views, controller, worker and 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-NodeKind = Literal["input", "block", "add", "concat", "gate", "output", "head"]
-MergeKind = Literal["add", "concat", "gate"]
-EditKind = Literal["scale", "hold", "drop"]
+from gui.diagram import Diagram as Diagram
+from gui.diagram import Edit as Edit
+from gui.diagram import EditKind as EditKind
+from gui.diagram import Link as Link
+from gui.diagram import MergeKind as MergeKind
+from gui.diagram import Node as Node
+from gui.diagram import NodeKind as NodeKind
+from gui.diagram import SkipLine as SkipLine
+from gui.diagram import edit_words as edit_words
+from gui.diagram import find_edit as find_edit
+from gui.diagram import short as short
+from gui.diagram import with_edit as with_edit
+from gui.diagram import without_edit as without_edit
+
 Contrast = Literal["channel", "layer"]
 Order = Literal["channel", "weight"]
-
-
-# ---- the graph as it is drawn
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One drawn block of the folded graph; `output` names the module whose output it stands for."""
-
-    name: str
-    label: str
-    kind: NodeKind
-    op: str
-    shape: tuple[int, ...]
-    parameters: int
-    macs: int
-    output: str
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """The output of `source` is operand number `operand` of `target`."""
-
-    source: str
-    target: str
-    operand: int
-
-
-@dataclass(frozen=True, slots=True)
-class SkipLine:
-    """A path around something: from `source` to `merge`; `projected` says how it was made to fit, None for identity."""
-
-    kind: MergeKind
-    source: str
-    merge: str
-    operand: int
-    projected: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Diagram:
-    """All that is drawn of a net; nodes in execution order."""
-
-    nodes: tuple[Node, ...] = ()
-    links: tuple[Link, ...] = ()
-    skips: tuple[SkipLine, ...] = ()
-
-    def node(self, name: str | None) -> Node | None:
-        return next((node for node in self.nodes if node.name == name), None)
-
-    def skip(self, merge: str, operand: int) -> SkipLine | None:
-        return next((skip for skip in self.skips if (skip.merge, skip.operand) == (merge, operand)), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """One intervention: scale an operand of a merge, hold it at a value, or drop a block; unique by `key`."""
-
-    kind: EditKind
-    target: str
-    operand: int
-    value: float
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        return self.kind, self.target, self.operand
-
-    @property
-    def cut(self) -> bool:
-        """True where nothing comes through: a scale by zero."""
-        return self.kind == "scale" and self.value == 0.0
-
-
-def with_edit(edits: Sequence[Edit], edit: Edit) -> tuple[Edit, ...]:
-    """`edits` with `edit` in place of the one of its key; a scale by 1 changes nothing and is left out."""
-    kept = without_edit(edits, edit.key)
-    return kept if edit.kind == "scale" and edit.value == 1.0 else (*kept, edit)
-
-
-def without_edit(edits: Sequence[Edit], key: tuple[str, str, int]) -> tuple[Edit, ...]:
-    return tuple(edit for edit in edits if edit.key != key)
-
-
-def find_edit(edits: Sequence[Edit], key: tuple[str, str, int]) -> Edit | None:
-    return next((edit for edit in edits if edit.key == key), None)
-
-
-# ---- what the user wants
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,9 +47,6 @@ class Wish:
     edits: tuple[Edit, ...] = ()
     contrast: Contrast = "channel"
     order: Order = "channel"
-
-
-# ---- what the engine saw
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +144,6 @@ class Shelf:
     note: str = ""
 
 
-# ---- what to paint
-
-
 @dataclass(frozen=True, slots=True)
 class Bar:
     """One class of the prediction: its share now, and before the edits where there are any."""
@@ -307,42 +224,7 @@ def bars(sight: Sight, classes: Sequence[str], count: int = 5) -> tuple[Bar, ...
 
 
 def chip(edit: Edit, diagram: Diagram) -> Chip:
-    """An edit in words: "cut shortcut of layer1.0", "fade branch of layer2.1 to 40 %"."""
+    """An edit in words, with the kind of merge that it changes."""
     node = diagram.node(edit.target)
     kind = node.kind if node and node.kind in ("add", "concat", "gate") else "block"
-    what = operand_words(edit, diagram)
-    match edit.kind:
-        case "drop":
-            text = f"drop {edit.target}"
-        case "hold":
-            text = f"hold {what} at {edit.value:g}"
-        case _:
-            text = f"cut {what}" if edit.value == 0 else f"{what} × {edit.value:.2f}"
-    return Chip(edit.key, text, kind)
-
-
-def operand_words(edit: Edit, diagram: Diagram) -> str:
-    """The operand of an edit in words, with the place it belongs to."""
-    node, skip = diagram.node(edit.target), diagram.skip(edit.target, edit.operand)
-    kind = node.kind if node else "block"
-    place = short(edit.target)
-    if kind == "add":
-        return f"{('shortcut', 'branch')[min(edit.operand, 1)]} of {place}"
-    if kind == "gate":
-        return f"{('input', 'gate weights')[min(edit.operand, 1)]} of {place}"
-    if kind == "concat":
-        return f"{short(skip.source) if skip else f'part {edit.operand + 1}'} → {place}"
-    return place
-
-
-def short(name: str) -> str:
-    """A module path without what every reader knows: `layer1.0.add` is `layer1.0`, `features.` falls off the front."""
-    parts = name.removeprefix("features.").split(".")
-    if len(parts) > 1 and parts[-1] in ("add", "concat", "gate"):
-        parts = parts[:-1]
-    return ".".join(parts)
-
-
-def restored(wish: Wish) -> Wish:
-    """The wish without its edits."""
-    return replace(wish, edits=())
+    return Chip(edit.key, edit_words(edit, diagram), kind)

@@ -75,7 +75,11 @@ def arrange(count: int, height: int, width: int, room: tuple[float, float]) -> G
 
     start = max(1, round((count * room[1] * (height + gap) / max(room[0], 1) / (width + gap)) ** 0.5))
     near = range(max(1, start - 3), min(count, start + 3) + 1)
-    return Grid(count, height, width, max(near, key=lambda columns: (zoom(columns), columns), default=1), gap)
+
+    def worth(columns: int) -> tuple[float, int]:  # a full last row is worth a tenth of the size
+        return zoom(columns) * (1.0 if count % columns == 0 else 0.9), columns
+
+    return Grid(count, height, width, max(near, key=worth, default=1), gap)
 
 
 def limits(values: np.ndarray, shared: bool, ramp: Ramp) -> tuple[np.ndarray, np.ndarray]:

@@ -141,7 +141,8 @@ class ResidualView(QWidget):
     def _draw_sign(self, painter: QPainter, x: float, sign: str) -> None:
         centre = QPointF(x, HEAD + self._plates[0].area().height() / 2)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        pen = QPen(QColor(self._theme.add), 2.4, cap=Qt.PenCapStyle.RoundCap)  # pyright: ignore[reportCallIssue]
+        pen = QPen(QColor(self._theme.add), 2.4)
+        pen.setCapStyle(Qt.PenCapStyle.RoundCap)
         painter.setPen(pen)
         arm = 6.0
         if sign == "+":

@@ -1,14 +1,13 @@
 """The window: graph above, inspector below, picture and prediction at the right; a start page before all that."""
 
 from PySide6.QtCore import QEvent, QPoint, Qt, Signal
-from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QImage, QKeySequence, QPixmap
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QImage, QKeySequence
 from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
     QFileDialog,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QMainWindow,
     QMenu,
     QPushButton,
@@ -23,12 +22,12 @@ from PySide6.QtWidgets import (
 from gui.actions import ACTIONS, Action, find
 from gui.theme import LIGHT, Theme
 from gui.views import style
+from gui.views.aside import AsideView
 from gui.views.chips import ChipsView
-from gui.views.gallery import SamplesView, StartView
+from gui.views.gallery import StartView
 from gui.views.graph import GraphView
 from gui.views.inspector import InspectorView
 from gui.views.overlays import Banner, shown
-from gui.views.prediction import PredictionView
 
 ASIDE = 272
 
@@ -52,12 +51,12 @@ class Window(QMainWindow):
         self._buttons: dict[str, list[QAbstractButton]] = {}
         self.banner, self.chips, self.start = Banner(), ChipsView(), StartView()
         self.graph, self.inspector = GraphView(), InspectorView()
-        self.samples, self.prediction = SamplesView(), PredictionView()
+        self.aside = AsideView()
         self._pages = style.named(QStackedWidget(), "Pages")
         self._pages.addWidget(self.start)
         self._pages.addWidget(self._net_page())
         self.setCentralWidget(self._centre())
-        for view in (self.graph, self.graph.viewport(), self.samples.viewport()):
+        for view in (self.graph, self.graph.viewport(), self.aside.samples.viewport()):
             view.setAcceptDrops(False)
         self._hover = style.label("", "Value under the pointer")
         self._state = style.label("", "State of the engine", soft=True)
@@ -90,8 +89,9 @@ class Window(QMainWindow):
         row.addWidget(self._title)
         row.addSpacing(8)
         row.addWidget(self._facts, 1)
-        for name, text in (("undo", "↶"), ("redo", "↷"), ("palette", "⌕")):
+        for name, text in (("undo", "↶"), ("redo", "↷")):
             row.addWidget(self._tool(name, text))
+        row.addWidget(self._button("palette", f"Find…   {shown(find('palette'))}"))
         row.addWidget(self._button("show_start", "Nets"))
         row.addWidget(self._button("open_net", "Open…"))
         return self._head
@@ -105,7 +105,7 @@ class Window(QMainWindow):
         left.setSizes([400, 300])
         whole = style.named(QSplitter(Qt.Orientation.Horizontal), "Net, picture and prediction")
         whole.addWidget(left)
-        whole.addWidget(self._aside())
+        whole.addWidget(self.aside)
         whole.setStretchFactor(0, 1)
         whole.setStretchFactor(1, 0)
         whole.setSizes([1000, ASIDE])
@@ -119,29 +119,6 @@ class Window(QMainWindow):
         column.addWidget(self.chips)
         column.addWidget(whole, 1)
         return page
-
-    def _aside(self) -> QFrame:
-        card = style.named(QFrame(), "Picture and prediction", "card")
-        card.setMinimumWidth(230)
-        column = QVBoxLayout(card)
-        column.setContentsMargins(16, 14, 16, 14)
-        column.setSpacing(8)
-        self._picture = style.named(QLabel(), "What the net sees")
-        self._picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._picture.setMinimumSize(96, 96)
-        self._picture.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
-        self._caption = style.label("Drop a picture", "Name of the picture", soft=True)
-        self._caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        row = QHBoxLayout()
-        row.addWidget(self._caption, 1)
-        row.addWidget(self._button("choose_picture", "Choose…"))
-        column.addWidget(self._picture, 5)
-        column.addLayout(row)
-        column.addWidget(self.samples, 3)
-        column.addSpacing(4)
-        column.addWidget(style.label("Prediction", bold=True))
-        column.addWidget(self.prediction)
-        return card
 
     def _button(self, name: str, text: str) -> QPushButton:
         button = style.named(QPushButton(text), find(name).title)
@@ -185,7 +162,7 @@ class Window(QMainWindow):
         self._theme = theme
         self.setPalette(style.palette(theme))
         self.setStyleSheet(style.sheet(theme))
-        for view in (self.graph, self.inspector, self.prediction, self.chips, self.start):
+        for view in (self.graph, self.inspector, self.aside, self.chips, self.start):
             view.set_theme(theme)
 
     def set_page(self, page: str) -> None:
@@ -198,13 +175,6 @@ class Window(QMainWindow):
         self._facts.setText("   ·   ".join([*words, *([f"⚠ {warning}"] if warning else [])]))
         self._facts.setToolTip(self._facts.text())
         self.setWindowTitle(" · ".join([title, *words[:2], "Lightning ResNets"]) if facts else "Lightning ResNets")
-
-    def set_picture(self, image: QImage | None, caption: str) -> None:
-        """What the net saw, scaled up without smoothing: its pixels are what it has to go by."""
-        self._pixels = QPixmap.fromImage(image) if image is not None else QPixmap()
-        self._caption.setText(caption or "Drop a picture")
-        self._caption.setToolTip(caption)
-        self._fit_picture()
 
     def set_hover(self, text: str) -> None:
         self._hover.setText(text)
@@ -253,12 +223,6 @@ class Window(QMainWindow):
 
     # events
 
-    def resizeEvent(self, event: QEvent) -> None:
-        self._fit_picture()
-
-    def showEvent(self, event: QEvent) -> None:
-        self._fit_picture()
-
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.ThemeChange:
@@ -284,21 +248,3 @@ class Window(QMainWindow):
             self.dropped.emit(paths)
         elif event.mimeData().hasImage():
             self.dropped_image.emit(QImage(event.mimeData().imageData()))
-
-    def _fit_picture(self) -> None:
-        pixels: QPixmap = getattr(self, "_pixels", QPixmap())
-        side = min(self._picture.width(), self._picture.height())
-        if pixels.isNull() or side < 8:
-            self._picture.clear()
-            return
-        ratio = self.devicePixelRatioF()
-        factor = max(int(side * ratio // max(pixels.width(), pixels.height())), 1)
-        size = pixels.size() * factor if factor > 1 else pixels.size().scaled(
-            int(side * ratio), int(side * ratio), Qt.AspectRatioMode.KeepAspectRatio
-        )
-        mode = Qt.TransformationMode.FastTransformation if factor > 1 else Qt.TransformationMode.SmoothTransformation
-        scaled = pixels.scaled(size, Qt.AspectRatioMode.KeepAspectRatio, mode)
-        scaled.setDevicePixelRatio(ratio)
-        self._picture.setPixmap(scaled)
-
-
