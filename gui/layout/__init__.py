@@ -15,6 +15,7 @@ from gui.layout.plan import Point as Point
 from gui.layout.plan import Rect as Rect
 from gui.layout.plan import Strip as Strip
 from gui.layout.plan import Wire as Wire
+from gui.layout.plan import incoming as incoming
 from gui.layout.spine import place_spine as place_spine
 from gui.layout.travel import Way as Way
 from gui.layout.travel import reached as reached

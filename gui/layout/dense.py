@@ -20,8 +20,9 @@ from gui.layout.plan import (
 from gui.layout.spine import SHAPES
 from gui.state import Diagram, Node
 
-MARGIN, TITLE, FAN, RIBBON = 10.0, 40.0, 44.0, 46.0
-FIRST, LAST, END, LANE = 1.6, 0.55, 1.75, 12.0  # lengths in columns, and the gap between lanes in units
+MARGIN, TITLE, FAN, RIBBON = 10.0, 38.0, 44.0, 46.0
+FIRST, LAST = 1.9, 0.6  # lengths in columns
+END, TAIL, LANE = 46.0, 78.0, 12.0  # in units: a lone node of the spine, the column at the end, the gap between lanes
 
 
 class Drawing:
@@ -34,9 +35,12 @@ class Drawing:
         sizes = [len(block.merges) for block in chain.blocks]
         inner = {name for block in chain.blocks for name in (*block.sources, *block.merges)}
         self.ends = [name for name in chain.order if name not in inner]
-        columns = sum(FIRST + size + 1 + LAST for size in sizes) + END * len(self.ends)
+        last = chain.order.index(chain.blocks[-1].merges[-1])
+        self.tail = chain.order[last + 1 :]
+        columns = sum(FIRST + size + LAST for size in sizes)
         high = TITLE + FAN + RIBBON + 90
-        wide = (room[0] - 2 * MARGIN - LANE * (len(sizes) + 1)) / columns
+        spent = 2 * MARGIN + LANE * (len(sizes) + 1) + END * (len(self.ends) - len(self.tail)) + TAIL
+        wide = (room[0] - spent) / columns
         self.p = max(11.0, min(44.0, wide, (room[1] - high) / max(sizes)))
         self.tall = min(34.0, max(22.0, self.p))
         self.base = TITLE + FAN  # top of the ribbon
@@ -62,9 +66,10 @@ class Drawing:
             if name in todo:
                 x = self.set_block(todo[name], x + LANE / 2, row) + LANE / 2
                 row += 1
-            elif name not in inner:
-                self.put(name, x + self.p * END / 2, self.p * END - 10, max(0, row - 1))
-                x += self.p * END
+            elif name not in inner and name not in self.tail:
+                self.put(name, x + END / 2, END - 10, max(0, row - 1))
+                x += END
+        self.set_tail(x + 10, row - 1)
         self.set_wires()
         places = tuple(self.places[node.name] for node in self.diagram.nodes)
         rects = [band.rect for band in self.bands] + [place.rect for place in places]
@@ -79,15 +84,22 @@ class Drawing:
             bounds(rects, MARGIN),
         )
 
-    def put(self, name: str, middle: float, width: float, row: int) -> None:
+    def set_tail(self, x: float, row: int) -> None:
+        """What follows the last block, one under the other beside its triangle."""
+        free = self.bottom - self.spine - self.tall * 0.8
+        step = min(self.tall + 18, max(self.tall + 8, free / max(len(self.tail), 1)))
+        for i, name in enumerate(self.tail):
+            self.put(name, x + TAIL / 2, TAIL - 10, row, i * step)
+
+    def put(self, name: str, middle: float, width: float, row: int, down: float = 0.0) -> None:
         node = self.nodes[name]
-        rect = Rect(middle - width / 2, self.spine - self.tall / 2, width, self.tall)
+        rect = Rect(middle - width / 2, self.spine - self.tall / 2 + down, width, self.tall)
         self.places[name] = Place(name, rect, SHAPES.get(node.kind, "box"), (self.words(node, width),), row)
 
     def words(self, node: Node, width: float) -> str:
         last = node.label.rpartition(".")[2]
-        if text_width(node.label, 9) <= width:
-            return node.label
+        if text_width(last, 8) <= width:
+            return last
         digits = last[len(last.rstrip("0123456789")) :]
         return digits if node.kind == "block" and digits and "layer" in last else last
 
@@ -99,7 +111,7 @@ class Drawing:
         count = len(block.merges)
         right = left + self.p * (FIRST + count + LAST)
         for j, source in enumerate(block.sources):
-            width = self.p * FIRST * 0.8 if j == 0 else self.p * 0.7
+            width = self.p * FIRST * 0.88 if j == 0 else self.p * 0.7
             self.put(source, self.column(left, j), width, row)
         self.set_merges(block, left, right, row)
         self.set_strips(block, right)
@@ -115,7 +127,7 @@ class Drawing:
 
     def set_merges(self, block: DenseBlock, left: float, right: float, row: int) -> None:
         """Each concat as a bar across the ribbon, just before the layer that reads it; the last one ends the ribbon."""
-        width = min(7.0, self.p * 0.24)
+        width = min(5.0, self.p * 0.2)
         for k, merge in enumerate(block.merges, 1):
             last = k == len(block.merges)
             x = right - self.p * LAST * 0.75 if last else self.column(left, k + 1) - self.p * 0.5
@@ -138,14 +150,17 @@ class Drawing:
         for k, merge in enumerate(block.merges):
             for link, source in zip(self.links[merge], block.sources, strict=False):
                 j, y = block.sources.index(source), self.grid + k * self.p
-                rect = Rect(self.column(left, j) - self.p / 2, y, self.p, self.p)
+                wide = self.p * (1 if j else FIRST * 0.92)
+                rect = Rect(self.column(left, j) - wide / 2, y, wide, self.p)
                 cells.append(Cell(k, j, source, merge, link.operand, j <= k, rect))
         readers = tuple(order[min(order.index(merge) + 1, len(order) - 1)] for merge in block.merges)
         count = len(block.merges)
-        x = self.column(left, 0) - self.p / 2
+        x = self.column(left, 0) - self.p * FIRST * 0.46
         rect = Rect(x, self.grid, self.column(left, count) + self.p / 2 - x, count * self.p)
         skips = sum(cell.skip for cell in cells)
         caption = f"{count} layers · {skips} skips"
+        if text_width(caption, 10) > rect.w + 8:
+            caption = f"{skips} skips"
         self.matrices.append(Matrix(block.merges, block.sources, readers, tuple(cells), rect, caption))
 
     def set_wires(self) -> None:
@@ -156,6 +171,8 @@ class Drawing:
                 continue
             source = self.places[links[0].source]
             start, end = (source.rect.right, self.spine), (place.rect.x, self.spine)
+            if source.name in self.tail:
+                start, end = (source.rect.middle[0], source.rect.bottom), (place.rect.middle[0], place.rect.y)
             if source.shape == "bar":
                 x = source.rect.middle[0]
                 start, bend = (x, source.rect.bottom), (x, self.spine)
@@ -183,6 +200,6 @@ def _rib(placement: Placement, cell: Cell) -> Arc:
     source, merge = placement.place(cell.source), placement.place(cell.merge)
     assert source and merge
     a, b, y = source.rect.middle[0], merge.rect.middle[0], merge.rect.y
-    rise = min(FAN - 6, 8 + (b - a) * 0.3)
+    rise = min(FAN - 14, 8 + (b - a) * 0.3)
     points = (a, y + 4), (a, y - rise), (b, y - rise), (b, y)
     return Arc("concat", cell.source, cell.merge, cell.operand, None, points, min(rise, (b - a) / 2))

@@ -9,7 +9,8 @@ from gui.state import Diagram, Node, SkipLine
 Piece = tuple[str, ...]
 SHAPES: dict[str, Shape] = {"add": "plus", "gate": "diamond", "concat": "bar", "input": "input", "output": "output"}
 MERGES = ("add", "gate", "concat")
-LANE_GAP, LINE_GAP, PAD, MARGIN = 14.0, 8.0, 14.0, 10.0
+LANE_GAP, LINE_GAP, PAD, MARGIN = 12.0, 8.0, 9.0, 8.0
+CORNER = 20.0  # greatest radius of an arc's corners
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +47,16 @@ class Line:
         return (*self.lead, *self.body, *self.tail)
 
 
-def gauge(pitch: float, gates: int, side: bool, stretch: float = 1.0) -> Gauge:
-    """Sizes for a pitch between 38 (only numbers fit) and 158 units; `gates` is the most one piece holds."""
+def gauge(pitch: float, gates: int, stretch: float = 1.0) -> Gauge:
+    """Sizes for a pitch between 38 (only numbers fit) and 176 units; `gates` is the most one piece holds."""
     ease = min(1.0, max(0.0, (pitch - 38) / 110))
-    plus, gap = 11 + 12 * ease, 4.5 + 9.5 * ease
+    plus, gap = 11 + 10 * ease, 3.6 + 8.4 * ease
     gate = plus + 3
-    tall = (30 + 20 * ease) * min(stretch, 1.25)
-    below = tall / 2 + ((16 + 24 * ease) if side else 0)
+    tall = (30 + 10 * ease) * min(stretch, 1.5 - 0.2 * ease)
+    below = tall / 2 + ((12 + 16 * ease) * min(stretch, 1.4) if gates else 0)
     block = pitch - plus - 3 * gap - gates * (gate + gap)
-    rise = tall / 2 + (18 + 18 * ease) * stretch
-    return Gauge(pitch, 34 + 44 * ease, block, tall, plus, gate, gap, rise, below, block >= 52)
+    rise = tall / 2 + (18 + 12 * ease) * stretch
+    return Gauge(pitch, 34 + 32 * ease, block, tall, plus, gate, gap, rise, below, block >= 52)
 
 
 def rows_of(diagram: Diagram, spine: Spine) -> list[tuple[list[Piece], list[Piece], list[Piece]]]:
@@ -103,21 +104,33 @@ def fitted(diagram: Diagram, spine: Spine, room: Point) -> tuple[list[Line], Gau
     least = 38.0 + 17.0 * gates
     longest = max(len(body) for _, body, _ in rows)
 
-    def measure(cap: int) -> tuple[float, int, float, float]:
+    def measure(cap: int) -> tuple[float, int, Gauge]:
         pitch = room[0] - 2 * MARGIN - 2 * PAD
         for _ in range(4):  # the ends shrink with the pitch
-            ends = gauge(pitch, gates, bool(gates)).end * (lead + tail)
-            pitch = min(158.0, max(least, (room[0] - 2 * MARGIN - 2 * PAD - ends) / cap))
-        sizes = gauge(pitch, gates, bool(gates))
-        lines = wrapped(rows, cap)
+            ends = gauge(pitch, gates).end * (lead + tail)
+            pitch = min(176.0, max(least, (room[0] - 2 * MARGIN - 2 * PAD - ends) / cap))
+        sizes, lines = gauge(pitch, gates), wrapped(rows, cap)
         width = 2 * MARGIN + 2 * PAD + sizes.end * (lead + tail) + pitch * cap
-        gaps = (len(rows) - 1) * LANE_GAP + (len(lines) - len(rows)) * (LINE_GAP - PAD)
-        height = 2 * MARGIN + sizes.line * len(lines) + gaps
-        return min(room[0] / width, room[1] / height, 1.0), cap, pitch, height
+        spare = (len(rows) - 1) * LANE_GAP + (len(lines) - len(rows)) * (LINE_GAP - PAD) + 2 * MARGIN
+        shown = min(room[0] / width, room[1] / (sizes.line * len(lines) + spare), 1.0)
+        for step in range(1, 13):  # taller while there is room
+            taller = gauge(pitch, gates, 1 + step / 12)
+            if (taller.line * len(lines) + spare) * shown <= room[1]:
+                sizes = taller
+        return shown, cap, sizes
 
-    shown, cap, pitch, height = max(measure(cap) for cap in range(1, longest + 1))
-    stretch = min(1.6, max(1.0, 1 + 1.25 * (room[1] / max(shown, 0.01) / height - 1)))
-    return wrapped(rows, cap), gauge(pitch, gates, bool(gates), stretch)
+    found = [measure(cap) for cap in range(1, longest + 1)]
+    _, cap, sizes = max(found, key=lambda size: (round(size[0] * 12), size[1]))  # few lines where it is close
+    return wrapped(rows, cap), sizes
+
+
+def op_lines(op: str, width: float) -> tuple[str, ...]:
+    """An operation in one line, or in two where that is too wide."""
+    parts = op.split(", ")
+    if len(parts) < 2 or text_width(op, 9) <= width:
+        return (op,) if op else ()
+    half = -(-len(parts) // 2)
+    return ", ".join(parts[:half]), ", ".join(parts[half:])
 
 
 class Drawing:
@@ -127,7 +140,7 @@ class Drawing:
         self.diagram, self.spine = diagram, spine
         self.nodes = {node.name: node for node in diagram.nodes}
         self.lines, self.g = fitted(diagram, spine, room)
-        self.lead = self.g.end * max(len(line.lead) for line in self.lines)
+        self.lead = max(self.g.end * max(len(line.lead) for line in self.lines), self.title_width())
         self.tail = self.g.end * max(len(line.tail) for line in self.lines)
         self.body = self.g.pitch * max(len(line.body) for line in self.lines)
         self.places: dict[str, Place] = {}
@@ -147,6 +160,12 @@ class Drawing:
         bands = self.bands()
         box = bounds([band.rect for band in bands], MARGIN)
         return Placement("spine", places, tuple(self.wires), arcs, bands=bands, bounds=box)
+
+    def title_width(self) -> float:
+        """What the titles need left of the first block, where each stands in one line."""
+        last = [self.nodes[(line.body or line.tail)[-1][-1]] for line in self.lines]
+        words = max((f"{size_words(node)}  {node.shape[0]} ch" for node in last), key=len)
+        return 0.0 if self.g.roomy else text_width(words, 10.5) + 2.2 * self.g.gap
 
     def set_tops(self) -> None:
         y = 0.0
@@ -186,7 +205,7 @@ class Drawing:
         if node.kind in MERGES:
             return ()
         if self.g.roomy:
-            return (node.label, node.op) if node.op and node.kind == "block" else (node.label,)
+            return (node.label, *op_lines(node.op, width)) if node.kind == "block" and width >= 60 else (node.label,)
         last = node.label.rpartition(".")[2]
         return (last if last.isdigit() or text_width(node.label, 9) > width else node.label,)
 
@@ -223,17 +242,17 @@ class Drawing:
         top = fork[1] - self.g.rise + 11.0 - (0 if self.g.roomy else 5)
         points = fork, (fork[0], top), (x, top), (x, merge.y)
         self.set_pills(way, skip, fork[0], x, top)
-        radius = min(fork[1] - top, span / 2, 26.0)
+        radius = min(fork[1] - top, span / 2, CORNER)
         words = ((fork[0] + x) / 2, top) if skip.projected and not way else None
         return Arc(skip.kind, skip.source, skip.merge, skip.operand, skip.projected, points, radius, words)
 
     def set_pills(self, way: tuple[str, ...], skip: SkipLine, left: float, right: float, y: float) -> None:
         """The projection's nodes on the flat part of its arc, side by side."""
-        space = right - left - 2 * min(26.0, (right - left) / 4)
+        space = right - left - 2 * min(CORNER - 2, (right - left) / 4)
         for i, name in enumerate(way):
             words = (skip.projected or self.nodes[name].label) if len(way) == 1 else self.nodes[name].label
             each, tall = space / len(way), 18.0 if self.g.roomy else 9.0
-            width = min(each - 2, text_width(words, 10) + 12)
+            width = min(each - 2, text_width(words, 9.5) + 12)
             x = left + (right - left - space) / 2 + each * i + (each - width) / 2
             self.places[name] = Place(name, Rect(x, y - tall / 2, width, tall), "pill", (words,), self.row(skip.merge))
 
@@ -245,7 +264,7 @@ class Drawing:
         for gate, way in self.spine.below.items():
             source, merge = self.fork_of(gate), self.places[gate].rect
             left, each = source.x + source.w * 0.12, source.w * 0.76 / len(way)
-            tall = 20.0 if self.g.roomy else 9.0
+            tall = 18.0 if self.g.roomy else 8.0
             y = source.middle[1] + self.g.below - tall / 2
             for i, name in enumerate(way):
                 rect = Rect(left + i * each + 1, y - tall / 2, each - 2, tall)
@@ -254,7 +273,7 @@ class Drawing:
 
     def side_words(self, name: str) -> tuple[str, ...]:
         node = self.nodes[name]
-        return (node.label if self.g.roomy else "",)
+        return (node.label.rpartition(".")[2] if self.g.roomy else "",)
 
     def wire_side(self, gate: str, way: tuple[str, ...], source: Rect, merge: Rect) -> None:
         first, last = self.places[way[0]].rect, self.places[way[-1]].rect
@@ -280,8 +299,8 @@ class Drawing:
             node = self.nodes[names[-1]]
             top, bottom = self.tops[mine[0]], self.tops[mine[-1]] + self.g.line
             note = f"{node.shape[0]} {'channels' if self.g.roomy else 'ch'}"
-            at = (PAD, top + 8.0)
-            found.append(Band(Rect(0, top, width, bottom - top), size_words(node), note, at, self.g.roomy))
+            stacked = self.g.roomy and PAD + self.g.rise - self.g.tall / 2 > 38
+            found.append(Band(Rect(0, top, width, bottom - top), size_words(node), note, (PAD + 3, top + 7), stacked))
         return tuple(found)
 
 
