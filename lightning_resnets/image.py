@@ -40,7 +40,7 @@ def read_picture(source: str | Path | bytes) -> NDArray[np.uint8]:
                         f"{name} has {image.width} x {image.height} pixels, more than {LARGEST_PICTURE // 10**6} "
                         "million: make it smaller first."
                     )
-                image.draft("RGB", (DRAFT, DRAFT))
+                image.draft(None, (DRAFT, DRAFT))
                 return _rgb(ImageOps.exif_transpose(image))
     except PictureError:
         raise
@@ -117,11 +117,12 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _grey(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """16-bit values keep their range; wider ones and floats beyond 0..1 are stretched from their least to their most."""
-    numbers = np.nan_to_num(values.astype(np.float64))
-    low, high = 0.0, 65535.0
-    if values.dtype.kind == "f":
-        high = 1.0
-    if values.dtype.itemsize > 2 and (numbers.min() < low or numbers.max() > high):
-        low, high = float(numbers.min()), float(numbers.max())
-    return ((numbers - low) / (high - low) * 255).round().astype(np.uint8)
+    """16 bits keep their range, floats in 0..1 too; all else is stretched from its least to its most finite value."""
+    numbers = values.astype(np.float64)
+    finite = numbers[np.isfinite(numbers)]
+    least, most = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    low, high = 0.0, 1.0 if values.dtype.kind == "f" else 65535.0
+    if least < low or most > high:
+        low, high = least, max(most, least + 1)
+    shares = (np.nan_to_num(numbers, nan=low, posinf=high, neginf=low) - low) / (high - low)
+    return (shares * 255).round().astype(np.uint8)

@@ -13,6 +13,7 @@ DATA_NAMES = {
     "imagenet": "ImageNet",
 }
 MOST_CLASSES = 100_000
+MOST_VALUES = 10_000  # in one table of the card
 LONGEST_SIDE = 4096
 
 
@@ -129,14 +130,23 @@ def _sides(size: object) -> bool:
     return all(isinstance(side, int) and not isinstance(side, bool) and 0 < side <= LONGEST_SIDE for side in size)
 
 
-def _plain(value: object, depth: int = 0) -> bool:
-    if depth > 8:
-        return False
-    if isinstance(value, dict):
-        return all(isinstance(name, str) and _plain(item, depth + 1) for name, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return all(_plain(item, depth + 1) for item in value)
-    return value is None or type(value) in (bool, int, float, str)
+def _plain(value: object) -> bool:
+    """JSON types only, of a sane size: a file may hold a list that contains the same list a billion times."""
+    waiting, seen = [value], 0
+    while waiting:
+        item = waiting.pop()
+        seen += 1
+        if seen > MOST_VALUES:
+            return False
+        if isinstance(item, dict):
+            if not all(isinstance(name, str) for name in item):
+                return False
+            waiting.extend(item.values())
+        elif isinstance(item, (list, tuple)):
+            waiting.extend(item)
+        elif item is not None and type(item) not in (bool, int, float, str):
+            return False
+    return True
 
 
 def _listed(value: Any) -> Any:

@@ -1,0 +1,112 @@
+"""The card survives JSON, refuses what is not one, and writes its title."""
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightning_resnets.checkpoint import Card, CheckpointError
+
+PLAIN: dict[str, Any] = {
+    "arch": "resnet20",
+    "classes": ("cat", "dog"),
+    "size": (3, 32, 32),
+    "mean": (0.49, 0.48, 0.44),
+    "std": (0.24, 0.24, 0.26),
+}
+
+
+def card(**changes: Any) -> Card:
+    return Card(**{**PLAIN, **changes})
+
+
+@given(
+    options=st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.integers())),
+    classes=st.lists(st.text(), min_size=1),
+    accuracy=st.floats(0, 1),
+)
+def test_json_gives_the_same_card(options: dict[str, Any], classes: list[str], accuracy: float) -> None:
+    written = card(options=options, classes=tuple(classes), metrics={"test_accuracy": accuracy}, trained={"epochs": 2})
+    assert Card.from_dict(json.loads(json.dumps(written.to_dict()))) == written
+
+
+def test_to_dict_has_every_field_in_json_types() -> None:
+    values = card().to_dict()
+    assert set(values) == {field.name for field in dataclasses.fields(Card)}
+    assert values["size"] == [3, 32, 32]
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_that_diverged_is_left_out(loss: float) -> None:
+    values = card(metrics={"test_loss": loss, "test_accuracy": 0.1}).to_dict()
+    assert values["metrics"] == {"test_accuracy": 0.1}
+    json.dumps(values, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "title"),
+    [
+        ({"data": "cifar10", "metrics": {"test_accuracy": 0.9124}}, "resnet20 · CIFAR-10 · 91.2 % test accuracy"),
+        ({"data": "cifar10", "metrics": {"test_error": 0.0876}}, "resnet20 · CIFAR-10 · 91.2 % test accuracy"),
+        ({"data": "mine", "metrics": {"val_accuracy": 0.5}}, "resnet20 · mine · 50.0 % validation accuracy"),
+        ({"data": "cifar10-sample"}, "resnet20 · CIFAR-10 sample"),
+        ({}, "resnet20"),
+    ],
+)
+def test_title(changes: dict[str, Any], title: str) -> None:
+    assert card(**changes).title == title
+
+
+def billions() -> list[Any]:
+    value: list[Any] = []
+    for _ in range(12):
+        value = [value] * 12
+    return value
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("arch", 3),
+        ("arch", ""),
+        ("classes", []),
+        ("classes", "cat"),
+        ("classes", [1, 2]),
+        ("size", [3, 32]),
+        ("size", [3, 32, 0]),
+        ("size", [3, 32, True]),
+        ("size", [3, 32, 10**6]),
+        ("mean", [0.5]),
+        ("mean", [0.5, 0.5, math.nan]),
+        ("std", [0.2, 0.2, 0.0]),
+        ("options", [1]),
+        ("options", {1: 2}),
+        ("options", {"a": {1, 2}}),
+        ("options", {"a": billions()}),
+        ("metrics", {"test_accuracy": 91.2}),
+        ("metrics", {"test_accuracy": math.nan}),
+        ("metrics", {"test_loss": "low"}),
+        ("versions", {"torch": 2}),
+        ("recipe", None),
+        ("format", "new"),
+    ],
+)
+def test_a_wrong_entry_is_named_in_one_sentence(entry: str, value: object) -> None:
+    with pytest.raises(CheckpointError, match=rf"entry '{entry}.*must be") as caught:
+        Card.from_dict({**PLAIN, entry: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_missing_or_unknown_or_newer_is_said() -> None:
+    with pytest.raises(CheckpointError, match="lacks classes, std"):
+        Card.from_dict({name: value for name, value in PLAIN.items() if name not in ("classes", "std")})
+    with pytest.raises(CheckpointError, match=r"does not know \(smell\)"):
+        Card.from_dict({**PLAIN, "smell": "of roses"})
+    with pytest.raises(CheckpointError, match="format 2 and this version reads format 1"):
+        Card.from_dict({**PLAIN, "smell": "of roses", "format": 2})
+    with pytest.raises(CheckpointError, match="not a table"):
+        Card.from_dict(["resnet20"])  # type: ignore[arg-type]

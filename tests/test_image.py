@@ -1,0 +1,199 @@
+"""Any picture file becomes RGB or a sentence; a net gets it exactly as validation gives it."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lightning_resnets.data.batches import Normalise
+from lightning_resnets.image import PictureError, fitted, prepare, read_picture, restored
+
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+RANDOM = np.random.default_rng(0)
+PICTURE = RANDOM.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "PPM"])
+def test_lossless_forms_give_every_pixel(form: str) -> None:
+    np.testing.assert_array_equal(read_picture(encoded(Image.fromarray(PICTURE), form)), PICTURE)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_turned_upright(turn: int) -> None:
+    stored = {
+        1: PICTURE,
+        2: PICTURE[:, ::-1],
+        3: PICTURE[::-1, ::-1],
+        4: PICTURE[::-1],
+        5: PICTURE.swapaxes(0, 1),
+        6: PICTURE.swapaxes(0, 1)[::-1],
+        7: PICTURE[::-1, ::-1].swapaxes(0, 1),
+        8: PICTURE.swapaxes(0, 1)[:, ::-1],
+    }[turn]
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    data = encoded(Image.fromarray(np.ascontiguousarray(stored)), exif=exif)
+    np.testing.assert_array_equal(read_picture(data), PICTURE)
+
+
+def test_sixteen_bits_keep_their_range() -> None:
+    grey = np.linspace(0, 65535, 256).reshape(16, 16).astype(np.uint16)
+    shown = read_picture(encoded(Image.fromarray(grey)))
+    np.testing.assert_array_equal(shown[:, :, 0], np.arange(256).reshape(16, 16))
+    assert (shown == shown[:, :, :1]).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.0, 0.5, 1.0], [0, 128, 255]),
+        ([-1.0, 0.0, 1.0], [0, 128, 255]),
+        ([0.0, 100.0, 200.0], [0, 128, 255]),
+        ([0.0, np.nan, np.inf], [0, 0, 255]),
+        ([300.0, 300.0, 300.0], [0, 0, 0]),
+    ],
+)
+def test_floats(values: list[float], expected: list[int]) -> None:
+    data = encoded(Image.fromarray(np.array([values], dtype=np.float32)), "TIFF")
+    assert read_picture(data)[0, :, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_clear_is_white(mode: str) -> None:
+    image = Image.new("RGBA", (2, 1), (0, 0, 0, 255))
+    image.putpixel((1, 0), (90, 0, 90, 0))
+    if mode == "P":
+        image = image.convert("RGB").convert("P")
+        clear = image.getpixel((1, 0))
+        data = encoded(image, transparency=clear)
+    else:
+        data = encoded(image.convert(mode))
+    assert read_picture(data)[0].tolist() == [[0, 0, 0], [255, 255, 255]]
+
+
+def test_half_clear_is_half_white() -> None:
+    assert read_picture(encoded(Image.new("RGBA", (1, 1), (0, 0, 0, 128))))[0, 0].tolist() == [127, 127, 127]
+
+
+@pytest.mark.parametrize(("mode", "form"), [("CMYK", "JPEG"), ("L", "JPEG"), ("1", "PNG"), ("I", "TIFF"), ("P", "GIF")])
+def test_other_modes_open(mode: str, form: str) -> None:
+    assert read_picture(encoded(Image.new(mode, (5, 4)), form)).shape == (4, 5, 3)
+
+
+def test_first_frame_and_a_wrong_ending(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
+    path = tmp_path / "moves.jpg"
+    path.write_bytes(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert read_picture(path)[0, 0].tolist() == [255, 0, 0]
+
+
+def header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds next to nothing."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+JPEG = encoded(Image.fromarray(PICTURE), "JPEG")
+PNG = encoded(Image.fromarray(PICTURE))
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "empty"),
+        (b"hello, this is text", "no picture that can be read"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no picture that can be read"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no picture that can be read"),
+        (b"%PDF-1.7\n", "no picture that can be read"),
+        (JPEG[:300], "no picture|damaged"),
+        (PNG[: len(PNG) // 2], "damaged"),
+        (PNG[:60] + bytes(8) + PNG[68:], "damaged"),
+        (header(9000, 9000), "9000 x 9000 pixels, more than 40 million"),
+        (header(30000, 30000), "too many pixels|more than 40 million"),
+        (header(10, 10), "damaged"),
+    ],
+)
+def test_a_bad_file_gets_a_sentence(data: bytes, sentence: str) -> None:
+    with warnings.catch_warnings(), pytest.raises(PictureError, match=sentence) as caught:
+        warnings.simplefilter("error")
+        read_picture(data)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_folder_and_name(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="There is no file"):
+        read_picture(tmp_path / "none.png")
+    with pytest.raises(PictureError, match="is a folder"):
+        read_picture(tmp_path)
+    (tmp_path / "notes.png").write_text("milk, eggs")
+    with pytest.raises(PictureError, match="'notes.png' is no picture"):
+        read_picture(str(tmp_path / "notes.png"))
+
+
+def test_prepared_to_the_bit_as_in_validation() -> None:
+    picture = RANDOM.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    images = torch.from_numpy(picture).permute(2, 0, 1).unsqueeze(0)
+    expected = Normalise(MEAN, STD, torch.device("cpu"))(images)
+    assert torch.equal(prepare(picture, (3, 32, 32), MEAN, STD), expected)
+
+
+def test_restored_is_what_was_prepared() -> None:
+    picture = np.arange(256, dtype=np.uint8).repeat(12).reshape(32, 32, 3)
+    np.testing.assert_array_equal(restored(prepare(picture, (3, 32, 32), MEAN, STD), MEAN, STD), picture)
+
+
+def test_one_channel_gets_grey() -> None:
+    assert prepare(PICTURE, (1, 28, 28), (0.5,), (0.5,)).shape == (1, 1, 28, 28)
+    assert restored(prepare(PICTURE, (1, 28, 28), (0.5,), (0.5,)), (0.5,), (0.5,)).shape == (28, 28, 3)
+
+
+def test_a_picture_that_fits_is_not_touched() -> None:
+    assert fitted(PICTURE, (20, 30)) is PICTURE
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 255), st.sampled_from([(32, 32), (8, 24), (1, 1)]))
+def test_any_size_fits_and_one_colour_stays(height: int, width: int, value: int, size: tuple[int, int]) -> None:
+    shown = fitted(np.full((height, width, 3), value, dtype=np.uint8), size)
+    assert shown.shape == (*size, 3)
+    assert (shown == value).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 5000), (5000, 1), (1, 1)])
+def test_extreme_shapes(shape: tuple[int, int]) -> None:
+    assert fitted(np.zeros((*shape, 3), dtype=np.uint8), (32, 32)).shape == (32, 32, 3)
+
+
+def test_the_centre_is_cut_out_and_antialiased() -> None:
+    wide = np.zeros((64, 192, 3), dtype=np.uint8)
+    wide[:, 64:128] = 200  # only the middle third is grey
+    wide[:, 64:128:2] = 100  # in stripes that must blend
+    shown = fitted(wide, (32, 32)).astype(int)
+    assert abs(shown[:, 1:-1] - 150).max() <= 13
+    mirrored = fitted(np.ascontiguousarray(wide[::-1, ::-1]), (32, 32))
+    np.testing.assert_array_equal(mirrored[::-1, ::-1], fitted(wide, (32, 32)))
+
+
+@pytest.mark.parametrize("picture", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
+def test_only_rgb_bytes_are_fitted(picture: Any) -> None:
+    with pytest.raises(PictureError, match="convert it to RGB"):
+        fitted(picture, (32, 32))
