@@ -6,6 +6,7 @@ Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images.
 import hashlib
 import pickle
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -122,6 +123,8 @@ class CIFAR10(L.LightningDataModule):
         self.train_set: Pictures | None = None
         self.val_set: Pictures | None = None
         self.test_set: Pictures | None = None
+        self._batches: TrainBatches | None = None
+        self._resume: dict[str, Any] = {}
 
     @property
     def num_classes(self) -> int:
@@ -169,7 +172,21 @@ class CIFAR10(L.LightningDataModule):
         device, rank, world = self._place()
         images, labels = (part.to(device) for part in self.train_set)
         normalise = Normalise(self.mean, self.std, device)
-        return TrainBatches(images, labels, self.batch_size, normalise, self.augmentation, self.seed, rank, world)
+        self._batches = TrainBatches(
+            images, labels, self.batch_size, normalise, self.augmentation, self.seed, rank, world
+        )
+        if self._resume:
+            self._batches.load_state_dict(self._resume)
+        return self._batches
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._batches.state_dict() if self._batches else self._resume
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Called before or after the batches are made: Lightning's own restoring misses those made before."""
+        self._resume = state_dict
+        if self._batches:
+            self._batches.load_state_dict(state_dict)
 
     def val_dataloader(self) -> EvalBatches:
         if not self.validation:

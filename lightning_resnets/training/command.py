@@ -12,6 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning_resnets.checkpoint.read import read
 from lightning_resnets.training.callbacks import WriteCard
 from lightning_resnets.training.classifier import Classifier
+from lightning_resnets.training.release import release
 
 WORDS = ("last", "best", "hpc", "registry")  # values of ckpt_path that Lightning itself resolves
 
@@ -20,7 +21,7 @@ def defaults(recipe: str, folder: Path) -> dict[str, Any]:
     """The Trainer's settings where neither the recipe nor the command line says otherwise."""
     checkpoint = ModelCheckpoint(folder, "{epoch}", save_last=True, enable_version_counter=False)
     return {
-        "callbacks": [WriteCard(recipe), checkpoint, TQDMProgressBar(refresh_rate=10)],
+        "callbacks": [WriteCard(recipe), checkpoint],
         "default_root_dir": str(folder),
         "enable_model_summary": False,
         "log_every_n_steps": 50,
@@ -58,17 +59,25 @@ class Command(LightningCLI):
             help="After `fit`, test the last weights once and write runs/<recipe>/<recipe>.ckpt: weights and card alone.",
         )
 
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        if self._get(self.config_init, "trainer").get("enable_progress_bar") is not False:
+            self.trainer_defaults["callbacks"].append(TQDMProgressBar(refresh_rate=10))
+        return super().instantiate_trainer(**kwargs)
+
+    def _parse_ckpt_path(self) -> None:
+        """Check the checkpoint with our own reader before anything is built.
+
+        Lightning would put the file's hyperparameters over the recipe and import what they name; here the recipe and
+        the command line decide, and a file of another net is refused.
+        """
+        config = self.config[self.config["subcommand"]]
+        path, net = config.get("ckpt_path"), config["model"]["net"]
+        if path and path not in WORDS and (card := read(path)).arch != net:
+            raise ValueError(f"{path} holds {card.arch} and the recipe builds {net}: give the recipe of {card.arch}.")
+
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
-        path = kwargs.get("ckpt_path")
-        if path and path not in WORDS:
-            self._check(Path(path))
         return kwargs | {"weights_only": True}  # never a full pickle, whatever the environment says
-
-    def _check(self, path: Path) -> None:
-        card, net = read(path), self.model.hparams["net"]
-        if card.arch != net:
-            raise ValueError(f"{path} holds {card.arch} and the recipe builds {net}: give the recipe of {card.arch}.")
 
     def after_fit(self) -> None:
         """Test the last weights and write the small file: weights and card, no optimizer."""
@@ -76,14 +85,14 @@ class Command(LightningCLI):
             return
         self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
         path = self.folder / f"{self.recipe}.ckpt"
-        self.trainer.save_checkpoint(path, weights_only=True)
+        release(self.trainer, path)
         if self.trainer.is_global_zero:
             accuracy = float(self.trainer.callback_metrics["test_accuracy"])
             print(f"{path}: {accuracy:.2%} of the test pictures right after {self.trainer.current_epoch} epochs")
 
     def predict(self, **kwargs: Any) -> None:
         """Write runs/<recipe>/predictions.csv: picture, class, probability, for the test set in order."""
-        batches = self.trainer.predict(**kwargs, return_predictions=True)
+        batches = self.trainer.predict(**kwargs | {"return_predictions": True})
         if not batches or not self.trainer.is_global_zero:
             return
         sure, chosen = torch.cat(batches).max(1)  # type: ignore[arg-type]

@@ -1,0 +1,139 @@
+"""Training through Trainer.fit against a hand-written loop, exact resume, honest metrics, plain hyperparameters."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.nn import functional as F
+
+from lightning_resnets import build
+from lightning_resnets.checkpoint.card import Card
+from lightning_resnets.data.cifar import CIFAR10Sample, Pictures
+from lightning_resnets.training.callbacks import WriteCard
+from lightning_resnets.training.classifier import Classifier, share
+from lightning_resnets.training.release import release
+
+
+class Few(CIFAR10Sample):
+    """64 training and 40 test pictures."""
+
+    def read(self) -> tuple[Pictures, Pictures]:
+        (images, labels), (test, classes) = super().read()
+        return (images[::31][:64], labels[::31][:64]), (test[::25], classes[::25])
+
+
+def trainer(folder: Path, **options: Any) -> L.Trainer:
+    quiet: dict[str, Any] = {
+        "accelerator": "cpu",
+        "devices": 1,
+        "default_root_dir": folder,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": any(isinstance(c, ModelCheckpoint) for c in options.get("callbacks", [])),
+        "logger": False,
+    }
+    return L.Trainer(**quiet | options)
+
+
+def fitted(folder: Path, epochs: int, lr: float = 0.05, **options: Any) -> tuple[L.Trainer, Classifier]:
+    L.seed_everything(5, verbose=False)
+    model = Classifier("resnet20", lr=lr, label_smoothing=0.1, weight_decay=0.01)
+    run = trainer(folder, max_epochs=epochs, **options)
+    run.fit(model, datamodule=Few(batch_size=16))
+    return run, model
+
+
+def test_fit_equals_a_loop_written_by_hand(tmp_path: Path) -> None:
+    _, model = fitted(tmp_path, 2, 0.002, precision="64-true")
+    L.seed_everything(5, verbose=False)
+    net = build("resnet20").double().train()
+    data = Few(batch_size=16)
+    data.setup("fit")
+    momentum = {name: torch.zeros_like(p) for name, p in net.named_parameters()}
+    step, loader = 0, data.train_dataloader()
+    for _ in range(2):
+        for images, labels in loader:
+            loss = F.cross_entropy(net(images.double()), labels, label_smoothing=0.1)
+            net.zero_grad()
+            loss.backward()
+            with torch.no_grad():
+                for name, p in net.named_parameters():
+                    assert p.grad is not None
+                    slope = p.grad + (0.01 * p if p.ndim > 1 else 0)
+                    momentum[name] = 0.9 * momentum[name] + slope
+                    p -= 0.002 * share(step, 8, 0.2, "linear") * (slope + 0.9 * momentum[name])
+            step += 1
+    for name, weight in net.state_dict().items():
+        assert torch.allclose(model.net.state_dict()[name], weight, rtol=1e-5, atol=1e-7), name
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_the_rate_rises_to_its_peak_and_falls_to_zero(schedule: str) -> None:
+    rates = [share(step, 100, 0.2, schedule) for step in range(101)]
+    assert max(rates) == rates[20] == 1
+    assert rates[:21] == sorted(rates[:21])
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+    assert 0 < rates[0] < 0.1
+    assert rates[100] == pytest.approx(0)
+    assert rates[60] == pytest.approx(0.5)
+
+
+def test_a_resumed_run_ends_in_the_same_weights_to_the_bit(tmp_path: Path) -> None:
+    save = ModelCheckpoint(tmp_path / "all", "{epoch}", save_top_k=-1)
+    _, whole = fitted(tmp_path, 3, callbacks=[WriteCard(), save])
+    model = Classifier("resnet20", lr=0.05, label_smoothing=0.1, weight_decay=0.01)
+    run = trainer(tmp_path, max_epochs=3, callbacks=[WriteCard(), save])
+    path = tmp_path / "all" / "epoch=0.ckpt"
+    run.fit(model, datamodule=Few(batch_size=16), ckpt_path=path, weights_only=True)
+    assert run.global_step == 12
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(model.state_dict()[name], weight), name
+
+
+def test_metrics_are_counts_over_all_pictures(tmp_path: Path) -> None:
+    run, model = fitted(tmp_path, 1)
+    data = Few(batch_size=16, eval_batch_size=7)
+    (result,) = run.test(model, datamodule=data, verbose=False)
+    whole = Few(eval_batch_size=40)
+    whole.setup("test")
+    images, labels = next(iter(whole.test_dataloader()))
+    logits = model.net.eval()(images)
+    assert result["test_accuracy"] == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
+    assert result["test_loss"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-4)
+    assert result["test_error"] == pytest.approx(1 - result["test_accuracy"])
+
+
+def test_validation_inside_an_epoch_leaves_the_training_metrics_alone(tmp_path: Path) -> None:
+    class Watch(L.Callback):
+        seen: float = 0
+
+        def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+            self.seen = float(pl_module.tally[2])  # type: ignore[index,union-attr]
+
+    watch = Watch()
+    L.seed_everything(5, verbose=False)
+    run = trainer(tmp_path, max_epochs=1, val_check_interval=2, callbacks=[watch], num_sanity_val_steps=2)
+    run.fit(Classifier("resnet20", lr=0.05), datamodule=Few(batch_size=16, validation=10))
+    assert watch.seen == 48
+    assert {"train_loss", "train_accuracy", "val_loss", "val_accuracy"} <= set(run.callback_metrics)
+
+
+def test_the_card_says_what_the_net_is_and_hyperparameters_are_plain(tmp_path: Path) -> None:
+    run, model = fitted(tmp_path, 1, callbacks=[WriteCard("few"), ModelCheckpoint(tmp_path)])
+    run.test(model, datamodule=Few(), verbose=False)
+    path = tmp_path / "small.ckpt"
+    release(run, path)
+    saved = torch.load(path, weights_only=True)
+    card = Card.from_dict(saved["card"])
+    assert json.loads(json.dumps(saved["hyper_parameters"])) == saved["hyper_parameters"]
+    assert (card.arch, card.data, card.recipe, card.size) == ("resnet20", "cifar10-sample", "few", (3, 32, 32))
+    assert card.metrics["test_accuracy"] == pytest.approx(float(run.callback_metrics["test_accuracy"]))
+    assert card.trained["epochs"] == 1
+    assert card.trained["pictures"] == 64
+    assert card.trained["seconds"] > 0
+    assert set(card.versions) == {"torch", "lightning", "lightning-resnets"}
+    assert "optimizer_states" not in saved

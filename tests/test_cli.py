@@ -1,0 +1,79 @@
+"""The command line: every recipe runs, names are resolved, a mistake ends in one sentence."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_resnets.checkpoint.read import read
+from lightning_resnets.training.cli import main, recipes, resolved
+
+SAMPLE = ["--data", "lightning_resnets.data.cifar.CIFAR10Sample"]
+QUIET = ["--trainer.accelerator", "cpu", "--trainer.precision", "32-true", "--trainer.enable_progress_bar", "false"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def sentence(args: list[str]) -> str:
+    with pytest.raises(SystemExit) as caught:
+        main(args)
+    assert isinstance(caught.value.code, str), "a sentence, not a number"
+    assert "\n" not in caught.value.code
+    return caught.value.code
+
+
+@pytest.mark.parametrize("recipe", recipes())
+def test_every_recipe_runs(recipe: str) -> None:
+    main(["fit", "--config", recipe, *SAMPLE, *QUIET, "--trainer.fast_dev_run", "1", "--data.batch_size", "4"])
+
+
+def test_fit_writes_a_small_file_that_test_and_predict_take(capsys: pytest.CaptureFixture[str]) -> None:
+    short = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--data.batch_size", "8"]
+    main(["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, *short])
+    path = Path("runs/resnet20-cifar10/resnet20-cifar10.ckpt")
+    card = read(path)
+    assert path.stat().st_size < 1_300_000
+    assert card.recipe == "resnet20-cifar10"
+    assert f"{card.metrics['test_accuracy']:.2%} of the test pictures" in capsys.readouterr().out
+    main(["test", "--config=resnet20-cifar10", *SAMPLE, *QUIET, f"--ckpt_path={path}"])
+    assert f"{card.metrics['test_accuracy']:.7f}"[:8] in capsys.readouterr().out
+    main(["predict", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, "--ckpt_path", str(path)])
+    assert len(Path("runs/resnet20-cifar10/predictions.csv").read_text().splitlines()) == 1001
+
+
+def test_a_run_goes_on_from_its_last_checkpoint() -> None:
+    short = ["--trainer.limit_train_batches", "2", "--data.batch_size", "8", "--test_at_end", "false"]
+    fit = ["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, *short]
+    main([*fit, "--trainer.max_epochs", "1"])
+    main([*fit, "--trainer.max_epochs", "2", "--ckpt_path", "last"])
+    saved = torch.load("runs/resnet20-cifar10/last.ckpt", weights_only=True)
+    assert saved["global_step"] == 4
+
+
+def test_names_become_files() -> None:
+    assert resolved(["fit", "--config", "resnet20-cifar10"])[2] == str(recipes()["resnet20-cifar10"])
+    assert resolved(["fit", "--config=resnet20-cifar10"])[1:] == ["--config", str(recipes()["resnet20-cifar10"])]
+    assert resolved(["fit", "--ckpt_path", "last"]) == ["fit", "--ckpt_path", "last"]
+
+
+def test_help_and_mistakes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("fit", "predict", "resnet20-cifar10"))
+    assert "no command 'train'" in sentence(["train"])
+    assert "no recipe and no file called 'resnet21'" in sentence(["fit", "--config", "resnet21"])
+    test = ["test", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, "--ckpt_path"]
+    assert "no-such.ckpt" in sentence([*test, "no-such.ckpt"])
+    Path("text.ckpt").write_text("this is no checkpoint")
+    assert "text.ckpt" in sentence([*test, "text.ckpt"])
+    assert "There is no CIFAR-10 in" in sentence(["fit", "--config", "resnet20-cifar10", *QUIET, "--data.root", str(tmp_path)])
+
+
+def test_a_checkpoint_of_another_net_is_refused() -> None:
+    short = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1", "--data.batch_size", "4"]
+    main(["fit", "--config", "plain20-cifar10", *SAMPLE, *QUIET, *short, "--trainer.limit_test_batches", "1"])
+    path = "runs/plain20-cifar10/plain20-cifar10.ckpt"
+    assert "holds plain20" in sentence(["test", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, "--ckpt_path", path])
