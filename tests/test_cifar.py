@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from official import cifar10
 from torchvision.transforms import v2
 
 from lightning_resnets.data import cifar, sample
 from lightning_resnets.data.cifar import CIFAR10, CIFAR10Sample, DataError
-
-OFFICIAL = Path(os.environ.get("CIFAR10_ROOT", "data"))
 
 
 def write(root: Path, monkeypatch: pytest.MonkeyPatch, binary: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -114,9 +113,9 @@ def test_the_sample_is_balanced_and_its_splits_do_not_meet() -> None:
     assert not {image.tobytes() for image in train} & {image.tobytes() for image in test}
 
 
-@pytest.mark.skipif(cifar.layout(OFFICIAL) is None, reason="the official CIFAR-10 is not there (set CIFAR10_ROOT)")
+@pytest.mark.slow
 def test_the_official_files() -> None:
-    folder = cifar.layout(OFFICIAL)
+    folder = cifar.layout(cifar10())
     assert folder is not None
     (images, labels), (test, classes) = cifar.read(folder)
     assert images.shape == (50_000, 3, 32, 32)

@@ -1,0 +1,75 @@
+"""The table of the nets that ship, made of their cards: `python -m lightning_resnets.checkpoint.table`.
+
+It writes `checkpoints/README.md` of a checkout, so that no figure there is written by hand.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from lightning_resnets.checkpoint.card import Card
+from lightning_resnets.checkpoint.read import load
+from lightning_resnets.checkpoint.shipped import folder, shipped
+
+HEAD = """# Nets that ship
+
+Each was trained by `Trainer.fit` with the recipe of its name, on all 50,000 training pictures of CIFAR-10, and tested
+once on all 10,000 test pictures with the weights of the last epoch; the test set chose nothing. Every figure comes from
+the file's own card: `python -m lightning_resnets.checkpoint.table` writes this page.
+
+| file | parameters | test error | test accuracy | epochs | training | hardware | versions |
+|---|---|---|---|---|---|---|---|
+"""
+TAIL = """
+Made by (DIR holds the official CIFAR-10, `cifar-10-batches-py` or `cifar-10-batches-bin`):
+
+```sh
+{made}
+```
+
+Checked by:
+
+```sh
+{checked}
+```
+
+The pictures are Alex Krizhevsky's CIFAR-10 (Learning Multiple Layers of Features from Tiny Images, 2009).
+"""
+
+
+def row(path: Path) -> str:
+    """One net's line: every figure from its file."""
+    net, card = load(path)
+    count = sum(p.numel() for p in net.parameters())
+    metrics, trained = card.metrics, card.trained
+    versions = ", ".join(f"{name} {number}" for name, number in card.versions.items() if name != "lightning-resnets")
+    return (
+        f"| [{path.name}]({path.name}) | {count:,} | {metrics['test_error']:.2%} | {metrics['test_accuracy']:.2%} "
+        f"| {trained['epochs']} | {trained['seconds'] / 60:.0f} min | {trained['hardware']}, {trained['precision']} "
+        f"| {versions} |"
+    )
+
+
+def command(verb: str, card: Card, path: Path) -> str:
+    checkpoint = f" --ckpt_path checkpoints/{path.name}" if verb == "test" else ""
+    return f"lightning-resnets {verb} --config {card.recipe}{checkpoint} --data.root DIR"
+
+
+def page(nets: Mapping[str, Path]) -> str:
+    """The whole of `checkpoints/README.md`."""
+    cards = [(load(path)[1], path) for path in nets.values()]
+    made, checked = ("\n".join(command(verb, card, path) for card, path in cards) for verb in ("fit", "test"))
+    return HEAD + "\n".join(map(row, nets.values())) + "\n" + TAIL.format(made=made, checked=checked)
+
+
+def main() -> None:
+    """Write the page, or with `--check` say whether it is up to date."""
+    target, text = folder() / "README.md", page(shipped())
+    if "--check" in sys.argv[1:]:
+        sys.exit(0 if target.is_file() and target.read_text() == text else f"{target} is not what the cards say.")
+    target.write_text(text)
+    print(f"{target}: {len(shipped())} nets")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""The nets that ship: the page is made of their cards, the accuracy of a card is that of its file."""
+
+import pytest
+import torch
+from official import cifar10
+
+from lightning_resnets.checkpoint.read import load, read
+from lightning_resnets.checkpoint.shipped import folder, shipped
+from lightning_resnets.checkpoint.table import page
+from lightning_resnets.data import cifar
+from lightning_resnets.data.cifar import CIFAR10
+
+NETS = {"densenet_bc_40_12", "plain20", "resnet20", "seresnet20"}
+
+
+def test_the_page_is_what_the_cards_say() -> None:
+    assert (folder() / "README.md").read_text() == page(shipped())
+
+
+def test_every_promised_net_ships_small_and_trained_on_everything() -> None:
+    cards = {read(path).arch: (read(path), path) for path in shipped().values()}
+    assert set(cards) >= NETS
+    for card, path in cards.values():
+        assert path.stat().st_size < 5_000_000
+        assert card.trained["pictures"] == 50_000
+        assert card.data == "cifar10"
+        assert path.stem == card.recipe
+        assert card.metrics["test_error"] == pytest.approx(1 - card.metrics["test_accuracy"], abs=1e-6)
+    for arch in NETS - {"plain20"}:
+        assert cards[arch][0].metrics["test_accuracy"] >= 0.9
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_sample_is_classified_about_as_well_as_the_card_claims(name: str) -> None:
+    net, card = load(shipped()[name])
+    data = cifar.CIFAR10Sample(eval_batch_size=250)
+    data.setup("test")
+    with torch.inference_mode():
+        right = sum(int((net(images).argmax(1) == labels).sum()) for images, labels in data.test_dataloader())
+    assert right / 1000 == pytest.approx(card.metrics["test_accuracy"], abs=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", shipped())
+def test_the_accuracy_of_the_card_is_that_of_the_file(name: str) -> None:
+    net, card = load(shipped()[name])
+    data = CIFAR10(str(cifar10()))
+    data.setup("test")
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, card.trained["precision"] == "bf16-mixed"):
+        right = sum(int((net(images).argmax(1) == labels).sum()) for images, labels in data.test_dataloader())
+    assert right / 10_000 == pytest.approx(card.metrics["test_accuracy"], abs=0.002)
