@@ -8,7 +8,10 @@ from itertools import groupby
 from lightning_resnets.blocks import Block, BlockGraph, Skip
 
 # What may follow a convolution or a pool of the same chain outside of all cells (the stem) in one block with it.
-ALONG = ("batch norm", "layer norm", "group norm", "relu", "gelu", "silu", "hardswish", "elu", "dropout", "flatten")
+ALONG = {
+    "batch norm", "layer norm", "group norm", "relu", "relu6", "leaky relu", "elu", "gelu", "silu", "mish", "hardswish",
+    "dropout", "flatten",
+}  # fmt: skip
 
 
 def cells(graph: BlockGraph) -> BlockGraph:
@@ -46,9 +49,9 @@ def _joins(chain: Sequence[Block], block: Block, used: int) -> bool:
     if used != 1 or block.kind or "input" in (first.op, block.op) or block.op == "output":
         return False
     if first.kind:
-        return block.cell == first.cell and not block.parameters and block.op.startswith(ALONG)
+        return block.cell == first.cell and not block.parameters and block.op in ALONG
     if _loose(first) or _loose(block):
-        return _loose(first) and _loose(block) and block.op.startswith(ALONG)
+        return _loose(first) and _loose(block) and block.op in ALONG
     return block.cell == first.cell
 
 

@@ -94,8 +94,10 @@ class _Values(fx.Interpreter):
 
     def of(self, picture: Tensor) -> dict[fx.Node, Any]:
         self.kept: dict[fx.Node, Any] = {}
+        self.args_iter = iter([picture])
         with torch.no_grad():
-            self.run(picture)
+            for node in self.graph.nodes:  # not self.run: it makes a progress bar, whose thread stays
+                self.env[node] = self.run_node(node)
         return self.kept
 
     def run_node(self, n: fx.Node) -> Any:

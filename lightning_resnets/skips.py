@@ -52,7 +52,7 @@ class _Finder:
     def add(self, merge: int) -> list[Skip]:
         fork = self.forks[merge]
         ways = [self.way(fork, source) for source in self.sources[merge]]
-        weighted = [sum(self.blocks[i].parameters > 0 for i in way) for way in ways]
+        weighted = [sum(self.blocks[i].parameters + self.blocks[i].macs > 0 for i in way) for way in ways]
         shorter = min(range(len(ways)), key=lambda i: (weighted[i], len(ways[i])))
         even = all(count == weighted[shorter] for count in weighted) and bool(ways[shorter])
         twin = len(set(self.sources[merge])) == 1

@@ -1,0 +1,335 @@
+"""The graph of a net: shapes, costs and skips against second implementations; folding; the text form.
+
+`python tests/test_graph.py` writes the golden texts anew; read what differs before you keep it.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import networkx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightning_resnets.graph import BlockGraph, Skip, TraceError, trace
+from lightning_resnets.merge import Add, Concat, Gate, Kind, Merge
+from lightning_resnets.skips import dominators
+from lightning_resnets.zoo import build
+
+GOLDEN = Path(__file__).parent / "golden"
+SMALL = ("resnet20", "plain20", "seresnet20", "densenet_bc_40_12", "densenet_40_12")
+LARGE = ("resnet18", "seresnet50", "densenet121")
+NETS = (*SMALL, *LARGE)
+TEXTS: dict[str, Callable[[], BlockGraph]] = {
+    "resnet20": lambda: graph("resnet20"),
+    "resnet20-stages": lambda: graph("resnet20").fold(1),
+    "plain20-cells": lambda: graph("plain20").fold(),
+    "seresnet20-cells": lambda: graph("seresnet20").fold(),
+    "densenet_bc_40_12-cells": lambda: graph("densenet_bc_40_12").fold(),
+}
+
+
+@cache
+def net(name: str) -> nn.Module:
+    return build(name).eval()
+
+
+@cache
+def graph(name: str) -> BlockGraph:
+    return trace(net(name), size(name))
+
+
+def size(name: str) -> tuple[int, int, int]:
+    return (3, 64, 64) if name in LARGE else (3, 32, 32)
+
+
+@cache
+def observed(name: str) -> dict[str, tuple[Tensor, Tensor | None]]:
+    """What hooks see in a real pass: each leaf's output and its first input."""
+    seen: dict[str, tuple[Tensor, Tensor | None]] = {}
+    handles = [
+        module.register_forward_hook(lambda _, given, made, path=path: seen.__setitem__(path, (made, given[0])))
+        for path, module in net(name).named_modules()
+        if not list(module.children())
+    ]
+    with torch.no_grad():
+        net(name)(torch.zeros(1, *size(name)))
+    for handle in handles:
+        handle.remove()
+    return seen
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_module_called_is_a_block_with_the_shape_it_really_makes(name: str) -> None:
+    lone = {path for path in observed(name) if path.endswith("denselayer1.concat")}  # one part: nothing meets
+    blocks = {block.name: block for block in graph(name).blocks}
+    assert observed(name).keys() - lone == {block.output for block in graph(name).blocks if block.output}
+    for path in observed(name).keys() - lone:
+        assert blocks[path].shape == tuple(observed(name)[path][0].shape[1:]), path
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_parameters_and_multiply_adds_against_a_count_in_loops(name: str) -> None:
+    macs = 0
+    for path, module in net(name).named_modules():
+        made = observed(name)[path][0] if path in observed(name) else torch.empty(0)
+        if isinstance(module, nn.Conv2d):
+            high, wide = module.kernel_size
+            inputs = module.in_channels // module.groups
+            macs += made.shape[1] * made.shape[2] * made.shape[3] * inputs * high * wide
+        elif isinstance(module, nn.Linear):
+            macs += module.in_features * module.out_features
+    assert graph(name).macs == macs
+    assert graph(name).parameters == sum(weight.numel() for weight in net(name).parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "macs"),
+    [
+        ("resnet20", 269_722, 40_551_040),
+        ("seresnet20", 272_095, 40_553_056),
+        ("densenet_bc_40_12", 176_122, 72_365_352),  # torch.utils.flop_counter counts twice this
+    ],
+)
+def test_known_numbers(name: str, parameters: int, macs: int) -> None:
+    assert (graph(name).parameters, graph(name).macs) == (parameters, macs)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [("densenet_bc_40_12", (6, 6, 6)), ("densenet_40_12", (12, 12, 12)), ("densenet121", (6, 12, 24, 16))],
+)
+def test_a_dense_block_of_n_layers_has_the_papers_number_of_skips(name: str, layers: tuple[int, ...]) -> None:
+    skips = graph(name).skips
+    assert {skip.kind for skip in skips} == {Kind.CONCAT}
+    assert len(skips) == sum(n * (n + 1) // 2 for n in layers)
+    assert str(graph(name)).splitlines()[-2] == f"{len(skips)} skips: {len(skips)} concat"
+
+
+def test_dense_skips_are_every_layer_but_the_one_directly_before() -> None:
+    block = "features.denseblock2"
+    layers = ["features.transition1.pool", *(f"{block}.denselayer{i}.conv2" for i in range(1, 7))]
+    merges = [*(f"{block}.denselayer{i}.concat" for i in range(2, 7)), f"{block}.concat"]
+    expected = {(layers[i], merge, i) for n, merge in enumerate(merges) for i in range(n + 1)}
+    found = [skip for skip in graph("densenet_bc_40_12").skips if skip.merge.startswith(block)]
+    assert {(skip.source, skip.merge, skip.operand) for skip in found} == expected
+    assert len(found) == len(expected) == 21
+
+
+@pytest.mark.parametrize(("name", "identities", "projections"), [("resnet20", 7, 2), ("resnet18", 5, 3)])
+def test_residual_skips(name: str, identities: int, projections: int) -> None:
+    skips = graph(name).skips
+    assert Counter(skip.projected is None for skip in skips) == {True: identities, False: projections}
+    assert all(skip.operand == 0 and skip.kind is Kind.ADD for skip in skips)
+
+
+def test_projections_in_words() -> None:
+    words = [skip.projected for skip in graph("resnet20").skips if skip.projected]
+    assert words == ["16→32 /2, pad", "32→64 /2, pad"]
+    words = [skip.projected for skip in graph("seresnet50").skips if skip.projected]
+    assert words == ["64→256, conv 1x1", *(f"{n}→{2 * n} /2, conv 1x1" for n in (256, 512, 1024))]
+
+
+def test_a_gate_has_one_skip_and_is_no_obstacle_to_the_add_around_it() -> None:
+    count = Counter(skip.kind for skip in graph("seresnet20").skips)
+    assert count == {Kind.ADD: 9, Kind.GATE: 9}
+    gate = next(skip for skip in graph("seresnet20").skips if skip.kind is Kind.GATE)
+    assert gate == Skip(Kind.GATE, "layer1.0.bn2", "layer1.0.se.gate", 0)
+    assert graph("plain20").skips == ()
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_dominators_as_networkx_finds_them(seed: int) -> None:
+    chance = random.Random(seed)
+    sources = [[], *([chance.randrange(i) for _ in range(chance.randint(1, 3))] for i in range(1, 40))]
+    other = networkx.DiGraph((source, node) for node, given in enumerate(sources) for source in given)
+    expected = networkx.immediate_dominators(other, 0)
+    assert dominators(sources)[1:] == [expected[node] for node in range(1, 40)]
+
+
+class Net(nn.Module):
+    """A net made of parts and a function of (parts, picture)."""
+
+    def __init__(self, run: Callable[[nn.ModuleDict, Tensor], Tensor], **parts: nn.Module) -> None:
+        super().__init__()
+        self.run, self.parts = run, nn.ModuleDict(parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.run(self.parts, x)
+
+
+def conv(kernel: int = 3) -> nn.Conv2d:
+    return nn.Conv2d(3, 3, kernel, padding=kernel // 2)
+
+
+@pytest.mark.parametrize(
+    ("made", "merges", "skips"),
+    [
+        (Net(lambda p, x: p["add"](p["a"](x), p["b"](x)), a=conv(), b=conv(), add=Add()), 1, 0),  # two even branches
+        (Net(lambda p, x: p["add"](x, x), add=Add()), 1, 0),
+        (Net(lambda p, x: p["add"](x, torch.ones(1, 3, 1, 1)), add=Add()), 0, 0),  # a bias
+        (Net(lambda p, x: p["cat"](p["a"](x), p["b"](x)), a=conv(), b=conv(), cat=Concat()), 1, 0),  # Inception
+        (Net(lambda p, x: p["cat"](x, p["a"](x)), a=conv(), cat=Concat()), 1, 1),
+        (Net(lambda p, x: p["cat"](p["a"](x), x), a=conv(), cat=Concat()), 1, 1),
+        (Net(lambda p, x: p["add"](y := p["a"](x), p["b"](y)), a=conv(), b=conv(), add=Add()), 1, 1),
+        (Net(lambda p, x: p["add"](p["a"](x), p["b"](p["b"](x))), a=conv(), b=conv(), add=Add()), 1, 0),
+        (Net(lambda p, x: p["add"](p["a"](x), p["b"](p["b"](x))), a=conv(1), b=conv(), add=Add()), 1, 1),
+        (Net(lambda p, x: p["add"](branch=p["a"](x), shortcut=x), a=conv(), add=Add()), 1, 1),
+        (Net(lambda p, x: p["gate"](weight=p["a"](x).sigmoid(), x=x), a=conv(), gate=Gate()), 1, 1),
+    ],
+)  # fmt: skip
+def test_what_is_a_merge_and_what_a_skip(made: Net, merges: int, skips: int) -> None:
+    followed = trace(made, (3, 8, 8))
+    assert (len(followed.merges), len(followed.skips)) == (merges, skips)
+
+
+def test_a_shortcut_is_the_operand_that_it_is_however_it_is_named() -> None:
+    turned = Net(lambda p, x: p["add"](p["a"](x), x), a=conv(), add=Add())
+    assert [skip.operand for skip in trace(turned, (3, 8, 8)).skips] == [1]
+    named = Net(lambda p, x: p["add"](branch=p["a"](x), shortcut=x), a=conv(), add=Add())
+    assert trace(named, (3, 8, 8)).operands("parts.add") == ("input", "parts.a")
+
+
+def test_names_are_unique_and_readable() -> None:
+    def run(p: nn.ModuleDict, x: Tensor) -> Tensor:
+        x = p["relu"](p["a"](p["relu"](p["a"](x))))
+        return torch.flatten(torch.relu(torch.relu(x)).mean((2, 3), keepdim=True), 1)
+
+    followed = trace(Net(run, a=conv(), relu=nn.ReLU()), (3, 8, 8))
+    names = [block.name for block in followed.blocks]
+    calls = ["parts.a", "parts.relu", "parts.a_1", "parts.relu_1", "relu", "relu_1", "mean", "flatten"]
+    assert names == ["input", *calls, "output"]
+    assert followed.parameters == 3 * 3 * 9 + 3  # a weight used twice counts once
+    assert followed.block("parts.a").output == ""  # a point for a probe would be two places
+
+
+def test_the_net_is_left_as_it_was() -> None:
+    model = build("seresnet20").half().train()
+    seen: list[object] = []
+    handle = model.layer1.register_forward_hook(lambda *_: seen.append(1))  # type: ignore[union-attr]
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    random_state = torch.get_rng_state()
+    assert trace(model) == graph("seresnet20")
+    assert model.training
+    assert all(module.training for module in model.modules())
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert seen == []
+    assert handle.id in model.layer1._forward_hooks
+
+
+def test_what_cannot_be_followed_gets_a_sentence() -> None:
+    branching = Net(lambda p, x: p["a"](x) if x.sum() > 0 else x, a=conv())
+    with pytest.raises(TraceError, match=r"cannot be followed for a picture of 3×8×8: .*control flow"):
+        trace(branching, (3, 8, 8))
+    with pytest.raises(TraceError, match="3 channels is given 1"):
+        trace(net("resnet20"), (1, 32, 32))
+    with pytest.raises(TraceError, match="cannot be followed for a picture of 3×1×1"):
+        trace(Net(lambda p, x: p["a"](x), a=nn.Conv2d(3, 3, 3)), (3, 1, 1))
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("name", NETS)
+def test_folding_loses_nothing_and_makes_no_cycle(name: str, depth: int) -> None:
+    whole, folded = graph(name), graph(name).fold(depth)
+    members = [member for block in folded.blocks for member in block.members]
+    assert sorted(members) == sorted(block.name for block in whole.blocks)
+    assert (folded.parameters, folded.macs) == (whole.parameters, whole.macs)
+    assert networkx.is_directed_acyclic_graph(folded.networkx())
+    order = {block.name: i for i, block in enumerate(folded.blocks)}
+    assert len(order) == len(folded.blocks)
+    assert all(order[source] < order[target] for source, target, _ in folded.flow)
+    assert folded.fold(depth) == folded
+    modules = dict(net(name).named_modules())
+    assert all(block.output in modules for block in folded.blocks if block.op not in ("input", "output"))
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_folded_to_cells_the_merges_and_skips_stay(name: str) -> None:
+    whole, folded = graph(name), graph(name).fold()
+    assert [merge.name for merge in folded.merges] == [merge.name for merge in whole.merges]
+    assert len(folded.skips) == len(whole.skips)
+    names = {block.name for block in folded.blocks}
+    for before, behind in zip(whole.skips, folded.skips, strict=True):
+        assert (behind.merge, behind.operand, behind.projected) == (before.merge, before.operand, before.projected)
+        assert behind.source in names
+        assert before.source in folded.block(behind.source).members
+    for merge in folded.merges:
+        sources = folded.operands(merge.name)
+        assert len(sources) == len(whole.operands(merge.name))
+        assert all(source in names for source in sources)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_folded_block_has_its_outputs_shape(name: str) -> None:
+    for block in graph(name).fold().blocks:
+        if block.output in observed(name) and "flatten" not in block.op:
+            assert block.shape == tuple(observed(name)[block.output][0].shape[1:])
+
+
+def test_a_block_with_projection_and_gate_folds_to_five() -> None:
+    folded = graph("seresnet20").fold()
+    cell = [(block.name, block.op, block.output) for block in folded.blocks if block.cell == "layer2.0"]
+    assert cell == [
+        ("layer2.0", "conv 3x3 /2, conv 3x3", "layer2.0.bn2"),
+        ("layer2.0.se", "2 × conv 1x1", "layer2.0.se.sigmoid"),
+        ("layer2.0.se.gate", "gate", "layer2.0.se.gate"),
+        ("layer2.0.downsample", "pad", "layer2.0.downsample"),
+        ("layer2.0.add", "add", "layer2.0.add"),
+    ]
+    assert folded.block("layer2.0.add").members == ("layer2.0.add", "layer2.0.relu2")
+    assert {edge for edge in folded.flow if edge[1].startswith("layer2.0")} == {
+        ("layer1.2.add", "layer2.0", 0),
+        ("layer2.0", "layer2.0.se", 0),
+        ("layer2.0", "layer2.0.se.gate", 0),
+        ("layer2.0.se", "layer2.0.se.gate", 1),
+        ("layer1.2.add", "layer2.0.downsample", 0),
+        ("layer2.0.downsample", "layer2.0.add", 0),
+        ("layer2.0.se.gate", "layer2.0.add", 1),
+    }
+
+
+def test_stem_and_stages() -> None:
+    assert graph("resnet20").fold().block("bn1").name == "conv1"
+    names = [block.name for block in graph("resnet20").fold(1).blocks]
+    assert names == ["input", "conv1", "layer1", "layer2", "layer3", "avgpool", "fc", "output"]
+    dense = {block.stage for block in graph("densenet_bc_40_12").merges}
+    assert dense == {f"features.denseblock{i}" for i in (1, 2, 3)}
+    with pytest.raises(ValueError, match="not 3"):
+        graph("resnet20").fold(3)
+    assert graph("resnet20").fold(None) is graph("resnet20")
+
+
+def test_block_is_found_by_name_and_by_member() -> None:
+    with pytest.raises(KeyError, match="no block called 'layer9'"):
+        graph("resnet20").block("layer9")
+    assert graph("resnet20").block("layer1.0.conv1").op == "conv 3x3"
+
+
+def test_networkx_says_the_same() -> None:
+    made = graph("seresnet20").networkx()
+    assert made.nodes["layer1.0.add"]["kind"] is Kind.ADD
+    assert made.edges["relu", "layer1.0.add"] == {"operands": (0,), "skip": Kind.ADD}
+    assert made.number_of_edges() == len(graph("seresnet20").flow)
+    twice = trace(Net(lambda p, x: p["add"](x, x), add=Add()), (3, 8, 8)).networkx()
+    assert twice.edges["input", "parts.add"]["operands"] == (0, 1)
+
+
+def test_every_merge_of_the_net_is_in_the_graph() -> None:
+    for name in SMALL:
+        merges = [path for path, module in net(name).named_modules() if isinstance(module, Merge)]
+        lone = [path for path in merges if path.endswith("denselayer1.concat")]
+        assert {merge.name for merge in graph(name).merges} == set(merges) - set(lone)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_text(name: str) -> None:
+    assert str(TEXTS[name]()) + "\n" == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    for golden, make in TEXTS.items():
+        (GOLDEN / f"{golden}.txt").write_text(str(make()) + "\n", encoding="utf-8")

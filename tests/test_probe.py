@@ -1,0 +1,129 @@
+"""A probe records what passes, at its points only, and leaves nothing behind."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightning_resnets.merge import Add, Concat
+from lightning_resnets.probe import PointError, probe
+from lightning_resnets.surgery import Scale, operate
+from lightning_resnets.zoo import build
+
+PICTURE = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def net() -> Iterator[nn.Module]:
+    torch.manual_seed(0)
+    model = build("seresnet20").eval()
+    yield model
+    assert not hooks(model)
+
+
+def hooks(model: nn.Module) -> list[str]:
+    tables = [(name, table) for module in model.modules() for name, table in vars(module).items()]
+    return [name for name, table in tables if name.endswith("_hooks") and table]
+
+
+def test_outputs_are_what_a_hand_written_pass_makes(net: nn.Module) -> None:
+    block = net.get_submodule("layer1.0")
+    with torch.no_grad(), probe(net, ["layer1.0.bn2", "layer1.0.add", "layer1.0.se.gate"]) as seen:
+        net(PICTURE)
+        x = net.relu(net.bn1(net.conv1(PICTURE)))  # type: ignore[operator]
+        branch = block.bn2(block.conv2(block.relu1(block.bn1(block.conv1(x)))))  # type: ignore[operator]
+    assert torch.equal(seen.outputs["layer1.0.bn2"], branch)
+    shortcut, gated = seen.operands["layer1.0.add"]
+    assert torch.equal(shortcut, x)
+    assert torch.equal(seen.outputs["layer1.0.add"], shortcut + gated)
+    scaled, weight = seen.operands["layer1.0.se.gate"]
+    assert torch.equal(scaled, branch)
+    assert weight.shape == (2, 16, 1, 1)
+    assert torch.equal(gated, scaled * weight)
+
+
+def test_only_merges_have_operands_and_only_points_are_kept(net: nn.Module) -> None:
+    with probe(net, ["layer1", "fc", "fc"]) as seen:
+        logits = net(PICTURE)
+    assert set(seen.outputs) == {"layer1", "fc"}
+    assert seen.operands == {}
+    assert seen.outputs["fc"] is logits
+
+
+def test_the_net_answers_as_without(net: nn.Module) -> None:
+    with probe(net, [name for name, _ in net.named_modules() if name]):
+        answer = net(PICTURE)
+    assert torch.equal(answer, net(PICTURE))
+
+
+def test_gradients_flow_to_what_was_recorded(net: nn.Module) -> None:
+    with probe(net, ["layer2.0.add"]) as seen:
+        logits = net(PICTURE)
+    gradient = torch.autograd.grad(logits[0, 3], seen.outputs["layer2.0.add"])[0]
+    assert gradient.abs().sum() > 0
+
+
+def test_the_last_pass_counts_and_nothing_after_the_block(net: nn.Module) -> None:
+    with torch.no_grad(), probe(net, ["fc"]) as seen:
+        net(PICTURE)
+        last = net(-PICTURE)
+    net(PICTURE)
+    assert torch.equal(seen.outputs["fc"], last)
+
+
+def test_hooks_go_after_an_error_and_when_probes_nest(net: nn.Module) -> None:
+    with pytest.raises(RuntimeError), probe(net, ["layer1", "fc"]):
+        net(torch.zeros(1, 5, 8, 8))
+    assert not hooks(net)
+    with probe(net, ["fc"]) as outer:
+        with probe(net, ["fc", "conv1"]) as inner:
+            net(PICTURE)
+        assert torch.equal(outer.outputs["fc"], inner.outputs["fc"])
+        del outer.outputs["fc"]
+        net(PICTURE)
+        assert "fc" in outer.outputs
+
+
+@pytest.mark.parametrize("point", ["layer1.0.ad", "", "output"])
+def test_an_unknown_point_is_said_with_near_ones(net: nn.Module, point: str) -> None:
+    with pytest.raises(PointError, match=f"no part called '{point}'"), probe(net, ["fc", point]):
+        pass
+    assert not hooks(net)
+
+
+def test_near_names(net: nn.Module) -> None:
+    with pytest.raises(PointError, match=r"near it are .*layer1\.0\.add"), probe(net, ["layer1.0.ad"]):
+        pass
+
+
+@pytest.mark.parametrize("first", ["operate", "probe"])
+def test_operands_are_seen_after_surgery(net: nn.Module, first: str) -> None:
+    cut = operate(net, Scale("layer1.0.add", "shortcut", 0))
+    record = probe(net, ["layer1.0.add"])
+    if first == "operate":
+        with torch.no_grad(), cut, record as seen:
+            net(PICTURE)
+    else:
+        with torch.no_grad(), record as seen, cut:
+            net(PICTURE)
+    shortcut, branch = seen.operands["layer1.0.add"]
+    assert not shortcut.any()
+    assert torch.equal(seen.outputs["layer1.0.add"], branch)
+
+
+def test_operands_in_order_however_the_call_names_them() -> None:
+    class Turned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.add, self.concat = Add(), Concat()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.concat(self.add(branch=2 * x, shortcut=x), x)
+
+    one = torch.ones(1, 1, 2, 2)
+    net = Turned()
+    with probe(net, ["add", "concat"]) as seen, operate(net, Scale("add", "branch", 0.5)):
+        net(one)
+    assert [part.mean().item() for part in seen.operands["add"]] == [1, 1]
+    assert [part.mean().item() for part in seen.operands["concat"]] == [2, 1]
