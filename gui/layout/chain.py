@@ -1,6 +1,7 @@
 """Reads a diagram as one way from input to output with skips around it, or says that it is none."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from gui.layout.plan import extent, incoming
 from gui.state import Diagram, Link, Node, SkipLine
@@ -61,7 +62,7 @@ def read_spine(diagram: Diagram) -> Spine | None:
                 below[skip.merge] = weight
     off = {name for way in (*beside.values(), *below.values()) for name in way}
     order = tuple(node.name for node in diagram.nodes if node.name not in off)
-    steps = set(zip(order, order[1:], strict=False))
+    steps = set(pairwise(order))
     direct = {(link.source, link.target) for link in diagram.links}
     spoken = len(steps) + sum(len(way) + 1 for way in (*beside.values(), *below.values()))
     if not steps <= direct or spoken != len(diagram.links):
@@ -77,7 +78,7 @@ def read_dense(diagram: Diagram) -> DenseChain | None:
         return None
     links = incoming(diagram)
     order = tuple(node.name for node in diagram.nodes)
-    for before, name in zip(order, order[1:], strict=False):
+    for before, name in pairwise(order):
         if not links[name] or links[name][-1].source != before:
             return None
     kinds = {node.name: node.kind for node in diagram.nodes}

@@ -2,6 +2,8 @@
 
 from gui.layout.chain import DenseBlock, DenseChain
 from gui.layout.plan import (
+    MARGIN,
+    SHAPES,
     Arc,
     Band,
     Cell,
@@ -17,11 +19,11 @@ from gui.layout.plan import (
     size_words,
     text_width,
 )
-from gui.layout.spine import SHAPES
 from gui.state import Diagram, Node
 
-MARGIN, TITLE, FAN, RIBBON = 10.0, 38.0, 44.0, 46.0
+TITLE, FAN, RIBBON = 38.0, 44.0, 46.0
 FIRST, LAST = 1.9, 0.6  # lengths in columns
+INSET = 7.0  # from the edge of a lane to its first column
 END, TAIL, LANE = 46.0, 78.0, 12.0  # in units: a lone node of the spine, the column at the end, the gap between lanes
 
 
@@ -39,7 +41,9 @@ class Drawing:
         self.tail = chain.order[last + 1 :]
         columns = sum(FIRST + size + LAST for size in sizes)
         high = TITLE + FAN + RIBBON + 90
-        spent = 2 * MARGIN + LANE * (len(sizes) + 1) + END * (len(self.ends) - len(self.tail)) + TAIL
+        spent = (
+            2 * MARGIN + LANE * (len(sizes) + 1) + INSET * len(sizes) + END * (len(self.ends) - len(self.tail)) + TAIL
+        )
         wide = (room[0] - spent) / columns
         self.p = max(11.0, min(44.0, wide, (room[1] - high) / max(sizes)))
         self.tall = min(34.0, max(22.0, self.p))
@@ -109,6 +113,7 @@ class Drawing:
 
     def set_block(self, block: DenseBlock, left: float, row: int) -> float:
         count = len(block.merges)
+        edge, left = left, left + INSET
         right = left + self.p * (FIRST + count + LAST)
         for j, source in enumerate(block.sources):
             width = self.p * FIRST * 0.88 if j == 0 else self.p * 0.7
@@ -118,11 +123,11 @@ class Drawing:
         self.set_matrix(block, left)
         first, last = self.nodes[block.sources[0]], self.nodes[block.merges[-1]]
         note = f"{first.shape[0]} → {last.shape[0]} channels"
-        roomy = text_width(note, 10) <= right - left - 10
+        roomy = text_width(note, 10) <= right - edge - 10
         if not roomy:
             note = f"{first.shape[0]}→{last.shape[0]}"
-        rect = Rect(left, 0, right - left, self.bottom)
-        self.bands.append(Band(rect, size_words(first), note, (left + 10, 8.0), True))
+        rect = Rect(edge, 0, right - edge, self.bottom)
+        self.bands.append(Band(rect, size_words(first), note, (left + 2, 8.0), True))
         return right
 
     def set_merges(self, block: DenseBlock, left: float, right: float, row: int) -> None:
@@ -159,7 +164,7 @@ class Drawing:
         rect = Rect(x, self.grid, self.column(left, count) + self.p / 2 - x, count * self.p)
         skips = sum(cell.skip for cell in cells)
         caption = f"{count} layers · {skips} skips"
-        if text_width(caption, 10) > rect.w + 8:
+        if text_width(caption, 10) > rect.w + 4:
             caption = f"{skips} skips"
         self.matrices.append(Matrix(block.merges, block.sources, readers, tuple(cells), rect, caption))
 

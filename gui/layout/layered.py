@@ -1,7 +1,23 @@
 """Any folded graph on the canvas: one row a stage, columns by the longest way from the stage's start (Sugiyama et al. 1981)."""
 
-from gui.layout.plan import Arc, Band, Place, Placement, Point, Rect, Wire, bounds, extent, incoming, size_words
-from gui.layout.spine import LANE_GAP, MARGIN, MERGES, PAD, SHAPES
+from gui.layout.plan import (
+    LANE_GAP,
+    MARGIN,
+    MERGES,
+    PAD,
+    SHAPES,
+    Arc,
+    Band,
+    Place,
+    Placement,
+    Point,
+    Rect,
+    Wire,
+    bounds,
+    extent,
+    incoming,
+    size_words,
+)
 from gui.state import Diagram, Node
 
 STEP, SLOT, TITLE = 104.0, 46.0, 34.0
@@ -84,14 +100,14 @@ def place_layered(diagram: Diagram) -> Placement:
 
 
 def place(node: Node, middle: Point, row: int) -> Place:
-    wide, tall = (ROUND, ROUND) if node.kind in MERGES else (WIDE, TALL)
+    wide, tall = (8.0, TALL) if node.kind == "concat" else (ROUND, ROUND) if node.kind in MERGES else (WIDE, TALL)
     rect = Rect(middle[0] - wide / 2, middle[1] - tall / 2, wide, tall)
     words = () if node.kind in MERGES else (node.label, node.op) if node.kind == "block" else (node.label,)
     return Place(node.name, rect, SHAPES.get(node.kind, "box"), words, row)
 
 
 def band(diagram: Diagram, rows: dict[str, int], row: int, rect: Rect) -> Band:
-    node = [node for node in diagram.nodes if rows[node.name] == row and extent(node) or not rows[node.name]][-1]
+    node = [node for node in diagram.nodes if (rows[node.name] == row and extent(node)) or not rows[node.name]][-1]
     return Band(rect, size_words(node), f"{node.shape[0]} channels", (PAD, rect.y + 8), False)
 
 

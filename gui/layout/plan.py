@@ -9,6 +9,10 @@ Point = tuple[float, float]
 Shape = Literal["box", "input", "output", "plus", "diamond", "bar", "pill", "side"]
 Role = Literal["spine", "branch", "turn", "weight"]
 Style = Literal["spine", "dense", "layered"]
+SHAPES: dict[str, Shape] = {"add": "plus", "gate": "diamond", "concat": "bar", "input": "input", "output": "output"}
+MERGES = ("add", "gate", "concat")
+# In units: between stages, between lines of one stage, around the lines of a stage, around everything.
+LANE_GAP, LINE_GAP, PAD, MARGIN = 12.0, 8.0, 9.0, 8.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,127 +1,30 @@
 """A net with additive skips and gates on the canvas: one row a stage, blocks left to right, shortcuts as arcs above."""
 
-from dataclasses import dataclass
+from itertools import pairwise
 
-from gui.layout.chain import Spine, cells, stages
-from gui.layout.plan import Arc, Band, Place, Placement, Point, Rect, Shape, Wire, bounds, size_words, text_width
+from gui.layout.chain import Spine
+from gui.layout.gauge import Line, fitted
+from gui.layout.plan import (
+    LANE_GAP,
+    LINE_GAP,
+    MARGIN,
+    MERGES,
+    PAD,
+    SHAPES,
+    Arc,
+    Band,
+    Place,
+    Placement,
+    Point,
+    Rect,
+    Wire,
+    bounds,
+    size_words,
+    text_width,
+)
 from gui.state import Diagram, Node, SkipLine
 
-Piece = tuple[str, ...]
-SHAPES: dict[str, Shape] = {"add": "plus", "gate": "diamond", "concat": "bar", "input": "input", "output": "output"}
-MERGES = ("add", "gate", "concat")
-LANE_GAP, LINE_GAP, PAD, MARGIN = 12.0, 8.0, 9.0, 8.0
 CORNER = 20.0  # greatest radius of an arc's corners
-
-
-@dataclass(frozen=True, slots=True)
-class Gauge:
-    """All sizes of a drawing; `pitch` is the length of one piece, `roomy` where blocks have space for their names."""
-
-    pitch: float
-    end: float  # length of a piece that is no block: input, stem, head, output
-    block: float
-    tall: float
-    plus: float
-    gate: float
-    gap: float
-    rise: float  # of an arc above the spine
-    below: float  # from the spine down
-    roomy: bool
-
-    @property
-    def line(self) -> float:
-        return self.rise + self.below + 2 * PAD
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of pieces: those before the first block, the blocks, those after the last; `row` is its stage."""
-
-    row: int
-    lead: tuple[Piece, ...]
-    body: tuple[Piece, ...]
-    tail: tuple[Piece, ...]
-
-    @property
-    def pieces(self) -> tuple[Piece, ...]:
-        return (*self.lead, *self.body, *self.tail)
-
-
-def gauge(pitch: float, gates: int, stretch: float = 1.0) -> Gauge:
-    """Sizes for a pitch between 38 (only numbers fit) and 176 units; `gates` is the most one piece holds."""
-    ease = min(1.0, max(0.0, (pitch - 38) / 110))
-    plus, gap = 11 + 10 * ease, 3.6 + 8.4 * ease
-    gate = plus + 3
-    tall = (30 + 10 * ease) * min(stretch, 1.5 - 0.2 * ease)
-    below = tall / 2 + ((12 + 16 * ease) * min(stretch, 1.4) if gates else 0)
-    block = pitch - plus - 3 * gap - gates * (gate + gap)
-    rise = tall / 2 + (18 + 12 * ease) * stretch
-    return Gauge(pitch, 34 + 32 * ease, block, tall, plus, gate, gap, rise, below, block >= 52)
-
-
-def rows_of(diagram: Diagram, spine: Spine) -> list[tuple[list[Piece], list[Piece], list[Piece]]]:
-    """Each stage as what comes before its first block, its blocks, what comes after the last."""
-    nodes = {node.name: node for node in diagram.nodes}
-    pieces = cells(spine.order, diagram.skips)
-    rows: list[tuple[list[Piece], list[Piece], list[Piece]]] = []
-    for i, row in enumerate(stages(pieces, nodes)):
-        count = 0
-        while i == 0 and count < len(row) and not repeated(row[count], nodes):
-            count += 1
-        lead, rest = (row[:count], row[count:]) if count < len(row) else ([], row)
-        last = len(rest)
-        while last > 1 and nodes[rest[last - 1][0]].kind in ("head", "output"):
-            last -= 1
-        rows.append((lead, rest[:last], rest[last:]))
-    return rows
-
-
-def repeated(piece: Piece, nodes: dict[str, Node]) -> bool:
-    return len(piece) > 1 or (nodes[piece[0]].kind == "block" and piece[0].rpartition(".")[2].isdigit())
-
-
-def wrapped(rows: list[tuple[list[Piece], list[Piece], list[Piece]]], cap: int) -> list[Line]:
-    """Stages as lines of at most `cap` blocks, the lines of one stage about equally long."""
-    lines: list[Line] = []
-    for i, (lead, body, tail) in enumerate(rows):
-        count = max(1, -(-len(body) // cap))
-        size = -(-len(body) // count)
-        parts = [tuple(body[k : k + size]) for k in range(0, max(len(body), 1), size or 1)]
-        for k, part in enumerate(parts):
-            first, last = k == 0, k == len(parts) - 1
-            lines.append(Line(i, tuple(lead) if first else (), part, tuple(tail) if last else ()))
-    return lines
-
-
-def fitted(diagram: Diagram, spine: Spine, room: Point) -> tuple[list[Line], Gauge]:
-    """The line length that lets the drawing be shown largest in `room` (width, height), and the sizes that go with it."""
-    rows = rows_of(diagram, spine)
-    kinds = {node.name: node.kind for node in diagram.nodes}
-    pieces = [piece for _, body, _ in rows for piece in body]
-    gates = max((sum(kinds[n] == "gate" for n in piece) for piece in pieces), default=0)
-    lead = max(len(row[0]) for row in rows)
-    tail = max(len(row[2]) for row in rows)
-    least = 38.0 + 17.0 * gates
-    longest = max(len(body) for _, body, _ in rows)
-
-    def measure(cap: int) -> tuple[float, int, Gauge]:
-        pitch = room[0] - 2 * MARGIN - 2 * PAD
-        for _ in range(4):  # the ends shrink with the pitch
-            ends = gauge(pitch, gates).end * (lead + tail)
-            pitch = min(176.0, max(least, (room[0] - 2 * MARGIN - 2 * PAD - ends) / cap))
-        sizes, lines = gauge(pitch, gates), wrapped(rows, cap)
-        width = 2 * MARGIN + 2 * PAD + sizes.end * (lead + tail) + pitch * cap
-        spare = (len(rows) - 1) * LANE_GAP + (len(lines) - len(rows)) * (LINE_GAP - PAD) + 2 * MARGIN
-        shown = min(room[0] / width, room[1] / (sizes.line * len(lines) + spare), 1.0)
-        for step in range(1, 13):  # taller while there is room
-            taller = gauge(pitch, gates, 1 + step / 12)
-            if (taller.line * len(lines) + spare) * shown <= room[1]:
-                sizes = taller
-        return shown, cap, sizes
-
-    found = [measure(cap) for cap in range(1, longest + 1)]
-    _, cap, sizes = max(found, key=lambda size: (round(size[0] * 12), size[1]))  # few lines where it is close
-    return wrapped(rows, cap), sizes
 
 
 def op_lines(op: str, width: float) -> tuple[str, ...]:
@@ -131,6 +34,12 @@ def op_lines(op: str, width: float) -> tuple[str, ...]:
         return (op,) if op else ()
     half = -(-len(parts) // 2)
     return ", ".join(parts[:half]), ", ".join(parts[half:])
+
+
+def shortened(words: str, width: float) -> str:
+    """The words of a projection, without how it is made and then without its stride where they are too wide."""
+    tries = words, words.split(",")[0], words.split(" ")[0]
+    return next((short for short in tries if text_width(short, 8) <= width), tries[-1])
 
 
 class Drawing:
@@ -207,11 +116,12 @@ class Drawing:
         if self.g.roomy:
             return (node.label, *op_lines(node.op, width)) if node.kind == "block" and width >= 60 else (node.label,)
         last = node.label.rpartition(".")[2]
-        return (last if last.isdigit() or text_width(node.label, 9) > width else node.label,)
+        fits = text_width(node.label, 8) <= width - 4
+        return (node.label if fits or not last.isdigit() else last,)
 
     def set_spine(self) -> None:
         order, g = self.spine.order, self.g
-        for source, target in zip(order, order[1:], strict=False):
+        for source, target in pairwise(order):
             a, b = self.places[source].rect, self.places[target].rect
             start, end = (a.right, a.middle[1]), (b.x, b.middle[1])
             self.forks[source] = (end[0] - g.gap * 0.9, end[1])
@@ -241,19 +151,22 @@ class Drawing:
         x, span = merge.middle[0], merge.middle[0] - fork[0]
         top = fork[1] - self.g.rise + 11.0 - (0 if self.g.roomy else 5)
         points = fork, (fork[0], top), (x, top), (x, merge.y)
-        self.set_pills(way, skip, fork[0], x, top)
-        radius = min(fork[1] - top, span / 2, CORNER)
+        radius = min(fork[1] - top, span / 2, CORNER, span / 5 if way and self.g.pitch > 60 else span)
+        self.set_pills(way, skip, fork[0] + radius, x - radius, top)
         words = ((fork[0] + x) / 2, top) if skip.projected and not way else None
         return Arc(skip.kind, skip.source, skip.merge, skip.operand, skip.projected, points, radius, words)
 
     def set_pills(self, way: tuple[str, ...], skip: SkipLine, left: float, right: float, y: float) -> None:
         """The projection's nodes on the flat part of its arc, side by side."""
-        space = right - left - 2 * min(CORNER - 2, (right - left) / 4)
         for i, name in enumerate(way):
+            each, tall = (
+                max(right - left, self.g.pitch / 3) / len(way),
+                18.0 if self.g.roomy else max(9.0, min(15.0, self.g.pitch * 0.17)),
+            )
             words = (skip.projected or self.nodes[name].label) if len(way) == 1 else self.nodes[name].label
-            each, tall = space / len(way), 18.0 if self.g.roomy else 9.0
+            words = shortened(words, each - 8)
             width = min(each - 2, text_width(words, 9.5) + 12)
-            x = left + (right - left - space) / 2 + each * i + (each - width) / 2
+            x = (left + right) / 2 + each * (i - len(way) / 2) + (each - width) / 2
             self.places[name] = Place(name, Rect(x, y - tall / 2, width, tall), "pill", (words,), self.row(skip.merge))
 
     def row(self, name: str) -> int:
@@ -281,7 +194,7 @@ class Drawing:
         operand = next(x.operand for x in self.diagram.links if (x.source, x.target) == (way[-1], gate))
         down = (first.middle[0], source.bottom), (first.middle[0], first.y)
         self.wires.append(Wire(fork, way[0], 0, down, "weight", 0.0))
-        for a, b in zip(way, way[1:], strict=False):
+        for a, b in pairwise(way):
             x, y = self.places[a].rect.right, self.places[a].rect.middle[1]
             self.wires.append(Wire(a, b, 0, ((x, y), (self.places[b].rect.x, y)), "weight", 0.0))
         up = (last.right, last.middle[1]), (merge.middle[0], last.middle[1]), (merge.middle[0], merge.bottom)

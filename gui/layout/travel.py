@@ -1,6 +1,7 @@
 """Where the arrow keys lead from each node: along the edges of the graph, never into a dead end."""
 
 from collections import deque
+from itertools import pairwise
 from typing import Literal
 
 from gui.layout.plan import Place, Placement, incoming
@@ -28,7 +29,8 @@ def travel(diagram: Diagram, placement: Placement) -> dict[str, dict[Way, str]]:
         if back:
             ways["left"] = max(back, key=at.__getitem__)
         aside = [n for n in (*sources[name], *targets[name]) if places[n].shape in ASIDE]
-        for way, shape in (("up", "pill"), ("down", "side")):
+        beside: tuple[tuple[Way, str], ...] = (("up", "pill"), ("down", "side"))
+        for way, shape in beside:
             near = [n for n in aside if places[n].shape == shape] or _rows(places, places[name], way)
             if near:
                 ways[way] = near[0]
@@ -52,13 +54,10 @@ def _rows(places: dict[str, Place], here: Place, way: Way) -> list[str]:
 
 def _open(found: dict[str, dict[Way, str]], order: list[str]) -> None:
     """Makes every node reachable from the first: what is not, takes over a key of the node executed before it."""
-    while lost := [name for name in order if name not in reached(found, order[0])]:
-        name = lost[0]
-        before = order[order.index(name) - 1]
-        way: Way = "up" if "up" not in found[before] else "down" if "down" not in found[before] else "up"
-        if found[before].get(way) == name or found[before].get("_") is not None:
-            break
-        found[before][way] = name
+    for before, name in pairwise(order):
+        if name not in reached(found, order[0]):
+            way: Way = "up" if found[before].get("down") in found else "down"
+            found[before][way] = name
 
 
 def reached(found: dict[str, dict[Way, str]], start: str) -> set[str]:

@@ -4,7 +4,6 @@ from gui.layout.plan import Placement, incoming
 from gui.state import Diagram, Edit, Node, short
 
 
-
 def node_words(node: Node) -> str:
     """A node in one line: name, what it does, shape, parameters."""
     shape = "×".join(str(side) for side in node.shape)

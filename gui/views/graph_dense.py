@@ -5,7 +5,7 @@ from PySide6.QtGui import QColor, QPainter, QPen
 
 from gui import layout
 from gui.theme import mix, source
-from gui.views.graph_items import LINE, READABLE, Look, Piece, arrow, cross, face, rect_of, rounded, tag
+from gui.views.graph_ink import LINE, READABLE, Look, Piece, arrow, cross, face, rect_of, rounded, tag
 
 
 class RibbonItem(Piece):
@@ -25,7 +25,8 @@ class RibbonItem(Piece):
             colour.setAlphaF(0.35 if warm and strip.source not in self.look.hot else 0.9)
             box, (x, y) = rect_of(strip.rect), strip.root
             painter.setPen(QPen(colour, min(LINE, max(1.0, box.height()))))
-            painter.drawLine(QPointF(x, y), QPointF(x, box.top()))
+            half = painter.pen().widthF() / 2
+            painter.drawLine(QPointF(x + half, y), QPointF(x + half, box.top()))
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(colour)
             painter.drawRect(box.adjusted(0, 0, 0, -0.6 if box.height() > 2 else 0))
@@ -83,14 +84,15 @@ class MatrixItem(Piece):
         if zoom >= READABLE:
             painter.setFont(face(10))
             painter.setPen(self.look.colour("soft"))
-            painter.drawText(QPointF(self.matrix.rect.x, self.matrix.rect.bottom + 17), self.matrix.caption)
+            painter.drawText(QPointF(self.matrix.rect.x + 1, self.matrix.rect.bottom + 17), self.matrix.caption)
 
     def elbows(self, painter: QPainter) -> None:
         """From the end of a row up to who reads it: all where there is space, else those of the layer in question."""
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for k, (x, y) in enumerate(self.ups):
             merge, reader = self.matrix.rows[k], self.matrix.readers[k]
-            hot = bool({merge, reader} & (self.look.hot | {self.look.selected}))
+            asked = self.look.hot | {self.look.selected}
+            hot = merge in asked or (self.look.way is None and reader in asked)
             if not hot and self.side < 18:
                 continue
             last = self.at[k, k + 1].rect

@@ -5,7 +5,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
 from gui.state import Diagram
 from gui.theme import source
-from gui.views.graph_items import LINE, Look, cross, face
+from gui.views.graph_ink import LINE, Look, cross, face
 
 HEIGHT, SIZE = 24.0, 10.5
 
@@ -15,6 +15,7 @@ class KeyStrip:
 
     def __init__(self, look: Look) -> None:
         self.look = look
+        self.cells = False  # whether dense blocks are drawn as triangles
 
     def entries(self, diagram: Diagram) -> list[tuple[str, str]]:
         """(sign, words) of what there is to explain."""
@@ -27,7 +28,8 @@ class KeyStrip:
         if "gate" in kinds:
             found.append(("gate", "gate: every channel weighed"))
         if "concat" in kinds:
-            found += [("ribbon", "channels put side by side"), ("cell", "read again: a skip"), ("chain", "next in line")]
+            found.append(("ribbon", "channels put side by side"))
+            found += [("cell", "read again: a skip"), ("chain", "next in line")] if self.cells else []
         if kinds and (self.look.scales or self.look.holds):
             found.append(("cut", "cut"))
         if self.look.values:

@@ -1,0 +1,122 @@
+"""The sizes of a drawing in rows: how many blocks go on a line so that the net is shown as large as its room allows."""
+
+from dataclasses import dataclass
+
+from gui.layout.chain import Spine, cells, stages
+from gui.layout.plan import LANE_GAP, LINE_GAP, MARGIN, PAD, Point, extent
+from gui.state import Diagram, Node
+
+Piece = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """All sizes of a drawing; `pitch` is the length of one piece, `roomy` where blocks have space for their names."""
+
+    pitch: float
+    end: float  # length of a piece that is no block: input, stem, head, output
+    block: float
+    tall: float
+    plus: float
+    gate: float
+    gap: float
+    rise: float  # of an arc above the spine
+    below: float  # from the spine down
+    roomy: bool
+
+    @property
+    def line(self) -> float:
+        return self.rise + self.below + 2 * PAD
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of pieces: those before the first block, the blocks, those after the last; `row` is its stage."""
+
+    row: int
+    lead: tuple[Piece, ...]
+    body: tuple[Piece, ...]
+    tail: tuple[Piece, ...]
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return (*self.lead, *self.body, *self.tail)
+
+
+def gauge(pitch: float, gates: int, stretch: float = 1.0) -> Gauge:
+    """Sizes for a pitch between 38 (only numbers fit) and 176 units; `gates` is the most one piece holds."""
+    ease = min(1.0, max(0.0, (pitch - 38) / 110))
+    plus, gap = 11 + 10 * ease, 3.6 + 8.4 * ease
+    gate = plus + 3
+    tall = (30 + 10 * ease) * min(stretch, 1.5 - 0.2 * ease)
+    below = tall / 2 + ((12 + 16 * ease) * min(stretch, 1.4) if gates else 0)
+    block = pitch - plus - 3 * gap - gates * (gate + gap)
+    rise = tall / 2 + (18 + 12 * ease) * stretch
+    return Gauge(pitch, 34 + 32 * ease, block, tall, plus, gate, gap, rise, below, block >= 52)
+
+
+def rows_of(diagram: Diagram, spine: Spine) -> list[tuple[list[Piece], list[Piece], list[Piece]]]:
+    """Each stage as what comes before its first block, its blocks, what comes after the last."""
+    nodes = {node.name: node for node in diagram.nodes}
+    pieces = cells(spine.order, diagram.skips)
+    rows: list[tuple[list[Piece], list[Piece], list[Piece]]] = []
+    for i, row in enumerate(stages(pieces, nodes)):
+        count = 0
+        while i == 0 and count < len(row) and not repeated(row[count], nodes):
+            count += 1
+        lead, rest = (row[:count], row[count:]) if count < len(row) else ([], row)
+        last = len(rest)
+        while last > 1 and (
+            nodes[rest[last - 1][0]].kind in ("head", "output") or not extent(nodes[rest[last - 1][0]])
+        ):
+            last -= 1
+        rows.append((lead, rest[:last], rest[last:]))
+    return rows
+
+
+def repeated(piece: Piece, nodes: dict[str, Node]) -> bool:
+    return len(piece) > 1 or (nodes[piece[0]].kind == "block" and piece[0].rpartition(".")[2].isdigit())
+
+
+def wrapped(rows: list[tuple[list[Piece], list[Piece], list[Piece]]], cap: int) -> list[Line]:
+    """Stages as lines of at most `cap` blocks, the lines of one stage about equally long."""
+    lines: list[Line] = []
+    for i, (lead, body, tail) in enumerate(rows):
+        count = max(1, -(-len(body) // cap))
+        size = -(-len(body) // count)
+        parts = [tuple(body[k : k + size]) for k in range(0, max(len(body), 1), size or 1)]
+        for k, part in enumerate(parts):
+            first, last = k == 0, k == len(parts) - 1
+            lines.append(Line(i, tuple(lead) if first else (), part, tuple(tail) if last else ()))
+    return lines
+
+
+def fitted(diagram: Diagram, spine: Spine, room: Point) -> tuple[list[Line], Gauge]:
+    """The line length that lets the drawing be shown largest in `room` (width, height), and the sizes that go with it."""
+    rows = rows_of(diagram, spine)
+    kinds = {node.name: node.kind for node in diagram.nodes}
+    pieces = [piece for _, body, _ in rows for piece in body]
+    gates = max((sum(kinds[n] == "gate" for n in piece) for piece in pieces), default=0)
+    lead = max(len(row[0]) for row in rows)
+    tail = max(len(row[2]) for row in rows)
+    least = 38.0 + 17.0 * gates
+    longest = max(len(body) for _, body, _ in rows)
+
+    def measure(cap: int) -> tuple[float, int, Gauge]:
+        pitch = room[0] - 2 * MARGIN - 2 * PAD
+        for _ in range(4):  # the ends shrink with the pitch
+            ends = gauge(pitch, gates).end * (lead + tail)
+            pitch = min(176.0, max(least, (room[0] - 2 * MARGIN - 2 * PAD - ends) / cap))
+        sizes, lines = gauge(pitch, gates), wrapped(rows, cap)
+        width = 2 * MARGIN + 2 * PAD + sizes.end * (lead + tail) + pitch * cap
+        spare = (len(rows) - 1) * LANE_GAP + (len(lines) - len(rows)) * (LINE_GAP - PAD) + 2 * MARGIN
+        shown = min(room[0] / width, room[1] / (sizes.line * len(lines) + spare), 1.0)
+        for step in range(1, 13):  # taller while there is room
+            taller = gauge(pitch, gates, 1 + step / 12)
+            if (taller.line * len(lines) + spare) * shown <= room[1]:
+                sizes = taller
+        return shown, cap, sizes
+
+    found = [measure(cap) for cap in range(1, longest + 1)]
+    _, cap, sizes = max(found, key=lambda size: (round(size[0] * 12), size[1]))  # few lines where it is close
+    return wrapped(rows, cap), sizes
