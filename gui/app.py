@@ -25,7 +25,7 @@ def make_engine() -> Answerer:
 
 
 class Broom(QObject):
-    """Collects garbage on the GUI thread only: a collection on the worker could free a Qt object there."""
+    """Collects garbage on the GUI thread only, until `stop`: a collection on the worker could free a Qt object there."""
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -34,15 +34,23 @@ class Broom(QObject):
         self._timer.timeout.connect(self._sweep)
         self._timer.start(SWEEP_MS)
 
+    def stop(self) -> None:
+        self._timer.stop()
+        gc.enable()
+
     def _sweep(self) -> None:
         gc.collect(1)
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="lightning-resnets-gui", description="See what the skips of a trained net do.")
+    parser = argparse.ArgumentParser(
+        prog="lightning-resnets-gui", description="See what the skips of a trained net do."
+    )
     parser.add_argument("checkpoint", nargs="?", help="a checkpoint, or the name of a net that ships")
     parser.add_argument("image", nargs="?", help="a picture")
-    parser.add_argument("--screenshot", metavar="FILE", help="save a picture of the window once it shows a net, and exit")
+    parser.add_argument(
+        "--screenshot", metavar="FILE", help="save a picture of the window once it shows a net, and exit"
+    )
     parser.add_argument("--size", type=size, default=(1280, 800), metavar="WxH", help="size of the window (1280x800)")
     parser.add_argument("--scale", type=int, choices=(1, 2), default=1, help="pixels a point, with --screenshot")
     parser.add_argument("--theme", choices=("light", "dark", "auto"), default="auto")
@@ -87,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     app.setStyle("Fusion")
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     controller = compose(options.theme)
-    Broom(controller)
+    broom = Broom(controller)
     window = controller.window
     window.resize(*options.size)
     window.show()
@@ -104,6 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     QTimer.singleShot(0, begin)
     app.exec()
     controller.worker.stop()
+    broom.stop()
+    window.deleteLater()
     return 1 if failures and (options.screenshot or not controller.screen.diagram.nodes) else 0
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
@@ -14,7 +15,6 @@ from gui.state import Edit, Picture, Screen, Shelf, Sight, Wish, resolve
 from gui.surgeon import Surgeon
 from gui.theme import DARK, LIGHT
 from gui.views import style
-from gui.views.inspector import facts
 from gui.views.overlays import Palette, Sheet
 from gui.views.window import Window
 from gui.worker import Worker
@@ -57,7 +57,7 @@ class Controller(QObject):
         graph.picked.connect(self.select)
         graph.cut_toggled.connect(self.surgeon.toggle_cut)
         graph.skip_menu_requested.connect(self.surgeon.menu)
-        graph.hovered.connect(self._hovered)
+        graph.hovered.connect(window.set_hover)
         inspector.hovered.connect(window.set_hover)
         inspector.contrast_wanted.connect(self.toggle_contrast)
         inspector.order_wanted.connect(self.toggle_order)
@@ -135,7 +135,9 @@ class Controller(QObject):
     # edits
 
     def cut_skip(self) -> None:
-        if not self.surgeon.cut_skip(self.wish.selected):
+        if way := self.window.graph.look.way:
+            self.surgeon.toggle_cut(*way)
+        elif not self.surgeon.cut_skip(self.wish.selected):
             self.window.set_hover("No skip ends here: select a merge, or a block that a skip goes around.")
 
     def cut_branch(self) -> None:
@@ -161,17 +163,25 @@ class Controller(QObject):
         if name and name != self.wish.selected:
             self._want(replace(self.wish, selected=name))
 
-    def go_next(self) -> None:
-        self.select(travel.step(self.screen.diagram, self.wish.selected, 1))
+    def _go(self, way: Literal["left", "right", "up", "down"]) -> None:
+        """Along an edge of the drawing; the block that is reached is selected at once."""
+        self.window.graph.go(way)
+        self.select(self.window.graph.look.cursor)
 
-    def go_back(self) -> None:
-        self.select(travel.step(self.screen.diagram, self.wish.selected, -1))
+    def go_right(self) -> None:
+        self._go("right")
 
-    def go_source(self) -> None:
+    def go_left(self) -> None:
+        self._go("left")
+
+    def go_up(self) -> None:
+        self._go("up")
+
+    def go_down(self) -> None:
+        self._go("down")
+
+    def follow_skip(self) -> None:
         self.select(travel.source(self.screen.diagram, self.wish.selected))
-
-    def go_merge(self) -> None:
-        self.select(travel.merge(self.screen.diagram, self.wish.selected))
 
     def go_first(self) -> None:
         self.select(travel.step(self.screen.diagram, None, 1))
@@ -279,7 +289,7 @@ class Controller(QObject):
         waiting = "loading PyTorch…" if not self._ready else self.screen.status
         self.window.start.set_status(waiting)
         seconds = self.sight.seconds
-        self.window.set_state(waiting or (f"{1000 * seconds:.0f} ms" if seconds else ""))
+        self.window.set_state(waiting or (f"seen in {1000 * seconds:.0f} ms" if seconds else ""))
 
     def _enable(self) -> None:
         net = self.screen.page == "net"
@@ -292,10 +302,6 @@ class Controller(QObject):
         for name, value in enabled.items():
             self.window.set_enabled(name, value)
 
-    def _hovered(self, name: str) -> None:
-        node = self.screen.diagram.node(name)
-        self.window.set_hover(f"{node.name} · {facts(node)}" if node else "")
-
     def _sample(self) -> int | None:
         return next((i for i, picture in enumerate(self.shelf.samples) if picture is self.wish.picture), None)
 
@@ -305,4 +311,3 @@ class Controller(QObject):
         dark = self._theme_wish == "dark" or (self._theme_wish == "auto" and scheme.name == "Dark")
         self.theme = DARK if dark else LIGHT
         self.window.set_theme(self.theme)
-

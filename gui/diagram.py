@@ -113,7 +113,7 @@ def operand_words(edit: Edit, diagram: Diagram) -> str:
     if kind == "gate":
         return f"{('input', 'gate weights')[min(edit.operand, 1)]} of {place}"
     if kind == "concat":
-        return f"{short(skip.source) if skip else f'part {edit.operand + 1}'} → {place}"
+        return f"{tail(skip.source) if skip else f'part {edit.operand + 1}'} → {place}"
     return place
 
 
@@ -123,3 +123,9 @@ def short(name: str) -> str:
     if len(parts) > 1 and parts[-1] in ("add", "concat", "gate"):
         parts = parts[:-1]
     return ".".join(parts)
+
+
+def tail(name: str) -> str:
+    """The end of a block's name that tells it from its neighbours: `denseblock1.denselayer3` is `layer3`."""
+    parts = short(name).split(".")
+    return ".".join(parts[-2:]) if parts[-1].isdigit() else parts[-1].removeprefix("dense")

@@ -48,7 +48,7 @@ class Engine:
     """Answers "shelf" with a Shelf and "see" with a Sight; a ValueError carries the sentence for the user."""
 
     def __init__(self) -> None:
-        self._lenses = Recent[str, Lens](3)
+        self._nets = Recent[str, tuple[Lens, Net]](3)
         self._pictures = Recent[Picture, np.ndarray](8)
         self._views = Recent[Hashable, View](12)
 
@@ -65,8 +65,7 @@ class Engine:
         if wish.net is None:
             return Sight()
         key = wish.net
-        lens = self._lenses.get(key, lambda: Lens.open(key))
-        net = describe(key, lens)
+        lens, net = self._nets.get(key, lambda: opened(key))
         if wish.picture is None:
             return Sight(net=net)
         picture = wish.picture
@@ -137,6 +136,12 @@ def accuracy(card: Card) -> str:
     return card.title.split(" · ")[-1] if "accuracy" in card.title else ""
 
 
+def opened(key: str) -> tuple[Lens, Net]:
+    """A checkpoint by its path or a shipped net by its name."""
+    lens = Lens.open(key)
+    return lens, describe(key, lens)
+
+
 def describe(key: str, lens: Lens) -> Net:
     """A net for the screen: its folded graph and what its card says."""
     graph, card = lens.graph, lens.card
@@ -146,7 +151,7 @@ def describe(key: str, lens: Lens) -> Net:
         facts.insert(0, ("data", card.data_name))
     if known := accuracy(card):
         facts.insert(1, ("accuracy", known.replace(" test accuracy", " on the test set")))
-    untold = lens.notes[0] if lens.notes else "" if known else "Its card names no accuracy: the weights may be random."
+    untold = lens.notes[0] if lens.notes else "" if known else "its card names no accuracy"
     return Net(key, card.arch, card.arch, card.classes, diagram(folded), tuple(facts), untold)
 
 
@@ -229,10 +234,15 @@ def detail(shown: Diagram, name: str | None, view: View) -> Detail | None:
 
 def parts(shown: Diagram, merge: str, widths: list[int]) -> tuple[Part, ...]:
     """Who made which channels of a concatenation: its operands in order, each as wide as it is."""
-    sources = {link.operand: link.source for link in shown.links if link.target == merge}
+    into: dict[str, dict[int, str]] = {}
+    for link in shown.links:
+        into.setdefault(link.target, {})[link.operand] = link.source
+    own = into.get(merge, {})
+    merges = [node.name for node in shown.nodes if node.kind == "concat" and into[node.name].get(0) == own.get(0)]
+    block = list(dict.fromkeys(source for name in merges for _, source in sorted(into[name].items())))
     ends = np.cumsum(widths)
     return tuple(
-        Part(sources.get(i, f"part {i + 1}"), int(end - width), int(end))
+        Part(own[i], int(end - width), int(end), block.index(own[i]), len(block))
         for i, (end, width) in enumerate(zip(ends, widths, strict=True))
     )
 

@@ -20,6 +20,7 @@ from gui.diagram import SkipLine as SkipLine
 from gui.diagram import edit_words as edit_words
 from gui.diagram import find_edit as find_edit
 from gui.diagram import short as short
+from gui.diagram import tail as tail
 from gui.diagram import with_edit as with_edit
 from gui.diagram import without_edit as without_edit
 
@@ -82,11 +83,13 @@ class Residual:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Channels start to stop of a concatenation, made by `source`."""
+    """Channels start to stop of a concatenation, made by `source`, the `place`th of `places` that its block has."""
 
     source: str
     start: int
     stop: int
+    place: int
+    places: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,11 +216,13 @@ def resolve(wish: Wish, sight: Sight) -> Screen:
 
 
 def bars(sight: Sight, classes: Sequence[str], count: int = 5) -> tuple[Bar, ...]:
-    """The `count` likeliest classes, best first; `before` is set only where edits are active."""
+    """The `count` likeliest classes, best first; with edits, what each was before, and the former best in any case."""
     if sight.probabilities is None:
         return ()
-    best = np.argsort(-sight.probabilities, kind="stable")[:count]
+    best = [int(i) for i in np.argsort(-sight.probabilities, kind="stable")[:count]]
     before = sight.before if sight.edits else None
+    if before is not None and (former := int(np.argmax(before))) not in best:
+        best[-1] = former
     return tuple(
         Bar(classes[i], float(sight.probabilities[i]), None if before is None else float(before[i])) for i in best
     )

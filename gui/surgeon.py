@@ -79,4 +79,3 @@ class Surgeon(QObject):
         menu.restore_wanted.connect(lambda: self.restore(merge))
         menu.popup(at)
         return menu
-

@@ -94,11 +94,13 @@ def limits(values: np.ndarray, shared: bool, ramp: Ramp) -> tuple[np.ndarray, np
     return low, high
 
 
-def levels(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Values (C, H, W) to levels 0 to 254 of the span low to high (C,); a span of nothing is the middle or the bottom."""
+def levels(values: np.ndarray, low: np.ndarray, high: np.ndarray, flat: int = 0) -> np.ndarray:
+    """Values (C, H, W) to levels 0 to 254 of the span low to high (C,); `flat` where it spans nothing."""
     span = high - low
-    scale = np.where(span > 0, TOP / np.where(span > 0, span, 1), 0)[:, None, None]
-    scaled = np.nan_to_num((values - low[:, None, None]) * scale, nan=0.0, posinf=TOP, neginf=0.0)
+    usual = span > 0
+    scale, start = np.where(usual, TOP / np.where(usual, span, 1), 1), np.where(usual, low, low - flat)
+    scaled = (values - start[:, None, None]) * scale[:, None, None]
+    scaled = np.nan_to_num(scaled, nan=0.0, posinf=TOP, neginf=0.0)
     return np.clip(np.rint(scaled), 0, TOP).astype(np.uint8)
 
 
@@ -117,11 +119,20 @@ def compose(values: np.ndarray, grid: Grid, shared: bool = False, span: float | 
         low, high = np.full(len(values), -span), np.full(len(values), span)
     tall, wide = grid.height + grid.gap, grid.width + grid.gap
     board = np.full((grid.rows * grid.columns, tall, wide), GAP_LEVEL, np.uint8)
-    board[: grid.count, : grid.height, : grid.width] = levels(values, low, high)
+    board[: grid.count, : grid.height, : grid.width] = levels(
+        values, low, high, flat=TOP // 2 if ramp == "signed" else 0
+    )
     body = board.reshape(grid.rows, grid.columns, tall, wide).swapaxes(1, 2).reshape(grid.rows * tall, -1)
     pixels = np.full(grid.size, GAP_LEVEL, np.uint8)
     pixels[grid.gap :, grid.gap :] = body
     return Atlas(pixels, grid, ramp, low, high)
+
+
+def robust_span(*values: np.ndarray, beyond: float = 0.002) -> float:
+    """The span that one scale for all of `values` should have: all but the share `beyond` of the elements lie in it."""
+    magnitudes = np.abs(np.concatenate([array.ravel() for array in values]))
+    magnitudes = magnitudes[np.isfinite(magnitudes)]
+    return max(float(np.quantile(magnitudes, 1 - beyond)), 1e-12) if magnitudes.size else 1.0
 
 
 @dataclass(frozen=True, slots=True)

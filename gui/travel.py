@@ -19,13 +19,6 @@ def source(diagram: Diagram, name: str | None) -> str | None:
     return skip.source if skip else None
 
 
-def merge(diagram: Diagram, name: str | None) -> str | None:
-    """Where the skip that starts here ends; for a block that a skip goes around, the end of that skip."""
-    starting = next((skip for skip in diagram.skips if skip.source == name), None)
-    skip = starting or skip_at(diagram, name)
-    return skip.merge if skip and skip.merge != name else None
-
-
 def skip_at(diagram: Diagram, name: str | None) -> SkipLine | None:
     """The skip that ends at a merge; for a block that runs into a merge, the skip that goes around it."""
     ending = next((skip for skip in diagram.skips if skip.merge == name), None)

@@ -80,7 +80,7 @@ def detail(node: Node, seed: int = 0) -> Detail:
         before, weight = some(*shape), 1 / (1 + np.exp(-some(shape[0])))
         return Gates(node.name, weight, before, before * weight[:, None, None])
     if node.kind == "concat":
-        return Parts(node.name, some(*shape), (Part("layer1.0.add", 0, 16), Part("side", 16, 20)))
+        return Parts(node.name, some(*shape), (Part("layer1.0.add", 0, 16, 0, 2), Part("side", 16, 20, 1, 2)))
     return Maps(node.name, some(*shape))
 
 

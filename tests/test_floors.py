@@ -11,10 +11,16 @@ QT = {"PySide6", "shiboken6", "pyqtgraph"}
 
 # (files, what they must never import)
 FLOORS = {
-    "views paint plain data": ("gui/views/*.py", HEAVY | {"lightning_resnets", "gui.engine", "gui.worker", "gui.controller"}),
+    "views paint plain data": (
+        "gui/views/*.py",
+        HEAVY | {"lightning_resnets", "gui.engine", "gui.worker", "gui.controller"},
+    ),
     "the controller knows only gui": ("gui/controller.py", HEAVY | {"lightning_resnets", "gui.engine"}),
     "the worker knows only Qt": ("gui/worker.py", HEAVY | {"lightning_resnets", "gui.views", "gui.engine"}),
-    "state and its kin are pure": ("gui/{state,diagram,tiles,theme,travel,actions}.py", HEAVY | QT | {"lightning_resnets"}),
+    "state and its kin are pure": (
+        "gui/{state,diagram,tiles,theme,travel,actions}.py",
+        HEAVY | QT | {"lightning_resnets"},
+    ),
     "layout is pure": ("gui/layout/*.py", HEAVY | QT | {"lightning_resnets"}),
     "the engine knows no Qt": ("gui/engine.py", {*HEAVY, *QT, "gui.views", "gui.controller", "gui.worker"}),
     "training never gui": ("lightning_resnets/training/*.py", QT | {"gui"}),
@@ -29,7 +35,10 @@ FLOORS = {
         "lightning_resnets/{resnet,densenet,highway,inception,se,zoo}.py",
         QT | {"gui", "lightning", "torchvision", "lightning_resnets.graph", "lightning_resnets.lens"},
     ),
-    "merge stands on torch": ("lightning_resnets/merge.py", QT | {"gui", "lightning", "torchvision", "lightning_resnets"}),
+    "merge stands on torch": (
+        "lightning_resnets/merge.py",
+        QT | {"gui", "lightning", "torchvision", "lightning_resnets"},
+    ),
     "the package itself is light": ("lightning_resnets/__init__.py", QT | {"gui", "lightning", "torchvision"}),
 }
 

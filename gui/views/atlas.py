@@ -2,10 +2,10 @@
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
-from gui.state import Contrast, Maps, Part, Parts, short
+from gui.state import Contrast, Maps, Part, Parts, short, tail
 from gui.theme import LIGHT, Theme, source
 from gui.tiles import Atlas
 from gui.views import style
@@ -159,19 +159,25 @@ class AtlasView(QWidget):
     def _draw_parts(self, painter: QPainter, parts: tuple[Part, ...]) -> None:
         """A bar in the source's colour under each tile, and the source's name on the first tile it made."""
         painter.setFont(style.font(relative=0.85))
-        metrics = QFontMetricsF(painter.font())
-        for index, part in enumerate(parts):
-            colour = QColor(source(index, len(parts), self._theme))
+        for part in parts:
+            colour = QColor(source(part.place, part.places, self._theme))
             for channel in range(part.start, part.stop):
                 tile = self._plate.tile(channel)
                 painter.fillRect(QRectF(tile.x(), tile.bottom() - BAR, tile.width(), BAR), colour)
-            tile = self._plate.tile(part.start)
-            text = metrics.elidedText(short(part.source), Qt.TextElideMode.ElideLeft, max(tile.width() - 4, 0))
-            if tile.height() >= 2 * metrics.height() and len(text) > 3:
-                plate = QRectF(tile.x(), tile.bottom() - metrics.height(), tile.width(), metrics.height())
-                painter.fillRect(plate, colour)
-                painter.setPen(QColor(self._theme.panel))
-                painter.drawText(plate, Qt.AlignmentFlag.AlignCenter, text)
+            self._draw_name(painter, part, colour)
+
+    def _draw_name(self, painter: QPainter, part: Part, colour: QColor) -> None:
+        """The source's name on the first of its tiles, as wide as its first row allows; left out where it cannot be read."""
+        first, metrics = self._plate.tile(part.start), painter.fontMetrics()
+        row = [tile for c in range(part.start, part.stop) if (tile := self._plate.tile(c)).y() == first.y()]
+        name = tail(part.source)
+        width = min(row[-1].right() - first.x(), metrics.horizontalAdvance(name) + 8.0)
+        text = metrics.elidedText(name, Qt.TextElideMode.ElideRight, int(width - 4))
+        if first.height() >= 2 * metrics.height() and text.startswith(name[:3]):
+            plate = QRectF(first.x(), first.bottom() - metrics.height(), width, metrics.height())
+            painter.fillRect(plate, colour)
+            painter.setPen(QColor(self._theme.panel))
+            painter.drawText(plate, Qt.AlignmentFlag.AlignCenter, text)
 
     def _draw_legend(self, painter: QPainter, atlas: Atlas) -> None:
         foot = QRectF(0, self.height() - FOOT + 8, self.width(), FOOT - 8)

@@ -9,12 +9,13 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QScrollArea, QSizePolicy
 from gui.state import Chip
 from gui.theme import LIGHT, Theme
 from gui.views import style
+from gui.views.mark import mark_icon
 
-MARKS = {"add": "⊕", "concat": "⧺", "gate": "◇", "block": "▢"}
+HINT = "Nothing is cut. Right-click a skip to cut or fade it, or select a merge and press X."
 
 
 class ChipsView(QScrollArea):
-    """One row of chips; hidden while there is no edit."""
+    """One row of chips; while there is none, how to make one."""
 
     removed = Signal(str, str, int)
     reset = Signal()
@@ -24,7 +25,7 @@ class ChipsView(QScrollArea):
         style.named(self, "Active edits")
         self.setWidgetResizable(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(42)
+        self.setFixedHeight(38)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -32,10 +33,10 @@ class ChipsView(QScrollArea):
         self._chips: tuple[Chip, ...] = ()
         self._row = style.named(QWidget(), "Row of edits")
         self._layout = QHBoxLayout(self._row)
-        self._layout.setContentsMargins(0, 4, 0, 4)
+        self._layout.setContentsMargins(4, 3, 0, 3)
         self._layout.setSpacing(8)
         self.setWidget(self._row)
-        self.hide()
+        self._fill()
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
@@ -44,7 +45,6 @@ class ChipsView(QScrollArea):
     def set_chips(self, chips: tuple[Chip, ...]) -> None:
         self._chips = chips
         self._fill()
-        self.setVisible(bool(chips))
 
     def buttons(self) -> list[QToolButton]:
         """The chips, in the order of the edits."""
@@ -62,11 +62,15 @@ class ChipsView(QScrollArea):
             button = style.named(QPushButton("Reset all"), "Reset all edits", "quiet")
             button.clicked.connect(self.reset)
             self._layout.addWidget(button)
+        else:
+            self._layout.addWidget(style.label(HINT, "How to edit", soft=True))
         self._layout.addStretch(1)
 
     def _button(self, chip: Chip) -> QToolButton:
         button = style.named(QToolButton(), f"Take back: {chip.text}")
-        button.setText(f"{MARKS[chip.kind]}  {chip.text}   ✕")
+        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        button.setIcon(mark_icon(chip.kind, self._theme, self.devicePixelRatioF()))
+        button.setText(f"{chip.text}   ✕")
         button.setToolTip("Click to take this edit back")
         accent = self._theme.accent(chip.kind)
         button.setStyleSheet(

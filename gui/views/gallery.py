@@ -91,14 +91,15 @@ class StartView(QWidget):
         title = style.label("See what the skips do.", relative=2.2, bold=True)
         column.addWidget(title)
         words = style.label(
-            "Open a trained net, give it a picture, and follow it through every block: where paths add ⊕, "
-            "where they concatenate ⧺, where a gate ◇ weighs channels. Cut a skip and watch what breaks.",
+            "Open a trained net, give it a picture and follow it through every block. Cut a skip and watch what breaks.",
             relative=1.1,
             soft=True,
         )
         words.setWordWrap(True)
         column.addWidget(words)
-        column.addSpacing(2 * style.SPACE)
+        column.addSpacing(style.SPACE)
+        column.addLayout(self._legend())
+        column.addSpacing(style.SPACE)
         self._note = style.label("loading PyTorch…", "State of loading", soft=True)
         self._busy = style.named(QProgressBar(), "Loading")
         self._busy.setRange(0, 0)
@@ -120,6 +121,8 @@ class StartView(QWidget):
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
+        for mark, kind in self._marks:
+            mark.set_mark(kind, theme)
         self._fill()
 
     def set_shelf(self, shelf: Shelf) -> None:
@@ -134,6 +137,24 @@ class StartView(QWidget):
 
     def cards(self) -> list[QPushButton]:
         return [button for button in self.findChildren(QPushButton) if button.objectName() == "net"]
+
+    def _legend(self) -> QHBoxLayout:
+        """The three merges, each with its shape and what it does."""
+        self._marks: list[tuple[Mark, str]] = []
+        row = QHBoxLayout()
+        row.setSpacing(10)
+        for kind, does in (
+            ("add", "adds: widths stay"),
+            ("concat", "concatenates: widths grow"),
+            ("gate", "weighs channels"),
+        ):
+            mark = Mark(kind, self._theme, 26)
+            self._marks.append((mark, kind))
+            row.addWidget(mark)
+            row.addWidget(style.label(does))
+            row.addSpacing(22)
+        row.addStretch(1)
+        return row
 
     def _drop_card(self) -> QFrame:
         card = style.named(QFrame(), "Drop a checkpoint here", "drop")

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QWidget
 
 from gui.state import Contrast, Gates, Order
 from gui.theme import LIGHT, Theme
+from gui.tiles import robust_span
 from gui.views import style
 from gui.views.plate import Plate
 
@@ -140,7 +141,9 @@ class GatesView(QWidget):
         weight = self._gates.weight
         painter.setFont(style.font(relative=0.9))
         painter.setPen(QColor(self._theme.soft))
-        text = f"{len(weight)} weights · least {weight.min():.3g} · mean {weight.mean():.3g} · greatest {weight.max():.3g}"
+        text = (
+            f"{len(weight)} weights · least {weight.min():.3g} · mean {weight.mean():.3g} · greatest {weight.max():.3g}"
+        )
         foot = QRectF(self.chart().x(), self.height() - FOOT + 8, self.width(), FOOT - 8)
         painter.drawText(foot, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)
 
@@ -158,7 +161,7 @@ class GatesView(QWidget):
             weight, both = self._gates.weight, (self._gates.before, self._gates.after)
             by_weight = np.argsort(-weight, kind="stable")
             self._sequence = by_weight if self._order == "weight" else np.arange(len(weight))
-            span = max(max(float(np.abs(array).max(initial=0)) for array in both), 1e-12)
+            span = robust_span(*both)
             left = self.width() * 0.42 + 2 * style.SPACE
             room = (self.width() - left - 2 * style.SPACE) / 2
             for i, (plate, values) in enumerate(zip(self._plates, both, strict=True)):

@@ -39,17 +39,16 @@ class InspectorView(QFrame):
     def _head(self) -> QHBoxLayout:
         self._mark = Mark("block", self._theme, 22)
         self._title = style.label("", "Selected block", relative=1.15, bold=True)
-        self._facts = style.label("", "Facts of the selected block", soft=True)
-        self._facts.setMinimumWidth(0)
+        self._facts = style.elided("Facts of the selected block")
         self._contrast = self._switch("Contrast: each map on its own, or one for the layer (C)")
         self._contrast.clicked.connect(self.contrast_wanted)
         self._order = self._switch("Order of the gate's weights (S)")
         self._order.clicked.connect(self.order_wanted)
         row = QHBoxLayout()
         row.setSpacing(10)
-        for widget in (self._mark, self._title, self._facts):
-            row.addWidget(widget)
-        row.addStretch(1)
+        row.addWidget(self._mark)
+        row.addWidget(self._title)
+        row.addWidget(self._facts, 1)
         row.addWidget(self._order)
         row.addWidget(self._contrast)
         return row

@@ -1,7 +1,7 @@
 """The shapes that stand for the merges: a circled plus, a widening ribbon, a diamond; and a bare line for none."""
 
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QIcon, QPainter, QPainterPath, QPaintEvent, QPen, QPixmap, QPolygonF
 from PySide6.QtWidgets import QWidget
 
 from gui.theme import Theme
@@ -53,10 +53,22 @@ def draw_mark(painter: QPainter, kind: str, where: QRectF, theme: Theme) -> None
         top, right = QPointF(centre.x(), where.top()), QPointF(where.right(), centre.y())
         bottom, left = QPointF(centre.x(), where.bottom()), QPointF(where.left(), centre.y())
         painter.drawPolygon(QPolygonF([top, right, bottom, left]))
-        painter.drawLine(centre - QPointF(arm, 0) * 0.6, centre + QPointF(arm, 0) * 0.6)
+        for way in (1, -1):
+            painter.drawLine(centre - QPointF(arm, way * arm) * 0.5, centre + QPointF(arm, way * arm) * 0.5)
     else:
         side = where.height() * 0.5
         painter.drawRoundedRect(QRectF(where.left(), centre.y() - side / 2, where.width(), side), 4, 4)
+
+
+def mark_icon(kind: str, theme: Theme, ratio: float) -> QIcon:
+    """The shape as an icon for a button."""
+    pixmap = QPixmap(QSize(16, 16) * ratio)
+    pixmap.setDevicePixelRatio(ratio)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    draw_mark(painter, kind, QRectF(1, 1, 14, 14), theme)
+    painter.end()
+    return QIcon(pixmap)
 
 
 def _ribbon(where: QRectF) -> QPainterPath:

@@ -25,9 +25,10 @@ class SkipMenu(QMenu):
         heading = self.addAction(title)
         heading.setEnabled(False)
         self.addSeparator()
-        self.addAction("Restore the skip" if gain == 0 else "Cut the skip").triggered.connect(self.cut_wanted)
+        cut, restored = ("Close the gate", "Let the gate weigh again") if kind == "gate" else ("Cut", "Restore")
+        self.addAction(restored if gain == 0 else f"{cut} (nothing passes)").triggered.connect(self.cut_wanted)
         if kind == "add":
-            self.addAction("Cut or restore the branch instead").triggered.connect(self.branch_wanted)
+            self.addAction("Cut or restore the other side").triggered.connect(self.branch_wanted)
         if kind == "gate":
             words = "Let the gate weigh again" if held else "Force the gate open (all weights 1)"
             self.addAction(words).triggered.connect(self.open_wanted)

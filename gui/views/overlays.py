@@ -115,7 +115,9 @@ class Sheet(QDialog):
         grid.setVerticalSpacing(24)
         menus = list(dict.fromkeys(action.menu for action in ACTIONS))
         for i, menu in enumerate(menus):
-            grid.addLayout(self._part(menu, [a for a in ACTIONS if a.menu == menu]), i // 2, i % 2, Qt.AlignmentFlag.AlignTop)
+            grid.addLayout(
+                self._part(menu, [a for a in ACTIONS if a.menu == menu]), i // 2, i % 2, Qt.AlignmentFlag.AlignTop
+            )
 
     def _part(self, menu: str, actions: Sequence[Action]) -> QGridLayout:
         part = QGridLayout()

@@ -8,6 +8,8 @@ from gui.theme import LIGHT, Theme
 from gui.tiles import Atlas, arrange, compose
 from gui.views import style
 
+SMOOTH_BELOW = 1.9  # device pixels an atlas pixel; below, bare pixels would come out unequally wide
+
 
 class Plate:
     """Maps (C, H, W) in a room; `enlarged` fills the room with one channel instead."""
@@ -35,12 +37,11 @@ class Plate:
         self.atlas, self._image = None, QImage()
 
     def zoom(self) -> float:
-        """Screen pixels an atlas pixel; steps of a half, so that neighbours look equally wide."""
+        """Screen pixels an atlas pixel, as many as fit."""
         if self.atlas is None:
             return 1.0
         (height, width), gap = self.atlas.grid.size, 2 * self.atlas.grid.gap
-        zoom = min(self.room.height() / max(height - gap, 1), self.room.width() / max(width - gap, 1))
-        return float(np.floor(zoom * 4) / 4) if zoom >= 1 else float(zoom)
+        return float(min(self.room.height() / max(height - gap, 1), self.room.width() / max(width - gap, 1)))
 
     def area(self) -> QRectF:
         """What the tiles really cover of the room."""
@@ -80,7 +81,8 @@ class Plate:
         source = QRectF(gap, gap, self._image.width() - 2 * gap, self._image.height() - 2 * gap)
         if self.enlarged is not None:
             source = self._source(self.enlarged)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, area.width() < source.width())
+        zoom = area.width() / source.width() * painter.device().devicePixelRatio()
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, zoom < SMOOTH_BELOW)
         painter.drawImage(area, self._image, source)
 
     def draw_one(self, painter: QPainter, channel: int, where: QRectF) -> None:

@@ -8,7 +8,7 @@ from gui.state import Bar
 from gui.theme import LIGHT, Theme
 from gui.views import style
 
-ROW = 40.0
+ROW = 36.0
 BAR = 10.0
 
 
@@ -28,9 +28,9 @@ class PredictionView(QWidget):
 
     def set_bars(self, bars: tuple[Bar, ...]) -> None:
         self._bars = bars
-        words = (f"{bar.label} {bar.share:.1%}" + self._was(bar) for bar in bars)
+        words = (f"{bar.label} {percent(bar.share)}{self._was(bar)}" for bar in bars)
         self.setAccessibleDescription(", ".join(words))
-        self.setToolTip("\n".join(f"{bar.label}: {bar.share:.4%}{self._was(bar)}" for bar in bars))
+        self.setToolTip("\n".join(f"{bar.label}: {100 * bar.share:.4f} %{self._was(bar)}" for bar in bars))
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -43,19 +43,21 @@ class PredictionView(QWidget):
             self._draw(painter, bar, QRectF(0, i * ROW, self.width(), ROW), first=i == 0)
 
     def _draw(self, painter: QPainter, bar: Bar, row: QRectF, first: bool) -> None:
-        text = row.adjusted(0, 0, 0, -BAR - 10)
+        text = row.adjusted(0, 0, 0, -BAR - 8)
         painter.setFont(style.font(bold=first))
         painter.setPen(QColor(self._theme.ink))
         painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, bar.label)
-        number = f"{bar.share:.1%}"
+        number = percent(bar.share)
         painter.drawText(text, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, number)
         if bar.before is not None:
             used = painter.fontMetrics().horizontalAdvance(number) + 8
             painter.setFont(style.font(relative=0.85))
             painter.setPen(QColor(self._theme.soft))
             was = text.adjusted(0, 0, -used, 0)
-            painter.drawText(was, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, f"was {bar.before:.1%}")
-        track = QRectF(row.x() + 0.5, row.bottom() - BAR - 6, row.width() - 1, BAR)
+            painter.drawText(
+                was, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, f"was {percent(bar.before)}"
+            )
+        track = QRectF(row.x() + 0.5, row.bottom() - BAR - 5, row.width() - 1, BAR)
         painter.fillPath(_pill(track), QColor(self._theme.line))
         now = QRectF(track.x(), track.y(), max(track.width() * bar.share, BAR * 0.6), BAR)
         painter.fillPath(_pill(now), QColor(self._theme.focus if first else self._theme.edge))
@@ -66,10 +68,14 @@ class PredictionView(QWidget):
 
     @staticmethod
     def _was(bar: Bar) -> str:
-        return "" if bar.before is None else f" (was {bar.before:.1%})"
+        return "" if bar.before is None else f" (was {percent(bar.before)})"
 
 
 def _pill(where: QRectF) -> QPainterPath:
     path = QPainterPath()
     path.addRoundedRect(where, min(where.height(), where.width()) / 2, where.height() / 2)
     return path
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

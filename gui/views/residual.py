@@ -7,11 +7,11 @@ from PySide6.QtWidgets import QWidget
 
 from gui.state import Residual
 from gui.theme import LIGHT, Theme
-from gui.tiles import Measure, measure
+from gui.tiles import Measure, measure, robust_span
 from gui.views import style
 from gui.views.plate import Plate, draw_ramp
 
-HEAD, FOOT, SIGN = 24.0, 26.0, 44.0
+HEAD, FOOT, SIGN, PANEL = 24.0, 26.0, 44.0, 190.0
 TITLES = ("shortcut  x", "branch  F(x)", "sum  x + F(x)")
 
 
@@ -45,7 +45,7 @@ class ResidualView(QWidget):
         self._residual = residual
         self._measure = measure(residual.shortcut, residual.branch, residual.total) if residual else None
         if residual:
-            self._span = max(max(float(np.abs(array).max(initial=0)) for array in self._arrays()), 1e-12)
+            self._span = robust_span(*self._arrays())
         self.setAccessibleDescription(self.summary())
         self._lay()
 
@@ -127,6 +127,40 @@ class ResidualView(QWidget):
         for plate, sign in zip(self._plates[1:], "+=", strict=True):
             self._draw_sign(painter, plate.room.left() - SIGN / 2, sign)
         self._draw_foot(painter)
+        if self._panel().width() > 0:
+            self._draw_panel(painter, self._measure)
+
+    def _draw_panel(self, painter: QPainter, measured: Measure) -> None:
+        """Norms as bars on one scale, then the two numbers that say what the branch did."""
+        panel, theme = self._panel(), self._theme
+        left, right = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, Qt.AlignmentFlag.AlignRight
+        most = max(measured.shortcut, measured.branch, measured.total, 1e-12)
+        rows = (("|x|", measured.shortcut), ("|F|", measured.branch), ("|x + F|", measured.total))
+        painter.setFont(style.font(relative=0.9))
+        for i, (name, norm) in enumerate(rows):
+            row = QRectF(panel.x(), panel.y() + 22 * i, panel.width(), 18)
+            painter.setPen(QColor(theme.soft))
+            painter.drawText(row, left, name)
+            painter.drawText(row, right | Qt.AlignmentFlag.AlignVCenter, f"{norm:.4g}")
+            track = row.adjusted(52, 5, -52, -5)
+            painter.fillRect(track, QColor(theme.line))
+            painter.fillRect(
+                QRectF(track.x(), track.y(), track.width() * norm / most, track.height()), QColor(theme.add)
+            )
+        numbers = (
+            ("branch to shortcut, |F| / |x|", f"{measured.share:.2f}" if measured.shortcut else "—"),
+            ("cosine of F and x", f"{measured.cosine:+.2f}" if measured.shortcut and measured.branch else "—"),
+        )
+        for i, (name, number) in enumerate(numbers):
+            top = panel.y() + 78 + 50 * i
+            if top + 44 > self.height() - FOOT:
+                break
+            painter.setFont(style.font(relative=0.9))
+            painter.setPen(QColor(theme.soft))
+            painter.drawText(QRectF(panel.x(), top, panel.width(), 16), left, name)
+            painter.setFont(style.font(relative=1.5, bold=True))
+            painter.setPen(QColor(theme.ink))
+            painter.drawText(QRectF(panel.x(), top + 16, panel.width(), 26), left, number)
 
     def _draw_title(self, painter: QPainter, room: QRectF, title: str, norm: str) -> None:
         where = QRectF(room.x(), 0, room.width(), HEAD - 4)
@@ -136,7 +170,9 @@ class ResidualView(QWidget):
         used = painter.fontMetrics().horizontalAdvance(title) + 12
         painter.setFont(style.font(relative=0.9))
         painter.setPen(QColor(self._theme.soft))
-        painter.drawText(where.adjusted(used, 0, 0, 0), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, norm)
+        painter.drawText(
+            where.adjusted(used, 0, 0, 0), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, norm
+        )
 
     def _draw_sign(self, painter: QPainter, x: float, sign: str) -> None:
         centre = QPointF(x, HEAD + self._plates[0].area().height() / 2)
@@ -163,10 +199,17 @@ class ResidualView(QWidget):
         painter.setPen(QColor(self._theme.soft))
         painter.setFont(style.font(relative=0.9))
         only = f"channel {self._enlarged} · " if self._enlarged is not None else ""
-        text = f"{only}one scale for all three: −{self._span:.3g} to {self._span:.3g}   ·   {self.summary()}"
+        text = f"{only}one scale for all three, −{self._span:.2g} to {self._span:.2g}"
+        if self._panel().width() == 0:
+            text = f"{text}   ·   {self.summary()}"
         painter.drawText(foot.adjusted(74, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
 
     # geometry
+
+    def _panel(self) -> QRectF:
+        """Where the numbers stand, at the right; no width where the window is narrow."""
+        width = PANEL if self.width() > 680 else 0.0
+        return QRectF(self.width() - width, HEAD, width, self.height() - HEAD - FOOT)
 
     def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         assert self._residual
@@ -177,7 +220,7 @@ class ResidualView(QWidget):
 
     def _lay(self) -> None:
         if self._residual is not None:
-            column = (self.width() - 2 * SIGN) / 3
+            column = (self._panel().x() - 2 * SIGN - (28 if self._panel().width() else 0)) / 3
             for i, (plate, values) in enumerate(zip(self._plates, self._arrays(), strict=True)):
                 room = QRectF(i * (column + SIGN) + 1, HEAD, column - 2, self.height() - HEAD - FOOT)
                 plate.enlarged = self._enlarged

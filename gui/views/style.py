@@ -3,9 +3,9 @@
 from typing import TypeVar
 
 import numpy as np
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPalette
-from PySide6.QtWidgets import QLabel, QWidget
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPaintEvent, QPalette
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from gui import theme as colours
 from gui.theme import Theme
@@ -126,6 +126,29 @@ def label(text: str = "", name: str = "", relative: float = 1.0, bold: bool = Fa
     result = QLabel(text)
     result.setFont(font(relative=relative, bold=bold))
     result.setAccessibleName(name or text or "text")
+    if soft:
+        result.setObjectName("soft")
+    return result
+
+
+class Elided(QLabel):
+    """A label of one line that ends in … where there is no room; the whole text is its tool tip."""
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
+        painter.drawText(self.rect(), int(self.alignment()), text)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, super().minimumSizeHint().height())
+
+
+def elided(name: str, soft: bool = True) -> Elided:
+    result = Elided()
+    result.setFont(font())
+    result.setAccessibleName(name)
+    result.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     if soft:
         result.setObjectName("soft")
     return result

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QMainWindow,
     QMenu,
     QPushButton,
-    QSizePolicy,
     QSplitter,
     QStackedWidget,
     QToolButton,
@@ -58,10 +57,11 @@ class Window(QMainWindow):
         self.setCentralWidget(self._centre())
         for view in (self.graph, self.graph.viewport(), self.aside.samples.viewport()):
             view.setAcceptDrops(False)
-        self._hover = style.label("", "Value under the pointer")
+        self._hover = style.elided("Value under the pointer", soft=False)
         self._state = style.label("", "State of the engine", soft=True)
         bar = style.named(self.statusBar(), "Status")
         bar.setSizeGripEnabled(False)
+        bar.setContentsMargins(16, 0, 16, 2)
         bar.addWidget(self._hover, 1)
         bar.addPermanentWidget(self._state)
         self._fill_menus()
@@ -84,8 +84,7 @@ class Window(QMainWindow):
         row.setContentsMargins(4, 0, 0, 0)
         row.setSpacing(8)
         self._title = style.label("", "Net", relative=1.5, bold=True)
-        self._facts = style.label("", "Facts of the net", soft=True)
-        self._facts.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._facts = style.elided("Facts of the net")
         row.addWidget(self._title)
         row.addSpacing(8)
         row.addWidget(self._facts, 1)

@@ -1,0 +1,359 @@
+"""The loop from a signal to the screen, with an engine that answers at once."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
+from PySide6.QtWidgets import QApplication, QMenu
+from pytestqt.qtbot import QtBot
+
+from fakes import FakeEngine
+from gui.controller import Controller
+from gui.state import Edit, Gates, Residual, Wish
+from gui.views.menu import SkipMenu
+from gui.views.window import Window
+from gui.worker import Worker
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def controller(qtbot: QtBot, engine: FakeEngine) -> Iterator[Controller]:
+    window = Window()
+    qtbot.addWidget(window)
+    worker = Worker(lambda: engine, window)
+    controller = Controller(window, worker, "light")
+    window.resize(1000, 700)
+    window.show()
+    worker.start()
+    yield controller
+    worker.stop()
+
+
+def settle(qtbot: QtBot, controller: Controller) -> None:
+    """Until nothing is awaited any more."""
+    waiting = controller.worker.waiting
+    qtbot.waitUntil(lambda: not waiting("see") and not waiting("shelf"), timeout=5000)
+
+
+@pytest.fixture
+def opened(qtbot: QtBot, controller: Controller) -> Controller:
+    controller.begin("a.ckpt")
+    settle(qtbot, controller)
+    return controller
+
+
+def texts(controller: Controller) -> list[str]:
+    return [chip.text for chip in controller.screen.chips]
+
+
+def test_the_start_page_offers_the_shelf(qtbot: QtBot, controller: Controller) -> None:
+    assert "PyTorch" in controller.window.start._note.text()
+    controller.begin()
+    settle(qtbot, controller)
+    assert len(controller.window.start.cards()) == 1
+    assert controller.window.aside.samples.count() == 6
+    assert controller.window.start._note.text() == ""
+    controller.window.start.cards()[0].click()
+    settle(qtbot, controller)
+    assert controller.screen.page == "net"
+
+
+def test_opening_selects_a_merge_and_takes_the_first_sample(opened: Controller) -> None:
+    assert opened.wish.selected == "layer1.0.se.gate"
+    assert isinstance(opened.screen.detail, Gates)
+    assert opened.wish.picture is opened.shelf.samples[0]
+    assert opened.window.windowTitle().startswith("resnet20 · CIFAR-10")
+
+
+def test_a_bad_path_is_a_sentence_and_the_net_stays(qtbot: QtBot, opened: Controller) -> None:
+    opened.open_path("bad.ckpt")
+    settle(qtbot, opened)
+    assert opened.window.banner.text == "'bad.ckpt' is not a checkpoint: choose a .ckpt file."
+    assert opened.window.banner.isVisible()
+    assert opened.wish.net == "a.ckpt" and opened.screen.status == ""
+    opened.open_path("b.ckpt")
+    settle(qtbot, opened)
+    assert not opened.window.banner.isVisible(), "the sentence goes with the next success"
+
+
+def test_a_bad_path_at_the_start_leaves_the_start_page(qtbot: QtBot, controller: Controller) -> None:
+    with qtbot.waitSignal(controller.failed, timeout=5000) as caught:
+        controller.begin("bad.ckpt")
+    settle(qtbot, controller)
+    assert "bad.ckpt" in caught.args[0]
+    assert controller.screen.page == "start" and controller.wish.net is None
+    assert controller.window.start.cards(), "the shelf is there all the same"
+
+
+def test_cut_undo_redo_reset(qtbot: QtBot, opened: Controller) -> None:
+    opened.select("layer1.0.add")
+    for name, expected in (
+        ("cut_skip", ["cut shortcut of layer1.0"]),
+        ("cut_branch", ["cut shortcut of layer1.0", "cut branch of layer1.0"]),
+        ("undo", ["cut shortcut of layer1.0"]),
+        ("redo", ["cut shortcut of layer1.0", "cut branch of layer1.0"]),
+        ("reset", []),
+        ("undo", ["cut shortcut of layer1.0", "cut branch of layer1.0"]),
+        ("cut_skip", ["cut branch of layer1.0"]),
+    ):
+        opened.do(name)
+        assert texts(opened) == expected, name
+    settle(qtbot, opened)
+    assert opened.sight.edits == opened.wish.edits
+    assert opened.screen.bars[0].before is not None
+
+
+def test_a_scrub_is_undone_as_one(qtbot: QtBot, opened: Controller, engine: FakeEngine) -> None:
+    engine.slow = 0.02
+    settle(qtbot, opened)
+    asked = len(engine.asked)
+    menu = opened.surgeon.menu("layer1.0.add", 0, QPoint(10, 10))
+    for value in range(99, 69, -1):
+        menu.slider.setValue(value)
+    menu.close()
+    settle(qtbot, opened)
+    assert texts(opened) == ["shortcut of layer1.0 × 0.70"]
+    assert opened.sight.edits == (Edit("scale", "layer1.0.add", 0, 0.7),), "the last step is what is shown"
+    assert len(engine.asked) - asked <= 3, "thirty steps are the first and the last ask"
+    opened.undo()
+    assert texts(opened) == []
+
+
+def test_the_menu_of_a_skip(qtbot: QtBot, opened: Controller) -> None:
+    menu = opened.surgeon.menu("layer1.0.add", 0, QPoint(10, 10))
+    words = [action.text() for action in menu.actions() if action.text()]
+    assert words[0] == "conv1 → layer1.0 (16→16, conv 1x1)"
+    assert any("Cut" in text for text in words)
+    menu.actions()[2].trigger()
+    assert texts(opened) == ["cut shortcut of layer1.0"]
+    menu.close()
+    again = opened.surgeon.menu("layer1.0.add", 0, QPoint(10, 10))
+    assert again.actions()[2].text() == "Restore"
+    assert again.slider.value() == 0
+    again.restore_wanted.emit()
+    assert texts(opened) == []
+    again.close()
+
+
+def test_a_gate_is_forced_open_and_let_go(opened: Controller) -> None:
+    opened.select("layer1.0.se.gate")
+    opened.do("open_gate")
+    assert texts(opened) == ["hold gate weights of layer1.0.se at 1"]
+    menu = opened.surgeon.menu("layer1.0.se.gate", 0, QPoint(10, 10))
+    assert any("weigh again" in action.text() for action in menu.actions())
+    menu.close()
+    opened.do("open_gate")
+    assert texts(opened) == []
+
+
+def test_a_chip_takes_its_edit_back(qtbot: QtBot, opened: Controller) -> None:
+    opened.surgeon.toggle_cut("layer1.0.add", 0)
+    opened.surgeon.fade("layer1.0.add", 1, 0.5)
+    first, second = opened.window.chips.buttons()
+    assert "cut shortcut" in first.accessibleName()
+    first.click()
+    assert texts(opened) == ["branch of layer1.0 × 0.50"]
+    opened.undo()
+    assert len(opened.window.chips.buttons()) == 2
+
+
+def test_another_net_starts_without_edits(qtbot: QtBot, opened: Controller) -> None:
+    opened.surgeon.toggle_cut("layer1.0.add", 0)
+    opened.open_path("b.ckpt")
+    settle(qtbot, opened)
+    assert opened.wish.edits == () and not opened.surgeon.stack.canUndo()
+    assert opened.sight.net and opened.sight.net.key == "b.ckpt"
+
+
+def test_newest_wins(qtbot: QtBot, opened: Controller, engine: FakeEngine) -> None:
+    engine.slow = 0.05
+    for name in ("b.ckpt", "c.ckpt", "d.ckpt"):
+        opened.open_path(name)
+    settle(qtbot, opened)
+    assert opened.sight.net and opened.sight.net.key == "d.ckpt"
+    assert "c.ckpt" not in {request.net for _, request in engine.asked if isinstance(request, Wish)}
+
+
+def test_travel_by_key_selects(qtbot: QtBot, opened: Controller) -> None:
+    opened.do("go_first")
+    assert opened.wish.selected == "input"
+    opened.window.graph.setFocus()
+    opened.window.activateWindow()
+    qtbot.waitUntil(opened.window.graph.hasFocus, timeout=2000)
+    qtbot.keyClick(opened.window.graph, Qt.Key.Key_Right)
+    assert opened.wish.selected == "conv1"
+    opened.do("go_last")
+    assert opened.wish.selected == "output"
+    opened.select("layer1.0.add")
+    opened.do("follow_skip")
+    assert opened.wish.selected == "conv1"
+
+
+def test_x_cuts_what_is_selected(qtbot: QtBot, opened: Controller) -> None:
+    opened.select("layer1.0.add")
+    settle(qtbot, opened)
+    opened.window.activateWindow()
+    opened.window.graph.setFocus()
+    qtbot.waitUntil(opened.window.graph.hasFocus, timeout=2000)
+    qtbot.keyClick(opened.window.graph, Qt.Key.Key_X)
+    assert texts(opened) == ["cut shortcut of layer1.0"]
+    qtbot.keyClick(opened.window.graph, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert texts(opened) == []
+
+
+def test_contrast_and_order_reach_the_views(opened: Controller) -> None:
+    assert opened.window.inspector.gates._order == "channel"
+    opened.do("toggle_order")
+    opened.do("toggle_contrast")
+    assert opened.window.inspector.gates._order == "weight"
+    assert opened.window.inspector.atlas._contrast == "layer"
+
+
+def test_samples_by_click_and_key(qtbot: QtBot, opened: Controller) -> None:
+    opened.do("next_sample")
+    assert opened.wish.picture is opened.shelf.samples[1]
+    opened.do("previous_sample")
+    opened.do("previous_sample")
+    assert opened.wish.picture is opened.shelf.samples[-1]
+    assert opened.window.aside.samples.currentRow() == 5
+
+
+def test_a_pasted_picture(opened: Controller) -> None:
+    image = QImage(4, 3, QImage.Format.Format_ARGB32)
+    image.fill(0xFF204060)
+    image.setPixel(0, 0, 0x00000000)
+    QApplication.clipboard().setImage(image)
+    opened.do("paste_picture")
+    picture = opened.wish.picture
+    assert picture is not None and picture.pixels is not None
+    assert picture.pixels.shape == (3, 4, 3)
+    assert picture.pixels[1, 1].tolist() == [0x20, 0x40, 0x60]
+    assert picture.pixels[0, 0].tolist() == [255, 255, 255], "what is transparent is white"
+
+
+def test_an_empty_clipboard_is_a_sentence(opened: Controller) -> None:
+    QApplication.clipboard().clear()
+    opened.do("paste_picture")
+    assert "clipboard" in opened.window.banner.text
+
+
+def drop(window: Window, paths: list[str]) -> None:
+    """As the window system would: enter, then drop."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(path) for path in paths])
+    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(QPoint(50, 50), Qt.DropAction.CopyAction, data, left, none)
+    QApplication.sendEvent(window, enter)
+    assert enter.isAccepted()
+    QApplication.sendEvent(window, QDropEvent(QPointF(50, 50), Qt.DropAction.CopyAction, data, left, none))
+
+
+def test_drop_a_checkpoint_and_a_picture(qtbot: QtBot, opened: Controller, tmp_path: Path) -> None:
+    drop(opened.window, [str(tmp_path / "cat.png"), str(tmp_path / "new.ckpt")])
+    settle(qtbot, opened)
+    assert opened.wish.net == str(tmp_path / "new.ckpt")
+    assert opened.wish.picture and opened.wish.picture.path == str(tmp_path / "cat.png")
+    drop(opened.window, [str(tmp_path / "dog.jpg")])
+    assert opened.wish.picture and opened.wish.picture.label == "dog.jpg"
+    assert opened.wish.net == str(tmp_path / "new.ckpt")
+
+
+def test_views_are_painted_only_where_something_differs(opened: Controller, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    for view, name in (
+        (opened.window.graph, "set_diagram"),
+        (opened.window.aside, "set_picture"),
+        (opened.window.inspector, "set_detail"),
+        (opened.window.chips, "set_chips"),
+    ):
+        monkeypatch.setattr(view, name, lambda *_, name=name: calls.append(name))
+    opened._refresh()
+    assert calls == []
+    opened.surgeon.toggle_cut("layer1.0.add", 0)
+    assert calls == ["set_chips"]
+
+
+def test_the_palette_runs_an_action(qtbot: QtBot, opened: Controller) -> None:
+    from gui.views.overlays import Palette
+
+    opened.do("palette")
+    palette = opened.window.findChild(Palette)
+    assert palette is not None
+    qtbot.keyClicks(palette._line, "next sample")
+    assert palette._list.count() == 1
+    qtbot.keyClick(palette._line, Qt.Key.Key_Return)
+    assert opened.wish.picture is opened.shelf.samples[1]
+
+
+def test_the_sheet_lists_every_shortcut(qtbot: QtBot, opened: Controller) -> None:
+    from PySide6.QtWidgets import QLabel
+
+    from gui.actions import ACTIONS
+    from gui.views.overlays import Sheet
+
+    opened.do("help")
+    sheet = opened.window.findChild(Sheet)
+    assert sheet is not None
+    shown = {label.text() for label in sheet.findChildren(QLabel)}
+    assert {action.title for action in ACTIONS} <= shown
+    sheet.close()
+
+
+def test_the_start_page_again(qtbot: QtBot, opened: Controller) -> None:
+    opened.do("show_start")
+    assert opened.screen.page == "start" and opened.wish.net is None
+    assert not opened.window.actions_by_name["cut_skip"].isEnabled()
+
+
+def test_light_and_dark(opened: Controller) -> None:
+    light = opened.window.grab().toImage().pixelColor(4, 400)
+    opened.do("toggle_theme")
+    dark = opened.window.grab().toImage().pixelColor(4, 400)
+    assert opened.theme.dark and light.lightness() > 200 > 60 > dark.lightness()
+
+
+def test_no_thread_but_two_touches_anything(opened: Controller, engine: FakeEngine) -> None:
+    assert engine.threads == {"engine"}
+    assert threading.current_thread().name == "MainThread"
+
+
+def test_the_window_is_never_blocked(qtbot: QtBot, opened: Controller, engine: FakeEngine) -> None:
+    """A timer beats on while the engine takes its time over every step of a scrub."""
+    import time
+
+    from PySide6.QtCore import QTimer
+
+    engine.slow = 0.05
+    beats: list[float] = []
+    timer = QTimer()
+    timer.timeout.connect(lambda: beats.append(time.perf_counter()))
+    timer.start(5)
+    for i in range(20):
+        opened.surgeon.fade("layer1.0.add", 0, i / 20, scrub=7)
+        qtbot.wait(10)
+    settle(qtbot, opened)
+    timer.stop()
+    assert len(beats) > 20
+    assert float(np.median(np.diff(beats))) < 0.05
+
+
+def test_menus_do_not_pile_up(qtbot: QtBot, opened: Controller) -> None:
+    for _ in range(5):
+        opened.surgeon.menu("layer1.0.add", 0, QPoint(5, 5)).close()
+    qtbot.wait(10)
+    assert not [menu for menu in opened.window.findChildren(QMenu) if isinstance(menu, SkipMenu)]
+
+
+def test_detail_follows_the_selection(qtbot: QtBot, opened: Controller) -> None:
+    opened.window.graph.picked.emit("layer1.0.add")
+    settle(qtbot, opened)
+    assert isinstance(opened.screen.detail, Residual)
+    assert opened.window.inspector.current is opened.window.inspector.residual

@@ -1,0 +1,147 @@
+"""From wish and sight to screen: pure, so every case can be written down."""
+
+from dataclasses import FrozenInstanceError, replace
+
+import numpy as np
+import pytest
+
+from fakes import CLASSES, FakeEngine, diagram
+from gui.state import (
+    Bar,
+    Edit,
+    Picture,
+    Screen,
+    Sight,
+    Wish,
+    bars,
+    chip,
+    edit_words,
+    find_edit,
+    resolve,
+    short,
+    tail,
+    with_edit,
+    without_edit,
+)
+
+CUT = Edit("scale", "layer1.0.add", 0, 0.0)
+FADE = Edit("scale", "layer1.0.add", 1, 0.5)
+
+
+def seen(**changes: object) -> tuple[Wish, Sight]:
+    wish = replace(Wish(net="a.ckpt", picture=Picture("cat"), selected="layer1.0.add"), **changes)  # type: ignore[arg-type]
+    return wish, FakeEngine().see(wish)
+
+
+def test_nothing_seen_is_the_start_page() -> None:
+    assert resolve(Wish(), Sight()).page == "start"
+    assert resolve(Wish(), Sight()).status == ""
+    assert resolve(Wish(net="a.ckpt"), Sight()).status == "Opening…"
+
+
+def test_a_sight_fills_the_screen() -> None:
+    wish, sight = seen()
+    screen = resolve(wish, sight)
+    assert (screen.page, screen.title, screen.selected) == ("net", "resnet20", "layer1.0.add")
+    assert screen.node and screen.node.kind == "add"
+    assert len(screen.bars) == 5
+    assert screen.picture == "cat"
+
+
+def test_choices_show_before_the_engine_has_answered() -> None:
+    wish, sight = seen()
+    screen = resolve(replace(wish, edits=(CUT,), selected="conv1"), sight)
+    assert [one.text for one in screen.chips] == ["cut shortcut of layer1.0"]
+    assert screen.selected == "conv1"
+    assert screen.node and screen.node.name == "layer1.0.add", "the heading belongs to the maps that are shown"
+
+
+def test_edits_of_the_next_net_are_not_drawn_on_the_one_before() -> None:
+    wish, sight = seen()
+    screen = resolve(replace(wish, net="b.ckpt", edits=(CUT,)), sight)
+    assert (screen.edits, screen.chips, screen.status) == ((), (), "Opening…")
+
+
+def test_before_is_shown_only_with_edits() -> None:
+    assert all(bar.before is None for bar in resolve(*seen()).bars)
+    assert all(bar.before is not None for bar in resolve(*seen(edits=(FADE,))).bars)
+
+
+def test_the_former_winner_stays_on_the_list() -> None:
+    now, before = np.linspace(0.0, 0.18, 10), np.zeros(10)
+    before[0] = 1.0
+    found = bars(Sight(probabilities=now, before=before, edits=(CUT,)), CLASSES)
+    assert [bar.label for bar in found] == ["truck", "ship", "horse", "frog", "airplane"]
+    assert found[-1] == Bar("airplane", 0.0, 1.0)
+
+
+def test_bars_are_sorted_and_ties_keep_the_order_of_classes() -> None:
+    found = bars(Sight(probabilities=np.full(10, 0.1)), CLASSES)
+    assert [bar.label for bar in found] == list(CLASSES[:5])
+
+
+def test_fewer_classes_than_bars() -> None:
+    assert len(bars(Sight(probabilities=np.array([0.4, 0.6])), ("a", "b"))) == 2
+
+
+def test_edits_are_unique_by_key() -> None:
+    edits = with_edit(with_edit((CUT,), FADE), replace(CUT, value=0.3))
+    assert edits == (FADE, replace(CUT, value=0.3))
+    assert find_edit(edits, FADE.key) is FADE
+    assert without_edit(edits, CUT.key) == (FADE,)
+
+
+def test_a_scale_by_one_is_no_edit_and_a_hold_at_one_is() -> None:
+    assert with_edit((CUT,), replace(CUT, value=1.0)) == ()
+    hold = Edit("hold", "layer1.0.se.gate", 1, 1.0)
+    assert with_edit((), hold) == (hold,)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (CUT, "cut shortcut of layer1.0"),
+        (FADE, "branch of layer1.0 × 0.50"),
+        (Edit("hold", "layer1.0.se.gate", 1, 1.0), "hold gate weights of layer1.0.se at 1"),
+        (Edit("scale", "layer1.0.se.gate", 0, 0.25), "input of layer1.0.se × 0.25"),
+        (Edit("scale", "join.concat", 0, 0.0), "cut layer1.0 → join"),
+        (Edit("scale", "join.concat", 1, 0.0), "cut part 2 → join"),
+        (Edit("drop", "layer1.0", 0, 0.0), "drop layer1.0"),
+    ],
+)
+def test_edits_in_words(edit: Edit, words: str) -> None:
+    assert edit_words(edit, diagram()) == words
+    assert chip(edit, diagram()).key == edit.key
+
+
+def test_chips_know_their_kind() -> None:
+    kinds = [chip(Edit("scale", name, 0, 0.0), diagram()).kind for name in ("layer1.0.add", "join.concat", "conv1")]
+    assert kinds == ["add", "concat", "block"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shortened", "last"),
+    [
+        ("layer1.0.add", "layer1.0", "layer1.0"),
+        ("features.denseblock1.denselayer3.concat", "denseblock1.denselayer3", "layer3"),
+        ("features.conv0", "conv0", "conv0"),
+        ("add", "add", "add"),
+    ],
+)
+def test_short_names(name: str, shortened: str, last: str) -> None:
+    assert short(name) == shortened
+    assert tail(name) == last
+
+
+def test_state_is_frozen_and_slotted() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Wish().net = "a"  # type: ignore[misc]
+    for kind in (Wish, Sight, Screen, Edit, Picture):
+        assert "__slots__" in vars(kind), kind
+
+
+def test_pictures_are_compared_by_identity() -> None:
+    pixels = np.zeros((2, 2, 3), np.uint8)
+    one, other = Picture("a", pixels=pixels), Picture("a", pixels=pixels)
+    assert one != other
+    assert Wish(picture=one) == Wish(picture=one)

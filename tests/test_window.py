@@ -1,0 +1,239 @@
+"""The window as a whole: names for everyone, shortcuts from the table, quick to stand, and the program around it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QAbstractButton, QAbstractScrollArea, QApplication, QLabel, QMenu, QMenuBar, QWidget
+from pytestqt.qtbot import QtBot
+
+import gui.app
+from fakes import FakeEngine
+from gui.actions import ACTIONS
+from gui.app import arguments, main, no_display, size
+from gui.controller import Controller
+from gui.theme import DARK, LIGHT
+from gui.views.menu import SkipMenu
+from gui.views.overlays import Palette, Sheet
+from gui.views.window import Window
+from gui.worker import Worker
+
+
+@pytest.fixture
+def opened(qtbot: QtBot) -> Iterator[Controller]:
+    window = Window()
+    qtbot.addWidget(window)
+    worker = Worker(FakeEngine, window)
+    controller = Controller(window, worker, "light")
+    window.resize(1280, 800)
+    window.show()
+    worker.start()
+    controller.begin("a.ckpt")
+    qtbot.waitUntil(lambda: controller.sight.detail is not None and not worker.waiting("shelf"), timeout=5000)
+    yield controller
+    worker.stop()
+
+
+def nameless(parent: QWidget) -> set[str]:
+    """Widgets without an accessible name, but for the parts that Qt makes of its own."""
+
+    def qts(widget: QWidget | None) -> bool:
+        inner = {"QScrollBar", "QSplitterHandle"}
+        if widget is None:
+            return False
+        parent = widget.parentWidget()
+        viewport = isinstance(parent, QAbstractScrollArea) and parent.viewport() is widget
+        overflow = isinstance(widget, QMenu) and isinstance(parent, QMenuBar) and not widget.title()
+        return viewport or overflow or widget.objectName().startswith("qt_") or type(widget).__name__ in inner or qts(parent)
+
+    return {
+        f"{widget} in {widget.parentWidget()}"
+        for widget in [parent, *parent.findChildren(QWidget)]
+        if not widget.accessibleName() and not qts(widget)
+    }
+
+
+def test_no_widget_is_without_a_name(opened: Controller) -> None:
+    opened.surgeon.toggle_cut("layer1.0.add", 0)
+    menu = SkipMenu("a → b", "gate", 0.5, False, opened.window)
+    things = [opened.window, menu, Palette(opened.window), Sheet(opened.window)]
+    assert set().union(*map(nameless, things)) == set()
+    QLabel("no name", opened.window)
+    assert len(nameless(opened.window)) == 1
+    for thing in things[1:]:
+        thing.close()
+        thing.deleteLater()
+
+
+def test_every_button_does_something_and_says_what(opened: Controller) -> None:
+    for button in opened.window.findChildren(QAbstractButton):
+        if not button.objectName().startswith("qt_"):
+            assert button.accessibleName() and button.accessibleName() != button.text().strip("✕ "), button.text()
+
+
+def test_every_action_is_in_a_menu_with_its_keys(opened: Controller) -> None:
+    window = opened.window
+    shown = {action.text(): action for menu in window.menuBar().actions() for action in menu.menu().actions()}  # type: ignore[union-attr]
+    assert set(shown) == {action.title for action in ACTIONS}
+    for action in ACTIONS:
+        assert len(shown[action.title].shortcuts()) == len(action.keys)
+
+
+def test_keys_reach_what_can_be_clicked(opened: Controller) -> None:
+    reachable = [w for w in opened.window.findChildren(QAbstractButton) if w.isVisible() and w.isEnabled()]
+    for button in reachable:
+        assert button.focusPolicy() & Qt.FocusPolicy.TabFocus, button.accessibleName()
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
+def test_focus_is_visible(opened: Controller, theme: object) -> None:
+    opened.window.set_theme(theme)  # type: ignore[arg-type]
+    opened.window.activateWindow()
+    buttons = [b for b in opened.window.findChildren(QAbstractButton) if b.isVisible() and b.isEnabled() and b.text()]
+    button = next(b for b in buttons if b.text().startswith("Find"))
+    before = button.grab().toImage()
+    button.setFocus(Qt.FocusReason.TabFocusReason)
+    QApplication.processEvents()
+    assert button.hasFocus() and button.grab().toImage() != before
+
+
+@pytest.mark.parametrize("wanted", [QSize(900, 600), QSize(1280, 800), QSize(3840, 2160)])
+def test_nothing_is_cut_off_at_any_size(opened: Controller, qtbot: QtBot, wanted: QSize) -> None:
+    opened.window.resize(wanted)
+    qtbot.wait(20)
+    window = opened.window
+    assert window.size() == wanted, "the window needs more room than this"
+    for view in (window.graph, window.inspector, window.aside, window.aside.prediction, window.chips):
+        inside = window.rect().contains(view.mapTo(window, view.rect().bottomRight()))
+        assert view.isVisible() and inside, view.accessibleName()
+    assert window.aside.prediction.height() >= window.aside.prediction.sizeHint().height()
+    for label in window.findChildren(QLabel):
+        fixed = label.isVisible() and type(label) is QLabel and label.text() and not label.wordWrap()
+        assert not fixed or label.width() >= label.sizeHint().width(), label.text()
+
+
+def test_the_picture_is_whole_pixels(opened: Controller) -> None:
+    shown = opened.window.aside.picture.pixmap()
+    assert shown.width() % 8 == 0 and shown.width() > 64
+
+
+def test_the_window_stands_at_once() -> None:
+    """In a process of its own: no torch, no pyqtgraph, and a window that is painted quickly (0.2 s on an idle core)."""
+    code = (
+        "import time; t = time.perf_counter()\n"
+        "import sys, gui.app\n"
+        "from PySide6.QtWidgets import QApplication\n"
+        "app = QApplication([]); c = gui.app.compose('light'); c.window.show(); app.processEvents()\n"
+        "cpu = time.process_time(); wall = time.perf_counter() - t\n"
+        "assert not {'torch', 'pyqtgraph', 'lightning_resnets'} & set(sys.modules)\n"
+        "c.window.close(); print(cpu, wall)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    cpu, _ = map(float, done.stdout.split())
+    assert cpu < 1.5, "the window's own work before it stands, in seconds of one core"
+
+
+def test_a_picture_of_the_window(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gui.app, "make_engine", FakeEngine)
+    monkeypatch.setenv("QT_SCALE_FACTOR", os.environ.get("QT_SCALE_FACTOR", "1"))
+    target = tmp_path / "window.png"
+    assert main(["a.ckpt", "--screenshot", str(target), "--size", "1000x700", "--theme", "dark"]) == 0
+    image = QImage(str(target))
+    assert image.size() == QSize(1000, 700)
+    assert image.pixelColor(4, 400).lightness() < 60
+    assert len({image.pixel(x, y) for x in range(0, 1000, 7) for y in range(0, 700, 7)}) > 40, (
+        "maps and graph are there"
+    )
+
+
+def test_a_bad_path_is_a_sentence_and_a_status(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gui.app, "make_engine", FakeEngine)
+    monkeypatch.setenv("QT_SCALE_FACTOR", "1")
+    target = tmp_path / "window.png"
+    assert main(["bad.ckpt", "--screenshot", str(target)]) == 1
+    assert "'bad.ckpt' is not a checkpoint: choose a .ckpt file." in capsys.readouterr().err
+    assert target.exists(), "the window with its sentence is saved all the same"
+
+
+def test_a_picture_that_cannot_be_saved_is_a_sentence(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gui.app, "make_engine", FakeEngine)
+    monkeypatch.setenv("QT_SCALE_FACTOR", "1")
+    assert main(["a.ckpt", "--screenshot", str(tmp_path / "no" / "such" / "folder.png")]) == 1
+    assert "could not be saved" in capsys.readouterr().err
+
+
+def test_arguments() -> None:
+    options = arguments(["net.ckpt", "cat.png", "--screenshot", "a.png", "--size", "900x600", "--scale", "2"])
+    assert (options.checkpoint, options.image, options.size, options.scale) == ("net.ckpt", "cat.png", (900, 600), 2)
+    assert arguments([]).checkpoint is None and arguments([]).theme == "auto"
+
+
+@pytest.mark.parametrize("text", ["900", "axb", "0x0", "900x600x2", "99999x600"])
+def test_a_wrong_size_is_a_sentence(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        arguments(["--size", text])
+    assert "write it like 1280x800" in capsys.readouterr().err
+
+
+def test_size() -> None:
+    assert size("1280X800") == (1280, 800)
+
+
+def test_no_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("QT_QPA_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert no_display()
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert not no_display()
+
+
+def test_the_broom_sweeps_here_and_is_put_away(qtbot: QtBot) -> None:
+    import gc
+
+    from PySide6.QtCore import QObject
+
+    parent = QObject()
+    broom = gui.app.Broom(parent)
+    assert not gc.isenabled()
+    broom.stop()
+    assert gc.isenabled()
+
+
+def test_set_title_puts_net_data_and_accuracy_in_the_title_bar(opened: Controller) -> None:
+    facts = (("data", "CIFAR-10"), ("accuracy", "91.2 % on the test set"), ("parameters", "269,722"))
+    opened.window.set_title("resnet20", facts, "")
+    assert opened.window.windowTitle() == "resnet20 · CIFAR-10 · 91.2 % on the test set · Lightning ResNets"
+    assert "269,722 parameters" in opened.window._facts.text()
+
+
+def test_closing_ends_the_thread(qtbot: QtBot) -> None:
+    controller = gui.app.compose("light")
+    qtbot.addWidget(controller.window)
+    controller.window.show()
+    controller.worker.start()
+    controller.window.close()
+    assert not controller.worker._thread.is_alive()
+
+
+def test_time_of_a_layer_switch(opened: Controller, qtbot: QtBot) -> None:
+    """From the selection to painted maps, without the net: well under a frame or two."""
+    opened.select("conv1")
+    qtbot.waitUntil(lambda: not opened.worker.waiting("see"), timeout=5000)
+    view = opened.window.inspector.atlas
+    began = time.perf_counter()
+    for _ in range(5):
+        view.set_maps(opened.screen.detail)  # type: ignore[arg-type]
+        view.repaint()
+    assert (time.perf_counter() - began) / 5 < 0.1
