@@ -41,9 +41,8 @@ class Drawing:
         self.tail = chain.order[last + 1 :]
         columns = sum(FIRST + size + LAST for size in sizes)
         high = TITLE + FAN + RIBBON + 90
-        spent = (
-            2 * MARGIN + LANE * (len(sizes) + 1) + INSET * len(sizes) + END * (len(self.ends) - len(self.tail)) + TAIL
-        )
+        lanes = LANE * (len(sizes) + 1) + INSET * len(sizes)
+        spent = 2 * MARGIN + lanes + END * (len(self.ends) - len(self.tail)) + TAIL
         wide = (room[0] - spent) / columns
         self.p = max(11.0, min(44.0, wide, (room[1] - high) / max(sizes)))
         self.tall = min(34.0, max(22.0, self.p))
@@ -203,7 +202,8 @@ def fan(placement: Placement, name: str | None) -> tuple[Arc, ...]:
 
 def _rib(placement: Placement, cell: Cell) -> Arc:
     source, merge = placement.place(cell.source), placement.place(cell.merge)
-    assert source and merge
+    assert source, f"{cell.source} has no place"
+    assert merge, f"{cell.merge} has no place"
     a, b, y = source.rect.middle[0], merge.rect.middle[0], merge.rect.y
     rise = min(FAN - 14, 8 + (b - a) * 0.3)
     points = (a, y + 4), (a, y - rise), (b, y - rise), (b, y)

@@ -66,16 +66,21 @@ def rows_of(diagram: Diagram, spine: Spine) -> list[tuple[list[Piece], list[Piec
             count += 1
         lead, rest = (row[:count], row[count:]) if count < len(row) else ([], row)
         last = len(rest)
-        while last > 1 and (
-            nodes[rest[last - 1][0]].kind in ("head", "output") or not extent(nodes[rest[last - 1][0]])
-        ):
+        while last > 1 and ending(rest[last - 1], nodes):
             last -= 1
         rows.append((lead, rest[:last], rest[last:]))
     return rows
 
 
+def ending(piece: Piece, nodes: dict[str, Node]) -> bool:
+    """True for what comes after all stages: anything that puts out a vector."""
+    return all(nodes[name].kind in ("head", "output") or not extent(nodes[name]) for name in piece)
+
+
 def repeated(piece: Piece, nodes: dict[str, Node]) -> bool:
-    return len(piece) > 1 or (nodes[piece[0]].kind == "block" and piece[0].rpartition(".")[2].isdigit())
+    """True for a block of a stage: it has a skip around it, or its name ends in a number."""
+    first = piece[0]
+    return len(piece) > 1 or (nodes[first].kind == "block" and first.rpartition(".")[2].isdigit())
 
 
 def wrapped(rows: list[tuple[list[Piece], list[Piece], list[Piece]]], cap: int) -> list[Line]:
@@ -92,7 +97,7 @@ def wrapped(rows: list[tuple[list[Piece], list[Piece], list[Piece]]], cap: int) 
 
 
 def fitted(diagram: Diagram, spine: Spine, room: Point) -> tuple[list[Line], Gauge]:
-    """The line length that lets the drawing be shown largest in `room` (width, height), and the sizes that go with it."""
+    """The lines that let the drawing be shown largest in `room` (width, height), and the sizes that go with them."""
     rows = rows_of(diagram, spine)
     kinds = {node.name: node.kind for node in diagram.nodes}
     pieces = [piece for _, body, _ in rows for piece in body]

@@ -1,4 +1,4 @@
-"""Any folded graph on the canvas: one row a stage, columns by the longest way from the stage's start (Sugiyama et al. 1981)."""
+"""Any folded graph on the canvas: one row a stage, columns by the longest way to a node (Sugiyama et al. 1981)."""
 
 from gui.layout.plan import (
     LANE_GAP,

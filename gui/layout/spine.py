@@ -159,10 +159,8 @@ class Drawing:
     def set_pills(self, way: tuple[str, ...], skip: SkipLine, left: float, right: float, y: float) -> None:
         """The projection's nodes on the flat part of its arc, side by side."""
         for i, name in enumerate(way):
-            each, tall = (
-                max(right - left, self.g.pitch / 3) / len(way),
-                18.0 if self.g.roomy else max(9.0, min(15.0, self.g.pitch * 0.17)),
-            )
+            tall = 18.0 if self.g.roomy else max(9.0, min(15.0, self.g.pitch * 0.17))
+            each = max(right - left, self.g.pitch / 3) / len(way)
             words = (skip.projected or self.nodes[name].label) if len(way) == 1 else self.nodes[name].label
             words = shortened(words, each - 8)
             width = min(each - 2, text_width(words, 9.5) + 12)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from PySide6.QtCore import QEvent, QPoint, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QAccessible,
     QAccessibleEvent,
@@ -37,7 +37,7 @@ ARROWS: dict[int, Way] = {
 class GraphView(Canvas):
     """Shows one diagram; every pick, cut and menu is a wish that goes up, what to show comes down by set_*.
 
-    picked(name), hovered(words or ""), skip_menu_requested(merge, operand, global position), cut_toggled(merge, operand).
+    picked(name), hovered(words or ""), skip_menu_requested(merge, operand, global place), cut_toggled(merge, operand).
     """
 
     picked = Signal(str)
@@ -96,7 +96,7 @@ class GraphView(Canvas):
 
     def set_values(self, values: Mapping[str, float] | Mapping[Key, float]) -> None:
         """Numbers to show: by node name, how much it changed (0 to 1); by (merge, operand), what it contributes."""
-        self.look.values = {**values}
+        self.look.values = dict(values.items())
         self.repaint_all()
 
     # ---- what is where
@@ -118,14 +118,27 @@ class GraphView(Canvas):
         return (None, best[2]) if best and best[0] <= reach else (None, None)
 
     def way_of(self, name: str) -> Key | None:
-        """The way into a merge that a menu on its node means: its skip, or the weight of a gate."""
-        node = self.diagram.node(name)
-        ways = self._operands(name)
-        if node is None or not ways:
+        """The way into a merge that a menu on a node means.
+
+        A merge: its skip, or the weight of a gate; a projection or squeeze path: the way it lies on; a block: its branch.
+        """
+        node, ways = self.diagram.node(name), self._operands(name)
+        if node is None:
             return None
-        if node.kind == "gate":
-            return next((way for way in ways if not self.diagram.skip(*way)), ways[0])
-        return next((way for way in ways if self.diagram.skip(*way)), ways[0])
+        if ways:
+            skips = [way for way in ways if self.diagram.skip(*way)]
+            others = [way for way in ways if way not in skips]
+            return ((others or skips) if node.kind == "gate" else (skips or others))[0]
+        place = self.placement.place(name)
+        into = [(x.target, x.operand) for x in self.diagram.links if x.source == name and self._operands(x.target)]
+        if place and place.shape in ("pill", "side"):
+            return next(iter(into), None)
+        return next((way for way in into if way in self.drawn.ways and self._leads_on(way)), None)
+
+    def _leads_on(self, way: Key) -> bool:
+        """True where a way is what a block's output does next, and no shortcut around another block."""
+        skip = self.diagram.skip(*way)
+        return skip is None or skip.kind == "gate"
 
     def _operands(self, name: str) -> list[Key]:
         node = self.diagram.node(name)
@@ -266,10 +279,10 @@ class GraphView(Canvas):
         super().focusOutEvent(event)
         self.repaint_all()
 
-    def drawBackground(self, painter: QPainter, rect: QRectF) -> None:
+    def drawBackground(self, painter: QPainter, rect: QRectF | QRect) -> None:
         painter.fillRect(rect, QColor(self.look.theme.panel))
 
-    def drawForeground(self, painter: QPainter, rect: QRectF) -> None:
+    def drawForeground(self, painter: QPainter, rect: QRectF | QRect) -> None:
         painter.save()
         painter.resetTransform()
         self.key.draw(painter, QRectF(self.viewport().rect()), self.diagram)

@@ -9,8 +9,10 @@ CLOSEST = 5.0  # zoom at which a small net is shown in a large window
 
 
 class Canvas(QGraphicsView):
-    """Holds a scene with `content` in it; stays fitted until the user zooms or pans. Clicks and hovers go to `clicked_at`
-    and `hovered_at`."""
+    """Holds a scene with `content` in it; stays fitted until the user zooms or pans.
+
+    Clicks and moves of the pointer go to `clicked_at` and `hovered_at`.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -62,7 +62,7 @@ class FanItem(Piece):
 
 
 class MatrixItem(Piece):
-    """A dense block's connections; skip = square, the layer directly before = disc, cut = cross, faded = part filled."""
+    """A dense block's connections; skip = square, the layer just before = disc, cut = cross, faded = part filled."""
 
     def __init__(self, look: Look, matrix: layout.Matrix, ups: tuple[tuple[float, float], ...]) -> None:
         box = rect_of(matrix.rect)

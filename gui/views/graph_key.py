@@ -1,6 +1,6 @@
 """The key under the graph: which sign means what, only for the signs that the net really has."""
 
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
 from gui.state import Diagram
@@ -60,42 +60,56 @@ class KeyStrip:
             x += wide + 46
 
     def sign(self, painter: QPainter, sign: str, at: QPointF) -> None:
-        look = self.look
+        painter.save()
+        painter.translate(at)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        match sign:
-            case "add":
-                painter.setPen(QPen(look.colour("add"), 1.8))
-                painter.drawEllipse(at, 6, 6)
-                painter.drawLine(at - QPointF(3, 0), at + QPointF(3, 0))
-                painter.drawLine(at - QPointF(0, 3), at + QPointF(0, 3))
-            case "projected" | "plain":
-                pen = QPen(look.colour("add" if sign == "projected" else "edge"), LINE)
-                if sign == "projected":
-                    pen.setDashPattern([2.4, 1.6])
-                painter.setPen(pen)
-                painter.drawLine(at - QPointF(10, 0), at + QPointF(10, 0))
-            case "gate":
-                painter.setPen(QPen(look.colour("gate"), 1.6))
-                painter.setBrush(look.colour("gate_tint"))
-                painter.drawPolygon(QPolygonF([at + QPointF(*p) for p in ((0, -7), (7, 0), (0, 7), (-7, 0))]))
-                for s in (-1, 1):
-                    painter.drawLine(at - QPointF(2.2, 2.2 * s), at + QPointF(2.2, 2.2 * s))
-            case "ribbon":
-                painter.setPen(Qt.PenStyle.NoPen)
-                for i in range(3):
-                    painter.setBrush(QColor(source(i, 3, look.theme)))
-                    painter.drawRect(QRectF(at.x() - 10 + 5 * i, at.y() - 6 + 4 * i, 20 - 5 * i, 3.5))
-            case "cell" | "chain":
-                painter.setPen(Qt.PenStyle.NoPen)
-                painter.setBrush(look.colour("edge"))
-                if sign == "cell":
-                    painter.drawRoundedRect(QRectF(at.x() - 5.5, at.y() - 5.5, 11, 11), 2, 2)
-                else:
-                    painter.drawEllipse(at, 4.4, 4.4)
-            case "change":
-                painter.setPen(Qt.PenStyle.NoPen)
-                for colour, wide in (("line", 20), ("cut", 12)):
-                    painter.setBrush(look.colour(colour))
-                    painter.drawRoundedRect(QRectF(at.x() - 10, at.y() - 1.5, wide, 3), 1.5, 1.5)
-            case _:
-                cross(painter, at, 4.5, look, QColor(0, 0, 0, 0))
+        getattr(self, f"_{sign}")(painter)
+        painter.restore()
+
+    def _add(self, painter: QPainter) -> None:
+        painter.setPen(QPen(self.look.colour("add"), 1.8))
+        painter.drawEllipse(QPointF(0, 0), 6, 6)
+        painter.drawLine(QLineF(-3, 0, 3, 0))
+        painter.drawLine(QLineF(0, -3, 0, 3))
+
+    def _plain(self, painter: QPainter) -> None:
+        painter.setPen(QPen(self.look.colour("edge"), LINE))
+        painter.drawLine(QLineF(-10, 0, 10, 0))
+
+    def _projected(self, painter: QPainter) -> None:
+        pen = QPen(self.look.colour("add"), LINE)
+        pen.setDashPattern([2.4, 1.6])
+        painter.setPen(pen)
+        painter.drawLine(QLineF(-10, 0, 10, 0))
+
+    def _gate(self, painter: QPainter) -> None:
+        painter.setPen(QPen(self.look.colour("gate"), 1.6))
+        painter.setBrush(self.look.colour("gate_tint"))
+        painter.drawPolygon(QPolygonF([QPointF(*p) for p in ((0, -7), (7, 0), (0, 7), (-7, 0))]))
+        for sign in (-1, 1):
+            painter.drawLine(QLineF(-2.2, -2.2 * sign, 2.2, 2.2 * sign))
+
+    def _ribbon(self, painter: QPainter) -> None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        for i in range(3):
+            painter.setBrush(QColor(source(i, 3, self.look.theme)))
+            painter.drawRect(QRectF(5 * i - 10, 4 * i - 6, 20 - 5 * i, 3.5))
+
+    def _cell(self, painter: QPainter) -> None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self.look.colour("edge"))
+        painter.drawRoundedRect(QRectF(-5.5, -5.5, 11, 11), 2, 2)
+
+    def _chain(self, painter: QPainter) -> None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self.look.colour("edge"))
+        painter.drawEllipse(QPointF(0, 0), 4.4, 4.4)
+
+    def _change(self, painter: QPainter) -> None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        for colour, wide in (("line", 20), ("cut", 12)):
+            painter.setBrush(self.look.colour(colour))
+            painter.drawRoundedRect(QRectF(-10, -1.5, wide, 3), 1.5, 1.5)
+
+    def _cut(self, painter: QPainter) -> None:
+        cross(painter, QPointF(0, 0), 4.5, self.look, QColor(0, 0, 0, 0))
