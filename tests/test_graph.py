@@ -218,7 +218,7 @@ def test_the_net_is_left_as_it_was() -> None:
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random_state)
     assert seen == []
-    assert handle.id in model.layer1._forward_hooks
+    assert handle.id in model.get_submodule("layer1")._forward_hooks
 
 
 def test_what_cannot_be_followed_gets_a_sentence() -> None:

@@ -76,7 +76,7 @@ class Card:
         return DATA_NAMES.get(self.data, self.data)
 
     def to_dict(self) -> dict[str, Any]:
-        """The card in JSON types; a metric that is not finite (a loss that diverged) has no JSON form and is left out."""
+        """The card in JSON types; a metric that is not finite (a diverged loss) has no such form and is left out."""
         card = {item.name: getattr(self, item.name) for item in fields(self)}
         card["metrics"] = {name: float(value) for name, value in self.metrics.items() if math.isfinite(value)}
         return {name: _listed(value) for name, value in card.items()}

@@ -1,0 +1,301 @@
+"""Opening checkpoints: what was written comes back, and nothing hostile or broken gets further than a sentence."""
+
+import io
+import json
+import os
+import pickle
+import resource
+import sys
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from lightning_resnets.checkpoint import Card, CheckpointError
+from lightning_resnets.checkpoint.read import CheckpointWarning, load, open_checkpoint, read
+from lightning_resnets.zoo import build
+
+CARD = Card(
+    arch="resnet20",
+    classes=tuple("abcdefghij"),
+    size=(3, 32, 32),
+    mean=(0.49, 0.48, 0.44),
+    std=(0.24, 0.24, 0.26),
+    metrics={"test_accuracy": 0.9},
+    data="cifar10",
+)
+PICTURE = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return build("resnet20").eval()
+
+
+def contents(net: nn.Module, **changes: Any) -> dict[str, Any]:
+    weights = {f"net.{name}": weight for name, weight in net.state_dict().items()}
+    return {"state_dict": weights, "card": CARD.to_dict(), "epoch": 3, "loops": {}, **changes}
+
+
+def saved(path: Path, values: object) -> Path:
+    torch.save(values, path)
+    return path
+
+
+@pytest.fixture
+def good(tmp_path: Path, net: nn.Module) -> Path:
+    return saved(tmp_path / "good.ckpt", contents(net))
+
+
+def test_what_was_saved_comes_back(good: Path, net: nn.Module) -> None:
+    opened, card = load(good)
+    assert card == read(good) == CARD
+    assert torch.equal(opened(PICTURE), net(PICTURE))
+    assert not opened.training
+    assert not any(weight.requires_grad for weight in opened.parameters())
+
+
+def test_options_and_classes_build_the_net(tmp_path: Path) -> None:
+    other = build("resnet20", classes=3, shortcut="B").eval()
+    card = {**CARD.to_dict(), "classes": ["a", "b", "c"], "options": {"shortcut": "B"}}
+    opened, _ = load(saved(tmp_path / "b.ckpt", contents(other, card=card)))
+    assert torch.equal(opened(PICTURE), other(PICTURE))
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_become_float32(tmp_path: Path, net: nn.Module, kind: torch.dtype) -> None:
+    weights = {
+        f"net.{name}": weight.to(kind) if weight.is_floating_point() else weight
+        for name, weight in net.state_dict().items()
+    }
+    opened, _ = load(saved(tmp_path / "half.ckpt", contents(net, state_dict=weights)))
+    assert opened(PICTURE).dtype is torch.float32
+    assert torch.equal(opened.get_parameter("fc.weight"), weights["net.fc.weight"].float())
+
+
+def test_opening_changes_no_chance_and_leaves_the_file_free(good: Path) -> None:
+    state = torch.get_rng_state()
+    opened, _ = load(good)
+    assert torch.equal(torch.get_rng_state(), state)
+    before = opened(PICTURE)
+    good.write_bytes(b"x" * 100)  # a running training writes its last.ckpt again and again
+    assert torch.equal(opened(PICTURE), before)
+
+
+def test_safetensors(tmp_path: Path, net: nn.Module) -> None:
+    path = tmp_path / "net.safetensors"
+    safetensors.torch.save_file(net.state_dict(), path, {"card": json.dumps(CARD.to_dict())})
+    opened, card = load(path)
+    assert card == CARD
+    assert torch.equal(opened(PICTURE), net(PICTURE))
+
+
+def test_more_than_the_net_is_left_alone(tmp_path: Path, net: nn.Module) -> None:
+    values = contents(net, optimizer_states=[{"state": {0: torch.ones(5)}}])
+    values["state_dict"]["metric.count"] = torch.tensor(3)
+    assert load(saved(tmp_path / "more.ckpt", values))[1] == CARD
+
+
+def test_weights_that_are_not_finite_warn(tmp_path: Path, net: nn.Module) -> None:
+    values = contents(net)
+    values["state_dict"]["net.fc.bias"] = torch.full((10,), torch.nan)
+    path = saved(tmp_path / "burst.ckpt", values)
+    with pytest.warns(CheckpointWarning, match=r"not finite \(fc.bias\): its training diverged"):
+        load(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(open_checkpoint(path).notes) == 1
+
+
+def cut(path: Path, net: nn.Module) -> None:
+    saved(path, contents(net))
+    path.write_bytes(path.read_bytes()[:-4000])
+
+
+def packed(path: Path, net: nn.Module) -> None:
+    """The same archive deflated, with a weight of zeros: small on the disk, large in memory."""
+    saved(path, contents(net, bomb=torch.zeros(3_000_000)))
+    with zipfile.ZipFile(path) as old:
+        members = [(info.filename, old.read(info)) for info in old.infolist()]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name, data in members:
+            new.writestr(name, data)
+
+
+def changed(name: str, value: object) -> Callable[[Path, nn.Module], None]:
+    def write(path: Path, net: nn.Module) -> None:
+        values = contents(net)
+        values["state_dict"] |= {name: value}
+        saved(path, values)
+
+    return write
+
+
+def without(name: str) -> Callable[[Path, nn.Module], None]:
+    def write(path: Path, net: nn.Module) -> None:
+        values = contents(net)
+        (values if name in values else values["state_dict"]).pop(name)
+        saved(path, values)
+
+    return write
+
+
+def card(**entries: object) -> Callable[[Path, nn.Module], None]:
+    return lambda path, net: void(saved(path, contents(net, card={**CARD.to_dict(), **entries})))
+
+
+def void(_: object) -> None:
+    return None
+
+
+def wrong_zip(path: Path, _: nn.Module) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("word/document.xml", "<hello/>")
+
+
+BAD: dict[str, tuple[Callable[[Path, nn.Module], object], str]] = {
+    "empty": (lambda path, _: path.touch(), "is empty: copy or download it again"),
+    "text": (lambda path, _: path.write_text("hello there\n" * 9), "is not a checkpoint: open a .ckpt"),
+    "web page": (lambda path, _: path.write_text("\n<!doctype html><html>"), "is a web page"),
+    "cut off": (cut, "is cut off or damaged"),
+    "header only": (lambda path, _: path.write_bytes(b"PK\x03\x04" + bytes(40)), "is cut off or damaged"),
+    "other zip": (wrong_zip, "is a zip archive but no checkpoint"),
+    "packed": (packed, "is packed in a way that no training writes"),
+    "json": (lambda path, _: path.write_text('{"a": {"b": 1}}'), "not a checkpoint"),
+    "a list": (lambda path, _: saved(path, [1, 2]), "has no card"),
+    "weights alone": (lambda path, net: saved(path, net.state_dict()), "has no card"),
+    "no card": (without("card"), "has no card that says which net it holds"),
+    "no weights": (without("state_dict"), "holds no weights"),
+    "a key lacks": (without("net.layer1.0.bn1.weight"), "lacks the weight 'layer1.0.bn1.weight'"),
+    "a key more": (changed("net.fc2.weight", torch.ones(2)), r"does not have \(fc2.weight\)"),
+    "wrong shape": (
+        changed("net.fc.weight", torch.ones(10, 63)),
+        "'fc.weight' .* has shape 10×63 where .* 10×64",
+    ),
+    "expanded": (changed("net.fc.weight", torch.ones(1).expand(10, 64)), "'fc.weight' in .* is no plain tensor"),
+    "huge expanded": (changed("net.fc.weight", torch.ones(1).expand(10**12)), "has shape 1000000000000"),
+    "integers": (changed("net.fc.bias", torch.ones(10, dtype=torch.int64)), "is no plain tensor"),
+    "complex": (changed("net.fc.bias", torch.ones(10, dtype=torch.complex64)), "is no plain tensor"),
+    "sparse": (changed("net.fc.bias", torch.ones(10).to_sparse()), "is no plain tensor"),
+    "no tensor": (changed("net.fc.bias", [1.0] * 10), "is no plain tensor"),
+    "unknown net": (card(arch="resnet21"), "called 'resnet21', which this version does not know .*resnet20"),
+    "wild net": (card(arch="os.system"), "called 'os.system', which this version does not know"),
+    "wrong options": (card(options={"speed": 9}), "options do not fit resnet20"),
+    "doubled options": (card(options={"classes": 9}), "options do not fit resnet20"),
+    "other classes": (card(classes=["a", "b"]), "'fc.weight' in .* has shape 10×64 where .* has 2×64"),
+    "bad card": (card(mean=[0.5]), "entry 'mean' must be"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_gets_one_sentence(tmp_path: Path, net: nn.Module, name: str) -> None:
+    write, sentence = BAD[name]
+    path = tmp_path / "bad.ckpt"
+    write(path, net)
+    with pytest.raises(CheckpointError, match=sentence) as caught:
+        load(path)
+    text = str(caught.value)
+    assert text.endswith(".")
+    assert "\n" not in text and "\x1b" not in text and "weights_only" not in text  # noqa: PT018
+
+
+def test_missing_folder_and_closed(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="There is no file"):
+        read(tmp_path / "none.ckpt")
+    with pytest.raises(CheckpointError, match="is a folder"):
+        read(tmp_path)
+    with pytest.raises(CheckpointError, match=r"is a folder|cannot be read"):
+        read(str(tmp_path) + "/")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(good: Path) -> None:
+    good.chmod(0)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read(good)
+
+
+@pytest.mark.parametrize("data", [b"\x08\0\0\0\0\0\0\0{}      ", b"\xff" * 7 + b"\x7f{", b"hello there, this is text"])
+def test_bad_safetensors(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"has no card|no safetensors file"):
+        load(path)
+
+
+class Evil:
+    """A pickle that makes a file when it is opened carelessly."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.marker}",)
+
+
+def zipped(path: Path, value: object) -> None:
+    torch.save(value, path)
+
+
+def legacy(path: Path, value: object) -> None:
+    torch.save(value, path, _use_new_zipfile_serialization=False)
+
+
+def bare(path: Path, value: object) -> None:
+    path.write_bytes(pickle.dumps(value))
+
+
+@pytest.mark.parametrize("forced", [False, True])
+@pytest.mark.parametrize("write", [zipped, legacy, bare])
+def test_a_pickle_that_would_run_code_is_refused_and_nothing_runs(
+    tmp_path: Path, net: nn.Module, monkeypatch: pytest.MonkeyPatch, write: Callable[..., None], forced: bool
+) -> None:
+    if forced:
+        monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    marker = tmp_path / "it_ran"
+    write(tmp_path / "evil.ckpt", contents(net, hyper_parameters=Evil(marker)))
+    with pytest.raises(CheckpointError, match=r"nothing of it was run|is not a checkpoint"):
+        load(tmp_path / "evil.ckpt")
+    assert not marker.exists()
+    torch.load(tmp_path / "evil.ckpt", weights_only=False) if write is not bare else pickle.load(  # the file is live
+        io.BytesIO((tmp_path / "evil.ckpt").read_bytes())
+    )
+    assert marker.exists()
+
+
+def test_a_file_imports_nothing(tmp_path: Path, net: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "evilmod.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    parameters = {"_instantiator": "evilmod.run", "optimizer": {"class_path": "evilmod.X"}, "_class_path": "evilmod.X"}
+    path = saved(
+        tmp_path / "named.ckpt", contents(net, hyper_parameters=parameters, **{"pytorch-lightning_version": "2"})
+    )
+    load(path)
+    assert "evilmod" not in sys.modules
+
+
+@pytest.mark.parametrize("width", [64 * 20, 64 * 1000])
+def test_a_card_cannot_ask_for_memory(tmp_path: Path, net: nn.Module, width: int) -> None:
+    """Nets of 35 GB and of 90 TB: refused at once, or never filled."""
+    path = tmp_path / "greedy.ckpt"
+    card(arch="seresnet50", options={"width": width})(path, net)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError):
+        load(path)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 500_000 * (1024 if sys.platform == "darwin" else 1)  # kB, on macOS bytes
+
+
+def test_reading_a_card_builds_no_net(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> Tensor:
+        raise AssertionError("built")
+
+    monkeypatch.setattr("lightning_resnets.zoo.build", never)
+    assert read(good) == CARD
