@@ -120,7 +120,7 @@ class GraphView(Canvas):
     def way_of(self, name: str) -> Key | None:
         """The way into a merge that a menu on a node means.
 
-        A merge: its skip, or the weight of a gate; a projection or squeeze path: the way it lies on; a block: its branch.
+        A merge: its skip, or the weight of a gate; a projection or squeeze path: its own way; a block: its branch.
         """
         node, ways = self.diagram.node(name), self._operands(name)
         if node is None:
