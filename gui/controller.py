@@ -10,7 +10,7 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication
 
 from gui import travel
-from gui.present import show
+from gui.present import enable, show
 from gui.state import Edit, Picture, Screen, Shelf, Sight, Wish, resolve
 from gui.surgeon import Surgeon
 from gui.theme import DARK, LIGHT
@@ -292,15 +292,7 @@ class Controller(QObject):
         self.window.set_state(waiting or (f"seen in {1000 * seconds:.0f} ms" if seconds else ""))
 
     def _enable(self) -> None:
-        net = self.screen.page == "net"
-        enabled = {
-            "undo": self.surgeon.stack.canUndo(),
-            "redo": self.surgeon.stack.canRedo(),
-            "reset": bool(self.wish.edits),
-            **{name: net for name in ("cut_skip", "cut_branch", "open_gate", "fit", "toggle_contrast", "show_start")},
-        }
-        for name, value in enabled.items():
-            self.window.set_enabled(name, value)
+        enable(self.window, self.screen, self.surgeon.stack)
 
     def _sample(self) -> int | None:
         return next((i for i, picture in enumerate(self.shelf.samples) if picture is self.wish.picture), None)

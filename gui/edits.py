@@ -22,7 +22,7 @@ class Change(QUndoCommand):
         scrub: int = 0,
     ) -> None:
         super().__init__(text)
-        self._apply, self._before, self._after, self._scrub = apply, before, after, scrub
+        self._apply, self.before, self.after, self.scrub = apply, before, after, scrub
 
     @staticmethod
     def new_scrub() -> int:
@@ -30,16 +30,16 @@ class Change(QUndoCommand):
         return next(_scrubs)
 
     def id(self) -> int:
-        return self._scrub or -1
+        return self.scrub or -1
 
     def mergeWith(self, other: QUndoCommand) -> bool:
-        if not isinstance(other, Change) or other._scrub != self._scrub:
+        if not isinstance(other, Change) or other.scrub != self.scrub:
             return False
-        self._after = other._after
+        self.after = other.after
         return True
 
     def redo(self) -> None:
-        self._apply(self._after, bool(self._scrub))
+        self._apply(self.after, bool(self.scrub))
 
     def undo(self) -> None:
-        self._apply(self._before, False)
+        self._apply(self.before, False)

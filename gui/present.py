@@ -1,43 +1,59 @@
 """A Screen onto the window: each view is given its part only where that differs from what it shows."""
 
+from collections.abc import Callable
+
+from PySide6.QtGui import QUndoStack
+
 from gui.state import Screen
 from gui.views import style
 from gui.views.window import Window
 
+# What is painted from which fields of the screen; in this order.
+PARTS: tuple[tuple[tuple[str, ...], Callable[[Window, Screen], None]], ...] = (
+    (("page",), lambda window, new: window.set_page(new.page)),
+    (("title", "facts", "warning"), lambda window, new: window.set_title(new.title, new.facts, new.warning)),
+    (("diagram",), lambda window, new: window.graph.set_diagram(new.diagram)),
+    (("diagram", "edits"), lambda window, new: window.graph.set_edits(new.edits)),
+    (("diagram", "changes"), lambda window, new: window.graph.set_values(new.changes)),
+    (("diagram", "selected"), lambda window, new: window.graph.set_selected(new.selected)),
+    (("chips",), lambda window, new: window.chips.set_chips(new.chips)),
+    (("seen", "picture"), lambda window, new: _picture(window, new)),
+    (("bars",), lambda window, new: window.aside.prediction.set_bars(new.bars)),
+    (("node",), lambda window, new: window.inspector.set_node(new.node)),
+    (("contrast",), lambda window, new: window.inspector.set_contrast(new.contrast)),
+    (("order",), lambda window, new: window.inspector.set_order(new.order)),
+    (("detail",), lambda window, new: window.inspector.set_detail(new.detail)),
+)
+NEED_A_NET = (
+    "cut_skip",
+    "cut_branch",
+    "open_gate",
+    "fit",
+    "toggle_contrast",
+    "toggle_order",
+    "show_start",
+    "follow_skip",
+)
+
 
 def show(window: Window, old: Screen | None, new: Screen) -> None:
     """Paint `new` over `old`; everything where `old` is None."""
+    for names, paint in PARTS:
+        if old is None or any(not _same(getattr(old, name), getattr(new, name)) for name in names):
+            paint(window, new)
 
-    def differs(*names: str) -> bool:
-        return old is None or any(not _same(getattr(old, name), getattr(new, name)) for name in names)
 
-    graph, inspector, aside = window.graph, window.inspector, window.aside
-    if differs("page"):
-        window.set_page(new.page)
-    if differs("title", "facts", "warning"):
-        window.set_title(new.title, new.facts, new.warning)
-    if differs("diagram"):
-        graph.set_diagram(new.diagram)
-    if differs("diagram", "edits"):
-        graph.set_edits(new.edits)
-    if differs("diagram", "changes"):
-        graph.set_values(new.changes)
-    if differs("diagram", "selected"):
-        graph.set_selected(new.selected)
-    if differs("chips"):
-        window.chips.set_chips(new.chips)
-    if differs("seen", "picture"):
-        aside.set_picture(None if new.seen is None else style.picture_image(new.seen), new.picture)
-    if differs("bars"):
-        aside.prediction.set_bars(new.bars)
-    if differs("node"):
-        inspector.set_node(new.node)
-    if differs("contrast"):
-        inspector.set_contrast(new.contrast)
-    if differs("order"):
-        inspector.set_order(new.order)
-    if differs("detail"):
-        inspector.set_detail(new.detail)
+def enable(window: Window, screen: Screen, stack: QUndoStack) -> None:
+    """Actions that would do nothing now are greyed."""
+    window.set_enabled("undo", stack.canUndo())
+    window.set_enabled("redo", stack.canRedo())
+    window.set_enabled("reset", bool(screen.chips))
+    for name in NEED_A_NET:
+        window.set_enabled(name, screen.page == "net")
+
+
+def _picture(window: Window, new: Screen) -> None:
+    window.aside.set_picture(None if new.seen is None else style.picture_image(new.seen), new.picture)
 
 
 def _same(old: object, new: object) -> bool:

@@ -173,7 +173,7 @@ class Screen:
     title: str = "Lightning ResNets"
     facts: tuple[tuple[str, str], ...] = ()
     warning: str = ""
-    diagram: Diagram = Diagram()
+    diagram: Diagram = field(default_factory=Diagram)
     selected: str | None = None
     node: Node | None = None
     edits: tuple[Edit, ...] = ()

@@ -1,6 +1,6 @@
 """All colours of the app, light and dark, in one place; chosen to stay apart for colour-blind eyes (a test keeps it).
 
-Blue adds, orange concatenates, magenta gates; every merge has its own shape as well, so no meaning hangs on colour alone.
+Blue adds, orange concatenates, magenta gates; every merge has its own shape as well: no meaning hangs on colour alone.
 """
 
 from dataclasses import dataclass

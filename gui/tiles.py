@@ -45,13 +45,13 @@ class Grid:
         row, inner_y = divmod(int(np.floor(y)) - self.gap, self.height + self.gap)
         column, inner_x = divmod(int(np.floor(x)) - self.gap, self.width + self.gap)
         channel = row * self.columns + column
-        inside = 0 <= column < self.columns and 0 <= row and 0 <= channel < self.count
+        inside = 0 <= column < self.columns and row >= 0 and 0 <= channel < self.count
         return (channel, inner_y, inner_x) if inside and inner_y < self.height and inner_x < self.width else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Atlas:
-    """Levels (H, W) uint8, C-contiguous, where the tiles lie, and which values the ends of the ramp mean, per channel."""
+    """Levels (H, W) uint8, C-contiguous; where the tiles lie; the values at the ends of the ramp, per channel."""
 
     pixels: np.ndarray
     grid: Grid

@@ -29,7 +29,7 @@ def skip_at(diagram: Diagram, name: str | None) -> SkipLine | None:
 
 
 def landing(diagram: Diagram) -> str | None:
-    """The block to show first: a gate if there is one, else the second merge that a skip ends at, else the first block."""
+    """The block to show first: a gate if there is one, else the second merge of a skip, else the first block."""
     gate = next((skip.merge for skip in diagram.skips if skip.kind == "gate"), None)
     merges = list(dict.fromkeys(skip.merge for skip in diagram.skips))
     inner = [node.name for node in diagram.nodes if node.kind == "block"]

@@ -3,6 +3,7 @@
 No Qt object is touched off the GUI thread: the worker leaves answers in a queue and rings a socket that Qt listens to.
 """
 
+import contextlib
 import queue
 import socket
 import threading
@@ -97,10 +98,8 @@ class Worker(QObject):
             self._bell.close()
 
     def _collect(self) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):
             self._ear.recv(4096)
-        except BlockingIOError:
-            pass
         while not self._results.empty():
             kind, generation, answer, sentence = self._results.get()
             if generation != self._newest.get(kind):
@@ -128,7 +127,7 @@ def _run(
             results.put((kind, generation, engine.answer(kind, request), None))
         except ValueError as error:
             results.put((kind, generation, None, str(error)))
-        except Exception as error:  # a fault of ours must not end the thread: the window says it
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the thread: the window says it
             results.put((kind, generation, None, f"Something went wrong inside: {type(error).__name__}: {error}"))
         try:
             bell.send(b".")

@@ -41,8 +41,10 @@ def test_sorted_bars_fall(view: GatesView) -> None:
 
 def test_before_and_after_share_one_scale(view: GatesView) -> None:
     before, after = (plate.atlas for plate in view._plates)
-    assert before and after
-    assert before.low.tolist() == after.low.tolist() and before.high.tolist() == after.high.tolist()
+    assert before
+    assert after
+    assert before.low.tolist() == after.low.tolist()
+    assert before.high.tolist() == after.high.tolist()
 
 
 def test_hovering_a_bar_or_a_map_names_the_channel(view: GatesView, qtbot: QtBot) -> None:

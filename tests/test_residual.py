@@ -28,7 +28,8 @@ def view(qtbot: QtBot) -> ResidualView:
 
 def test_one_scale_for_all_three(view: ResidualView) -> None:
     scales = [(plate.atlas.low.tolist(), plate.atlas.high.tolist()) for plate in view.plates if plate.atlas]
-    assert len(scales) == 3 and scales[0] == scales[1] == scales[2]
+    assert len(scales) == 3
+    assert scales[0] == scales[1] == scales[2]
     assert scales[0] == ([-view.span] * 6, [view.span] * 6)
 
 
@@ -75,7 +76,8 @@ def test_a_cut_shortcut_is_the_colour_of_zero(view: ResidualView) -> None:
     branch = random(1)
     view.set_residual(Residual("a", np.zeros_like(branch), branch, branch))
     first = view.plates[0].atlas
-    assert first and set(np.unique(first.pixels)) <= {127, 255}
+    assert first
+    assert set(np.unique(first.pixels)) <= {127, 255}
     assert not view.grab().isNull()
 
 
@@ -91,4 +93,5 @@ def test_nothing_and_narrow_can_be_painted(view: ResidualView) -> None:
     view.resize(300, 130)
     assert not view.grab().isNull()
     view.set_residual(None)
-    assert not view.grab().isNull() and view.summary() == ""
+    assert not view.grab().isNull()
+    assert view.summary() == ""

@@ -4,8 +4,8 @@ from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
-
 from fakes import CLASSES, FakeEngine, diagram
+
 from gui.state import (
     Bar,
     Edit,
@@ -43,7 +43,8 @@ def test_a_sight_fills_the_screen() -> None:
     wish, sight = seen()
     screen = resolve(wish, sight)
     assert (screen.page, screen.title, screen.selected) == ("net", "resnet20", "layer1.0.add")
-    assert screen.node and screen.node.kind == "add"
+    assert screen.node
+    assert screen.node.kind == "add"
     assert len(screen.bars) == 5
     assert screen.picture == "cat"
 
@@ -53,7 +54,7 @@ def test_choices_show_before_the_engine_has_answered() -> None:
     screen = resolve(replace(wish, edits=(CUT,), selected="conv1"), sight)
     assert [one.text for one in screen.chips] == ["cut shortcut of layer1.0"]
     assert screen.selected == "conv1"
-    assert screen.node and screen.node.name == "layer1.0.add", "the heading belongs to the maps that are shown"
+    assert screen.node == diagram().node("layer1.0.add"), "the heading belongs to the maps that are shown"
 
 
 def test_edits_of_the_next_net_are_not_drawn_on_the_one_before() -> None:

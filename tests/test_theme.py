@@ -74,7 +74,7 @@ def test_every_colour_is_written_in_full(theme: Theme) -> None:
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
 def test_rising_only_grows_lighter(theme: Theme) -> None:
-    lightness = [lab(linear("#%02X%02X%02X" % tuple(colour)))[0] for colour in rising(theme)]
+    lightness = [lab(linear("#{:02X}{:02X}{:02X}".format(*tuple(colour))))[0] for colour in rising(theme)]
     assert np.all(np.diff(lightness) > -0.3)
     assert lightness[-1] - lightness[0] > 80
 

@@ -90,7 +90,8 @@ def test_answers_come_on_the_gui_thread_from_one_other(qtbot: QtBot, worker: Wor
         with qtbot.waitSignal(worker.answered, timeout=5000):
             worker.ask("see", i)
     assert set(heard) == {threading.main_thread()}
-    assert len(gate.threads) == 1 and threading.main_thread() not in gate.threads
+    assert len(gate.threads) == 1
+    assert threading.main_thread() not in gate.threads
 
 
 def test_a_users_mistake_is_its_sentence(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
@@ -104,6 +105,7 @@ def test_a_fault_of_ours_does_not_end_the_thread(qtbot: QtBot, worker: Worker, g
     gate.open.set()
     with qtbot.waitSignal(worker.failed, timeout=5000) as caught:
         worker.ask("see", "broken")
+    assert caught.args
     assert "KeyError" in caught.args[1]
     with qtbot.waitSignal(worker.answered, timeout=5000):
         worker.ask("see", "good")
@@ -131,7 +133,8 @@ def test_an_engine_that_cannot_be_made_says_so_and_is_tried_again(qtbot: QtBot) 
 
 def test_waiting_until_the_newest_is_answered(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
     worker.ask("see", 1)
-    assert worker.waiting("see") and not worker.waiting("shelf")
+    assert worker.waiting("see")
+    assert not worker.waiting("shelf")
     with qtbot.waitSignal(worker.idle, timeout=5000):
         gate.open.set()
     assert not worker.waiting("see")

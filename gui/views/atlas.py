@@ -167,7 +167,7 @@ class AtlasView(QWidget):
             self._draw_name(painter, part, colour)
 
     def _draw_name(self, painter: QPainter, part: Part, colour: QColor) -> None:
-        """The source's name on the first of its tiles, as wide as its first row allows; left out where it cannot be read."""
+        """The source's name on its first tile, as wide as its first row allows; left out where it cannot be read."""
         first, metrics = self._plate.tile(part.start), painter.fontMetrics()
         row = [tile for c in range(part.start, part.stop) if (tile := self._plate.tile(c)).y() == first.y()]
         name = tail(part.source)

@@ -91,7 +91,7 @@ class StartView(QWidget):
         title = style.label("See what the skips do.", relative=2.2, bold=True)
         column.addWidget(title)
         words = style.label(
-            "Open a trained net, give it a picture and follow it through every block. Cut a skip and watch what breaks.",
+            "Open a trained net, give it a picture, follow it through every block. Cut a skip and watch what breaks.",
             relative=1.1,
             soft=True,
         )

@@ -97,7 +97,7 @@ class InspectorView(QFrame):
         self.gates.set_order(order)
 
     @property
-    def current(self) -> QWidget:
+    def current(self) -> QWidget | None:
         return self._stack.currentWidget()
 
 

@@ -16,7 +16,7 @@ TITLES = ("shortcut  x", "branch  F(x)", "sum  x + F(x)")
 
 
 class ResidualView(QWidget):
-    """Three columns on one scale; hovering a value reads it in all three, a click enlarges that channel in all three."""
+    """Three columns on one scale; a hover reads a value in all three, a click enlarges its channel in all three."""
 
     hovered = Signal(str)
 

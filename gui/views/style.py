@@ -48,7 +48,8 @@ def sheet(theme: Theme) -> str:
     return f"""
     QMainWindow, QWidget#page {{ background: {theme.window}; }}
     QWidget {{ color: {theme.ink}; }}
-    QFrame#card, QGraphicsView {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: {RADIUS}px; }}
+    QFrame#card, QGraphicsView {{ background: {theme.panel}; border: 1px solid {theme.line};
+        border-radius: {RADIUS}px; }}
     QFrame#card QWidget {{ background: transparent; }}
     QLabel#soft {{ color: {theme.soft}; }}
     QFrame#banner {{ background: {theme.cut_tint}; border: 1px solid {theme.cut}; border-radius: {RADIUS}px; }}
@@ -95,13 +96,14 @@ def sheet(theme: Theme) -> str:
     QScrollArea > QWidget > QWidget {{ background: transparent; }}
     QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
     QScrollBar:horizontal {{ background: transparent; height: 10px; margin: 0; }}
-    QScrollBar::handle {{ background: {theme.faint}; border-radius: 4px; min-height: 24px; min-width: 24px; margin: 2px; }}
+    QScrollBar::handle {{ background: {theme.faint}; border-radius: 4px; min-height: 24px; min-width: 24px;
+        margin: 2px; }}
     QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
     QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
     QSlider::groove:horizontal {{ height: 4px; background: {theme.line}; border-radius: 2px; }}
     QSlider::sub-page:horizontal {{ background: {theme.focus}; border-radius: 2px; }}
-    QSlider::handle:horizontal {{ width: 16px; height: 16px; margin: -7px 0; border-radius: 8px; background: {theme.panel};
-        border: 2px solid {theme.focus}; }}
+    QSlider::handle:horizontal {{ width: 16px; height: 16px; margin: -7px 0; border-radius: 8px;
+        background: {theme.panel}; border: 2px solid {theme.focus}; }}
     QSlider:focus {{ border: 1px solid {theme.focus}; border-radius: 6px; }}
     QToolTip {{ background: {theme.panel}; color: {theme.ink}; border: 1px solid {theme.line}; padding: 4px; }}
     QProgressBar {{ background: {theme.line}; border: 0; border-radius: 2px; max-height: 4px; }}
