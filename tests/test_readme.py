@@ -1,0 +1,84 @@
+"""The README is true: its Python runs as printed, its commands are those that there are, its links lead somewhere."""
+
+import re
+import shlex
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from lightning_resnets.checkpoint.shipped import find
+from lightning_resnets.training.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    return [line for page in PAGES for block in blocks("sh", page.read_text()) for line in block.splitlines()]
+
+
+def lines(program: str) -> list[list[str]]:
+    """The arguments of every printed call of a program, `uv run` before it or not."""
+    words = [shlex.split(line.removeprefix("uv run ")) for line in commands()]
+    return [args for name, *args in words if name == program]
+
+
+@pytest.mark.parametrize("code", blocks("python"), ids=lambda code: code.split("\n")[0])
+def test_python_runs_as_printed(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})  # our own page
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("args", lines("lightning-resnets"), ids=" ".join)
+def test_training_commands_are_understood(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Smaller variant: up to the whole configuration; tests/test_cli.py runs every recipe."""
+    with pytest.raises(SystemExit) as done:
+        main([*args, "--print_config"])
+    assert not done.value.code
+    printed = capsys.readouterr().out
+    for value in (value for option, value in pairwise(args) if option.startswith("--trainer.")):
+        assert value in printed
+
+
+@pytest.mark.parametrize("args", lines("lightning-resnets-gui"), ids=" ".join)
+def test_app_commands_are_understood(args: list[str]) -> None:
+    """Smaller variant: the arguments, and the file they name; tests/test_window.py opens the window."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from gui.app import arguments; print(arguments().checkpoint)", *args],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert not done.returncode, done.stderr
+    net = done.stdout.strip()
+    assert net in ("None", "runs/demo/demo.ckpt") or find(net).is_file()
+
+
+@pytest.mark.parametrize("args", lines("./run"), ids=" ".join)
+def test_run_commands_are_those_that_help_lists(args: list[str]) -> None:
+    """Smaller variant: the name; running them would run this test again."""
+    usage = subprocess.run([str(ROOT / "run"), "help"], capture_output=True, text=True, check=True).stdout
+    assert re.search(rf"^\./run {args[0]}\b", usage, re.MULTILINE)
+
+
+def test_no_printed_command_goes_unlooked_at() -> None:
+    known = ("./run", "lightning-resnets", "lightning-resnets-gui")
+    assert len(commands()) == sum(len(lines(program)) for program in known)
+
+
+def test_the_quick_start_has_two_commands() -> None:
+    assert blocks("sh")[0].splitlines() == ["./run demo", "./run test"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_into_the_project_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text())
+    assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]
