@@ -111,22 +111,6 @@ def test_the_line_of_a_gate_its_diamond_and_the_branch_have_menus_too(qtbot: QtB
         assert list(asked.args or ())[:2] == [merge, operand]
 
 
-@pytest.mark.parametrize(
-    ("node", "way"),
-    [
-        ("layer2.0.downsample", ("layer2.0.add", 0)),
-        ("layer1.0.se", ("layer1.0.se.gate", 1)),
-        ("layer1.0", ("layer1.0.se.gate", 0)),
-        ("layer1.0.add", ("layer1.0.add", 0)),
-        ("conv1", None),
-        ("nobody", None),
-    ],
-)
-def test_a_menu_on_a_node_means_the_way_it_lies_on(view: GraphView, node: str, way: tuple[str, int] | None) -> None:
-    show(view, "seresnet20")
-    assert view.way_of(node) == way
-
-
 def test_nothing_happens_beside_everything(qtbot: QtBot, view: GraphView) -> None:
     show(view, "resnet20")
     with qtbot.assertNotEmitted(view.skip_menu_requested), qtbot.assertNotEmitted(view.picked):
@@ -322,6 +306,25 @@ def test_all_of_a_net_is_seen_when_fitted(view: GraphView, name: str) -> None:
         for item in view.drawn.nodes.values():
             shown = view.mapFromScene(item.box).boundingRect()
             assert room.contains(shown), (name, item.name)
+
+
+def test_a_view_of_another_shape_is_laid_out_anew_with_all_its_marks(view: GraphView) -> None:
+    show(view, "densenet_bc_40_12")
+    view.set_selected(LAYER)
+    view.set_edits((Edit("scale", f"{LAYER}.concat", 1, 0.0),))
+    before = view.placement
+    view.resize(700, 600)
+    QApplication.processEvents()
+    assert view.placement != before
+    assert view.look.selected == LAYER
+    assert view.drawn.fan
+    assert len(view.drawn.fan.arcs) == 4
+    assert has(near(pixels(view), cell(view, f"{LAYER}.concat", 1)), LIGHT.cut)
+    view.zoom_by(2.0)
+    zoomed = view.placement
+    view.resize(860, 420)
+    QApplication.processEvents()
+    assert view.placement is zoomed, "who has zoomed in does not want the net to jump"
 
 
 @pytest.mark.parametrize("name", list(NETS))

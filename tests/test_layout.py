@@ -8,7 +8,20 @@ import pytest
 from sketches import NETS
 
 from gui.engine import diagram as as_diagram
-from gui.layout import Place, Placement, Rect, fan, incoming, place, reached, travel
+from gui.layout import (
+    Place,
+    Placement,
+    Rect,
+    ends,
+    fan,
+    incoming,
+    meant,
+    operands,
+    place,
+    reached,
+    room_for,
+    travel,
+)
 from gui.layout.words import described, node_words, pretty, summary, way_words
 from gui.state import Diagram, Edit, Link
 from lightning_resnets.graph import trace
@@ -233,3 +246,33 @@ def test_the_words_for_those_who_cannot_see_it() -> None:
     assert words == "denseblock1.denselayer1 → denseblock1.denselayer4 · concatenated"
     assert "reads layer1.0, layer1.0.se" in described(net, "layer1.0.se.gate")
     assert pretty("max pool 3x3 /2, experts") == "max pool 3×3 /2, experts"
+
+
+@pytest.mark.parametrize(
+    ("node", "way"),
+    [
+        ("layer2.0.downsample", ("layer2.0.add", 0)),
+        ("layer1.0.se", ("layer1.0.se.gate", 1)),
+        ("layer1.0", ("layer1.0.se.gate", 0)),
+        ("layer1.0.add", ("layer1.0.add", 0)),
+        ("conv1", None),
+        ("nobody", None),
+    ],
+)
+def test_a_menu_on_a_node_means_the_way_it_lies_on(node: str, way: tuple[str, int] | None) -> None:
+    assert meant(NETS["seresnet20"], PLACED["seresnet20"], node) == way
+
+
+def test_the_ends_of_a_way_are_where_it_forks_and_where_it_merges() -> None:
+    net = NETS["seresnet20"]
+    assert ends(net, ("layer2.0.add", 0)) == {"layer1.2.add", "layer2.0.add"}
+    assert ends(net, ("layer2.0.add", 1)) == {"layer2.0.se.gate", "layer2.0.add"}
+    assert operands(net, "layer2.0.add") == [("layer2.0.add", 0), ("layer2.0.add", 1)]
+    assert operands(net, "layer2.0") == operands(net, None) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(860, 396), (968, 344), (500, 700), (3000, 1000)])
+def test_the_room_has_the_shape_of_the_view(width: float, height: float) -> None:
+    wide, high = room_for(width, height)
+    assert wide / high == pytest.approx(width / height)
+    assert wide >= 560

@@ -20,9 +20,19 @@ from gui.layout.spine import place_spine as place_spine
 from gui.layout.travel import Way as Way
 from gui.layout.travel import reached as reached
 from gui.layout.travel import travel as travel
+from gui.layout.ways import ends as ends
+from gui.layout.ways import meant as meant
+from gui.layout.ways import operands as operands
 from gui.state import Diagram
 
-ROOM: Point = (860.0, 420.0)
+ROOM: Point = (860.0, 396.0)
+NARROW = 560.0
+
+
+def room_for(width: float, height: float) -> Point:
+    """The room that a drawing should fill to be shown in a view of `width` by `height` pixels, whatever its zoom."""
+    wide = ROOM[1] * width / max(height, 1.0)
+    return (wide, ROOM[1]) if wide > NARROW else (NARROW, NARROW * height / max(width, 1.0))
 
 
 def place(diagram: Diagram, room: Point = ROOM) -> Placement:

@@ -44,7 +44,7 @@ class Line:
 
 
 def gauge(pitch: float, gates: int, stretch: float = 1.0) -> Gauge:
-    """Sizes for a pitch between 38 (only numbers fit) and 176 units; `gates` is the most one piece holds."""
+    """Sizes for a pitch between 38 (only numbers fit) and 204 units; `gates` is the most one piece holds."""
     ease = min(1.0, max(0.0, (pitch - 38) / 110))
     plus, gap = 11 + 10 * ease, 3.6 + 8.4 * ease
     gate = plus + 3
@@ -111,7 +111,7 @@ def fitted(diagram: Diagram, spine: Spine, room: Point) -> tuple[list[Line], Gau
         pitch = room[0] - 2 * MARGIN - 2 * PAD
         for _ in range(4):  # the ends shrink with the pitch
             ends = gauge(pitch, gates).end * (lead + tail)
-            pitch = min(176.0, max(least, (room[0] - 2 * MARGIN - 2 * PAD - ends) / cap))
+            pitch = min(204.0, max(least, (room[0] - 2 * MARGIN - 2 * PAD - ends) / cap))
         sizes, lines = gauge(pitch, gates), wrapped(rows, cap)
         width = 2 * MARGIN + 2 * PAD + sizes.end * (lead + tail) + pitch * cap
         spare = (len(rows) - 1) * LANE_GAP + (len(lines) - len(rows)) * (LINE_GAP - PAD) + 2 * MARGIN

@@ -30,7 +30,7 @@ CORNER = 20.0  # greatest radius of an arc's corners
 def op_lines(op: str, width: float) -> tuple[str, ...]:
     """An operation in one line, or in two where that is too wide."""
     parts = op.split(", ")
-    if len(parts) < 2 or text_width(op, 9) <= width:
+    if len(parts) < 2 or text_width(op, 7.6) <= width:
         return (op,) if op else ()
     half = -(-len(parts) // 2)
     return ", ".join(parts[:half]), ", ".join(parts[half:])
@@ -74,7 +74,7 @@ class Drawing:
         """What the titles need left of the first block, where each stands in one line."""
         last = [self.nodes[(line.body or line.tail)[-1][-1]] for line in self.lines]
         words = max((f"{size_words(node)}  {node.shape[0]} ch" for node in last), key=len)
-        return 0.0 if self.g.roomy else text_width(words, 10.5) + 2.2 * self.g.gap
+        return 0.0 if self.g.roomy else text_width(words, 10.5) + 5.0 * self.g.gap
 
     def set_tops(self) -> None:
         y = 0.0
@@ -210,7 +210,7 @@ class Drawing:
             node = self.nodes[names[-1]]
             top, bottom = self.tops[mine[0]], self.tops[mine[-1]] + self.g.line
             note = f"{node.shape[0]} {'channels' if self.g.roomy else 'ch'}"
-            stacked = self.g.roomy and PAD + self.g.rise - self.g.tall / 2 > 38
+            stacked = self.g.roomy and PAD + self.g.rise - self.g.tall / 2 > 41
             found.append(Band(Rect(0, top, width, bottom - top), size_words(node), note, (PAD + 3, top + 7), stacked))
         return tuple(found)
 

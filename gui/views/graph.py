@@ -12,6 +12,7 @@ from PySide6.QtGui import (
     QHelpEvent,
     QKeyEvent,
     QPainter,
+    QResizeEvent,
 )
 from PySide6.QtWidgets import QToolTip, QWidget
 
@@ -54,23 +55,18 @@ class GraphView(Canvas):
         self.drawn = Drawn()
         self.key = KeyStrip(self.look)
         self._travel: dict[str, dict[Way, str]] = {}
+        self._shape = self._aspect()
 
     # ---- what comes down
 
     def set_diagram(self, diagram: Diagram) -> None:
         """Draw another net; keeps nothing of the one before."""
-        self.diagram, self.placement = diagram, layout.place(diagram)
-        self._travel = layout.travel(diagram, self.placement)
-        self.key.cells = bool(self.placement.matrices)
+        self.diagram = diagram
         self.look.selected = self.look.way = self.look.cursor = None
         self.look.hot, self.look.values = frozenset(), {}
-        self.scene().clear()
-        self.drawn = draw(diagram, self.placement, self.look)
-        for item in self.drawn.items:
-            self.scene().addItem(item)
+        self._lay()
         self.set_edits(())
         self.setAccessibleDescription(summary(diagram, self.placement) if diagram.nodes else "empty")
-        self.content, self.foot = rect_of(self.placement.bounds), self.key.height(diagram)
         self.fit()
 
     def set_edits(self, edits: tuple[Edit, ...]) -> None:
@@ -99,6 +95,30 @@ class GraphView(Canvas):
         self.look.values = dict(values.items())
         self.repaint_all()
 
+    def _lay(self) -> None:
+        """Place and draw the net for the present shape of the view."""
+        self.foot = self.key.height(self.diagram)
+        self._shape = self._aspect()
+        room = layout.room_for(self.viewport().width(), self.viewport().height() - self.foot)
+        self.placement = layout.place(self.diagram, room)
+        self._travel = layout.travel(self.diagram, self.placement)
+        self.key.cells = bool(self.placement.matrices)
+        self.scene().clear()
+        self.drawn = draw(self.diagram, self.placement, self.look)
+        for item in self.drawn.items:
+            self.scene().addItem(item)
+        self.content = rect_of(self.placement.bounds)
+        self._fan()
+
+    def _aspect(self) -> float:
+        return self.viewport().width() / max(1, self.viewport().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Lay out anew where the shape of the view has changed much and the user has not zoomed."""
+        if self.fitted and not 0.92 < self._aspect() / self._shape < 1.08:
+            self._lay()
+        super().resizeEvent(event)
+
     # ---- what is where
 
     def hit(self, at: QPoint) -> tuple[str | None, Key | None]:
@@ -117,40 +137,8 @@ class GraphView(Canvas):
         best = min(near, default=None)
         return (None, best[2]) if best and best[0] <= reach else (None, None)
 
-    def way_of(self, name: str) -> Key | None:
-        """The way into a merge that a menu on a node means.
-
-        A merge: its skip, or the weight of a gate; a projection or squeeze path: its own way; a block: its branch.
-        """
-        node, ways = self.diagram.node(name), self._operands(name)
-        if node is None:
-            return None
-        if ways:
-            skips = [way for way in ways if self.diagram.skip(*way)]
-            others = [way for way in ways if way not in skips]
-            return ((others or skips) if node.kind == "gate" else (skips or others))[0]
-        place = self.placement.place(name)
-        into = [(x.target, x.operand) for x in self.diagram.links if x.source == name and self._operands(x.target)]
-        if place and place.shape in ("pill", "side"):
-            return next(iter(into), None)
-        return next((way for way in into if way in self.drawn.ways and self._leads_on(way)), None)
-
-    def _leads_on(self, way: Key) -> bool:
-        """True where a way is what a block's output does next, and no shortcut around another block."""
-        skip = self.diagram.skip(*way)
-        return skip is None or skip.kind == "gate"
-
-    def _operands(self, name: str) -> list[Key]:
-        node = self.diagram.node(name)
-        if node is None or node.kind not in ("add", "concat", "gate"):
-            return []
-        return [(name, link.operand) for link in layout.incoming(self.diagram)[name]]
-
-    def _ends(self, way: Key) -> frozenset[str]:
-        skip = self.diagram.skip(*way)
-        links = layout.incoming(self.diagram).get(way[0], ())
-        source = skip.source if skip else next((x.source for x in links if x.operand == way[1]), None)
-        return frozenset({way[0], source} - {None}) if source else frozenset({way[0]})
+    def _meant(self, name: str | None) -> Key | None:
+        return layout.meant(self.diagram, self.placement, name)
 
     # ---- pointer
 
@@ -173,18 +161,18 @@ class GraphView(Canvas):
             self._menu_by_key()
             return
         name, way = self.hit(event.pos())
-        way = way or (self.way_of(name) if name else None)
+        way = way or self._meant(name)
         if way:
             self.skip_menu_requested.emit(*way, event.globalPos())
 
     def _menu_by_key(self) -> None:
-        way = self.look.way or (self.way_of(self.look.cursor) if self.look.cursor else None)
+        way = self.look.way or self._meant(self.look.cursor)
         if way:
             at = self.mapFromScene(self.drawn.nodes[way[0]].box.bottomLeft())
             self.skip_menu_requested.emit(*way, self.viewport().mapToGlobal(at))
 
     def _hover(self, name: str | None, way: Key | None) -> None:
-        hot = frozenset({name}) if name else self._ends(way) if way else frozenset()
+        hot = frozenset({name}) if name else layout.ends(self.diagram, way) if way else frozenset()
         if (hot, way) == (self.look.hot, self.look.way):
             return
         self.look.hot, self.look.way = hot, way
@@ -220,7 +208,7 @@ class GraphView(Canvas):
         elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space) and self.look.cursor:
             self.picked.emit(self.look.cursor)
         elif key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self.look.cursor:
-            way = self.look.way or self.way_of(self.look.cursor)
+            way = self.look.way or self._meant(self.look.cursor)
             if way:
                 self.cut_toggled.emit(*way)
         elif key in (Qt.Key.Key_F, Qt.Key.Key_Home):
@@ -241,11 +229,11 @@ class GraphView(Canvas):
 
     def step_operand(self, step: int) -> None:
         """Walk through what meets in the merge at the keyboard's place, so that one of many can be cut by key."""
-        ways = self._operands(self.look.cursor or "")
+        ways = layout.operands(self.diagram, self.look.cursor)
         if ways:
             at = ways.index(self.look.way) + step if self.look.way in ways else 0 if step > 0 else -1
             self.look.way = ways[at % len(ways)]
-            self.look.hot = self._ends(self.look.way)
+            self.look.hot = layout.ends(self.diagram, self.look.way)
             self._moved()
 
     def _moved(self) -> None:

@@ -51,7 +51,7 @@ class NodeItem(Piece):
     @property
     def captioned(self) -> bool:
         """True where an icon has space for its word below."""
-        return self.box.height() > 36 and self.box.width() > 34
+        return self.box.height() > 36 and self.box.width() > 30
 
     @property
     def dropped(self) -> bool:
@@ -189,6 +189,6 @@ class NodeItem(Piece):
             painter.setPen(self.look.colour("ink" if i == 0 and not icon else "soft"))
             spare = 1.0 if self.box.width() < 20 else 2.5
             room = QRectF(self.box.x() + spare, y, self.box.width() - 2 * spare, step)
-            upright = small and len(words) > 3 and tall > 1.3 * self.box.width()
+            upright = small and not icon and len(words) > 3 and tall > 1.3 * self.box.width()
             write(painter, room, pretty(words), size, zoom, bold=i == 0 and not small, along=tall - 4 if upright else 0)
             y += step
