@@ -143,10 +143,8 @@ def outline(graph: BlockGraph) -> str:
 
 
 def _aligned(row: Row, widths: list[int]) -> list[str]:
-    cells = [
-        text.rjust(width) if i in (3, 4) else text.ljust(width) for i, (text, width) in enumerate(zip(row, widths))
-    ]
-    return [*cells, row[5]]
+    cells = zip(row[:5], widths, strict=True)
+    return [*(text.rjust(width) if i in (3, 4) else text.ljust(width) for i, (text, width) in enumerate(cells)), row[5]]
 
 
 def _header(stage: str, graph: BlockGraph) -> Row:

@@ -1,9 +1,8 @@
 """Folding a graph for drawing: chains of operations to cells, cells to stages; merges stay where they are."""
 
-import os.path
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, takewhile
 
 from lightning_resnets.blocks import Block, BlockGraph, Skip
 
@@ -66,21 +65,20 @@ def _named(chains: Sequence[list[Block]]) -> list[tuple[str, list[Block]]]:
     for chain in chains:
         whole = not chain[0].kind and sum(other[0].cell == chain[0].cell and not other[0].kind for other in chains) == 1
         names.append(chain[0].cell if whole and chain[0].cell else _common(chain))
-    best = {name: max((c for n, c in zip(names, chains) if n == name), key=len) for name in names}
-    return list(
-        zip(
-            _unique([name if best[name] is chain else chain[0].name for name, chain in zip(names, chains)]),
-            chains,
-            strict=True,
-        )
-    )
+    longest: dict[str, list[Block]] = {}
+    for name, chain in zip(names, chains, strict=True):
+        longest[name] = max(longest.get(name, []), chain, key=len)
+    pairs = zip(names, chains, strict=True)
+    unique = _unique([name if longest[name] is chain else chain[0].name for name, chain in pairs])
+    return list(zip(unique, chains, strict=True))
 
 
 def _common(chain: Sequence[Block]) -> str:
     first = chain[0]
     if first.kind or len(chain) == 1 or _loose(first):
         return first.name
-    parts = os.path.commonprefix([block.name.split(".") for block in chain])
+    columns = zip(*(block.name.split(".") for block in chain), strict=False)
+    parts = [column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns)]
     return ".".join(parts) or first.name
 
 

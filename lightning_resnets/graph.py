@@ -30,7 +30,7 @@ class TraceError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A traced net: its graph, the steps that compute it, and which step makes what a module or a block is named for."""
+    """A traced net: its graph, the steps that compute it, and which step makes what a module or a block gives."""
 
     blocks: BlockGraph
     steps: fx.Graph
@@ -52,7 +52,7 @@ def follow(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32)) -> Follow
     tracer = _Tracer()
     try:
         graph = tracer.trace(phantom)
-        values = _Values(phantom, graph=graph).of(torch.zeros(()).expand(1, *size))
+        values = _Values(phantom, graph).of(torch.zeros(()).expand(1, *size))
     except Exception as error:
         reason = str(error).strip().splitlines()
         raise TraceError(
@@ -92,11 +92,15 @@ class _Values(fx.Interpreter):
     torch's own way, the meta device, imports its compiler at the first operation (3 s); a blank is one zero, expanded.
     """
 
+    def __init__(self, model: nn.Module, steps: fx.Graph) -> None:
+        super().__init__(model, graph=steps)
+        self.steps = steps
+
     def of(self, picture: Tensor) -> dict[fx.Node, Any]:
         self.kept: dict[fx.Node, Any] = {}
         self.args_iter = iter([picture])
         with torch.no_grad():
-            for node in self.graph.nodes:  # not self.run: it makes a progress bar, whose thread stays
+            for node in self.steps.nodes:  # not self.run: it makes a progress bar, whose thread stays
                 self.env[node] = self.run_node(node)
         return self.kept
 

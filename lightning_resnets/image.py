@@ -57,7 +57,7 @@ def read_picture(source: str | Path | bytes) -> NDArray[np.uint8]:
 def prepare(
     picture: NDArray[np.uint8], size: tuple[int, int, int], mean: Sequence[float], std: Sequence[float]
 ) -> Tensor:
-    """A picture (H, W, 3) as a net's input (1, C, H, W), float32, normalised to the bit as `data.batches.Normalise` does.
+    """A picture (H, W, 3) as a net's input (1, C, H, W), float32, to the bit as `data.batches.Normalise` makes it.
 
     A picture of the right size is not resampled, others are fitted by `fitted`. Nets not of three channels get the
     grey value.
@@ -77,7 +77,7 @@ def restored(values: Tensor, mean: Sequence[float], std: Sequence[float]) -> NDA
 
 
 def fitted(picture: NDArray[np.uint8], size: Sequence[int]) -> NDArray[np.uint8]:
-    """The picture at (H, W): shorter side scaled with antialias, centre cut out; the same array where it fits already."""
+    """The picture at (H, W): shorter side scaled with antialias, centre cut out; the same array where it fits."""
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or 0 in picture.shape:
         raise PictureError("A picture is an array (H, W, 3) of bytes: convert it to RGB first.")
     height, width = size

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from lightning_resnets.merge import Merge
 
-type_conv = nn.modules.conv._ConvNd  # pyright: ignore[reportPrivateUsage]
-type_norm = nn.modules.batchnorm._NormBase  # pyright: ignore[reportPrivateUsage]
-LAYERS = (Merge, type_conv, type_norm, nn.Linear)  # one operation each, subclasses too
+CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm)
+LAYERS = (Merge, *CONVS, *NORMS, nn.Linear)  # one operation each, subclasses too
 FUNCTIONS = {"getitem": "slice", "add": "sum", "iadd": "sum", "mul": "product", "cat": "join"}
 
 
@@ -19,7 +19,7 @@ def module_op(module: nn.Module) -> str:
     word = _words(type(module).__name__)
     if isinstance(module, Merge):
         return str(module.kind)
-    if isinstance(module, type_conv):
+    if isinstance(module, CONVS):
         word = "conv transpose" if module.transposed else "conv"
         return word + _window(module) + _unless(" groups ", module.groups) + _unless(" dilated ", module.dilation)
     return word + _window(module) if word.endswith("pool") else word
@@ -34,7 +34,7 @@ def function_op(target: Callable[..., Any] | str) -> str:
 
 def module_macs(module: nn.Module, given: Tensor, made: Tensor) -> int:
     """Multiply-adds of one picture, exact for convolutions and linear layers, 0 for all else."""
-    if isinstance(module, type_conv):
+    if isinstance(module, CONVS):
         spread = given if module.transposed else made
         return spread[0].numel() * module.weight[0].numel()
     return made[0].numel() * module.in_features if isinstance(module, nn.Linear) else 0

@@ -1,4 +1,4 @@
-"""Which of the paths that meet at a merge is a skip: by the immediate dominator, where they forked, and their weight."""
+"""Which of the paths that meet at a merge is a skip: by the immediate dominator, where they fork, and by weight."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Changing what meets at a merge while a net runs: fade it, hold it, drop a whole branch; the net itself stays whole."""
+"""Changing what meets at a merge while a net runs: fade it, hold it, drop a whole branch; the net stays whole."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
