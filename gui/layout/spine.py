@@ -209,8 +209,8 @@ class Drawing:
             names = [name for i in mine for piece in self.lines[i].body for name in piece]
             node = self.nodes[names[-1]]
             top, bottom = self.tops[mine[0]], self.tops[mine[-1]] + self.g.line
-            note = f"{node.shape[0]} {'channels' if self.g.roomy else 'ch'}"
             stacked = self.g.roomy and PAD + self.g.rise - self.g.tall / 2 > 41
+            note = f"{node.shape[0]} {'channels' if stacked else 'ch'}"
             found.append(Band(Rect(0, top, width, bottom - top), size_words(node), note, (PAD + 3, top + 7), stacked))
         return tuple(found)
 
