@@ -8,7 +8,7 @@ Menu = Literal["File", "Picture", "Edit", "Go", "View", "Help"]
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`name` is the controller's method; `keys` the shortcuts; scope "graph" works only while the graph has the focus."""
+    """`name` is the controller's method, `keys` its shortcuts; scope "graph" holds while the graph has the focus."""
 
     name: str
     title: str

@@ -25,7 +25,7 @@ def make_engine() -> Answerer:
 
 
 class Broom(QObject):
-    """Collects garbage on the GUI thread only, until `stop`: a collection on the worker could free a Qt object there."""
+    """Collects garbage on the GUI thread only, until `stop`: the worker could free a Qt object in a collection."""
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -76,7 +76,7 @@ def compose(theme: str = "auto") -> Controller:
     window = Window()
     worker = Worker(make_engine, window)
     controller = Controller(window, worker, theme)
-    window.closing.connect(worker.stop)
+    window.closing.connect(lambda: worker.stop(0.0))
     return controller
 
 
@@ -111,10 +111,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     QTimer.singleShot(0, begin)
     app.exec()
-    controller.worker.stop()
+    ended = controller.worker.stop()
     broom.stop()
     window.deleteLater()
-    return 1 if failures and (options.screenshot or not controller.screen.diagram.nodes) else 0
+    status = 1 if failures and (options.screenshot or not controller.screen.diagram.nodes) else 0
+    if not ended:  # deep in a long answer: Python would be torn down under the thread's feet
+        sys.stdout.flush()
+        os._exit(status)
+    return status
 
 
 def shoot_when_seen(controller: Controller, path: str, wants_net: bool) -> None:
@@ -129,8 +133,8 @@ def shoot_when_seen(controller: Controller, path: str, wants_net: bool) -> None:
         controller.window.close()
 
     def look() -> None:
-        if not controller.worker.waiting("see") and not controller.worker.waiting("shelf"):
-            if controller.sight.detail is not None or not wants_net or controller.window.banner.text:
-                QTimer.singleShot(50, shoot)
+        done = controller.sight.detail is not None or not wants_net or bool(controller.window.banner.text)
+        if done and not controller.worker.waiting("see") and not controller.worker.waiting("shelf"):
+            QTimer.singleShot(50, shoot)
 
     controller.worker.idle.connect(look)

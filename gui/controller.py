@@ -13,7 +13,6 @@ from gui import travel
 from gui.present import enable, show
 from gui.state import Edit, Picture, Screen, Shelf, Sight, Wish, resolve
 from gui.surgeon import Surgeon
-from gui.theme import DARK, LIGHT
 from gui.views import style
 from gui.views.overlays import Palette, Sheet
 from gui.views.window import Window
@@ -289,7 +288,8 @@ class Controller(QObject):
         waiting = "loading PyTorch…" if not self._ready else self.screen.status
         self.window.start.set_status(waiting)
         seconds = self.sight.seconds
-        self.window.set_state(waiting or (f"seen in {1000 * seconds:.0f} ms" if seconds else ""))
+        timed = f"seen in {1000 * seconds:.0f} ms" if seconds else ""
+        self.window.set_state("" if self.screen.page == "start" else waiting or timed)
 
     def _enable(self) -> None:
         enable(self.window, self.screen, self.surgeon.stack)
@@ -299,7 +299,5 @@ class Controller(QObject):
 
     def _apply_theme(self) -> None:
         """The system's colour scheme, unless one was asked for."""
-        scheme = QApplication.styleHints().colorScheme()
-        dark = self._theme_wish == "dark" or (self._theme_wish == "auto" and scheme.name == "Dark")
-        self.theme = DARK if dark else LIGHT
+        self.theme = style.chosen(self._theme_wish)
         self.window.set_theme(self.theme)

@@ -98,6 +98,9 @@ def edit_words(edit: Edit, diagram: Diagram) -> str:
         case "drop":
             return f"drop {short(edit.target)}"
         case "hold":
+            node = diagram.node(edit.target)
+            if node and node.kind == "gate" and (edit.operand, edit.value) == (1, 1.0):
+                return f"force gate of {short(edit.target)} open"
             return f"hold {what} at {edit.value:g}"
         case "scale":
             return f"cut {what}" if edit.cut else f"{what} × {edit.value:.2f}"

@@ -87,15 +87,17 @@ class Worker(QObject):
         """True while the newest request of this kind has no answer."""
         return kind in self._pending
 
-    def stop(self, seconds: float = 5.0) -> None:
-        """End the thread after what it is at; call before the application ends."""
+    def stop(self, seconds: float = 5.0) -> bool:
+        """End the thread after what it is at, and wait for that; False where it is still at it."""
         self._slots.close()
         self._notifier.setEnabled(False)
         if self._thread.is_alive():
             self._thread.join(seconds)
         self._ear.close()
-        if not self._thread.is_alive():
-            self._bell.close()
+        if self._thread.is_alive():
+            return False
+        self._bell.close()
+        return True
 
     def _collect(self) -> None:
         with contextlib.suppress(BlockingIOError):

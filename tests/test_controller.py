@@ -148,7 +148,7 @@ def test_the_menu_of_a_skip(qtbot: QtBot, opened: Controller) -> None:
 def test_a_gate_is_forced_open_and_let_go(opened: Controller) -> None:
     opened.select("layer1.0.se.gate")
     opened.do("open_gate")
-    assert texts(opened) == ["hold gate weights of layer1.0.se at 1"]
+    assert texts(opened) == ["force gate of layer1.0.se open"]
     menu = opened.surgeon.menu("layer1.0.se.gate", 0, QPoint(10, 10))
     assert any("weigh again" in action.text() for action in menu.actions())
     menu.close()

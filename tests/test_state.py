@@ -103,7 +103,8 @@ def test_a_scale_by_one_is_no_edit_and_a_hold_at_one_is() -> None:
     [
         (CUT, "cut shortcut of layer1.0"),
         (FADE, "branch of layer1.0 × 0.50"),
-        (Edit("hold", "layer1.0.se.gate", 1, 1.0), "hold gate weights of layer1.0.se at 1"),
+        (Edit("hold", "layer1.0.se.gate", 1, 1.0), "force gate of layer1.0.se open"),
+        (Edit("hold", "layer1.0.se.gate", 1, 0.5), "hold gate weights of layer1.0.se at 0.5"),
         (Edit("scale", "layer1.0.se.gate", 0, 0.25), "input of layer1.0.se × 0.25"),
         (Edit("scale", "join.concat", 0, 0.0), "cut layer1.0 → join"),
         (Edit("scale", "join.concat", 1, 0.0), "cut part 2 → join"),

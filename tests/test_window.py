@@ -233,6 +233,7 @@ def test_closing_ends_the_thread(qtbot: QtBot) -> None:
     controller.window.show()
     controller.worker.start()
     controller.window.close()
+    assert controller.worker.stop()
     assert not controller.worker._thread.is_alive()
 
 

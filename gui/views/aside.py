@@ -55,6 +55,7 @@ class AsideView(QFrame):
         super().__init__(parent)
         style.named(self, "Picture and prediction", "card")
         self.setMinimumWidth(230)
+        self.setMaximumWidth(560)
         self.picture, self.samples, self.prediction = PictureView(), SamplesView(), PredictionView()
         self._caption = style.elided("Name of the picture")
         choose = style.named(QPushButton("Choose…"), "Choose a picture")

@@ -70,7 +70,7 @@ class ChipsView(QScrollArea):
         button = style.named(QToolButton(), f"Take back: {chip.text}")
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         button.setIcon(mark_icon(chip.kind, self._theme, self.devicePixelRatioF()))
-        button.setText(f"{chip.text}   ✕")
+        button.setText(f" {chip.text}   ✕")
         button.setToolTip("Click to take this edit back")
         accent = self._theme.accent(chip.kind)
         button.setStyleSheet(

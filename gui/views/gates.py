@@ -12,6 +12,7 @@ from gui.views import style
 from gui.views.plate import Plate
 
 HEAD, FOOT, AXIS = 24.0, 26.0, 34.0
+CHART = 0.5  # share of the width that the bars take
 
 
 class GatesView(QWidget):
@@ -59,7 +60,7 @@ class GatesView(QWidget):
 
     def chart(self) -> QRectF:
         """Where the bars stand."""
-        return QRectF(AXIS, HEAD, self.width() * 0.42 - AXIS, self.height() - HEAD - FOOT)
+        return QRectF(AXIS, HEAD, self.width() * CHART - AXIS, self.height() - HEAD - FOOT)
 
     def ceiling(self) -> float:
         """The weight at the top of the chart: 1, the greatest a sigmoid gives, or more where a weight is greater."""
@@ -162,7 +163,7 @@ class GatesView(QWidget):
             by_weight = np.argsort(-weight, kind="stable")
             self._sequence = by_weight if self._order == "weight" else np.arange(len(weight))
             span = robust_span(*both)
-            left = self.width() * 0.42 + 2 * style.SPACE
+            left = self.width() * CHART + 2 * style.SPACE
             room = (self.width() - left - 2 * style.SPACE) / 2
             for i, (plate, values) in enumerate(zip(self._plates, both, strict=True)):
                 where = QRectF(left + i * (room + 2 * style.SPACE), HEAD, room, self.height() - HEAD - FOOT)

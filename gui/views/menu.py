@@ -44,7 +44,7 @@ class SkipMenu(QMenu):
         self.slider.setRange(0, 2 * STEPS)
         self.slider.setValue(round(gain * STEPS))
         self.slider.setTickInterval(STEPS)
-        self.slider.setMinimumWidth(190)
+        self.slider.setMinimumSize(190, 24)
         self._amount = style.label(f"{gain:.0%}", "Share that comes through")
         self._amount.setMinimumWidth(52)
         self._amount.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)

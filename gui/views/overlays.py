@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QKeySequence
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QRect, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QKeySequence, QPainter, QPalette
 from PySide6.QtWidgets import (
+    QApplication,
     QDialog,
     QFrame,
     QGridLayout,
@@ -13,6 +14,8 @@ from PySide6.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QSizePolicy,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -20,6 +23,8 @@ from PySide6.QtWidgets import (
 
 from gui.actions import ACTIONS, Action, matches
 from gui.views import style
+
+KEYS = Qt.ItemDataRole.UserRole + 1
 
 
 class Banner(QFrame):
@@ -53,6 +58,19 @@ class Banner(QFrame):
         return self._text.text()
 
 
+class KeysDelegate(QStyledItemDelegate):
+    """An action's title with its keys at the right."""
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        super().paint(painter, option, index)
+        rect: QRect = option.rect  # type: ignore[attr-defined]
+        painter.setPen(QApplication.palette().color(QPalette.ColorRole.PlaceholderText))
+        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(rect.adjusted(0, 0, -10, 0), right, index.data(KEYS))
+
+
 class Palette(QDialog):
     """Every action by typing a few letters of it."""
 
@@ -67,6 +85,7 @@ class Palette(QDialog):
         self._line = style.named(QLineEdit(), "What do you want to do?")
         self._line.setPlaceholderText("What do you want to do?")
         self._list = style.named(QListWidget(), "Matching actions")
+        self._list.setItemDelegate(KeysDelegate(self._list))
         self._line.textChanged.connect(self._fill)
         self._line.installEventFilter(self)
         self._line.returnPressed.connect(self._take)
@@ -88,8 +107,10 @@ class Palette(QDialog):
     def _fill(self, query: str) -> None:
         self._list.clear()
         for action in matches(query):
-            item = QListWidgetItem(f"{action.title}      {shown(action)}".rstrip())
+            item = QListWidgetItem(action.title)
             item.setData(Qt.ItemDataRole.UserRole, action.name)
+            item.setData(KEYS, shown(action))
+            item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{action.title}, {shown(action)}")
             item.setToolTip(action.hint)
             self._list.addItem(item)
         self._list.setCurrentRow(0)

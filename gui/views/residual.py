@@ -170,9 +170,9 @@ class ResidualView(QWidget):
         used = painter.fontMetrics().horizontalAdvance(title) + 12
         painter.setFont(style.font(relative=0.9))
         painter.setPen(QColor(self._theme.soft))
-        painter.drawText(
-            where.adjusted(used, 0, 0, 0), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, norm
-        )
+        if used + painter.fontMetrics().horizontalAdvance(norm) <= where.width():
+            left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(where.adjusted(used, 0, 0, 0), left, norm)
 
     def _draw_sign(self, painter: QPainter, x: float, sign: str) -> None:
         centre = QPointF(x, HEAD + self._plates[0].area().height() / 2)

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import numpy as np
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPaintEvent, QPalette
+from PySide6.QtGui import QColor, QFont, QGuiApplication, QImage, QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from gui import theme as colours
@@ -15,6 +15,13 @@ W = TypeVar("W", bound=QWidget)
 
 SPACE = 12
 RADIUS = 8
+
+
+def chosen(wish: str) -> Theme:
+    """The theme called "light" or "dark"; for "auto", the one that fits the system's colour scheme."""
+    scheme = QGuiApplication.styleHints().colorScheme()
+    dark = wish == "dark" or (wish == "auto" and scheme == Qt.ColorScheme.Dark)
+    return colours.DARK if dark else colours.LIGHT
 
 
 def palette(theme: Theme) -> QPalette:
@@ -48,6 +55,7 @@ def sheet(theme: Theme) -> str:
     return f"""
     QMainWindow, QWidget#page {{ background: {theme.window}; }}
     QWidget {{ color: {theme.ink}; }}
+    QDialog#page {{ background: {theme.panel}; border: 1px solid {theme.faint}; }}
     QFrame#card, QGraphicsView {{ background: {theme.panel}; border: 1px solid {theme.line};
         border-radius: {RADIUS}px; }}
     QFrame#card QWidget {{ background: transparent; }}

@@ -105,8 +105,8 @@ class Window(QMainWindow):
         whole = style.named(QSplitter(Qt.Orientation.Horizontal), "Net, picture and prediction")
         whole.addWidget(left)
         whole.addWidget(self.aside)
-        whole.setStretchFactor(0, 1)
-        whole.setStretchFactor(1, 0)
+        whole.setStretchFactor(0, 1000)
+        whole.setStretchFactor(1, ASIDE)
         whole.setSizes([1000, ASIDE])
         for splitter in (left, whole):
             splitter.setHandleWidth(10)
@@ -159,7 +159,7 @@ class Window(QMainWindow):
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
-        self.setPalette(style.palette(theme))
+        QApplication.setPalette(style.palette(theme))
         self.setStyleSheet(style.sheet(theme))
         for view in (self.graph, self.inspector, self.aside, self.chips, self.start):
             view.set_theme(theme)
