@@ -13,7 +13,7 @@ RUN = ROOT / "run"
 
 
 def run(folder: Path, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {"PATH": os.environ["PATH"], **environment}
+    env = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", **environment}
     return subprocess.run([str(folder / "run"), *args], capture_output=True, text=True, env=env, timeout=60)
 
 
@@ -31,6 +31,7 @@ def copy(tmp_path: Path) -> Path:
     (tmp_path / "pyproject.toml").write_text("[project]\n")
     program(tmp_path, ".venv/bin/python", 'case "$1" in -V) echo Python 3.11 ;; -c) ;; *) echo "$@" ;; esac')
     program(tmp_path, ".venv/bin/uv", 'echo "uv $*"')
+    program(tmp_path, "bin/uv", "exit 1")  # too old, whatever else is on the PATH
     return tmp_path
 
 
@@ -62,6 +63,11 @@ def test_set_up_once_and_again_only_after_a_change(copy: Path) -> None:
     assert not second.stderr
     (copy / "pyproject.toml").write_text('[project]\nname = "changed"\n')
     assert "--group dev" in run(copy, "test").stdout
+
+
+def test_a_uv_on_the_path_is_taken_where_it_is_new_enough(copy: Path) -> None:
+    program(copy, "bin/uv", 'echo "own uv, with --group: $*"')
+    assert "own uv, with --group: pip install" in run(copy, "test").stdout
 
 
 def test_a_failed_set_up_is_tried_again(copy: Path) -> None:
