@@ -35,11 +35,11 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
+@pytest.mark.parametrize("shell", ["dash", "bash"])
 def test_shells_can_read_it(shell: str) -> None:
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not here")
-    given = [shell, "sh", "-n", str(RUN)] if shell == "busybox" else [shell, "-n", str(RUN)]
+    given = [shell, "-n", str(RUN)]
     assert not subprocess.run(given, capture_output=True).stderr
 
 
