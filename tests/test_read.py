@@ -1,5 +1,6 @@
 """Opening checkpoints: what was written comes back, and nothing hostile or broken gets further than a sentence."""
 
+import copy
 import io
 import json
 import os
@@ -120,13 +121,25 @@ def cut(path: Path, net: nn.Module) -> None:
 
 
 def packed(path: Path, net: nn.Module) -> None:
-    """The same archive deflated, with a weight of zeros: small on the disk, large in memory."""
-    saved(path, contents(net, bomb=torch.zeros(3_000_000)))
+    """The same archive deflated."""
+    saved(path, contents(net))
     with zipfile.ZipFile(path) as old:
         members = [(info.filename, old.read(info)) for info in old.infolist()]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
         for name, data in members:
             new.writestr(name, data)
+
+
+def folded(path: Path, net: nn.Module) -> None:
+    """An archive whose directory lists the same bytes many times: small on the disk, large in memory."""
+    saved(path, contents(net))
+    with zipfile.ZipFile(path, "a") as archive:
+        large = max(archive.filelist, key=lambda member: member.file_size)
+        for i in range(60):
+            again = copy.copy(large)
+            again.filename = f"bad/data/{1000 + i}"
+            archive.filelist.append(again)
+        archive.writestr("bad/data/last", b"x")  # so that the directory is written anew
 
 
 def changed(name: str, value: object) -> Callable[[Path, nn.Module], None]:
@@ -168,6 +181,7 @@ BAD: dict[str, tuple[Callable[[Path, nn.Module], object], str]] = {
     "header only": (lambda path, _: path.write_bytes(b"PK\x03\x04" + bytes(40)), "is cut off or damaged"),
     "other zip": (wrong_zip, "is a zip archive but no checkpoint"),
     "packed": (packed, "is packed in a way that no training writes"),
+    "folded": (folded, "is packed in a way that no training writes"),
     "json": (lambda path, _: path.write_text('{"a": {"b": 1}}'), "not a checkpoint"),
     "a list": (lambda path, _: saved(path, [1, 2]), "has no card"),
     "weights alone": (lambda path, net: saved(path, net.state_dict()), "has no card"),
