@@ -24,7 +24,6 @@ NETS = (".ckpt", ".pt", ".pth", ".safetensors", ".pkl", ".bin")
 class Controller(QObject):
     """Owns the wish and the undo stack; each action of the table is a method of its name."""
 
-    seen = Signal()
     failed = Signal(str)
 
     def __init__(self, window: Window, worker: Worker, theme: str = "auto") -> None:
@@ -226,10 +225,8 @@ class Controller(QObject):
         """`gently` waits for the answer under way, so that every step of a scrub that can be shown is shown."""
         self.wish = wish
         if ask and wish.net is not None:
-            if gently and self.worker.waiting("see"):
-                self._again = True
-            else:
-                self._again = False
+            self._again = gently and self.worker.waiting("see")
+            if not self._again:
                 self.worker.ask("see", wish)
         self._refresh()
 
@@ -247,8 +244,6 @@ class Controller(QObject):
             elif answer.net and answer.net.diagram.node(self.wish.selected) is None:
                 self._want(replace(self.wish, selected=travel.landing(answer.net.diagram)))
         self._refresh()
-        if kind == "shelf" or self.sight.detail is not None:
-            self.seen.emit()
 
     def _take_shelf(self, shelf: Shelf) -> None:
         self.shelf = shelf

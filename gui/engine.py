@@ -205,7 +205,7 @@ def open_picture(picture: Picture) -> np.ndarray:
         return picture.pixels
     source = picture.path if picture.data is None else picture.data
     assert source is not None, "a picture needs a path, bytes or pixels"
-    return read_picture(source)
+    return np.array(read_picture(source))  # a copy that torch may read without a warning
 
 
 def maps(values: np.ndarray) -> np.ndarray:

@@ -189,6 +189,11 @@ def test_a_picture_file_is_read(tmp_path: Path, engine: Engine, nets: dict[str, 
     from_file = engine.see(Wish(net=nets["resnet20"], picture=Picture("a", path=str(path))))
     assert from_file.seen is not None
     np.testing.assert_array_equal(from_file.seen, PIXELS)
+    Image.fromarray(np.tile(PIXELS, (2, 2, 1))).save(path)
+    larger = engine.see(Wish(net=nets["resnet20"], picture=Picture("a", path=str(path))))
+    assert larger.seen is not None
+    assert larger.seen.shape == (32, 32, 3)
+    Image.fromarray(PIXELS).save(path)
     from_bytes = engine.see(Wish(net=nets["resnet20"], picture=Picture("a", data=path.read_bytes())))
     np.testing.assert_array_equal(from_bytes.probabilities, from_file.probabilities)  # type: ignore[arg-type]
 
