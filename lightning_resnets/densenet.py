@@ -80,6 +80,10 @@ def imagenet_stem(width: int) -> "OrderedDict[str, nn.Module]":
     )
 
 
+def cifar_stem(width: int) -> "OrderedDict[str, nn.Module]":
+    return OrderedDict(conv0=nn.Conv2d(3, width, 3, padding=1, bias=False))
+
+
 class DenseNet(nn.Module):
     """Stem, dense blocks with transitions between them, last BN and ReLU, global mean, `classifier`.
 
@@ -100,8 +104,7 @@ class DenseNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        first = OrderedDict(conv0=nn.Conv2d(3, stem_width, 3, padding=1, bias=False))
-        self.features = nn.Sequential(imagenet_stem(stem_width) if stem == "imagenet" else first)
+        self.features = nn.Sequential(imagenet_stem(stem_width) if stem == "imagenet" else cifar_stem(stem_width))
         planes = stem_width
         for index, depth in enumerate(depths, 1):
             self.features.add_module(f"denseblock{index}", DenseBlock(depth, planes, growth, bottleneck, dropout))
