@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ from PySide6.QtWidgets import QApplication
 
 from gui import travel
 from gui.present import enable, show
-from gui.state import Edit, Picture, Screen, Shelf, Sight, Wish, resolve
+from gui.state import Edit, Picture, Screen, Shelf, Sight, Wish, another_picture, fallback, resolve
 from gui.surgeon import Surgeon
 from gui.views import style
 from gui.views.overlays import Palette, Sheet
@@ -166,17 +167,8 @@ class Controller(QObject):
         self.window.graph.go(way)
         self.select(self.window.graph.look.cursor)
 
-    def go_right(self) -> None:
-        self._go("right")
-
-    def go_left(self) -> None:
-        self._go("left")
-
-    def go_up(self) -> None:
-        self._go("up")
-
-    def go_down(self) -> None:
-        self._go("down")
+    go_right, go_left = partialmethod(_go, "right"), partialmethod(_go, "left")
+    go_up, go_down = partialmethod(_go, "up"), partialmethod(_go, "down")
 
     def follow_skip(self) -> None:
         self.select(travel.source(self.screen.diagram, self.wish.selected))
@@ -238,12 +230,22 @@ class Controller(QObject):
         if isinstance(answer, Shelf):
             self._take_shelf(answer)
         elif isinstance(answer, Sight) and self.wish.net is not None:
-            self.sight, self._good = answer, self.wish
-            if self._again:
-                self._want(self.wish)
-            elif answer.net and answer.net.diagram.node(self.wish.selected) is None:
-                self._want(replace(self.wish, selected=travel.landing(answer.net.diagram)))
+            self._take_sight(answer)
         self._refresh()
+
+    def _take_sight(self, sight: Sight) -> None:
+        """A picture that was refused leaves the wish; what is shown stays until another picture has been seen."""
+        if sight.refused:
+            self._say(sight.refused)
+            self.wish = another_picture(self.wish, self._good, self.shelf)
+            if self.wish.picture is not None:
+                self._want(self.wish)
+                return
+        self.sight, self._good = sight, self.wish
+        if self._again:
+            self._want(self.wish)
+        elif sight.net and sight.net.diagram.node(self.wish.selected) is None:
+            self._want(replace(self.wish, selected=travel.landing(sight.net.diagram)))
 
     def _take_shelf(self, shelf: Shelf) -> None:
         self.shelf = shelf
@@ -259,10 +261,7 @@ class Controller(QObject):
         if kind == "see":
             if self.wish.net == self._good.net and self.wish.edits != self._good.edits and self.surgeon.stack.canUndo():
                 self.surgeon.stack.undo()
-            opened = self._good if self.sight.net else Wish(picture=self._good.picture)
-            if self.sight.net is None and self.wish.net and self._good.net is None:
-                opened = replace(opened, picture=self.wish.picture)
-            self.wish, self._again = replace(opened, contrast=self.wish.contrast, order=self.wish.order), False
+            self.wish, self._again = fallback(self.wish, self._good, self.sight), False
         self._say(sentence)
         self._refresh()
 

@@ -34,7 +34,7 @@ from lightning_resnets.blocks import Block, BlockGraph
 from lightning_resnets.checkpoint import Card, shipped
 from lightning_resnets.checkpoint.read import read
 from lightning_resnets.data import sample
-from lightning_resnets.image import read_picture
+from lightning_resnets.image import PictureError, read_picture
 from lightning_resnets.lens import Lens, View
 from lightning_resnets.surgery import Drop, Hold, Op, Scale
 
@@ -60,7 +60,10 @@ class Engine:
         return self.see(request)
 
     def see(self, wish: Wish) -> Sight:
-        """Open, look, and describe the selected block; whatever was looked at before comes from memory."""
+        """Open, look, and describe the selected block; whatever was looked at before comes from memory.
+
+        A net that cannot be opened raises; a picture that cannot be read leaves the net, and `refused` says why.
+        """
         began = time.perf_counter()
         if wish.net is None:
             return Sight()
@@ -69,8 +72,11 @@ class Engine:
         if wish.picture is None:
             return Sight(net=net)
         picture = wish.picture
-        pixels = self._pictures.get(picture, lambda: open_picture(picture))
-        before = self._look(lens, picture, pixels, net.diagram, ())
+        try:
+            pixels = self._pictures.get(picture, lambda: open_picture(picture))
+            before = self._look(lens, picture, pixels, net.diagram, ())
+        except PictureError as error:
+            return Sight(net=net, refused=str(error))
         edits = tuple(edit for edit in wish.edits if net.diagram.node(edit.target))
         now = self._look(lens, picture, pixels, net.diagram, edits) if edits else before
         return Sight(

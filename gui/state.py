@@ -4,7 +4,7 @@ Only numpy and the standard library live here, so views, controller, worker and 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -116,7 +116,10 @@ Detail = Maps | Residual | Parts | Gates
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
-    """What the engine saw of one wish; `before` are the probabilities without any edit."""
+    """What the engine saw of one wish; `before` are the probabilities without any edit.
+
+    `refused` says in a sentence why the wished picture could not be read; then there is the net alone.
+    """
 
     net: Net | None = None
     picture: Picture | None = None
@@ -127,6 +130,7 @@ class Sight:
     detail: Detail | None = None
     changes: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,22 @@ class Screen:
     contrast: Contrast = "channel"
     order: Order = "channel"
     status: str = ""
+
+
+def fallback(wish: Wish, good: Wish, sight: Sight) -> Wish:
+    """The wish to go back to where the net of `wish` could not be opened: the last `good` one, or the start page.
+
+    The start page keeps a picture that was named with a net: no net was there to try it on.
+    """
+    untried = sight.net is None and wish.net is not None and good.net is None
+    standing = good if sight.net else Wish(picture=wish.picture if untried else good.picture)
+    return replace(standing, contrast=wish.contrast, order=wish.order)
+
+
+def another_picture(wish: Wish, good: Wish, shelf: Shelf) -> Wish:
+    """The wish without its picture, which was refused: with the last good one, or else the first sample."""
+    others = (good.picture if good.net else None, *shelf.samples[:1])
+    return replace(wish, picture=next((one for one in others if one and one is not wish.picture), None))
 
 
 def resolve(wish: Wish, sight: Sight) -> Screen:

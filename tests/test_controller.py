@@ -12,15 +12,24 @@ from PySide6.QtWidgets import QApplication, QMenu
 from pytestqt.qtbot import QtBot
 
 from gui.controller import Controller
-from gui.state import Edit, Gates, Residual, Wish
+from gui.state import Edit, Gates, Residual, Sight, Wish
 from gui.views.menu import SkipMenu
 from gui.views.window import Window
 from gui.worker import Worker
 
 
+class Choosy(FakeEngine):
+    """Refuses pictures whose file's name begins with "bad", as the engine does: the net is there all the same."""
+
+    def see(self, wish: Wish) -> Sight:
+        if wish.picture and wish.picture.path and Path(wish.picture.path).name.startswith("bad"):
+            return Sight(net=super().see(wish).net, refused=f"'{wish.picture.label}' is no picture: choose a PNG.")
+        return super().see(wish)
+
+
 @pytest.fixture
 def engine() -> FakeEngine:
-    return FakeEngine()
+    return Choosy()
 
 
 @pytest.fixture
@@ -93,6 +102,50 @@ def test_a_bad_path_at_the_start_leaves_the_start_page(qtbot: QtBot, controller:
     assert controller.screen.page == "start"
     assert controller.wish.net is None
     assert controller.window.start.cards(), "the shelf is there all the same"
+
+
+def test_a_bad_picture_with_a_good_net_opens_the_net(qtbot: QtBot, controller: Controller) -> None:
+    controller.begin("a.ckpt", "bad.png")
+    settle(qtbot, controller)
+    assert controller.window.banner.text == "'bad.png' is no picture: choose a PNG."
+    assert controller.screen.page == "net"
+    assert controller.wish.picture is controller.shelf.samples[0]
+    assert controller.screen.bars
+    assert controller.screen.status == ""
+
+
+def test_a_bad_picture_alone_does_not_lock_the_start_page(qtbot: QtBot, controller: Controller) -> None:
+    controller.begin(None, "bad.png")
+    settle(qtbot, controller)
+    controller.window.start.cards()[0].click()
+    settle(qtbot, controller)
+    assert controller.screen.page == "net"
+    assert controller.wish.picture is controller.shelf.samples[0]
+    assert controller.window.banner.text == "'bad.png' is no picture: choose a PNG."
+
+
+def test_a_good_picture_waits_for_a_net_that_opens(qtbot: QtBot, controller: Controller) -> None:
+    controller.begin("bad.ckpt", "cat.png")
+    settle(qtbot, controller)
+    assert controller.screen.page == "start"
+    controller.window.start.cards()[0].click()
+    settle(qtbot, controller)
+    assert controller.screen.picture == "cat.png"
+
+
+def test_a_bad_picture_on_an_open_net_leaves_the_one_before(qtbot: QtBot, opened: Controller) -> None:
+    opened.take_sample(3)
+    opened.surgeon.toggle_cut("layer1.0.add", 0)
+    settle(qtbot, opened)
+    opened.take_files(["bad.png"])
+    settle(qtbot, opened)
+    assert opened.wish.picture is opened.shelf.samples[3]
+    assert opened.screen.picture == opened.shelf.samples[3].label
+    assert texts(opened) == ["cut shortcut of layer1.0"]
+    assert "bad.png" in opened.window.banner.text
+    opened.take_files(["bad.png", "b.ckpt"])
+    settle(qtbot, opened)
+    assert (opened.wish.net, opened.wish.picture) == ("b.ckpt", opened.shelf.samples[3])
 
 
 def test_cut_undo_redo_reset(qtbot: QtBot, opened: Controller) -> None:

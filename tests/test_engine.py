@@ -174,11 +174,18 @@ def test_what_cannot_be_opened_gets_a_sentence(tmp_path: Path, engine: Engine, n
     assert "weights_only" not in sentence
 
 
-def test_a_picture_that_is_none_gets_a_sentence(tmp_path: Path, engine: Engine, nets: dict[str, str]) -> None:
+def test_a_picture_that_is_none_gets_a_sentence_and_the_net(
+    tmp_path: Path, engine: Engine, nets: dict[str, str]
+) -> None:
     path = tmp_path / "no.png"
     path.write_text("not a picture")
-    with pytest.raises(ValueError, match=r"no\.png"):
-        engine.see(Wish(net=nets["resnet20"], picture=Picture("no", path=str(path))))
+    for picture in (Picture("no", path=str(path)), Picture("none", pixels=np.zeros((0, 4), np.uint8))):
+        sight = engine.see(Wish(net=nets["resnet20"], picture=picture))
+        assert sight.net is not None
+        assert (sight.picture, sight.seen, sight.probabilities) == (None, None, None)
+        assert sight.refused.endswith(".")
+    assert "no.png" in engine.see(Wish(net=nets["resnet20"], picture=Picture("no", path=str(path)))).refused
+    assert engine.see(wish(nets["resnet20"])).refused == ""
 
 
 def test_a_picture_file_is_read(tmp_path: Path, engine: Engine, nets: dict[str, str]) -> None:

@@ -11,11 +11,14 @@ from gui.state import (
     Edit,
     Picture,
     Screen,
+    Shelf,
     Sight,
     Wish,
+    another_picture,
     bars,
     chip,
     edit_words,
+    fallback,
     find_edit,
     resolve,
     short,
@@ -61,6 +64,26 @@ def test_edits_of_the_next_net_are_not_drawn_on_the_one_before() -> None:
     wish, sight = seen()
     screen = resolve(replace(wish, net="b.ckpt", edits=(CUT,)), sight)
     assert (screen.edits, screen.chips, screen.status) == ((), (), "Opening…")
+
+
+def test_a_refused_picture_leaves_the_wish() -> None:
+    bad, good, sample = Picture("bad"), Picture("good"), Picture("sample")
+    wish, shelf = Wish(net="a.ckpt", picture=bad, edits=(CUT,)), Shelf(samples=(sample, Picture("second")))
+    for last, expected in (
+        (Wish(), sample),
+        (Wish(net="a.ckpt", picture=good), good),
+        (Wish(net="a.ckpt", picture=bad), sample),
+    ):
+        assert another_picture(wish, last, shelf) == replace(wish, picture=expected)
+    assert another_picture(wish, Wish(), Shelf()).picture is None
+
+
+def test_a_net_that_fails_leads_back() -> None:
+    cat, sight = Picture("cat"), FakeEngine().see(Wish(net="a.ckpt"))
+    wish, good = Wish(net="bad.ckpt", picture=cat, order="weight"), Wish(net="a.ckpt", edits=(CUT,))
+    assert fallback(wish, good, sight) == replace(good, order="weight")
+    assert fallback(wish, Wish(), Sight()) == Wish(picture=cat, order="weight")
+    assert fallback(wish, good, Sight()) == Wish(order="weight")
 
 
 def test_before_is_shown_only_with_edits() -> None:
