@@ -90,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.screenshot:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
         os.environ["QT_SCALE_FACTOR"] = str(options.scale)
+        os.environ.setdefault("QT_LOGGING_RULES", "qt.qpa.*=false")  # the offscreen platform remarks on what it lacks
     elif no_display():
         print("There is no display here: use --screenshot FILE to save a picture of the window.", file=sys.stderr)
         return 1
@@ -131,6 +132,7 @@ def shoot_when_seen(controller: Controller, path: str, wants_net: bool) -> None:
     def shoot() -> None:
         QApplication.processEvents()
         controller.window.graph.fit()
+        controller.window.graph.clearFocus()
         QApplication.processEvents()
         if not controller.window.grab().save(path):
             controller.failed.emit(f"The picture could not be saved as {path}: check the folder and the ending.")

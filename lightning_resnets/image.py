@@ -97,6 +97,8 @@ def _bytes(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise PictureError(f"'{path}' is a folder, not a picture: choose a file in it.")
+        if path.exists() and not path.is_file():  # a pipe or a device: reading it may never end
+            raise PictureError(f"'{path}' is no ordinary file: choose a picture.")
         if path.stat().st_size > LARGEST_FILE:
             raise PictureError(f"'{path.name}' is larger than {LARGEST_FILE // 2**20} MB: choose a smaller picture.")
         return path.read_bytes()

@@ -5,7 +5,7 @@ are named as torchvision names them (`se.fc1`, `se.fc2` as timm does), so state 
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from lightning_resnets.merge import Add
 from lightning_resnets.se import SqueezeExcite
 
 Shortcut = Literal["A", "B", "none"]
+Stem = Literal["imagenet", "cifar"]
 
 
 class Pad(nn.Module):
@@ -143,7 +144,7 @@ class ResNet(nn.Module):
         block: Callable[..., Block],
         depths: tuple[int, ...],
         classes: int = 1000,
-        stem: Literal["imagenet", "cifar"] = "imagenet",
+        stem: Stem = "imagenet",
         shortcut: Shortcut = "B",
         se: int = 0,
         groups: int = 1,
@@ -151,6 +152,10 @@ class ResNet(nn.Module):
         zero_gamma: bool = False,
     ) -> None:
         super().__init__()
+        if stem not in get_args(Stem) or shortcut not in get_args(Shortcut):
+            raise ValueError(
+                f"stem {stem!r}, shortcut {shortcut!r}: take one of {get_args(Stem)}, {get_args(Shortcut)}"
+            )
         planes = 16 if stem == "cifar" else 64
         self.conv1 = conv3x3(3, planes) if stem == "cifar" else nn.Conv2d(3, planes, 7, 2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(planes)

@@ -76,3 +76,11 @@ def test_evaluation_sees_every_picture_once(world: int) -> None:
 def test_too_large_a_batch_is_refused() -> None:
     with pytest.raises(ValueError, match="50 pictures give no batch of 64"):
         batches(size=64)
+
+
+def test_an_epoch_that_is_left_early_is_followed_by_a_whole_one() -> None:
+    loader, whole = batches(), batches()
+    for _ in range(3):
+        part = [labels for _, labels in itertools.islice(loader, 2)]
+        full = [labels for _, labels in whole]
+        assert torch.equal(torch.cat(part), torch.cat(full[:2]))

@@ -74,6 +74,26 @@ def test_help_and_mistakes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     )
 
 
+def test_what_a_run_has_written_of_itself_survives_test_and_resume() -> None:
+    short = ["--trainer.limit_train_batches", "2", "--data.batch_size", "8", "--trainer.limit_test_batches", "1"]
+    fit = ["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, *short]
+    main([*fit, "--trainer.max_epochs", "1"])
+    before = {path: path.read_bytes() for path in Path("runs").rglob("*") if path.suffix in (".csv", ".yaml")}
+    assert {path.name for path in before} >= {"metrics.csv", "config.yaml"}
+    small = "runs/resnet20-cifar10/resnet20-cifar10.ckpt"
+    main(["test", "-c", "resnet20-cifar10", *SAMPLE, *QUIET, "--ckpt_path", small, "--trainer.limit_test_batches", "1"])
+    assert "no run can go on from it" in sentence([*fit, "--ckpt_path", small])
+    main([*fit, "--trainer.max_epochs", "2", "--ckpt_path", "last"])
+    assert all(path.read_bytes() == text for path, text in before.items())
+
+
+def test_weights_are_asked_for_and_last_must_be_there() -> None:
+    recipe = ["--config", "resnet20-cifar10", *SAMPLE, *QUIET]
+    assert "Say which weights" in sentence(["test", *recipe])
+    assert "last.ckpt" in sentence(["fit", *recipe, "--ckpt_path", "last"])
+    assert "batch_size" in sentence(["fit", *recipe, "--data.batch_size", "0"])
+
+
 def test_a_checkpoint_of_another_net_is_refused() -> None:
     short = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1", "--data.batch_size", "4"]
     main(["fit", "--config", "plain20-cifar10", *SAMPLE, *QUIET, *short, "--trainer.limit_test_batches", "1"])

@@ -14,7 +14,7 @@ DATA_NAMES = {
 }
 MOST_CLASSES = 100_000
 MOST_VALUES = 10_000  # in one table of the card
-LONGEST_SIDE = 4096
+LONGEST_SIDE = 1024  # pixels; what a net keeps of a larger picture would not fit in memory
 
 
 class CheckpointError(ValueError):
@@ -53,7 +53,7 @@ class Card:
         for name in ("mean", "std"):
             values = getattr(self, name)
             _need(_numbers(values) and len(values) == self.size[0], name, "one number for each channel")
-        _need(all(value > 0 for value in self.std), "std", "one number above zero for each channel")
+        _need(all(value > 1e-6 for value in self.std), "std", "one number above zero for each channel")
         for name in ("options", "trained", "versions", "metrics"):
             value = getattr(self, name)
             _need(isinstance(value, dict) and _plain(value), name, "names and plain values")
@@ -113,7 +113,10 @@ def _need(good: bool, name: str, expected: str) -> None:
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """A number that float32 holds, or one that is not finite (a loss that diverged)."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return abs(value) < 1e30 or value != value or abs(value) == math.inf
 
 
 def _numbers(values: object) -> bool:

@@ -22,9 +22,11 @@ from torch.overrides import TorchFunctionMode
 
 from lightning_resnets import zoo
 from lightning_resnets.checkpoint.card import Card, CheckpointError
+from lightning_resnets.checkpoint.names import check_pickle
 
 LARGEST = 4 * 2**30  # bytes, of a file and of what it unpacks to
 SWELL = 4  # no honest archive unpacks to more than this many times its size
+LARGEST_OPTION = 4096  # channels, layers: more is no net of ours
 PREFIX = "net."  # how the LightningModule calls the net
 
 
@@ -90,6 +92,8 @@ def _contents(path: Path) -> tuple[Card, dict[str, Tensor]]:
 def _head(path: Path) -> bytes:
     if path.is_dir():
         raise CheckpointError(f"'{path}' is a folder, not a checkpoint: choose a file in it.")
+    if path.exists() and not path.is_file():  # a pipe or a device: reading it may never end
+        raise CheckpointError(f"'{path}' is no ordinary file: choose a checkpoint.")
     try:
         with path.open("rb") as file:
             head = file.read(64)
@@ -106,6 +110,7 @@ def _head(path: Path) -> bytes:
 
 def _from_zip(path: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
     _check_zip(path)
+    check_pickle(path)
     try:
         # Never without weights_only: a pickle may hold any program. mmap leaves unread what is not needed.
         with warnings.catch_warnings():
@@ -169,6 +174,11 @@ def _built(card: Card) -> nn.Module:
         raise CheckpointError(
             f"This checkpoint holds a net called '{card.arch}', which this version does not know (near it are "
             f"{', '.join(near)}): upgrade lightning-resnets or correct the card."
+        )
+    if any(isinstance(value, (int, float)) and abs(value) > LARGEST_OPTION for value in card.options.values()):
+        raise CheckpointError(
+            f"The card's options ask for a net larger than any ({str(card.options)[:80]}): save the net again with a "
+            "correct card."
         )
     try:
         with _Blank(), _same_chance():

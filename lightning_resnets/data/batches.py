@@ -37,6 +37,7 @@ class TrainBatches:
         self.normalise, self.augmentation, self.seed = normalise, augmentation, seed
         self.rank, self.world = rank, world
         self.epoch = self.position = 0
+        self._resumed = False
         if not len(self):
             raise ValueError(
                 f"{len(labels)} pictures give no batch of {batch_size} in {world} process(es): take a smaller batch."
@@ -46,6 +47,9 @@ class TrainBatches:
         return len(self.labels) // self.world // self.batch_size
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        if self.position and not self._resumed:  # the epoch before was left early (limit_train_batches)
+            self.epoch, self.position = self.epoch + 1, 0
+        self._resumed = False
         draws = draw(len(self.labels), self.images.shape[-1], self.augmentation, self.seed, self.epoch)
         for position in range(self.position, len(self)):
             first = position * self.batch_size * self.world + self.rank
@@ -61,6 +65,7 @@ class TrainBatches:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epoch, self.position = state["epoch"], state["position"]
+        self._resumed = True
 
 
 class EvalBatches:

@@ -134,7 +134,12 @@ class CIFAR10(L.LightningDataModule):
         if self.download and layout(self.root) is None:
             from torchvision import datasets
 
-            datasets.CIFAR10(str(self.root), download=True)
+            try:
+                datasets.CIFAR10(str(self.root), download=True)
+            except (OSError, RuntimeError) as error:
+                raise DataError(
+                    f"CIFAR-10 could not be fetched ({error}): put its files into '{self.root}'."
+                ) from error
 
     def read(self) -> tuple[Pictures, Pictures]:
         """Training and test pictures."""
@@ -147,6 +152,11 @@ class CIFAR10(L.LightningDataModule):
         return read(folder)
 
     def setup(self, stage: str | None = None) -> None:
+        plan = self.augmentation
+        if min(self.batch_size, self.eval_batch_size) < 1 or min(plan.cutout, self.validation) < 0:
+            raise DataError("batch_size and eval_batch_size must be 1 or more, cutout and validation 0 or more.")
+        if not 0 <= plan.pad < self.size[1]:
+            raise DataError(f"pad={plan.pad}: take 0 to {self.size[1] - 1} pixels.")
         if stage == "fit" and not self.validation and self.trainer is not None:
             self.trainer.limit_val_batches = 0  # Lightning's way to say that there is no validation
         if self.test_set is not None:

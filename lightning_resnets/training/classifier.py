@@ -79,8 +79,13 @@ class Classifier(L.LightningModule):
 
     def _eval_step(self, batch: tuple[Tensor, Tensor]) -> None:
         images, labels = batch
-        logits = self.net(images).float()
+        logits = self._exact(images)
         self._count(logits, labels, F.cross_entropy(logits, labels))
+
+    def _exact(self, images: Tensor) -> Tensor:
+        """Logits in float32, so that an accuracy does not depend on the precision of the training."""
+        with torch.autocast(images.device.type, enabled=False):
+            return self.net(images.to(self.dtype)).float()  # (N, classes)
 
     def on_validation_epoch_start(self) -> None:
         self._kept, self.tally = self.tally, torch.zeros(3)  # validation runs inside the training epoch
@@ -99,7 +104,7 @@ class Classifier(L.LightningModule):
         self._report("test")
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        return self.net(batch[0]).float().softmax(1)  # (N, classes)
+        return self._exact(batch[0]).softmax(1)  # (N, classes)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         weights = [p for p in self.parameters() if p.ndim > 1]

@@ -36,11 +36,14 @@ def resolved(args: list[str]) -> list[str]:
     found: list[str] = []
     for arg in args:
         option, equals, value = arg.partition("=")
-        found += [option, value] if equals and option in ("--config", "--ckpt_path") else [arg]
+        option = {"-c": "--config"}.get(option, option)
+        found += (
+            [option, value] if equals and option in ("--config", "--ckpt_path") else [option if not equals else arg]
+        )
     for place, (option, value) in enumerate(pairwise(found), 1):
         if option == "--config":
             found[place] = str(recipe_file(value))
-        elif option == "--ckpt_path" and value not in ("last", "best", "hpc", "registry", "null"):
+        elif option == "--ckpt_path" and value not in ("last", "null"):
             found[place] = str(find(value))
     return found
 
@@ -66,7 +69,7 @@ def hush() -> None:
 
 
 def main(args: list[str] | None = None) -> None:
-    """Entry point; a user's mistake ends in one sentence on stderr and exit status 1."""
+    """Entry point; a user's mistake ends in one sentence on stderr and exit status 1 (2 for an option's spelling)."""
     given = sys.argv[1:] if args is None else args
     if not given or given[0] in ("-h", "--help", "help"):
         print(HELP.format(recipes=", ".join(recipes())))
@@ -80,5 +83,9 @@ def main(args: list[str] | None = None) -> None:
 
         config = dict(pairwise(ready)).get("--config", "")
         Command(ready, Path(config).stem)
-    except (CheckpointError, ValueError) as error:
+    except (CheckpointError, ValueError, OSError) as error:
+        sys.exit(f"lightning-resnets: {error}")
+    except Exception as error:
+        if type(error).__name__ != "MisconfigurationException":  # Lightning's word for a setting that does not fit
+            raise
         sys.exit(f"lightning-resnets: {error}")

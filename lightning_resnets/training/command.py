@@ -8,14 +8,28 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from torch import Tensor
 
-from lightning_resnets.checkpoint.read import read
+from lightning_resnets.checkpoint.read import open_checkpoint, read
 from lightning_resnets.training.callbacks import WriteCard
 from lightning_resnets.training.classifier import Classifier
 from lightning_resnets.training.hardware import precision
 from lightning_resnets.training.release import release
 
-WORDS = ("last", "best", "hpc", "registry")  # values of ckpt_path that Lightning itself resolves
+
+def named(net: str, options: dict[str, Any]) -> str:
+    return net + (f" with {options}" if options else "")
+
+
+def resumable(path: Path) -> None:
+    """Raises where a run cannot go on from this file."""
+    read(path)
+    contents = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    if missing := {"optimizer_states", "loops", "pytorch-lightning_version"} - contents.keys():
+        raise ValueError(
+            f"{path} holds no {min(missing)}, so that no run can go on from it: take the run's last.ckpt, or leave "
+            "--ckpt_path out to begin anew."
+        )
 
 
 def defaults(recipe: str, folder: Path) -> dict[str, Any]:
@@ -28,7 +42,7 @@ def defaults(recipe: str, folder: Path) -> dict[str, Any]:
         "log_every_n_steps": 50,
         "logger": {
             "class_path": "lightning.pytorch.loggers.CSVLogger",
-            "init_args": {"save_dir": str(folder), "name": "", "version": "log"},
+            "init_args": {"save_dir": str(folder), "name": ""},
         },
         "num_sanity_val_steps": 0,
         "precision": precision(),
@@ -64,21 +78,41 @@ class Command(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         if self._get(self.config_init, "trainer").get("enable_progress_bar") is not False:
             self.trainer_defaults["callbacks"].append(TQDMProgressBar(refresh_rate=10))
+        if self.subcommand != "fit":  # what a run has written of itself stays as it is
+            kwargs["logger"] = False
+            self.save_config_callback = None
         return super().instantiate_trainer(**kwargs)
 
     def _parse_ckpt_path(self) -> None:
-        """Check the checkpoint with our own reader before anything is built.
+        """Open the checkpoint with our own reader before anything is built.
 
         Lightning would put the file's hyperparameters over the recipe and import what they name; here the recipe and
         the command line decide, and a file of another net is refused.
         """
-        config = self.config[self.config["subcommand"]]
-        path, net = config.get("ckpt_path"), config["model"]["net"]
-        if path and path not in WORDS and (card := read(path)).arch != net:
-            raise ValueError(f"{path} holds {card.arch} and the recipe builds {net}: give the recipe of {card.arch}.")
+        subcommand = self.config["subcommand"]
+        config = self.config[subcommand]
+        path, model = config.get("ckpt_path"), config["model"]
+        self.weights: dict[str, Tensor] | None = None
+        if subcommand == "fit":
+            if path:
+                resumable(self.folder / "last.ckpt" if path == "last" else Path(path))
+            return
+        if not path:
+            raise ValueError("Say which weights: --ckpt_path FILE, or the name of a net that ships.")
+        opened = open_checkpoint(path)
+        card, options = opened.card, dict(model.get("options") or {})
+        if (card.arch, card.options) != (model["net"], options):
+            raise ValueError(
+                f"{path} holds {named(card.arch, card.options)} and the recipe builds {named(model['net'], options)}: "
+                f"give the recipe of {card.arch}."
+            )
+        self.weights = opened.net.state_dict()
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        if self.weights is not None:
+            self.model.net.load_state_dict(self.weights)
+            kwargs["ckpt_path"] = None
         return kwargs | {"weights_only": True}  # never a full pickle, whatever the environment says
 
     def after_fit(self) -> None:
