@@ -19,8 +19,6 @@ from gui.views.overlays import Palette, Sheet
 from gui.views.window import Window
 from gui.worker import Worker
 
-NETS = (".ckpt", ".pt", ".pth", ".safetensors", ".pkl", ".bin")
-
 
 class Controller(QObject):
     """Owns the wish and the undo stack; each action of the table is a method of its name."""
@@ -80,9 +78,14 @@ class Controller(QObject):
         self._tell()
 
     def open_path(self, path: str) -> None:
-        """Another net: its edits start empty."""
-        self.surgeon.stack.clear()
+        """Another net: its edits start empty; those of the net that is shown can be undone until it has come."""
         self.window.banner.set_text("")
+        shown = self.sight.net.key if self.sight.net else None
+        if shown is not None and self.wish.net == shown:
+            self._good = replace(self._good, edits=self.wish.edits)
+        if shown == path:  # opened once more: that its edits go is a step like any other
+            self._want(replace(self.wish, net=path, edits=self._good.edits), ask=False)
+            self.surgeon.edit((), "open again")
         self._want(replace(self.wish, net=path, edits=()))
 
     def open_net(self) -> None:
@@ -110,8 +113,7 @@ class Controller(QObject):
 
     def take_files(self, paths: Sequence[str]) -> None:
         """Dropped files: the first checkpoint and the first picture among them."""
-        nets = [path for path in paths if Path(path).suffix.lower() in NETS]
-        pictures = [path for path in paths if path not in nets]
+        nets, pictures = travel.parted(paths)
         if pictures:
             self.window.banner.set_text("")
             self._want(replace(self.wish, picture=Picture(Path(pictures[0]).name, path=pictures[0])), ask=not nets)
@@ -126,10 +128,12 @@ class Controller(QObject):
             self._want(replace(self.wish, picture=self.shelf.samples[index % len(self.shelf.samples)]))
 
     def next_sample(self) -> None:
-        self.take_sample((self._sample() or 0) + 1 if self._sample() is not None else 0)
+        self.take_sample(
+            (self.shelf.place(self.wish.picture) or 0) + 1 if self.shelf.place(self.wish.picture) is not None else 0
+        )
 
     def previous_sample(self) -> None:
-        self.take_sample((self._sample() or 0) - 1)
+        self.take_sample((self.shelf.place(self.wish.picture) or 0) - 1)
 
     # edits
 
@@ -151,10 +155,10 @@ class Controller(QObject):
         self.surgeon.edit((), "reset all")
 
     def undo(self) -> None:
-        self.surgeon.stack.undo()
+        self.surgeon.undo()
 
     def redo(self) -> None:
-        self.surgeon.stack.redo()
+        self.surgeon.redo()
 
     # travel
 
@@ -241,6 +245,8 @@ class Controller(QObject):
             if self.wish.picture is not None:
                 self._want(self.wish)
                 return
+        if sight.net and (self.sight.net is None or sight.net.key != self.sight.net.key):
+            self.surgeon.stack.clear()
         self.sight, self._good = sight, self.wish
         if self._again:
             self._want(self.wish)
@@ -253,7 +259,7 @@ class Controller(QObject):
         self.window.aside.samples.set_samples(shelf.samples)
         if self.wish.picture is None and shelf.samples:
             self._want(replace(self.wish, picture=shelf.samples[0]))
-        self.window.aside.samples.set_current(self._sample())
+        self.window.aside.samples.set_current(self.shelf.place(self.wish.picture))
 
     def _failed(self, kind: str, sentence: str) -> None:
         """Back to the last wish that could be met; the sentence stands until it is dismissed."""
@@ -261,7 +267,9 @@ class Controller(QObject):
         if kind == "see":
             if self.wish.net == self._good.net and self.wish.edits != self._good.edits and self.surgeon.stack.canUndo():
                 self.surgeon.stack.undo()
-            self.wish, self._again = fallback(self.wish, self._good, self.sight), False
+            wish, self.wish, self._again = self.wish, fallback(self.wish, self._good, self.sight), False
+            if wish.net != self.wish.net and self.wish.edits != self.sight.edits:
+                self._want(self.wish)
         self._say(sentence)
         self._refresh()
 
@@ -273,23 +281,18 @@ class Controller(QObject):
         new = resolve(self.wish, self.sight)
         show(self.window, self.screen, new)
         self.screen = new
-        self.window.aside.samples.set_current(self._sample())
+        self.window.aside.samples.set_current(self.shelf.place(self.wish.picture))
         self._tell()
         self._enable()
 
     def _tell(self) -> None:
         """What is awaited, quietly."""
-        waiting = "loading PyTorch…" if not self._ready else self.screen.status
-        self.window.start.set_status(waiting)
-        seconds = self.sight.seconds
-        timed = f"seen in {1000 * seconds:.0f} ms" if seconds else ""
+        self.window.start.set_status(waiting := self.screen.status if self._ready else "loading PyTorch…")
+        timed = f"seen in {1000 * self.sight.seconds:.0f} ms" if self.sight.seconds else ""
         self.window.set_state("" if self.screen.page == "start" else waiting or timed)
 
     def _enable(self) -> None:
         enable(self.window, self.screen, self.surgeon.stack)
-
-    def _sample(self) -> int | None:
-        return next((i for i, picture in enumerate(self.shelf.samples) if picture is self.wish.picture), None)
 
     def _apply_theme(self) -> None:
         """The system's colour scheme, unless one was asked for."""

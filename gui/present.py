@@ -45,8 +45,8 @@ def show(window: Window, old: Screen | None, new: Screen) -> None:
 
 def enable(window: Window, screen: Screen, stack: QUndoStack) -> None:
     """Actions that would do nothing now are greyed."""
-    window.set_enabled("undo", stack.canUndo())
-    window.set_enabled("redo", stack.canRedo())
+    window.set_enabled("undo", stack.canUndo() and not screen.status)
+    window.set_enabled("redo", stack.canRedo() and not screen.status)
     window.set_enabled("reset", bool(screen.chips))
     for name in NEED_A_NET:
         window.set_enabled(name, screen.page == "net")

@@ -150,6 +150,10 @@ class Shelf:
     samples: tuple[Picture, ...] = ()
     note: str = ""
 
+    def place(self, picture: Picture | None) -> int | None:
+        """Which of the samples a picture is; None where it came from elsewhere."""
+        return next((i for i, sample in enumerate(self.samples) if sample is picture), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:

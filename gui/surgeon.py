@@ -26,9 +26,25 @@ class Surgeon(QObject):
     def edits(self) -> tuple[Edit, ...]:
         return self._wish().edits
 
+    @property
+    def waiting(self) -> bool:
+        """True while the net that is shown is not the one that is wanted."""
+        return bool(self._screen().status)
+
+    def undo(self) -> None:
+        if not self.waiting:
+            self.stack.undo()
+
+    def redo(self) -> None:
+        if not self.waiting:
+            self.stack.redo()
+
     def edit(self, edits: tuple[Edit, ...], text: str = "edit", scrub: int = 0) -> None:
-        """Make these the active edits; steps of one `scrub` (not 0) are undone together."""
-        if edits != self.edits:
+        """Make these the active edits; steps of one `scrub` (not 0) are undone together.
+
+        Not while another net is being opened: the edits belong to the net that is still shown.
+        """
+        if edits != self.edits and not self.waiting:
             self.stack.push(Change(self.changed.emit, self.edits, edits, text, scrub))
 
     def remove(self, kind: str, target: str, operand: int) -> None:

@@ -1,6 +1,10 @@
 """Ways through a diagram by keyboard, and which skip a selected block means: pure."""
 
+from collections.abc import Sequence
+
 from gui.state import Diagram, SkipLine, short
+
+NETS = (".ckpt", ".pt", ".pth", ".safetensors", ".pkl", ".bin")
 
 
 def step(diagram: Diagram, name: str | None, by: int) -> str | None:
@@ -42,3 +46,9 @@ def title(skip: SkipLine | None, merge: str) -> str:
         return short(merge)
     fit = f" ({skip.projected})" if skip.projected else ""
     return f"{short(skip.source)} → {short(skip.merge)}{fit}"
+
+
+def parted(paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Paths of nets, told by their endings, and all the others."""
+    nets = [path for path in paths if path.lower().endswith(NETS)]
+    return nets, [path for path in paths if path not in nets]

@@ -230,6 +230,39 @@ def test_another_net_starts_without_edits(qtbot: QtBot, opened: Controller) -> N
     assert opened.sight.net.key == "b.ckpt"
 
 
+def test_a_net_that_fails_leaves_the_history(qtbot: QtBot, opened: Controller, engine: FakeEngine) -> None:
+    opened.surgeon.toggle_cut("layer1.0.add", 0)
+    settle(qtbot, opened)
+    engine.slow = 0.05
+    opened.surgeon.fade("layer1.0.add", 1, 0.5)
+    opened.open_path("bad.ckpt")
+    for name in ("undo", "redo", "cut_branch", "reset"):
+        opened.do(name)
+    assert opened.wish.edits == (), "nothing is edited while a net is opened"
+    assert not opened.window.actions_by_name["undo"].isEnabled()
+    settle(qtbot, opened)
+    assert texts(opened) == ["cut shortcut of layer1.0", "branch of layer1.0 × 0.50"]
+    assert opened.sight.edits == opened.wish.edits, "what is shown is what the chips say"
+    assert opened.window.actions_by_name["undo"].isEnabled()
+    opened.do("undo")
+    assert texts(opened) == ["cut shortcut of layer1.0"]
+    opened.do("undo")
+    assert texts(opened) == []
+    opened.do("redo")
+    assert texts(opened) == ["cut shortcut of layer1.0"]
+
+
+def test_the_same_net_again_is_a_step_that_can_be_undone(qtbot: QtBot, opened: Controller) -> None:
+    opened.surgeon.toggle_cut("layer1.0.add", 0)
+    for detour in ((), ("b.ckpt",)):
+        for path in (*detour, "a.ckpt"):
+            opened.open_path(path)
+        settle(qtbot, opened)
+        assert (opened.wish.net, texts(opened)) == ("a.ckpt", [])
+        opened.do("undo")
+        assert texts(opened) == ["cut shortcut of layer1.0"]
+
+
 def test_newest_wins(qtbot: QtBot, opened: Controller, engine: FakeEngine) -> None:
     engine.slow = 0.05
     for name in ("b.ckpt", "c.ckpt", "d.ckpt"):
