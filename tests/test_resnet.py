@@ -7,7 +7,7 @@ import torchvision
 from torch import nn
 
 from lightning_resnets import Add, Gate, build
-from lightning_resnets.resnet import BasicBlock, Pad
+from lightning_resnets.residual import BasicBlock, Pad
 from lightning_resnets.se import SqueezeExcite
 
 
