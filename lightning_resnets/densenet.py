@@ -133,7 +133,7 @@ class DenseNet(nn.Module):
         memory_efficient: bool = False,
     ) -> None:
         super().__init__()
-        first = OrderedDict(conv0=nn.Conv2d(3, stem_width, 3, padding=1, bias=False))
+        first: OrderedDict[str, nn.Module] = OrderedDict(conv0=nn.Conv2d(3, stem_width, 3, padding=1, bias=False))
         self.features = nn.Sequential(imagenet_stem(stem_width) if stem == "imagenet" else first)
         planes = stem_width
         for index, depth in enumerate(depths, 1):

@@ -1,11 +1,11 @@
 """Convolutional highway nets: every layer learns how much of its input it changes and how much it carries on.
 
 Srivastava, Greff, Schmidhuber: Highway Networks, arXiv:1505.00387, and Training Very Deep Networks, arXiv:1507.06228.
-The papers give layers and parameters of their CIFAR-10 nets (19 and 2.3 M, 32 and 1.25 M) and say that these follow the
-FitNets of Romero et al., arXiv:1412.6550, with highway layers for maxout ones, plain layers where the width changes, and
-a 1x1 convolution and a global mean in place of the hidden linear layer. Highway-19 has FitNet-4's widths. Left open are
-the widths of Highway-32 (here 10 layers each of 32, 48 and 64, which meets the budget), the width of the 1x1 layer (here
-that of the layer before it), batch norm (there was none) and each gate's first bias (a negative number, -1 to -4).
+The papers give layers and parameters of their CIFAR-10 nets (19 and 2.3 M, 32 and 1.25 M) and say that these follow
+the FitNets of Romero et al., arXiv:1412.6550: highway layers for maxout ones, plain layers where the width changes, a
+1x1 convolution and a global mean in place of the hidden linear layer. Highway-19 has FitNet-4's widths. Left open are
+the widths of Highway-32 (here 10 layers each of 32, 48 and 64, which meets the budget), the width of the 1x1 layer
+(here that of the layer before it) and each gate's first bias (a negative number). There is no batch norm.
 """
 
 import torch
@@ -71,8 +71,8 @@ class Plain(nn.Sequential):
 class Highway(nn.Module):
     """Stages `stage1` to `stage3` with max-pools between them, a 1x1 layer `last`, global mean, `fc`.
 
-    `widths` lists the width of every 3x3 layer, stage by stage; a layer that keeps the width is a highway layer, another
-    one plain. Input (N, 3, H, W), output (N, classes) logits.
+    `widths` lists the width of every 3x3 layer, stage by stage; a layer that keeps the width is a highway layer, any
+    other is plain. `dropout` follows every stage. Input (N, 3, H, W), output (N, classes) logits.
     """
 
     def __init__(

@@ -113,8 +113,8 @@ def google_module(
     )
 
 
-# One row a module: 1x1 (0: none, stride 2); 3x3's reduction and width; the double 3x3's reduction and width; the pool and
-# its projection (0: the pool alone). As the figure lists them; its sums for 4c and 4e, 576 and 1024, are not theirs.
+# One row a module: 1x1 (0: none, stride 2); 3x3's reduction and width; the double 3x3's reduction and width; the pool
+# and its projection (0: the pool alone). As the figure lists them; its sums for 4c and 4e, 576 and 1024, do not fit.
 BN_INCEPTION: dict[str, tuple[int, int, int, int, int, str, int]] = {
     "inception3a": (64, 64, 64, 64, 96, "avg", 32),
     "inception3b": (64, 64, 96, 64, 96, "avg", 64),
@@ -133,7 +133,7 @@ class BNInception(nn.Module):
     """Stem, ten Inception modules, two of which halve the maps, global mean, `fc`.
 
     `bias` gives the convolutions biases in front of their batch norms, as the published Caffe net has them. Input
-    (N, 3, H, W), output (N, classes) logits.
+    (N, 3, H, W) with H and W multiples of 32, output (N, classes) logits.
     """
 
     def __init__(self, classes: int = 1000, bias: bool = False, **se: Unpack[SEOptions]) -> None:

@@ -1,7 +1,8 @@
 """Residual blocks, basic and bottleneck, their shortcuts, and the builder that stacks blocks to a stage.
 
 He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, arXiv:1512.03385; grouped: Xie et al.,
-arXiv:1611.05431; with SE: arXiv:1709.01507. Parameters are named as torchvision names them (`se.fc1`, `se.fc2` as timm).
+arXiv:1611.05431; with SE: arXiv:1709.01507. Parameters are named as torchvision names them (`se.fc1`, `se.fc2` as timm
+does).
 """
 
 from collections.abc import Callable

@@ -52,7 +52,7 @@ def preact_resnet(depth: int, **options: Any) -> Entry:
 
 def wide_resnet(depth: int, widen: int, **options: Any) -> Entry:
     """WRN-depth-widen of 6n + 4 layers (arXiv:1605.07146)."""
-    return cifar(PreActResNet, PreActBasic, ((depth - 4) // 6,) * 3, widen, **options)
+    return cifar(PreActResNet, PreActBasic, ((depth - 4) // 6,) * 3, widen=widen, **options)
 
 
 def cifar_densenet(depth: int, growth: int, bc: bool) -> Entry:
