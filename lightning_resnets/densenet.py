@@ -61,11 +61,13 @@ class DenseLayer(nn.Module):
     @contextmanager
     def _again(self) -> Iterator[None]:
         """The second pass must not move the norm's running statistics a second time."""
-        self.norm1.track_running_stats = False
+        norm = self.norm1
+        momentum, norm.momentum = norm.momentum, 0.0
+        count, norm.num_batches_tracked = norm.num_batches_tracked, None
         try:
             yield
         finally:
-            self.norm1.track_running_stats = True
+            norm.momentum, norm.num_batches_tracked = momentum, count
 
 
 class DenseBlock(nn.Module):
