@@ -78,7 +78,8 @@ def main(args: list[str] | None = None) -> None:
         if given[0] == "models":
             from lightning_resnets.catalogue import main as models
 
-            return models(given[1:])
+            models(given[1:])
+            return
         ready = resolved(given)
         hush()
         from lightning_resnets.training.command import Command
