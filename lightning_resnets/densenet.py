@@ -113,6 +113,10 @@ def imagenet_stem(width: int) -> "OrderedDict[str, nn.Module]":
     )
 
 
+def cifar_stem(width: int) -> "OrderedDict[str, nn.Module]":
+    return OrderedDict(conv0=nn.Conv2d(3, width, 3, padding=1, bias=False))
+
+
 class DenseNet(nn.Module):
     """Stem, dense blocks with transitions between them, last BN and ReLU, global mean, `classifier`.
 
@@ -135,8 +139,7 @@ class DenseNet(nn.Module):
         memory_efficient: bool = False,
     ) -> None:
         super().__init__()
-        first: OrderedDict[str, nn.Module] = OrderedDict(conv0=nn.Conv2d(3, stem_width, 3, padding=1, bias=False))
-        self.features = nn.Sequential(imagenet_stem(stem_width) if stem == "imagenet" else first)
+        self.features = nn.Sequential(imagenet_stem(stem_width) if stem == "imagenet" else cifar_stem(stem_width))
         planes = stem_width
         for index, depth in enumerate(depths, 1):
             block = DenseBlock(depth, planes, growth, bottleneck, dropout, memory_efficient)

@@ -102,7 +102,7 @@ class FakeEngine:
         time.sleep(self.slow)
         if kind == "shelf":
             samples = tuple(Picture(CLASSES[i], pixels=pixels(i)) for i in range(6))
-            return Shelf((Shipped("resnet20", "resnet20", "CIFAR-10 · 91.2 % test accuracy"),), samples)
+            return Shelf((Shipped("resnet20", "resnet20", "CIFAR-10 · 91.24 % test accuracy"),), samples)
         assert isinstance(request, Wish)
         if request.net and request.net.startswith("bad"):
             raise ValueError(f"'{request.net}' is not a checkpoint: choose a .ckpt file.")

@@ -50,9 +50,9 @@ def test_a_loss_that_diverged_is_left_out(loss: float) -> None:
 @pytest.mark.parametrize(
     ("changes", "title"),
     [
-        ({"data": "cifar10", "metrics": {"test_accuracy": 0.9124}}, "resnet20 · CIFAR-10 · 91.2 % test accuracy"),
-        ({"data": "cifar10", "metrics": {"test_error": 0.0876}}, "resnet20 · CIFAR-10 · 91.2 % test accuracy"),
-        ({"data": "mine", "metrics": {"val_accuracy": 0.5}}, "resnet20 · mine · 50.0 % validation accuracy"),
+        ({"data": "cifar10", "metrics": {"test_accuracy": 0.9124}}, "resnet20 · CIFAR-10 · 91.24 % test accuracy"),
+        ({"data": "cifar10", "metrics": {"test_error": 0.0876}}, "resnet20 · CIFAR-10 · 91.24 % test accuracy"),
+        ({"data": "mine", "metrics": {"val_accuracy": 0.5}}, "resnet20 · mine · 50.00 % validation accuracy"),
         ({"data": "cifar10-sample"}, "resnet20 · CIFAR-10 sample"),
         ({}, "resnet20"),
     ],

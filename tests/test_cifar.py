@@ -82,7 +82,12 @@ def test_validation_is_split_off_the_training_set_balanced_and_reproducible() ->
     whole, data, again = CIFAR10Sample(), CIFAR10Sample(validation=200), CIFAR10Sample(validation=200)
     for module in (whole, data, again):
         module.setup("fit")
-    assert whole.train_set and data.train_set and data.val_set and again.val_set and data.test_set and whole.test_set
+    assert whole.train_set
+    assert data.train_set
+    assert data.val_set
+    assert again.val_set
+    assert data.test_set
+    assert whole.test_set
     assert data.val_set[1].bincount().tolist() == [20] * 10
     assert len(data.train_set[1]) == 1800
     assert torch.equal(data.val_set[0], again.val_set[0])

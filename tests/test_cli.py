@@ -69,7 +69,9 @@ def test_help_and_mistakes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     assert "no-such.ckpt" in sentence([*test, "no-such.ckpt"])
     Path("text.ckpt").write_text("this is no checkpoint")
     assert "text.ckpt" in sentence([*test, "text.ckpt"])
-    assert "There is no CIFAR-10 in" in sentence(["fit", "--config", "resnet20-cifar10", *QUIET, "--data.root", str(tmp_path)])
+    assert "There is no CIFAR-10 in" in sentence(
+        ["fit", "--config", "resnet20-cifar10", *QUIET, "--data.root", str(tmp_path)]
+    )
 
 
 def test_a_checkpoint_of_another_net_is_refused() -> None:

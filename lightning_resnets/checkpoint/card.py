@@ -66,7 +66,7 @@ class Card:
 
     @property
     def title(self) -> str:
-        """Net, data and accuracy in one line: `resnet20 · CIFAR-10 · 91.2 % test accuracy`."""
+        """Net, data and accuracy in one line: `resnet20 · CIFAR-10 · 91.24 % test accuracy`."""
         accuracy = _accuracy(self.metrics)
         return " · ".join(part for part in (self.arch, self.data_name, accuracy) if part)
 
@@ -162,7 +162,7 @@ def _tupled(value: Any) -> Any:
 def _accuracy(metrics: Mapping[str, float]) -> str:
     for split, words in (("test", "test accuracy"), ("val", "validation accuracy")):
         if f"{split}_accuracy" in metrics:
-            return f"{100 * metrics[f'{split}_accuracy']:.1f} % {words}"
+            return f"{100 * metrics[f'{split}_accuracy']:.2f} % {words}"
         if f"{split}_error" in metrics:
-            return f"{100 - 100 * metrics[f'{split}_error']:.1f} % {words}"
+            return f"{100 - 100 * metrics[f'{split}_error']:.2f} % {words}"
     return ""

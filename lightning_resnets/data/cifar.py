@@ -132,9 +132,9 @@ class CIFAR10(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         if self.download and layout(self.root) is None:
-            from torchvision.datasets import CIFAR10 as Official
+            from torchvision import datasets
 
-            Official(str(self.root), download=True)
+            datasets.CIFAR10(str(self.root), download=True)
 
     def read(self) -> tuple[Pictures, Pictures]:
         """Training and test pictures."""

@@ -1,10 +1,8 @@
-"""What accompanies a run: the card in every checkpoint, and the small file at its end."""
+"""What accompanies a run: the card in every checkpoint."""
 
-import platform
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -12,26 +10,9 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from lightning_resnets.checkpoint.card import Card
+from lightning_resnets.training.hardware import hardware
 
 VERSIONS = ("torch", "lightning", "lightning-resnets")
-
-
-def processor() -> str:
-    """The processor's name as the system gives it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def hardware(trainer: L.Trainer) -> str:
-    """What the run computes on: the GPUs, or the processor and the threads taken of it."""
-    device = trainer.strategy.root_device
-    if device.type == "cuda":
-        return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}"
-    return f"CPU {processor()}, {trainer.world_size * torch.get_num_threads()} thread(s)"
 
 
 class WriteCard(Callback):
@@ -60,9 +41,7 @@ class WriteCard(Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.seconds, self._since = self._total(), None
 
-    def on_save_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["card"] = self.card(trainer, pl_module).to_dict()
 
     def card(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Card:

@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 from lightning_resnets.checkpoint.card import CheckpointError
@@ -38,7 +39,7 @@ def resolved(args: list[str]) -> list[str]:
     for arg in args:
         option, equals, value = arg.partition("=")
         found += [option, value] if equals and option in ("--config", "--ckpt_path") else [arg]
-    for place, (option, value) in enumerate(zip(found, found[1:], strict=False), 1):
+    for place, (option, value) in enumerate(pairwise(found), 1):
         if option == "--config":
             found[place] = str(recipe_file(value))
         elif option == "--ckpt_path" and value not in ("last", "best", "hpc", "registry", "null"):
@@ -84,7 +85,7 @@ def main(args: list[str] | None = None) -> None:
         hush()
         from lightning_resnets.training.command import Command
 
-        config = dict(zip(ready, ready[1:], strict=False)).get("--config", "")
+        config = dict(pairwise(ready)).get("--config", "")
         Command(ready, Path(config).stem)
     except (CheckpointError, ValueError) as error:
         sys.exit(f"lightning-resnets: {error}")

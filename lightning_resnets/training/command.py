@@ -1,4 +1,4 @@
-"""LightningCLI over the Classifier: the recipe decides, options overrule, and `fit` ends with a test and a small file."""
+"""LightningCLI over the Classifier: the recipe decides, options overrule; `fit` ends with a test and a small file."""
 
 import csv
 from pathlib import Path
@@ -12,6 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning_resnets.checkpoint.read import read
 from lightning_resnets.training.callbacks import WriteCard
 from lightning_resnets.training.classifier import Classifier
+from lightning_resnets.training.hardware import precision
 from lightning_resnets.training.release import release
 
 WORDS = ("last", "best", "hpc", "registry")  # values of ckpt_path that Lightning itself resolves
@@ -30,6 +31,7 @@ def defaults(recipe: str, folder: Path) -> dict[str, Any]:
             "init_args": {"save_dir": str(folder), "name": "", "version": "log"},
         },
         "num_sanity_val_steps": 0,
+        "precision": precision(),
     }
 
 
@@ -56,7 +58,7 @@ class Command(LightningCLI):
             "--test_at_end",
             type=bool,
             default=True,
-            help="After `fit`, test the last weights once and write runs/<recipe>/<recipe>.ckpt: weights and card alone.",
+            help="After `fit`, test the last weights and write runs/<recipe>/<recipe>.ckpt: weights and card alone.",
         )
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
@@ -81,7 +83,8 @@ class Command(LightningCLI):
 
     def after_fit(self) -> None:
         """Test the last weights and write the small file: weights and card, no optimizer."""
-        if not self._get(self.config, "test_at_end") or self.trainer.fast_dev_run or self.trainer.interrupted:
+        trial = getattr(self.trainer, "fast_dev_run", False)
+        if not self._get(self.config, "test_at_end") or trial or self.trainer.interrupted:
             return
         self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
         path = self.folder / f"{self.recipe}.ckpt"
@@ -92,7 +95,8 @@ class Command(LightningCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Write runs/<recipe>/predictions.csv: picture, class, probability, for the test set in order."""
-        batches = self.trainer.predict(**kwargs | {"return_predictions": True})
+        kwargs["return_predictions"] = True
+        batches = self.trainer.predict(**kwargs)
         if not batches or not self.trainer.is_global_zero:
             return
         sure, chosen = torch.cat(batches).max(1)  # type: ignore[arg-type]

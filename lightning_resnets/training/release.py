@@ -1,6 +1,5 @@
 """The small file at the end of a run: weights and card, nothing that only training needs."""
 
-import os
 from pathlib import Path
 
 import lightning as L
@@ -21,4 +20,4 @@ def release(trainer: L.Trainer, path: Path) -> None:
     if trainer.is_global_zero:
         whole = torch.load(part, map_location="cpu", weights_only=True)
         torch.save({name: whole[name] for name in KEPT}, part)
-        os.replace(part, path)
+        part.replace(path)
