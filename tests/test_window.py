@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fakes import FakeEngine
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QImage
+from PySide6.QtCore import QEvent, QPoint, QSize, Qt
+from PySide6.QtGui import QHelpEvent, QImage
 from PySide6.QtWidgets import QAbstractButton, QAbstractScrollArea, QApplication, QLabel, QMenu, QMenuBar, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -18,7 +19,9 @@ import gui.app
 from gui.actions import ACTIONS
 from gui.app import arguments, main, no_display, size
 from gui.controller import Controller
+from gui.state import Bar, Node, Picture, Shelf, Shipped
 from gui.theme import DARK, LIGHT
+from gui.views import style
 from gui.views.menu import SkipMenu
 from gui.views.overlays import Palette, Sheet
 from gui.views.window import Window
@@ -75,6 +78,75 @@ def test_no_widget_is_without_a_name(opened: Controller) -> None:
     for thing in things[1:]:
         thing.close()
         thing.deleteLater()
+
+
+MARKUP = "<h1><font color=red>YOUR DISK IS FULL</font></h1><a href=x>"
+
+
+def show_everywhere(window: Window, text: str) -> None:
+    """A file's text wherever the window shows one."""
+    window.set_title(text, (("data", text),), text)
+    window.banner.set_text(text)
+    window.aside.set_picture(None, text)
+    window.aside.prediction.set_bars((Bar(text, 0.75, 0.25),))
+    window.aside.samples.set_samples((Picture(text, pixels=np.zeros((4, 4, 3), np.uint8)),))
+    window.inspector.set_node(Node(text, "conv", "block", text, (1,), 0, 0, ""))
+    window.start.set_shelf(Shelf((Shipped("a", text, text),)))
+    window.set_hover(text)
+
+
+def test_no_label_takes_a_files_text_for_markup(opened: Controller) -> None:
+    window = opened.window
+    show_everywhere(window, MARKUP)
+    menu = SkipMenu("a → b", "gate", 0.5, False, window)
+    things = [window, menu, Palette(window), Sheet(window)]
+    labels = [label for thing in things for label in thing.findChildren(QLabel)]
+    assert {label.textFormat() for label in labels} == {Qt.TextFormat.PlainText}
+    assert window._title.text() == style.brief(MARKUP, 60)
+    assert window.banner.text == MARKUP, "a sentence is shown as it is"
+    for thing in things[1:]:
+        thing.close()
+        thing.deleteLater()
+
+
+def test_a_tool_tip_with_markup_is_escaped(opened: Controller) -> None:
+    window = opened.window
+    show_everywhere(window, MARKUP)
+    item = window.aside.samples.item(0)
+    assert "&lt;h1&gt;" in item.toolTip()
+    assert "<h1>" not in item.toolTip()
+    tips = {widget.accessibleName(): widget.toolTip() for widget in window.findChildren(QWidget) if widget.toolTip()}
+    for name, tip in tips.items():
+        assert not {"<h1", "<font", "<a "} & {tip[i : i + n] for n in (3, 5) for i in range(len(tip))}, name
+    hostile = {name for name, tip in tips.items() if "YOUR DISK IS FULL" in tip}
+    names = {"Facts of the net", "Name of the picture", "Selected block", "Prediction, the five likeliest classes"}
+    assert hostile == names
+    assert style.tip("cats: 2 %\ndogs: 1 %") == "cats: 2 %\ndogs: 1 %", "what is plain to Qt stays as it is"
+    assert style.tip("<b>\n&") == "<qt>&lt;b&gt;<br>&amp;</qt>"
+
+
+def test_the_tool_tip_of_the_graph_is_escaped(opened: Controller, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, at, told = opened.window.graph, QPoint(5, 5), []
+    monkeypatch.setattr(graph, "_words", lambda *_: MARKUP)
+    monkeypatch.setattr("gui.views.graph.QToolTip.showText", lambda _, text, __: told.append(text))
+    graph.viewportEvent(QHelpEvent(QEvent.Type.ToolTip, at, graph.viewport().mapToGlobal(at)))
+    assert told == [style.tip(MARKUP)]
+    assert "<h1>" not in told[0]
+
+
+@pytest.mark.parametrize("text", ["W" * 5000, "wide words " * 500, "line\n" * 500], ids=["word", "words", "lines"])
+def test_a_files_long_text_does_not_stretch_the_window(opened: Controller, qtbot: QtBot, text: str) -> None:
+    window = opened.window
+    window.resize(900, 640)
+    head = window._title.height()
+    show_everywhere(window, text)
+    qtbot.wait(20)
+    assert window.size() == QSize(900, 640)
+    assert window._title.height() == head
+    assert window._title.text().endswith("…")
+    window.set_page("start")
+    qtbot.wait(20)
+    assert window.size() == QSize(900, 640)
 
 
 def test_every_button_does_something_and_says_what(opened: Controller) -> None:

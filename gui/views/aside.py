@@ -16,6 +16,7 @@ class PictureView(QLabel):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         style.named(self, "What the net sees")
+        self.setTextFormat(Qt.TextFormat.PlainText)
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setMinimumSize(96, 96)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
@@ -80,6 +81,6 @@ class AsideView(QFrame):
     def set_picture(self, image: QImage | None, caption: str) -> None:
         """What the net saw, and the picture's name."""
         self.picture.set_image(image)
-        self._caption.setText(caption or "Drop a picture")
-        self._caption.setToolTip(caption)
+        self._caption.setText(style.brief(caption) or "Drop a picture")
+        self._caption.setToolTip(style.tip(caption))
         self.picture.setAccessibleDescription(caption)

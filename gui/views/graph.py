@@ -21,6 +21,7 @@ from gui.layout import Placement, Way
 from gui.layout.words import described, node_words, summary, way_words
 from gui.state import Diagram, Edit
 from gui.theme import Theme
+from gui.views import style
 from gui.views.graph_canvas import Canvas
 from gui.views.graph_drawn import Drawn, draw
 from gui.views.graph_ink import Key, Look, rect_of
@@ -193,7 +194,7 @@ class GraphView(Canvas):
 
     def viewportEvent(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            QToolTip.showText(event.globalPos(), self._words(*self.hit(event.pos())), self.viewport())
+            QToolTip.showText(event.globalPos(), style.tip(self._words(*self.hit(event.pos()))), self.viewport())
             return True
         return super().viewportEvent(event)
 

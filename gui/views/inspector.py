@@ -38,7 +38,7 @@ class InspectorView(QFrame):
 
     def _head(self) -> QHBoxLayout:
         self._mark = Mark("block", self._theme, 22)
-        self._title = style.label("", "Selected block", relative=1.15, bold=True)
+        self._title = style.elided("Selected block", soft=False, relative=1.15, bold=True, greedy=False)
         self._facts = style.elided("Facts of the selected block")
         self._contrast = self._switch("Contrast: each map on its own, or one for the layer (C)")
         self._contrast.clicked.connect(self.contrast_wanted)
@@ -70,8 +70,8 @@ class InspectorView(QFrame):
         self._kind = node.kind if node else "block"
         self._mark.set_mark(self._kind, self._theme)
         self._mark.setVisible(node is not None)
-        self._title.setText(node.label if node else "")
-        self._title.setToolTip(node.name if node else "")
+        self._title.setText(style.brief(node.label, 80) if node else "")
+        self._title.setToolTip(style.tip(node.name) if node else "")
         self._facts.setText(facts(node) if node else "")
 
     def set_detail(self, detail: Detail | None) -> None:
@@ -104,7 +104,7 @@ class InspectorView(QFrame):
 def facts(node: Node) -> str:
     """Operation, shape and costs in one line; what is zero is not said."""
     words = {"add": "addition", "concat": "concatenation", "gate": "gate"}
-    parts = [words.get(node.kind, node.op), " × ".join(map(str, node.shape))]
+    parts = [words.get(node.kind, style.brief(node.op, 80)), " × ".join(map(str, node.shape))]
     if node.parameters:
         parts.append(f"{node.parameters:,} parameters")
     if node.macs:

@@ -37,6 +37,7 @@ class Banner(QFrame):
         row.setContentsMargins(14, 8, 8, 8)
         self._text = style.label("", "Message")
         self._text.setWordWrap(True)
+        self._text.setMinimumWidth(1)  # a long word out of a file must not widen the window
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         close = style.named(QToolButton(), "Dismiss the message", "quiet")
@@ -49,6 +50,7 @@ class Banner(QFrame):
 
     def set_text(self, text: str) -> None:
         """Show a sentence; the empty text takes the banner away."""
+        text = style.brief(text)
         self._text.setText(text)
         self.setAccessibleDescription(text)
         self.setVisible(bool(text))

@@ -1,7 +1,7 @@
 """The likeliest classes as bars; with edits active, where each bar stood before them."""
 
 from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from gui.state import Bar
@@ -30,7 +30,8 @@ class PredictionView(QWidget):
         self._bars = bars
         words = (f"{bar.label} {percent(bar.share)}{self._was(bar)}" for bar in bars)
         self.setAccessibleDescription(", ".join(words))
-        self.setToolTip("\n".join(f"{bar.label}: {100 * bar.share:.4f} %{self._was(bar)}" for bar in bars))
+        lines = (f"{style.brief(bar.label, 80)}: {100 * bar.share:.4f} %{self._was(bar)}" for bar in bars)
+        self.setToolTip(style.tip("\n".join(lines)))
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -46,17 +47,19 @@ class PredictionView(QWidget):
         text = row.adjusted(0, 0, 0, -BAR - 8)
         painter.setFont(style.font(bold=first))
         painter.setPen(QColor(self._theme.ink))
-        painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, bar.label)
         number = percent(bar.share)
+        was = "" if bar.before is None else f"was {percent(bar.before)}"
+        small = QFontMetrics(style.font(relative=0.85))
+        room = text.width() - painter.fontMetrics().horizontalAdvance(number) - small.horizontalAdvance(was) - 10
+        label = painter.fontMetrics().elidedText(style.brief(bar.label, 80), Qt.TextElideMode.ElideRight, int(room))
+        painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, label)
         painter.drawText(text, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, number)
-        if bar.before is not None:
+        if was:
             used = painter.fontMetrics().horizontalAdvance(number) + 8
             painter.setFont(style.font(relative=0.85))
             painter.setPen(QColor(self._theme.soft))
-            was = text.adjusted(0, 0, -used, 0)
-            painter.drawText(
-                was, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, f"was {percent(bar.before)}"
-            )
+            beside = text.adjusted(0, 0, -used, 0)
+            painter.drawText(beside, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, was)
         track = QRectF(row.x() + 0.5, row.bottom() - BAR - 5, row.width() - 1, BAR)
         painter.fillPath(_pill(track), QColor(self._theme.line))
         now = QRectF(track.x(), track.y(), max(track.width() * bar.share, BAR * 0.6), BAR)

@@ -1,5 +1,6 @@
 """A theme as Qt wants it: palette, style sheet, colour tables, and a few ready-made labels."""
 
+import html
 from typing import TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ W = TypeVar("W", bound=QWidget)
 
 SPACE = 12
 RADIUS = 8
+LONGEST = 400  # characters of a text that a file brings along
 
 
 def chosen(wish: str) -> Theme:
@@ -132,8 +134,9 @@ def font(size: float = 0.0, bold: bool = False, relative: float = 1.0) -> QFont:
 
 
 def label(text: str = "", name: str = "", relative: float = 1.0, bold: bool = False, soft: bool = False) -> QLabel:
-    """A label that says its own name to a screen reader."""
+    """A label of plain text, whatever a file has put into it, that says its own name to a screen reader."""
     result = QLabel(text)
+    result.setTextFormat(Qt.TextFormat.PlainText)
     result.setFont(font(relative=relative, bold=bold))
     result.setAccessibleName(name or text or "text")
     if soft:
@@ -142,7 +145,11 @@ def label(text: str = "", name: str = "", relative: float = 1.0, bold: bool = Fa
 
 
 class Elided(QLabel):
-    """A label of one line that ends in … where there is no room; the whole text is its tool tip."""
+    """A label of one line of plain text that ends in … where there is no room."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(text)
+        self.setTextFormat(Qt.TextFormat.PlainText)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -154,14 +161,31 @@ class Elided(QLabel):
         return QSize(0, super().minimumSizeHint().height())
 
 
-def elided(name: str, soft: bool = True) -> Elided:
-    result = Elided()
-    result.setFont(font())
+def elided(
+    name: str, soft: bool = True, text: str = "", relative: float = 1.0, bold: bool = False, greedy: bool = True
+) -> Elided:
+    """A label that ends in …; `greedy` takes what room there is, otherwise as much as the text needs at most."""
+    result = Elided(text)
+    result.setFont(font(relative=relative, bold=bold))
     result.setAccessibleName(name)
-    result.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    wide = QSizePolicy.Policy.Ignored if greedy else QSizePolicy.Policy.Maximum
+    result.setSizePolicy(wide, QSizePolicy.Policy.Preferred)
     if soft:
         result.setObjectName("soft")
     return result
+
+
+def brief(text: str, longest: int = LONGEST) -> str:
+    """A file's text in one line of at most so many characters."""
+    line = " ".join(text[: 4 * longest].split())
+    return line if len(line) <= longest and len(text) <= 4 * longest else f"{line[: longest - 1]}…"
+
+
+def tip(text: str) -> str:
+    """A tool tip that shows a file's text as it is: Qt takes what looks like markup for markup."""
+    shown = text if len(text) <= 4 * LONGEST else f"{text[: 4 * LONGEST]}…"
+    escaped = html.escape(shown).replace("\n", "<br>")
+    return f"<qt>{escaped}</qt>" if "<" in shown or "&" in shown else shown
 
 
 def named(widget: W, name: str, object_name: str = "") -> W:

@@ -83,7 +83,7 @@ class Window(QMainWindow):
         row = QHBoxLayout(self._head)
         row.setContentsMargins(4, 0, 0, 0)
         row.setSpacing(8)
-        self._title = style.label("", "Net", relative=1.5, bold=True)
+        self._title = style.elided("Net", soft=False, relative=1.5, bold=True, greedy=False)
         self._facts = style.elided("Facts of the net")
         row.addWidget(self._title)
         row.addSpacing(8)
@@ -169,14 +169,16 @@ class Window(QMainWindow):
         self._head.setVisible(page != "start")
 
     def set_title(self, title: str, facts: tuple[tuple[str, str], ...], warning: str) -> None:
+        title = style.brief(title, 60)
         self._title.setText(title)
         words = [f"{value} {name}" if value[:1].isdigit() and name != "accuracy" else value for name, value in facts]
-        self._facts.setText("   ·   ".join([*words, *([f"⚠ {warning}"] if warning else [])]))
-        self._facts.setToolTip(self._facts.text())
+        words = [style.brief(word, 80) for word in words]
+        self._facts.setText("   ·   ".join([*words, *([f"⚠ {style.brief(warning)}"] if warning else [])]))
+        self._facts.setToolTip(style.tip(self._facts.text()))
         self.setWindowTitle(" · ".join([title, *words[:2], "Lightning ResNets"]) if facts else "Lightning ResNets")
 
     def set_hover(self, text: str) -> None:
-        self._hover.setText(text)
+        self._hover.setText(style.brief(text))
 
     def set_state(self, text: str) -> None:
         self._state.setText(text)
