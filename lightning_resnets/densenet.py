@@ -1,23 +1,33 @@
 """Densely connected nets: every layer is given all that the layers before it in its block have made.
 
 Huang, Liu, van der Maaten, Weinberger: Densely Connected Convolutional Networks, arXiv:1608.06993. Parameters are named
-as torchvision names them, so state dicts travel both ways.
+as torchvision names them, so state dicts travel both ways. `memory_efficient`: Pleiss et al., Memory-Efficient
+Implementation of DenseNets, arXiv:1707.06990.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from lightning_resnets.merge import Concat
 
 
 class DenseLayer(nn.Module):
-    """BN, ReLU, 3x3 convolution to `growth` channels; with a bottleneck ("B") of 1x1 to 4 growth before it."""
+    """BN, ReLU, 3x3 convolution to `growth` channels; with a bottleneck ("B") of 1x1 to 4 growth before it.
 
-    def __init__(self, inplanes: int, growth: int, bottleneck: int = 4, dropout: float = 0.0) -> None:
+    With `memory_efficient`, training keeps neither the concatenated input nor its norm: backward makes them again.
+    """
+
+    def __init__(
+        self, inplanes: int, growth: int, bottleneck: int = 4, dropout: float = 0.0, memory_efficient: bool = False
+    ) -> None:
         super().__init__()
+        self.memory_efficient = memory_efficient
         inner = bottleneck * growth
         self.concat = Concat()
         self.norm1 = nn.BatchNorm2d(inplanes)
@@ -33,20 +43,43 @@ class DenseLayer(nn.Module):
         self.dropout = nn.Dropout(dropout) if dropout else None
 
     def forward(self, *parts: Tensor) -> Tensor:
-        x = self.conv1(self.relu1(self.norm1(self.concat(*parts))))
+        if self.memory_efficient and self.training and torch.is_grad_enabled():
+            x = checkpoint(self.first, *parts, use_reentrant=False, context_fn=self._contexts)
+        else:
+            x = self.first(*parts)
         if self.conv2 is not None and self.norm2 is not None and self.relu2 is not None:
             x = self.conv2(self.relu2(self.norm2(x)))
         return x if self.dropout is None else self.dropout(x)  # (N, growth, H, W)
+
+    def first(self, *parts: Tensor) -> Tensor:
+        """What is cheap to make again and large to keep: concat, norm, ReLU, and the first convolution behind them."""
+        return self.conv1(self.relu1(self.norm1(self.concat(*parts))))
+
+    def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return nullcontext(), self._again()
+
+    @contextmanager
+    def _again(self) -> Iterator[None]:
+        """The second pass must not move the norm's running statistics a second time."""
+        norm = self.norm1
+        momentum, norm.momentum = norm.momentum, 0.0
+        count, norm.num_batches_tracked = norm.num_batches_tracked, None
+        try:
+            yield
+        finally:
+            norm.momentum, norm.num_batches_tracked = momentum, count
 
 
 class DenseBlock(nn.Module):
     """`denselayer1` to `denselayer{depth}`; gives its input and all layers' outputs behind one another."""
 
-    def __init__(self, depth: int, inplanes: int, growth: int, bottleneck: int, dropout: float) -> None:
+    def __init__(
+        self, depth: int, inplanes: int, growth: int, bottleneck: int, dropout: float, memory_efficient: bool = False
+    ) -> None:
         super().__init__()
         self.depth = depth
         for index in range(depth):
-            layer = DenseLayer(inplanes + index * growth, growth, bottleneck, dropout)
+            layer = DenseLayer(inplanes + index * growth, growth, bottleneck, dropout, memory_efficient)
             self.add_module(f"denselayer{index + 1}", layer)
         self.concat = Concat()
 
@@ -88,8 +121,9 @@ class DenseNet(nn.Module):
     """Stem, dense blocks with transitions between them, last BN and ReLU, global mean, `classifier`.
 
     `growth` is the paper's k, `stem_width` the channels before the first block, `bottleneck` the factor of the 1x1
-    ("B" is 4, none is 0), `compression` the share of channels that a transition keeps ("C" is 0.5). Input (N, 3, H, W),
-    output (N, classes) logits.
+    ("B" is 4, none is 0), `compression` the share of channels that a transition keeps ("C" is 0.5).
+    `memory_efficient` trades time for memory in training; outputs, gradients and statistics stay the same. Input
+    (N, 3, H, W), output (N, classes) logits.
     """
 
     def __init__(
@@ -102,12 +136,14 @@ class DenseNet(nn.Module):
         bottleneck: int = 4,
         compression: float = 0.5,
         dropout: float = 0.0,
+        memory_efficient: bool = False,
     ) -> None:
         super().__init__()
         self.features = nn.Sequential(imagenet_stem(stem_width) if stem == "imagenet" else cifar_stem(stem_width))
         planes = stem_width
         for index, depth in enumerate(depths, 1):
-            self.features.add_module(f"denseblock{index}", DenseBlock(depth, planes, growth, bottleneck, dropout))
+            block = DenseBlock(depth, planes, growth, bottleneck, dropout, memory_efficient)
+            self.features.add_module(f"denseblock{index}", block)
             planes += depth * growth
             if index < len(depths):
                 kept = int(planes * compression)

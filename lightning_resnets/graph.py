@@ -109,6 +109,10 @@ class _Values(fx.Interpreter):
         self.kept[n] = _blank(value) if isinstance(value, Tensor) and not isinstance(value, nn.Parameter) else value
         return value
 
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        kept = {**kwargs, "inplace": False} if kwargs.get("inplace") else kwargs  # a blank cannot be written to
+        return super().call_function(target, args, kept)
+
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         module = self.fetch_attr(target)
         if type(module) in SHAPES and len(args) == 1 and (shape := SHAPES[type(module)](module, args[0])):

@@ -3,26 +3,51 @@
 Hu, Shen, Albanie, Sun, Wu: Squeeze-and-Excitation Networks, arXiv:1709.01507, section 3.
 """
 
+from typing import Literal, TypedDict
+
 from torch import Tensor, nn
 
 from lightning_resnets.merge import Gate
+
+Place = Literal["standard", "pre", "post", "identity", "3x3"]
+Squeeze = Literal["mean", "max"]
+SQUEEZES: dict[str, type[nn.Module]] = {"mean": nn.AdaptiveAvgPool2d, "max": nn.AdaptiveMaxPool2d}
+
+
+class SEOptions(TypedDict, total=False):
+    """What a net with SE may be asked for.
+
+    `se` is the reduction r, 0 for no SE; `se_place` where in the block it stands (section 6.5 of the paper);
+    `se_bias` whether fc1 and fc2 have biases; `se_squeeze` how space is summed up; `se_multiple` what the width of fc1
+    is rounded to (timm: 8).
+    """
+
+    se: int
+    se_place: Place
+    se_bias: bool
+    se_squeeze: Squeeze
+    se_multiple: int
 
 
 class SqueezeExcite(nn.Module):
     """Weigh every channel by sigmoid(fc2(relu(fc1(mean over space)))).
 
-    `reduction` is the paper's r: fc1 has channels // r outputs. fc1 and fc2 are 1x1 convolutions, named as timm names
-    them. `bias=False` drops their biases (section 6 of the paper names it as an option).
+    `reduction` is the paper's r: fc1 has channels // r outputs, or with `multiple` channels / r rounded to the nearest
+    multiple of it and never none. fc1 and fc2 are 1x1 convolutions, named as timm names them. `bias=False` drops their
+    biases (section 6 of the paper names it as an option), `squeeze="max"` takes the largest value instead of the mean.
     """
 
-    def __init__(self, channels: int, reduction: int = 16, bias: bool = True) -> None:
+    def __init__(
+        self, channels: int, reduction: int = 16, bias: bool = True, squeeze: Squeeze = "mean", multiple: int = 1
+    ) -> None:
         super().__init__()
-        if reduction < 1 or channels < reduction:
-            raise ValueError(f"SE reduction {reduction} leaves nothing of {channels} channels; take 1 to {channels}.")
-        self.squeeze = nn.AdaptiveAvgPool2d(1)
-        self.fc1 = nn.Conv2d(channels, channels // reduction, 1, bias=bias)
+        if squeeze not in SQUEEZES:
+            raise ValueError(f"SE squeezes by {' or '.join(SQUEEZES)}, not by {squeeze!r}.")
+        width = squeezed(channels, reduction, multiple)
+        self.squeeze = SQUEEZES[squeeze](1)
+        self.fc1 = nn.Conv2d(channels, width, 1, bias=bias)
         self.relu = nn.ReLU()
-        self.fc2 = nn.Conv2d(channels // reduction, channels, 1, bias=bias)
+        self.fc2 = nn.Conv2d(width, channels, 1, bias=bias)
         self.sigmoid = nn.Sigmoid()
         self.gate = Gate()
 
@@ -30,3 +55,26 @@ class SqueezeExcite(nn.Module):
         weight = self.squeeze(x)  # (N, C, 1, 1)
         weight = self.fc2(self.relu(self.fc1(weight)))  # (N, C, 1, 1)
         return self.gate(x, self.sigmoid(weight))  # (N, C, H, W)
+
+
+def squeezed(channels: int, reduction: int, multiple: int = 1) -> int:
+    """How many of so many channels fc1 leaves."""
+    if reduction < 1 or channels < reduction:
+        raise ValueError(f"SE reduction {reduction} leaves nothing of {channels} channels; take 1 to {channels}.")
+    if multiple == 1:
+        return channels // reduction
+    return max(multiple, int(channels / reduction + multiple / 2) // multiple * multiple)
+
+
+def excitation(
+    channels: dict[Place, int],
+    se: int = 0,
+    se_place: Place = "standard",
+    se_bias: bool = True,
+    se_squeeze: Squeeze = "mean",
+    se_multiple: int = 1,
+) -> SqueezeExcite | None:
+    """The SE of a block that has so many channels at each place where it may stand; None where none is asked for."""
+    if se_place not in channels:
+        raise ValueError(f"SE cannot stand at {se_place!r} in this block; take {', '.join(channels)}.")
+    return SqueezeExcite(channels[se_place], se, se_bias, se_squeeze, se_multiple) if se else None

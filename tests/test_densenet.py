@@ -4,16 +4,25 @@ import pytest
 import torch
 import torchvision
 from test_resnet import parameters, scramble
+from torch.autograd.graph import saved_tensors_hooks
 
 from lightning_resnets import build
-from lightning_resnets.densenet import DenseBlock, DenseLayer
+from lightning_resnets.densenet import DenseBlock, DenseLayer, DenseNet
+from lightning_resnets.graph import trace
 
 
 @pytest.mark.parametrize(
     ("name", "classes", "count"),
     [
         ("densenet_40_12", 10, 1_019_722),
+        ("densenet_100_12", 10, 6_979_642),
+        ("densenet_100_24", 10, 27_249_082),
         ("densenet_bc_100_12", 10, 769_162),
+        ("densenet_bc_250_24", 10, 15_324_406),
+        ("densenet_bc_190_40", 10, 25_624_430),
+        ("densenet_bc_40_36", 10, 1_542_682),
+        ("densenet_bc_40_48", 10, 2_733_130),
+        ("densenet_bc_40_60", 10, 4_261_690),
         ("densenet121", 1000, 7_978_856),
         ("densenet161", 1000, 28_681_000),
         ("densenet169", 1000, 14_149_480),
@@ -62,3 +71,33 @@ def test_a_layer_sees_everything_before_it(bottleneck: int) -> None:
 def test_dropout_only_where_it_is_asked_for() -> None:
     assert "Dropout" not in repr(build("densenet_bc_40_12"))
     assert "Dropout(p=0.2" in repr(build("densenet_bc_40_12", dropout=0.2))
+
+
+@pytest.mark.parametrize("bottleneck", [0, 4])
+def test_the_memory_efficient_form_gives_the_same_outputs_gradients_and_statistics(bottleneck: int) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+    for memory_efficient in (False, True):
+        torch.manual_seed(0)
+        net = DenseNet((2, 2), 4, 8, 3, "cifar", bottleneck, memory_efficient=memory_efficient)
+        logits = net(torch.randn(4, 3, 8, 8))
+        logits.sum().backward()
+        gradients = {name: weight.grad for name, weight in net.named_parameters() if weight.grad is not None}
+        assert len(gradients) == len(list(net.parameters()))
+        seen.append({"logits": logits, **dict(net.named_buffers()), **gradients})
+    assert all(torch.equal(seen[0][name], seen[1][name]) for name in seen[0])
+    assert seen[1]["features.denseblock1.denselayer1.norm1.num_batches_tracked"] == 1
+
+
+def test_the_memory_efficient_form_keeps_less() -> None:
+    sizes: list[int] = []
+    for memory_efficient in (False, True):
+        kept: dict[int, int] = {}
+        net = DenseNet((12,), 4, 8, 3, "cifar", memory_efficient=memory_efficient)
+        with saved_tensors_hooks(lambda t, kept=kept: kept.setdefault(t.data_ptr(), t.numel()) and t, lambda t: t):
+            net(torch.randn(2, 3, 16, 16))
+        sizes.append(sum(kept.values()))
+    assert sizes[1] < 0.6 * sizes[0]
+
+
+def test_both_forms_are_followed_alike() -> None:
+    assert trace(build("densenet_bc_40_12", memory_efficient=True)) == trace(build("densenet_bc_40_12"))

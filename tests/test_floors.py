@@ -32,7 +32,7 @@ FLOORS = {
         QT | {"gui", "lightning", "torchvision", "lightning_resnets.zoo", "lightning_resnets.resnet"},
     ),
     "nets stand on merge and torch": (
-        "lightning_resnets/{resnet,densenet,highway,inception,se,zoo}.py",
+        "lightning_resnets/{residual,resnet,preact,densenet,highway,inception,inception_resnet,se,zoo}.py",
         QT | {"gui", "lightning", "torchvision", "lightning_resnets.graph", "lightning_resnets.lens"},
     ),
     "merge stands on torch": (

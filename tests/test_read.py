@@ -295,6 +295,20 @@ def test_a_file_imports_nothing(tmp_path: Path, net: nn.Module, monkeypatch: pyt
     assert "evilmod" not in sys.modules
 
 
+def test_a_card_that_names_a_net_of_someones_own_imports_nothing(
+    tmp_path: Path, net: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "evilnet.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    card(arch="evilnet:make")(tmp_path / "named.ckpt", net)
+    with pytest.raises(CheckpointError, match="called 'evilnet:make', which this version does not know"):
+        load(tmp_path / "named.ckpt")
+    assert "evilnet" not in sys.modules
+    with pytest.raises(SystemExit, match="imported"):  # the module is live: who names it himself runs it
+        build("evilnet:make")
+
+
 @pytest.mark.parametrize("width", [64 * 20, 64 * 1000])
 def test_a_card_cannot_ask_for_memory(tmp_path: Path, net: nn.Module, width: int) -> None:
     """Nets of 35 GB and of 90 TB: refused at once, or never filled."""

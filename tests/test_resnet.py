@@ -7,7 +7,8 @@ import torchvision
 from torch import nn
 
 from lightning_resnets import Add, Gate, build
-from lightning_resnets.resnet import BasicBlock, Pad
+from lightning_resnets.blank import Blank
+from lightning_resnets.residual import BasicBlock, Bottleneck, Pad
 from lightning_resnets.se import SqueezeExcite
 
 
@@ -37,14 +38,17 @@ def scramble(net: nn.Module, seed: int = 0) -> nn.Module:
         ("resnet44", 658_586),
         ("resnet56", 853_018),
         ("resnet110", 1_727_962),
+        ("resnet1202", 19_421_274),
         ("plain20", 269_722),
+        ("plain1202", 19_421_274),
         ("seresnet20", 272_095),
         ("seresnet56", 860_137),
         ("seresnet110", 1_742_200),
     ],
 )
 def test_cifar_parameter_counts(name: str, count: int) -> None:
-    assert parameters(build(name)) == count
+    with Blank():
+        assert parameters(build(name)) == count
 
 
 @pytest.mark.parametrize(
@@ -55,7 +59,42 @@ def test_cifar_parameter_counts_with_projections(name: str, count: int) -> None:
     assert parameters(build(name, shortcut="B")) == count
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_with_shortcut_c_every_block_has_a_projection() -> None:
+    net = build("resnet20", shortcut="C")
+    assert all(block.downsample is not None for block in net.modules() if isinstance(block, BasicBlock))
+    more = sum(count * (width * width + 2 * width) for count, width in ((3, 16), (2, 32), (2, 64)))
+    assert parameters(net) == 272_474 + more
+    with pytest.raises(ValueError, match="A, B, C or none, not 'D'"):
+        build("resnet20", shortcut="D")
+
+
+@pytest.mark.parametrize("name", ["resnext101_32x8d", "resnext101_64x4d", "wide_resnet101_2", "resnet152"])
+def test_torchvision_has_the_same_state(name: str) -> None:
+    with Blank():
+        ours = build(name, classes=1000)
+    with torch.device("meta"):
+        theirs = torchvision.models.get_model(name, weights=None)
+    shapes = [{key: weight.shape for key, weight in net.state_dict().items()} for net in (ours, theirs)]
+    assert shapes[0] == shapes[1]
+    assert parameters(ours) == torchvision.models.get_model_weights(name).DEFAULT.meta["num_params"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("stride_in", "strides"), [("1x1", (2, 1)), ("3x3", (1, 2))])
+def test_the_stride_of_a_bottleneck_lies_where_it_is_asked_for(stride_in: str, strides: tuple[int, int]) -> None:
+    block = Bottleneck(64, 32, 2, stride_in=stride_in)  # type: ignore[arg-type]
+    assert (block.conv1.stride[0], block.conv2.stride[0]) == strides
+    with pytest.raises(ValueError, match="in its 1x1 or its 3x3, not in '5x5'"):
+        Bottleneck(64, 32, 2, stride_in="5x5")  # type: ignore[arg-type]
+
+
+def test_the_plain_twins_for_imagenet_lack_shortcuts_alone() -> None:
+    with Blank():
+        net, twin = build("resnet18", shortcut="A"), build("plain18")
+    assert net.state_dict().keys() == twin.state_dict().keys()
+    assert not any(isinstance(module, (Add, Pad)) for module in twin.modules())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnext50_32x4d"])
 def test_torchvision_gives_the_same_logits_on_the_same_state(name: str) -> None:
     ours = scramble(build(name, classes=1000))
     theirs = torchvision.models.get_model(name, weights=None).eval()

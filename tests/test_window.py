@@ -175,6 +175,10 @@ def test_focus_is_visible(opened: Controller, theme: object) -> None:
     opened.window.activateWindow()
     buttons = [b for b in opened.window.findChildren(QAbstractButton) if b.isVisible() and b.isEnabled() and b.text()]
     button = next(b for b in buttons if b.text().startswith("Find"))
+    QApplication.processEvents()
+    button.clearFocus()  # activating the window may have given it
+    QApplication.processEvents()
+    assert not button.hasFocus()
     before = button.grab().toImage()
     button.setFocus(Qt.FocusReason.TabFocusReason)
     QApplication.processEvents()

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from lightning_resnets import zoo
+from lightning_resnets.blank import Blank
 from lightning_resnets.checkpoint.card import Card, CheckpointError
 from lightning_resnets.checkpoint.names import check_pickle
 
@@ -181,7 +181,7 @@ def _built(card: Card) -> nn.Module:
             "correct card."
         )
     try:
-        with _Blank(), _same_chance():
+        with Blank(), _same_chance():
             return zoo.build(card.arch, classes=len(card.classes), **card.options)
     except Exception as error:
         raise CheckpointError(
@@ -204,18 +204,6 @@ def _checked(name: str, weight: object, blank: Tensor, path: Path) -> Tensor:
     if kinds_differ or weight.untyped_storage().nbytes() < weight.numel() * weight.element_size():
         raise CheckpointError(f"'{name}' in '{path.name}' is no plain tensor: save the net's own weights again.")
     return weight.to(blank.dtype, copy=True, memory_format=torch.contiguous_format)
-
-
-class _Blank(TorchFunctionMode):
-    """New nets keep whatever memory held: their weights come from the file, and no size that a card asks for is filled.
-
-    The meta device would serve too, but its first operation imports torch's compiler, 3 s.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", "") == "torch.nn.init":
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **(kwargs or {}))
 
 
 @contextmanager

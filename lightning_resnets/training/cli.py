@@ -1,4 +1,4 @@
-"""The command `lightning-resnets fit|validate|test|predict`, with recipes and shipped nets found by name."""
+"""The command `lightning-resnets fit|validate|test|predict|models`, with recipes and shipped nets found by name."""
 
 import logging
 import os
@@ -10,13 +10,15 @@ from pathlib import Path
 
 from lightning_resnets.checkpoint.card import CheckpointError
 
-COMMANDS = ("fit", "validate", "test", "predict")
+COMMANDS = ("fit", "validate", "test", "predict", "models")
 HELP = """usage: lightning-resnets COMMAND --config RECIPE [options]
+       lightning-resnets models [PATTERN]
 
   fit        train, test at the end, write runs/RECIPE/RECIPE.ckpt
   test       accuracy on the test set of --ckpt_path
   validate   the same on the pictures held out by --data.validation N
   predict    runs/RECIPE/predictions.csv for the test set
+  models     all nets, or those whose name fits PATTERN, with parameters, multiply-adds and published error
 
 RECIPE is a file or one of: {recipes}.
 Often used: --data.root DIR, --trainer.max_epochs N, --ckpt_path FILE (or a shipped net's name, or `last` to resume).
@@ -77,6 +79,11 @@ def main(args: list[str] | None = None) -> None:
     try:
         if given[0] not in COMMANDS:
             raise ValueError(f"There is no command '{given[0]}' (commands: {', '.join(COMMANDS)}).")
+        if given[0] == "models":
+            from lightning_resnets.catalogue import main as models
+
+            models(given[1:])
+            return
         ready = resolved(given)
         hush()
         from lightning_resnets.training.command import Command

@@ -1,0 +1,47 @@
+"""The nets that residual nets are compared with, as torchvision has them: AlexNet, VGG-16 and -19, Inception-v3.
+
+torchvision is imported when one of them is built, not before. Their joins are torchvision's own code, not named merges.
+Of torchvision's options only harmless ones are passed on: a card must not be able to ask for a download (`weights`).
+"""
+
+from torch import nn
+
+
+def kept(net: nn.Module) -> nn.Module:
+    """The net with no module that works in place: what a probe records must not be overwritten after it."""
+    for module in net.modules():
+        if isinstance(module, (nn.ReLU, nn.Dropout)):
+            module.inplace = False
+    return net
+
+
+def alexnet(classes: int = 1000, dropout: float = 0.5) -> nn.Module:
+    from torchvision import models
+
+    return kept(models.alexnet(num_classes=classes, dropout=dropout))
+
+
+def vgg16(classes: int = 1000, dropout: float = 0.5) -> nn.Module:
+    from torchvision import models
+
+    return kept(models.vgg16(num_classes=classes, dropout=dropout))
+
+
+def vgg19(classes: int = 1000, dropout: float = 0.5) -> nn.Module:
+    from torchvision import models
+
+    return kept(models.vgg19(num_classes=classes, dropout=dropout))
+
+
+def inception_v3(classes: int = 1000, dropout: float = 0.5) -> nn.Module:
+    """Without the auxiliary classifier, so that it answers with logits in training too, and started as torch starts.
+
+    torchvision's own start draws until no weight is extreme, which would never end on weights that are not filled.
+    """
+    from torchvision import models
+
+    return kept(
+        models.inception_v3(
+            num_classes=classes, dropout=dropout, aux_logits=False, transform_input=False, init_weights=False
+        )
+    )

@@ -1,0 +1,70 @@
+"""The list of nets: counted, never typed; quick, light, and a mistake in one sentence."""
+
+import subprocess
+import sys
+
+import pytest
+
+from lightning_resnets.catalogue import lines, matching, row
+from lightning_resnets.facts import PUBLISHED
+from lightning_resnets.training.cli import main
+from lightning_resnets.zoo import NETS
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "gigas", "error"),
+    [
+        ("resnet50", 25_557_032, 4.089, 24.7),
+        ("resnet152", 60_192_808, 11.514, 23.0),
+        ("densenet161", 28_681_000, 7.728, 22.33),
+        ("seresnet110", 1_742_200, 0.2529, None),
+        ("resnet110", 1_727_962, 0.2529, 6.43),
+    ],
+)
+def test_a_row_says_what_the_papers_and_torchvision_say(
+    name: str, parameters: int, gigas: float, error: float | None
+) -> None:
+    found = row(name)
+    assert (found.parameters, found.published and found.published.error) == (parameters, error)
+    assert found.macs / 1e9 == pytest.approx(gigas, abs=6e-4)
+
+
+def test_every_published_error_belongs_to_a_net() -> None:
+    assert PUBLISHED.keys() <= NETS.keys()
+    assert all(
+        1 < fact.error < 50 and "arXiv" in fact.source for fact in PUBLISHED.values() if "authors" not in fact.source
+    )
+
+
+def test_patterns() -> None:
+    assert matching("densenet_bc_40") == [f"densenet_bc_40_{k}" for k in (12, 36, 48, 60)]
+    assert matching("wrn*") == ["wrn_16_8", "wrn_28_10"]
+    assert matching() == list(NETS)
+    with pytest.raises(ValueError, match="No net's name fits 'mobilenet'"):
+        matching("mobilenet")
+
+
+def test_the_table_as_text() -> None:
+    assert list(lines("plain20")) == [
+        "net                   parameters  mult-adds  picture      error  source of the error",
+        "plain20                  269,722     40.6 M  3×32×32          –",
+    ]
+    assert list(lines("resnet18"))[1].split()[:5] == ["resnet18", "11,689,512", "1,814.1", "M", "3×224×224"]
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["models", "seresnet20"])
+    assert "272,095" in capsys.readouterr().out
+    for wrong in (["models", "mobilenet"], ["models", "a", "b"]):
+        with pytest.raises(SystemExit) as caught:
+            main(wrong)
+        assert str(caught.value.code).startswith("lightning-resnets: ")
+
+
+def test_the_command_needs_neither_lightning_nor_torchvision() -> None:
+    code = (
+        "import sys; from lightning_resnets.training.cli import main; main(['models', 'seresnet20']); "
+        "print(sorted({'lightning', 'torchvision', 'torchmetrics', 'torch._dynamo', 'sympy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,77 @@
+"""Pre-activation and wide nets: the papers' parameter counts, and the blocks against their formulas."""
+
+import pytest
+import torch
+from test_resnet import parameters, scramble
+
+from lightning_resnets import Add, build
+from lightning_resnets.blank import Blank
+from lightning_resnets.preact import PreActBasic, PreActBottleneck
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("preresnet20", 272_282),
+        ("preresnet56", 855_578),
+        ("preresnet110", 1_730_522),
+        ("preresnet164", 1_703_258),
+        ("preresnet1001", 10_327_706),
+        ("wrn_16_8", 10_961_370),
+        ("wrn_28_10", 36_479_194),
+    ],
+)
+def test_parameter_counts(name: str, count: int) -> None:
+    """Those of pytorchcv's nets of the same names; the papers print 1.7, 1.7, 10.2, 11.0 and 36.5 million."""
+    with Blank():
+        assert parameters(build(name)) == count
+
+
+def relu(x: torch.Tensor) -> torch.Tensor:
+    return x.clamp(min=0)
+
+
+def test_a_block_of_equal_width_adds_what_it_was_given_untouched() -> None:
+    block = scramble(PreActBasic(8, 8))
+    x = torch.randn(2, 8, 6, 6)
+    branch = block.conv2(relu(block.bn2(block.conv1(relu(block.bn1(x))))))  # type: ignore[operator]
+    assert torch.allclose(block(x), x + branch, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [PreActBasic, PreActBottleneck])
+def test_a_block_that_projects_activates_before_the_paths_part(make: type[PreActBasic]) -> None:
+    block = scramble(make(8, 4, 2))
+    x = torch.randn(2, 8, 6, 6)
+    active = relu(block.bn1(x))  # type: ignore[operator]
+    assert torch.allclose(block(x), block.downsample(active) + block.branch(active), atol=1e-6)  # type: ignore[operator]
+
+
+def test_the_first_block_activates_before_the_paths_part_and_no_other_of_its_stage() -> None:
+    net = scramble(build("preresnet20"))
+    x = torch.randn(1, 16, 8, 8)
+    for index in (0, 1):
+        block = net.get_submodule(f"layer1.{index}")
+        assert isinstance(block, PreActBasic)
+        active = relu(block.bn1(x))
+        shortcut = active if index == 0 else x
+        assert torch.allclose(block(x), shortcut + block.branch(active), atol=1e-6)
+
+
+@pytest.mark.parametrize(("stride_in", "strides"), [("1x1", (2, 1)), ("3x3", (1, 2))])
+def test_where_a_bottleneck_strides(stride_in: str, strides: tuple[int, int]) -> None:
+    net = build("preresnet164", stride_in=stride_in)
+    block = net.get_submodule("layer2.0")
+    assert (block.conv1.stride[0], block.conv2.stride[0]) == strides  # type: ignore[union-attr, index]
+
+
+def test_dropout_lies_between_the_convolutions() -> None:
+    assert "Dropout" not in repr(build("wrn_16_8", widen=1))
+    block = build("wrn_16_8", widen=1, dropout=0.3).get_submodule("layer1.0")
+    assert list(dict(block.named_children())) == [
+        "bn1", "relu1", "conv1", "bn2", "relu2", "dropout", "conv2", "add",
+    ]  # fmt: skip
+
+
+def test_every_block_has_one_add_and_a_plain_one_none() -> None:
+    assert sum(isinstance(module, Add) for module in build("preresnet164").modules()) == 54
+    assert not any(isinstance(module, Add) for module in build("preresnet20", shortcut="none").modules())

@@ -1,0 +1,135 @@
+"""Squeeze-and-excitation: timm as oracle, and the five places of section 6.5 against their formulas."""
+
+import pytest
+import timm
+import torch
+from test_resnet import parameters, scramble
+from torch import Tensor
+
+from lightning_resnets import build
+from lightning_resnets.blank import Blank
+from lightning_resnets.residual import BasicBlock, Bottleneck
+from lightning_resnets.se import SqueezeExcite, squeezed
+
+X = torch.randn(2, 8, 6, 6, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", ["seresnet18", "seresnext50_32x4d"])
+def test_timm_gives_the_same_logits_on_the_same_state(name: str) -> None:
+    ours = scramble(build(name, classes=10))
+    theirs = timm.create_model(name, pretrained=False, num_classes=10).eval()
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+    x = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.allclose(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["seresnet34", "seresnet101", "seresnet152", "seresnext101_32x4d", "seresnext101_32x8d"]
+)
+def test_timm_has_the_same_state(name: str) -> None:
+    with Blank():
+        ours = build(name, classes=1000)
+    with torch.device("meta"):
+        theirs = timm.create_model(name, pretrained=False)
+    shapes = [{key: weight.shape for key, weight in net.state_dict().items()} for net in (ours, theirs)]
+    assert shapes[0] == shapes[1]
+
+
+def renamed(key: str) -> str:
+    """timm's legacy name (Cadene's, of Caffe) as ours."""
+    key = key.removeprefix("layer0.").replace("se_module", "se")
+    return key.replace("last_linear", "fc")
+
+
+@pytest.mark.parametrize(
+    ("legacy", "name", "options"),
+    [
+        ("legacy_seresnet50", "seresnet50", {"stride_in": "1x1"}),
+        ("legacy_seresnext50_32x4d", "seresnext50_32x4d", {}),
+    ],
+)
+def test_legacy_nets_of_timm_give_the_same_logits(legacy: str, name: str, options: dict[str, str]) -> None:
+    """Not those of basic blocks: timm has a ReLU in front of their SE, which neither paper nor Caffe net has."""
+    theirs = scramble(timm.create_model(legacy, pretrained=False, num_classes=10))
+    ours = build(name, classes=10, se_multiple=1, pool="ceil", **options).eval()
+    ours.load_state_dict({renamed(key): weight for key, weight in theirs.state_dict().items()}, strict=True)
+    x = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.allclose(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+
+
+def block(place: str, **options: object) -> BasicBlock:
+    made = scramble(BasicBlock(8, 8, se=4, se_place=place, **options)).requires_grad_(False)  # type: ignore[arg-type]
+    assert isinstance(made, BasicBlock)
+    return made
+
+
+def expected(made: BasicBlock, place: str, x: Tensor) -> Tensor:
+    se = made.se
+    assert se is not None
+
+    def at(here: str, x: Tensor) -> Tensor:
+        weight = torch.sigmoid(se.fc2(torch.relu(se.fc1(x.mean((2, 3), keepdim=True)))))
+        return x * weight if here == place else x
+
+    inner = torch.relu(at("3x3", made.bn1(made.conv1(at("pre", x)))))
+    branch = at("standard", made.bn2(made.conv2(inner)))
+    return at("post", torch.relu(at("identity", x) + branch))
+
+
+@pytest.mark.parametrize("place", ["standard", "pre", "post", "identity", "3x3"])
+def test_each_place_is_its_formula(place: str) -> None:
+    made = block(place)
+    assert torch.allclose(made(X), expected(made, place, X), atol=1e-6)
+
+
+def test_the_places_differ() -> None:
+    outputs = []
+    state = block("standard").state_dict()
+    for place in ("standard", "pre", "post", "identity", "3x3"):
+        made = block(place)
+        made.load_state_dict(state)
+        outputs.append(made(X))
+    assert not any(torch.equal(a, b) for i, a in enumerate(outputs) for b in outputs[:i])
+
+
+def test_a_bottlenecks_se_has_the_width_of_its_place() -> None:
+    widths = {place: Bottleneck(32, 16, 2, se=4, se_place=place).se for place in ("standard", "pre", "3x3")}  # type: ignore[arg-type]
+    assert {place: se.fc1.in_channels for place, se in widths.items() if se} == {"standard": 64, "pre": 32, "3x3": 16}
+
+
+def test_the_papers_sizes_of_se_resnet50_by_reduction_and_place() -> None:
+    """SE journal, tables 10 and 15: 45.7, 35.7, 30.7, 28.1, 26.9 million for r of 2 to 32; 25.8 for SE_3x3."""
+    with Blank():
+        sizes = [parameters(build("seresnet50", 1000, se=r)) for r in (2, 4, 8, 16, 32)]
+        inner = parameters(build("seresnet50", 1000, se_place="3x3"))
+    assert [round(size / 1e6, 1) for size in (*sizes, inner)] == pytest.approx(
+        [45.7, 35.7, 30.7, 28.1, 26.9, 25.8], abs=0.11
+    )
+
+
+def test_bias_and_squeeze() -> None:
+    plain = SqueezeExcite(8, 2, bias=False, squeeze="max")
+    assert {name for name, _ in plain.named_parameters()} == {"fc1.weight", "fc2.weight"}
+    weight = torch.sigmoid(plain.fc2(torch.relu(plain.fc1(X.amax((2, 3), keepdim=True)))))
+    assert torch.equal(plain(X), X * weight)
+    assert parameters(build("seresnet20", se_bias=False)) == 272_095 - sum(3 * (c + c // 16) for c in (16, 32, 64))
+
+
+@pytest.mark.parametrize("channels", [8, 64, 128, 192, 200, 256, 512, 2048])
+def test_widths_round_as_timm_rounds(channels: int) -> None:
+    from timm.layers.squeeze_excite import SEModule
+
+    if channels >= 16:
+        assert squeezed(channels, 16, 8) == SEModule(channels).fc1.out_channels
+    assert squeezed(channels, 4) == channels // 4
+
+
+def test_mistakes_get_a_sentence() -> None:
+    with pytest.raises(ValueError, match="cannot stand at 'behind' in this block; take standard, pre"):
+        build("seresnet20", se_place="behind")
+    with pytest.raises(ValueError, match="plain net has no shortcut"):
+        build("plain20", se=4, se_place="identity")
+    with pytest.raises(ValueError, match="by mean or max, not by 'median'"):
+        build("seresnet20", se_squeeze="median")
