@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.screenshot:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
         os.environ["QT_SCALE_FACTOR"] = str(options.scale)
-        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")  # the offscreen platform remarks on what it lacks
+        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")  # offscreen lacks some things
     elif no_display():
         print("There is no display here: use --screenshot FILE to save a picture of the window.", file=sys.stderr)
         return 1
