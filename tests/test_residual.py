@@ -95,3 +95,9 @@ def test_nothing_and_narrow_can_be_painted(view: ResidualView) -> None:
     view.set_residual(None)
     assert not view.grab().isNull()
     assert view.summary() == ""
+
+
+def test_a_cut_shortcut_has_no_share_and_no_angle(view: ResidualView) -> None:
+    branch = random(1, 0.5)
+    view.set_residual(Residual("a", np.zeros_like(branch), branch, branch))
+    assert view.summary() == "|F| / |x| = —   ·   cosine of F and x = —"

@@ -65,7 +65,8 @@ class ResidualView(QWidget):
         """Share and cosine in words."""
         if self._measure is None:
             return ""
-        return f"|F| / |x| = {self._measure.share:.2f}   ·   cosine of F and x = {self._measure.cosine:+.2f}"
+        share, cosine = figures(self._measure)
+        return f"|F| / |x| = {share}   ·   cosine of F and x = {cosine}"
 
     def words(self, found: tuple[int, int, int] | None) -> str:
         """One element of all three tensors: the sum can be checked by eye."""
@@ -147,10 +148,7 @@ class ResidualView(QWidget):
             painter.fillRect(
                 QRectF(track.x(), track.y(), track.width() * norm / most, track.height()), QColor(theme.add)
             )
-        numbers = (
-            ("branch to shortcut, |F| / |x|", f"{measured.share:.2f}" if measured.shortcut else "—"),
-            ("cosine of F and x", f"{measured.cosine:+.2f}" if measured.shortcut and measured.branch else "—"),
-        )
+        numbers = zip(("branch to shortcut, |F| / |x|", "cosine of F and x"), figures(measured), strict=True)
         for i, (name, number) in enumerate(numbers):
             top = panel.y() + 78 + 50 * i
             if top + 44 > self.height() - FOOT:
@@ -226,3 +224,9 @@ class ResidualView(QWidget):
                 plate.enlarged = self._enlarged
                 plate.lay(values, room, self._theme, span=self._span)
         self.update()
+
+
+def figures(measured: Measure) -> tuple[str, str]:
+    """Share and cosine as shown; a dash where a side is zero and they mean nothing."""
+    share = f"{measured.share:.2f}" if measured.shortcut else "—"
+    return share, f"{measured.cosine:+.2f}" if measured.shortcut and measured.branch else "—"
