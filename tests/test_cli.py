@@ -99,3 +99,5 @@ def test_a_checkpoint_of_another_net_is_refused() -> None:
     main(["fit", "--config", "plain20-cifar10", *SAMPLE, *QUIET, *short, "--trainer.limit_test_batches", "1"])
     path = "runs/plain20-cifar10/plain20-cifar10.ckpt"
     assert "holds plain20" in sentence(["test", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, "--ckpt_path", path])
+    last = "runs/plain20-cifar10/last.ckpt"
+    assert "holds plain20" in sentence(["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, "--ckpt_path", last])

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch import nn
+
 from lightning_resnets.checkpoint.card import Card
 from lightning_resnets.checkpoint.read import load
 from lightning_resnets.checkpoint.shipped import folder, shipped
@@ -38,9 +40,8 @@ The pictures are Alex Krizhevsky's CIFAR-10 (Learning Multiple Layers of Feature
 """
 
 
-def row(path: Path) -> str:
+def row(net: nn.Module, card: Card, path: Path) -> str:
     """One net's line: every figure from its file."""
-    net, card = load(path)
     count = sum(p.numel() for p in net.parameters())
     metrics, trained = card.metrics, card.trained
     versions = ", ".join(f"{name} {number}" for name, number in card.versions.items() if name != "lightning-resnets")
@@ -58,9 +59,9 @@ def command(verb: str, card: Card, path: Path) -> str:
 
 def page(nets: Mapping[str, Path]) -> str:
     """The whole of `checkpoints/README.md`."""
-    cards = [(load(path)[1], path) for path in nets.values()]
-    made, checked = ("\n".join(command(verb, card, path) for card, path in cards) for verb in ("fit", "test"))
-    return HEAD + "\n".join(map(row, nets.values())) + "\n" + TAIL.format(made=made, checked=checked)
+    opened = [(*load(path), path) for path in nets.values()]
+    made, checked = ("\n".join(command(verb, card, path) for _, card, path in opened) for verb in ("fit", "test"))
+    return HEAD + "\n".join(row(*net) for net in opened) + "\n" + TAIL.format(made=made, checked=checked)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torch import Tensor
 
+from lightning_resnets.checkpoint.card import Card
 from lightning_resnets.checkpoint.read import open_checkpoint, read
 from lightning_resnets.training.callbacks import WriteCard
 from lightning_resnets.training.classifier import Classifier
@@ -21,15 +22,16 @@ def named(net: str, options: dict[str, Any]) -> str:
     return net + (f" with {options}" if options else "")
 
 
-def resumable(path: Path) -> None:
-    """Raises where a run cannot go on from this file."""
-    read(path)
+def resumable(path: Path) -> Card:
+    """The card of a file that a run can go on from; raises where it cannot."""
+    card = read(path)
     contents = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     if missing := {"optimizer_states", "loops", "pytorch-lightning_version"} - contents.keys():
         raise ValueError(
             f"{path} holds no {min(missing)}, so that no run can go on from it: take the run's last.ckpt, or leave "
             "--ckpt_path out to begin anew."
         )
+    return card
 
 
 def defaults(recipe: str, folder: Path) -> dict[str, Any]:
@@ -93,20 +95,21 @@ class Command(LightningCLI):
         config = self.config[subcommand]
         path, model = config.get("ckpt_path"), config["model"]
         self.weights: dict[str, Tensor] | None = None
-        if subcommand == "fit":
-            if path:
-                resumable(self.folder / "last.ckpt" if path == "last" else Path(path))
+        if not path and subcommand == "fit":
             return
         if not path:
             raise ValueError("Say which weights: --ckpt_path FILE, or the name of a net that ships.")
-        opened = open_checkpoint(path)
-        card, options = opened.card, dict(model.get("options") or {})
+        if subcommand == "fit":
+            card = resumable(self.folder / "last.ckpt" if path == "last" else Path(path))
+        else:
+            opened = open_checkpoint(path)
+            card, self.weights = opened.card, opened.net.state_dict()
+        options = dict(model.get("options") or {})
         if (card.arch, card.options) != (model["net"], options):
             raise ValueError(
                 f"{path} holds {named(card.arch, card.options)} and the recipe builds {named(model['net'], options)}: "
                 f"give the recipe of {card.arch}."
             )
-        self.weights = opened.net.state_dict()
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
