@@ -55,42 +55,59 @@ def read_picture(source: str | Path | bytes) -> NDArray[np.uint8]:
 
 
 def prepare(
-    picture: NDArray[np.uint8], size: tuple[int, int, int], mean: Sequence[float], std: Sequence[float]
-) -> Tensor:
+    picture: NDArray[np.uint8], size: tuple[int, int, int], mean: Sequence[float], std: Sequence[float],
+    channels: str = "RGB", crop: float = 1.0, resample: str = "bilinear",
+) -> Tensor:  # fmt: skip
     """A picture (H, W, 3) as a net's input (1, C, H, W), float32, to the bit as `data.batches.Normalise` makes it.
 
     A picture of the right size is not resampled, others are fitted by `fitted`. Nets not of three channels get the
-    grey value.
+    grey value. `mean` and `std` are in the order of `channels`, "RGB" or "BGR"; all as the card says it.
     """
-    pixels = torch.from_numpy(np.array(fitted(picture, size[1:]))).permute(2, 0, 1)  # (3, H, W)
+    pixels = torch.from_numpy(np.array(fitted(picture, size[1:], crop, resample))).permute(2, 0, 1)  # (3, H, W)
+    pixels = pixels.flip(0) if channels == "BGR" else pixels
     values = pixels.unsqueeze(0) if size[0] == 3 else pixels.float().mean(0).expand(1, size[0], -1, -1)
     deviation = torch.tensor(std).view(1, -1, 1, 1)
     return values * (1 / (255 * deviation)) - torch.tensor(mean).view(1, -1, 1, 1) / deviation  # (1, C, H, W)
 
 
-def restored(values: Tensor, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.uint8]:
+def restored(values: Tensor, mean: Sequence[float], std: Sequence[float], channels: str = "RGB") -> NDArray[np.uint8]:
     """The picture (H, W, 3) that a net's input (1, C, H, W) shows: `prepare` undone, without the resampling."""
     shape = (-1, 1, 1)
     pixels = values[0] * torch.tensor(std).view(shape) + torch.tensor(mean).view(shape)
     pixels = (pixels * 255).round().clamp(0, 255).to(torch.uint8).expand(3, *values.shape[2:])
+    pixels = pixels.flip(0) if channels == "BGR" else pixels
     return pixels.permute(1, 2, 0).contiguous().numpy()
 
 
-def fitted(picture: NDArray[np.uint8], size: Sequence[int]) -> NDArray[np.uint8]:
-    """The picture at (H, W): shorter side scaled with antialias, centre cut out; the same array where it fits."""
+def fitted(
+    picture: NDArray[np.uint8], size: Sequence[int], crop: float = 1.0, resample: str = "bilinear"
+) -> NDArray[np.uint8]:
+    """The picture at (H, W): shorter side scaled to the size over `crop` with antialias, centre cut out.
+
+    A picture that has the size is returned as it is; one whose shorter side has the scaled length is only cut.
+    """
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or 0 in picture.shape:
         raise PictureError("A picture is an array (H, W, 3) of bytes: convert it to RGB first.")
     height, width = size
     if picture.shape[:2] == (height, width):
         return picture
+    if crop < 1:
+        return centre(fitted(picture, (round(height / crop), round(width / crop)), resample=resample), height, width)
     high, wide = picture.shape[:2]
     scale = max(height / high, width / wide)
     cut_high, cut_wide = min(high, round(height / scale)) or 1, min(wide, round(width / scale)) or 1
-    top, left = (high - cut_high) // 2, (wide - cut_wide) // 2
-    centre = np.ascontiguousarray(picture[top : top + cut_high, left : left + cut_wide])
-    pixels = torch.from_numpy(centre).permute(2, 0, 1).unsqueeze(0).to(torch.float32)  # (1, 3, H, W)
-    scaled = F.interpolate(pixels, (height, width), mode="bilinear", antialias=True, align_corners=False)
+    cut = centre(picture, cut_high, cut_wide)
+    if cut.shape[:2] == (height, width):
+        return cut
+    pixels = torch.from_numpy(cut).permute(2, 0, 1).unsqueeze(0).to(torch.float32)  # (1, 3, H, W)
+    scaled = F.interpolate(pixels, (height, width), mode=resample, antialias=True, align_corners=False)
     return scaled[0].round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+
+
+def centre(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """The middle (height, width) of a picture at least that large."""
+    top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
+    return np.ascontiguousarray(picture[top : top + height, left : left + width])
 
 
 def _bytes(path: Path) -> bytes:

@@ -75,12 +75,12 @@ class Lens:
         """
         card = self.card
         with torch.inference_mode():
-            values = prepare(picture, card.size, card.mean, card.std)
+            values = prepare(picture, card.size, card.mean, card.std, card.channels, card.crop, card.resample)
             start = time.perf_counter()
             logits, seen = self._replay.look(values, points, ops)
             seconds = time.perf_counter() - start
             return View(
-                restored(values, card.mean, card.std),
+                restored(values, card.mean, card.std, card.channels),
                 _array(logits),
                 _array(logits.softmax(1)),
                 {point: _array(value) for point, value in seen.outputs.items()},

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_resnets.checkpoint import Card, CheckpointError
+from lightning_resnets.checkpoint.card import LATER, Card, CheckpointError
 
 PLAIN: dict[str, Any] = {
     "arch": "resnet20",
@@ -36,8 +36,23 @@ def test_json_gives_the_same_card(options: dict[str, Any], classes: list[str], a
 
 def test_to_dict_has_every_field_in_json_types() -> None:
     values = card().to_dict()
-    assert set(values) == {field.name for field in dataclasses.fields(Card)}
+    assert set(values) == {field.name for field in dataclasses.fields(Card)} - set(LATER)
     assert values["size"] == [3, 32, 32]
+
+
+def test_what_the_first_version_did_not_know_is_written_only_where_it_says_something() -> None:
+    entries = {"channels": "BGR", "crop": 0.875, "resample": "bicubic", "epsilon": 1e-3, "dialect": "Keras"}
+    written = card(**entries)
+    assert {name: written.to_dict()[name] for name in entries} == entries
+    assert Card.from_dict(written.to_dict()) == written
+
+
+@pytest.mark.parametrize(
+    "entry", [{"channels": "GBR"}, {"crop": 0}, {"crop": 2.0}, {"resample": "nearest"}, {"epsilon": -1}, {"dialect": 3}]
+)
+def test_how_a_picture_is_prepared_is_checked(entry: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointError, match=next(iter(entry))):
+        card(**entry)
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])

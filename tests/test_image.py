@@ -195,3 +195,26 @@ def test_the_centre_is_cut_out_and_antialiased() -> None:
 def test_only_rgb_bytes_are_fitted(picture: Any) -> None:
     with pytest.raises(PictureError, match="convert it to RGB"):
         fitted(picture, (32, 32))
+
+
+def test_what_came_from_caffe_sees_blue_first_and_its_own_mean() -> None:
+    mean, std = tuple(value / 255 for value in (103.939, 116.779, 123.68)), (1 / 255,) * 3
+    values = prepare(PICTURE, (3, *PICTURE.shape[:2]), mean, std, channels="BGR")
+    expected = PICTURE[:, :, ::-1].astype(np.float64) - (103.939, 116.779, 123.68)  # Caffe's own words
+    np.testing.assert_allclose(values[0].permute(1, 2, 0).numpy(), expected, atol=1e-4)
+    np.testing.assert_array_equal(restored(values, mean, std, "BGR"), PICTURE)
+
+
+def test_the_centre_is_cut_out_of_a_picture_that_has_the_scaled_side() -> None:
+    wide = np.random.default_rng(0).integers(0, 256, (256, 341, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(fitted(wide, (224, 224), 0.875), wide[16:240, 58:282])
+
+
+@pytest.mark.parametrize("resample", ["bilinear", "bicubic"])
+def test_scaling_to_the_share_is_torchvisions(resample: str) -> None:
+    from torchvision.transforms.v2 import functional
+
+    smooth = fitted(np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8), (512, 512))
+    pixels = functional.resize(torch.from_numpy(smooth).permute(2, 0, 1).float(), [256], resample, antialias=True)
+    expected = functional.center_crop(pixels.clamp(0, 255), [224]).permute(1, 2, 0).numpy()
+    assert np.abs(fitted(smooth, (224, 224), 0.875, resample) - expected).max() <= 0.51

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 FORMAT = 1
+LATER = ("channels", "crop", "resample", "epsilon", "dialect")  # entries that the first version did not have
 DATA_NAMES = {
     "cifar10": "CIFAR-10",
     "cifar10-sample": "CIFAR-10 sample",
@@ -15,6 +16,7 @@ DATA_NAMES = {
 MOST_CLASSES = 100_000
 MOST_VALUES = 10_000  # in one table of the card
 LONGEST_SIDE = 1024  # pixels; what a net keeps of a larger picture would not fit in memory
+CHANNELS, RESAMPLES = ("RGB", "BGR"), ("bilinear", "bicubic")
 
 
 class CheckpointError(ValueError):
@@ -26,9 +28,13 @@ class Card:
     """What a checkpoint says of itself.
 
     `arch` and `options` rebuild the net by `zoo.build`. `size` is (C, H, W). `mean` and `std` have one number a
-    channel, for pictures in 0..1. `metrics` holds shares in 0..1 (`test_accuracy`, `test_error`, `val_accuracy`) and
-    losses. `data` is the data set's short name (`cifar10`), `recipe` the name of the recipe, `trained` the
-    circumstances (epochs, seconds, hardware). Raises CheckpointError where a value has the wrong type or range.
+    channel, for pictures in 0..1, in the order `channels`: "RGB", or "BGR" for nets that came from Caffe. A picture's
+    shorter side is scaled to the size over `crop` (torchvision's 224 of 256: 0.875), by `resample` ("bilinear",
+    "bicubic"), and the centre cut out. `epsilon` is that of every batch norm where it is not the net's own.
+    `dialect` says whose names the weights had where they were not ours. `metrics` holds shares in 0..1
+    (`test_accuracy`, `test_error`, `val_accuracy`) and losses. `data` is the data set's short name (`cifar10`),
+    `recipe` the name of the recipe, `trained` the circumstances (epochs, seconds, hardware). Raises CheckpointError
+    where a value has the wrong type or range.
     """
 
     arch: str
@@ -37,6 +43,11 @@ class Card:
     size: tuple[int, int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    channels: str = "RGB"
+    crop: float = 1.0
+    resample: str = "bilinear"
+    epsilon: float | None = None
+    dialect: str = ""
     metrics: dict[str, float] = field(default_factory=dict[str, float])
     data: str = ""
     recipe: str = ""
@@ -45,7 +56,7 @@ class Card:
     format: int = FORMAT
 
     def __post_init__(self) -> None:
-        for name in ("arch", "data", "recipe"):
+        for name in ("arch", "data", "recipe", "dialect"):
             _need(isinstance(getattr(self, name), str), name, "text")
         _need(bool(self.arch), "arch", "the name of a net")
         _need(_words(self.classes) and 0 < len(self.classes) <= MOST_CLASSES, "classes", "a list of class names")
@@ -54,6 +65,10 @@ class Card:
             values = getattr(self, name)
             _need(_numbers(values) and len(values) == self.size[0], name, "one number for each channel")
         _need(all(value > 1e-6 for value in self.std), "std", "one number above zero for each channel")
+        _need(self.channels in CHANNELS, "channels", " or ".join(CHANNELS))
+        _need(self.resample in RESAMPLES, "resample", " or ".join(RESAMPLES))
+        _need(_number(self.crop) and 0.1 <= self.crop <= 1, "crop", "a share between 0.1 and 1")
+        _need(self.epsilon is None or (_number(self.epsilon) and 0 < self.epsilon < 1), "epsilon", "a small number")
         for name in ("options", "trained", "versions", "metrics"):
             value = getattr(self, name)
             _need(isinstance(value, dict) and _plain(value), name, "names and plain values")
@@ -76,8 +91,13 @@ class Card:
         return DATA_NAMES.get(self.data, self.data)
 
     def to_dict(self) -> dict[str, Any]:
-        """The card in JSON types; a metric that is not finite (a diverged loss) has no such form and is left out."""
+        """The card in JSON types, without what is as ever, so that older versions read it too.
+
+        A metric that is not finite (a diverged loss) has no such form and is left out.
+        """
+        later = {item.name: item.default for item in fields(self) if item.name in LATER}
         card = {item.name: getattr(self, item.name) for item in fields(self)}
+        card = {name: value for name, value in card.items() if name not in later or value != later[name]}
         card["metrics"] = {name: float(value) for name, value in self.metrics.items() if math.isfinite(value)}
         return {name: _listed(value) for name, value in card.items()}
 

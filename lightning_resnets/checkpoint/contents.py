@@ -1,0 +1,31 @@
+"""What a file holds, whatever its form: weights under the file's own names, its card, and plain values beside them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A file read and checked, nothing of it run.
+
+    `form` says in words what the file is ("PyTorch zip", "PyTorch before 1.6", "pickled model", "safetensors",
+    "NumPy npz"). `weights` are plain tensors in memory of their own under the file's names, the wrapper (`state_dict`,
+    "" for none) taken off and nothing else. `card` is the card's table where there is one. `also` holds the plain
+    values beside the weights (`arch`, `epoch`, `args`), of JSON types, `notes` sentences worth showing.
+    """
+
+    form: str
+    weights: dict[str, Tensor]
+    wrapper: str = ""
+    card: Mapping[str, Any] | None = None
+    also: dict[str, Any] = field(default_factory=dict[str, Any])
+    notes: tuple[str, ...] = ()
+
+
+def contents(path: Path) -> Contents:
+    """Read a file of any known form; raises CheckpointError, one sentence that names the remedy."""
+    raise NotImplementedError(path)
