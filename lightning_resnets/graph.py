@@ -210,9 +210,9 @@ class _Builder:
 
 def _phantom(model: nn.Module) -> nn.Module:
     """A copy of the net's structure, filled with blanks, on the CPU: no weight is copied and no hook comes along."""
-    memo: dict[int, Any] = {}
-    for module in model.modules():
-        memo |= {id(hooks): OrderedDict[int, Any]() for name, hooks in vars(module).items() if name.endswith("_hooks")}
+    none = OrderedDict[int, Any]()  # one for all: ten new ones a module are half of the time that a copy takes
+    kept = (value for module in model.modules() for name, value in vars(module).items() if "_hooks" in name)
+    memo: dict[int, Any] = {id(hooks): none for hooks in kept if isinstance(hooks, dict)}
     memo |= {id(weight): nn.Parameter(_blank(weight), requires_grad=False) for weight in model.parameters()}
     memo |= {id(buffer): _blank(buffer) for buffer in model.buffers()}
     return copy.deepcopy(model, memo).eval()
