@@ -103,8 +103,9 @@ class PreActResNet(nn.Module):
     """One 3x3 of 16 channels, stages `layer1` to `layer3`, last `bn` and `relu`, global mean, `fc`: for CIFAR.
 
     `widen` multiplies the stages' planes of 16, 32, 64 (the k of WRN-n-k). The very first block activates before its
-    paths part (appendix of arXiv:1603.05027). All other options go to the blocks: `shortcut`, `dropout`, `stride_in`,
-    `se` and its kin (`SEOptions`). Input (N, 3, H, W), output (N, classes) logits.
+    paths part (appendix of arXiv:1603.05027); with `share_first` off only where its shortcut is a projection. All other
+    options go to the blocks: `shortcut`, `dropout`, `stride_in`, `se` and its kin (`SEOptions`). Input (N, 3, H, W),
+    output (N, classes) logits.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class PreActResNet(nn.Module):
         depths: tuple[int, ...],
         widen: int = 1,
         classes: int = 10,
+        share_first: bool = True,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -126,7 +128,7 @@ class PreActResNet(nn.Module):
             inplanes = width_of(block, planes)
         first = self.get_submodule("layer1.0")
         assert isinstance(first, PreActivated)
-        first.shared = True
+        first.shared = first.shared or share_first
         self.bn = nn.BatchNorm2d(inplanes)
         self.relu = nn.ReLU()
         self.avgpool = nn.AdaptiveAvgPool2d(1)
