@@ -113,8 +113,8 @@ KUANGLIU_DENSE: Rules = (
     (r"^linear\.", "classifier."),
 )
 OSMR: Rules = (
-    (r"^features\.init_block(?:\.conv)?\.conv\.", "conv1."),
     (r"^features\.init_block(?:\.conv)?\.bn\.", "bn1."),
+    (r"^features\.init_block(?:\.conv)?\.conv\.", "conv1."),
     (r"^features\.init_block\.weight$", "conv1.weight"),
     (r"^features\.stage(\d+)\.unit(\d+)\.", "layer{1}.{2-1}."),
     (r"\.body\.conv(\d)\.(conv|bn)\.", ".{2}{1}."),

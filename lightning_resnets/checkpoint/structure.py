@@ -21,7 +21,14 @@ Candidate = tuple[str, dict[str, Any]]
 # What a net does where neither the zoo's row nor an option says anything.
 DEFAULTS: dict[type[nn.Module], dict[str, Any]] = {
     ResNet: {"stem": "imagenet", "pool": "pad", "shortcut": "B", "groups": 1, "width": 64, "stride_in": "3x3"},
-    PreActResNet: {"widen": 1, "shortcut": "B", "stride_in": "1x1", "share_first": True},
+    PreActResNet: {
+        "widen": 1,
+        "shortcut": "B",
+        "stride_in": "1x1",
+        "share_first": True,
+        "stem_norm": False,
+        "last_norm": True,
+    },
     DenseNet: {"growth": 32, "stem_width": 64, "stem": "imagenet", "bottleneck": 4, "compression": 0.5},
 }
 SE_DEFAULTS: dict[str, Any] = {"se": 0, "se_place": "standard", "se_bias": True, "se_multiple": 1, "se_relu": False}
@@ -65,9 +72,7 @@ def structure(shapes: Shapes) -> Structure | None:
 
 
 def _residual(shapes: Shapes) -> Structure | None:
-    preact, deep = "bn.weight" in shapes, "layer1.0.conv3.weight" in shapes
-    if preact and "bn1.weight" in shapes:
-        return None
+    preact, deep = _preactivated(shapes), "layer1.0.conv3.weight" in shapes
     depths = _depths(shapes)
     first = [shapes.get(f"layer1.0.conv{index}.weight", ()) for index in (1, 2, 3)[: 3 if deep else 2]]
     if not depths or any(len(shape) != 4 or 0 in shape for shape in first):
@@ -79,7 +84,8 @@ def _residual(shapes: Shapes) -> Structure | None:
     if not shortcut:
         traits.add("bare")
     if preact:
-        options["widen"] = max(1, first[0][0] // 16)
+        options |= {"widen": max(1, first[0][0] // 16), "stem_norm": "bn1.weight" in shapes}
+        options["last_norm"] = "bn.weight" in shapes
         fixed = (PreActBottleneck if deep else PreActBasic, depths)
     else:
         width = shapes["conv1.weight"][0]
@@ -95,6 +101,12 @@ def _residual(shapes: Shapes) -> Structure | None:
         options |= {"se": round(gates[-1][0] / gates[-1][1]), "se_place": _place(shapes, len(depths), gates)}
         options |= {"se_bias": "layer1.0.se.fc1.bias" in shapes}
     return Structure(PreActResNet if preact else ResNet, fixed, options, frozenset(traits), gates)
+
+
+def _preactivated(shapes: Shapes) -> bool:
+    """Whether batch norms come before their convolutions: seen where a block changes the width."""
+    norm, conv = shapes.get("layer2.0.bn1.weight", ()), shapes.get("layer2.0.conv1.weight", ())
+    return "bn.weight" in shapes or (len(conv) == 4 and len(norm) == 1 and norm[0] == conv[1] != conv[0])
 
 
 def _depths(shapes: Shapes) -> tuple[int, ...]:
