@@ -114,16 +114,19 @@ def names() -> tuple[str, ...]:
     return tuple(NETS)
 
 
-def build(name: str, classes: int = 10, **options: object) -> nn.Module:
-    """Build a net by name, in training mode, with fresh weights.
+def build(name: str, classes: int = 10, pretrained: bool | str = False, **options: Any) -> nn.Module:
+    """Build a net by name, in training mode, with fresh weights, or with published ones of ImageNet.
 
     `classes` is the width of the last layer; `options` go to the net's class (`shortcut="B"`, `se=8`, `dropout=0.2`).
     `torchvision/NAME` and `timm/NAME` are classification nets of these packages (`foreign.make`), without options.
     A name with a colon, `module:function`, is a net of your own: the module is imported (from where Python looks, then
     from the current folder) and the function called with `classes` and `options`. That runs the module's code, so such
-    a name must come from you, never from a file. Raises ValueError for a name that is not known, naming near ones, and
-    for an option that the net does not have.
+    a name must come from you, never from a file. `pretrained` fetches weights by the name that torchvision or timm give
+    them ("IMAGENET1K_V1", "ra2_in1k"), True the best there are. Raises ValueError for a name that is not known, naming
+    near ones, for an option that the net does not have, and where weights cannot be had.
     """
+    if pretrained:
+        return trained(name, classes, pretrained, options)
     make = own(name) if ":" in name else partial(foreign.make, name) if "/" in name else known(name)
     try:
         net = make(classes=classes, **options)
@@ -131,6 +134,17 @@ def build(name: str, classes: int = 10, **options: object) -> nn.Module:
         raise ValueError(f"The net {name} does not take these options: {error}.") from error
     if not isinstance(net, nn.Module):
         raise ValueError(f"{name} gave {type(net).__name__}, not a net: return a torch.nn.Module from it.")
+    return net
+
+
+def trained(name: str, classes: int, pretrained: bool | str, options: dict[str, Any]) -> nn.Module:
+    """The same with published weights, in the form of the net that they are for."""
+    from lightning_resnets.published import fill
+    from lightning_resnets.weights import chosen
+
+    weights = chosen(name, pretrained)
+    net = build(name, classes, **{**weights.options, **options})
+    fill(net, weights)
     return net
 
 
