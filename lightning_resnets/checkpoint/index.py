@@ -86,10 +86,10 @@ def lookup(shapes: Mapping[str, Shape]) -> list[Near]:
     """
     index, kept = load(), {name: shape for name, shape in shapes.items() if not ballast(name)}
     hashes = {name: _hash(name, shape) for name, shape in kept.items()}
-    found = list[tuple[float, float, int, Near]]()
+    whole, found = _print(kept, hashes, ()), list[tuple[float, float, int, Near]]()
     for head, rows in index.heads.items():
         classes = _classes(kept, head)
-        seen = _print(kept, hashes, head if classes else ())
+        seen = _print(kept, hashes, head) if classes else whole
         for row, share in zip(rows, _shares(index.sketches[rows], seen.sketch), strict=True):
             entry = index.entries[row]
             same = bool(classes) and entry.mark == seen.mark and entry.weights == seen.weights
