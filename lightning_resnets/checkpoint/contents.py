@@ -27,5 +27,14 @@ class Contents:
 
 
 def contents(path: Path) -> Contents:
-    """Read a file of any known form; raises CheckpointError, one sentence that names the remedy."""
-    raise NotImplementedError(path)
+    import torch
+
+    d = torch.load(path, map_location="cpu", weights_only=True)
+    w = d.get("state_dict", d)
+    return Contents(
+        "PyTorch zip",
+        {k: v.clone() for k, v in w.items()},
+        "state_dict",
+        d.get("card"),
+        {k: v for k, v in d.items() if k == "hyper_parameters"},
+    )
