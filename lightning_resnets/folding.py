@@ -62,8 +62,9 @@ def _loose(block: Block) -> bool:
 def _named(chains: Sequence[list[Block]]) -> list[tuple[str, list[Block]]]:
     """A merge keeps its name, the longest chain of a cell gets the cell's, others that of the module they lie in."""
     names: list[str] = []
+    shares = Counter(chain[0].cell for chain in chains if not chain[0].kind)
     for chain in chains:
-        whole = not chain[0].kind and sum(other[0].cell == chain[0].cell and not other[0].kind for other in chains) == 1
+        whole = not chain[0].kind and shares[chain[0].cell] == 1
         names.append(chain[0].cell if whole and chain[0].cell else _common(chain))
     longest: dict[str, list[Block]] = {}
     for name, chain in zip(names, chains, strict=True):

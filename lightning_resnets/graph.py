@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
 
 from lightning_resnets.blocks import Block, BlockGraph, Skip
+from lightning_resnets.cells import Cells
 from lightning_resnets.merge import Concat, Merge
 from lightning_resnets.operations import LAYERS, SHAPES, function_macs, function_op, module_macs, module_op
 from lightning_resnets.skips import find_skips
@@ -124,8 +125,9 @@ class _Builder:
     """Turns fx nodes into blocks: only tensors that depend on the picture are blocks and flow."""
 
     def __init__(self, model: nn.Module, inner: dict[fx.Node, str], values: dict[fx.Node, Any]) -> None:
-        self.model, self.inner, self.values = model, inner, values
+        self.inner, self.values = inner, values
         self.modules = dict(model.named_modules(remove_duplicate=False))
+        self.cells = Cells(model)
         self.sources: dict[fx.Node, list[str]] = {}  # the blocks whose value a node carries
         self.weights: dict[fx.Node, list[Tensor]] = {}  # parameters that reach a node directly
         self.counted: set[int] = set()
@@ -189,9 +191,9 @@ class _Builder:
             weights = self.weights[node]
             macs = function_macs(op, weights[0] if weights else None, value)
             name = f"{path}.{op.replace(' ', '_')}" if path else op.replace(" ", "_")
-        cell = _cell(self.model, path)
+        cell = self.cells.cell(path)
         name, output = self.unique(name), "" if node.target in self.reused else self.inner.get(node, "")
-        stage = _stage(self.modules, cell)
+        stage = self.cells.stage(cell)
         return Block(name, op, tuple(value.shape[1:]), self.count(weights), macs, kind, stage, cell, output, (name,))
 
     def count(self, weights: Iterable[Tensor]) -> int:
@@ -208,9 +210,9 @@ class _Builder:
 
 def _phantom(model: nn.Module) -> nn.Module:
     """A copy of the net's structure, filled with blanks, on the CPU: no weight is copied and no hook comes along."""
-    memo: dict[int, Any] = {}
-    for module in model.modules():
-        memo |= {id(hooks): OrderedDict[int, Any]() for name, hooks in vars(module).items() if name.endswith("_hooks")}
+    none = OrderedDict[int, Any]()  # one for all: ten new ones a module are half of the time that a copy takes
+    kept = (value for module in model.modules() for name, value in vars(module).items() if "_hooks" in name)
+    memo: dict[int, Any] = {id(hooks): none for hooks in kept if isinstance(hooks, dict)}
     memo |= {id(weight): nn.Parameter(_blank(weight), requires_grad=False) for weight in model.parameters()}
     memo |= {id(buffer): _blank(buffer) for buffer in model.buffers()}
     return copy.deepcopy(model, memo).eval()
@@ -219,35 +221,3 @@ def _phantom(model: nn.Module) -> nn.Module:
 def _blank(tensor: Tensor) -> Tensor:
     dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
     return torch.zeros((), dtype=dtype).expand(tensor.shape)
-
-
-def _container(module: nn.Module) -> bool:
-    """Plain containers, and modules that hold nothing but merges and modules with merges of their own (DenseBlock)."""
-    if type(module) is nn.Sequential or isinstance(module, (nn.ModuleList, nn.ModuleDict)):
-        return True
-    children = list(module.children())
-    inner = [child for child in children if not isinstance(child, Merge)]
-    return bool(inner) and all(_holds_merge(child) for child in inner)
-
-
-def _holds_merge(module: nn.Module) -> bool:
-    return any(isinstance(child, Merge) for child in module.modules())
-
-
-def _cell(model: nn.Module, path: str) -> str:
-    """The outermost module on the path that is no plain container, empty where there is none."""
-    module, walked = model, list[str]()
-    for part in path.split(".") if path else ():
-        module = module.get_submodule(part)
-        walked.append(part)
-        if not _container(module):
-            return ".".join(walked)
-    return ""
-
-
-def _stage(modules: dict[str, nn.Module], cell: str) -> str:
-    """The container that holds cells only, or the cell where its container holds containers too."""
-    parent = cell.rpartition(".")[0]
-    if not parent or any(_container(child) for child in modules[parent].children()):
-        return cell
-    return parent

@@ -103,8 +103,10 @@ class PreActResNet(nn.Module):
     """One 3x3 of 16 channels, stages `layer1` to `layer3`, last `bn` and `relu`, global mean, `fc`: for CIFAR.
 
     `widen` multiplies the stages' planes of 16, 32, 64 (the k of WRN-n-k). The very first block activates before its
-    paths part (appendix of arXiv:1603.05027). All other options go to the blocks: `shortcut`, `dropout`, `stride_in`,
-    `se` and its kin (`SEOptions`). Input (N, 3, H, W), output (N, classes) logits.
+    paths part (appendix of arXiv:1603.05027); with `share_first` off only where its shortcut is a projection.
+    `stem_norm` puts batch norm and ReLU behind the first convolution, and without `last_norm` there are none at the
+    end, as some published nets have it. All other options go to the blocks: `shortcut`, `dropout`, `stride_in`, `se`
+    and its kin (`SEOptions`). Input (N, 3, H, W), output (N, classes) logits.
     """
 
     def __init__(
@@ -113,10 +115,14 @@ class PreActResNet(nn.Module):
         depths: tuple[int, ...],
         widen: int = 1,
         classes: int = 10,
+        share_first: bool = True,
+        stem_norm: bool = False,
+        last_norm: bool = True,
         **options: Any,
     ) -> None:
         super().__init__()
         self.conv1 = conv3x3(3, 16)
+        self.bn1, self.relu1 = (nn.BatchNorm2d(16), nn.ReLU()) if stem_norm else (None, None)
         self.stages = len(depths)
         inplanes = 16
         for index, depth in enumerate(depths):
@@ -126,9 +132,8 @@ class PreActResNet(nn.Module):
             inplanes = width_of(block, planes)
         first = self.get_submodule("layer1.0")
         assert isinstance(first, PreActivated)
-        first.shared = True
-        self.bn = nn.BatchNorm2d(inplanes)
-        self.relu = nn.ReLU()
+        first.shared = first.shared or share_first
+        self.bn, self.relu = (nn.BatchNorm2d(inplanes), nn.ReLU()) if last_norm else (None, None)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(inplanes, classes)
         for module in self.modules():
@@ -137,8 +142,11 @@ class PreActResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv1(x)  # (N, 16, H, W)
+        if self.bn1 is not None and self.relu1 is not None:
+            x = self.relu1(self.bn1(x))
         for index in range(self.stages):
             x = self.get_submodule(f"layer{index + 1}")(x)  # (N, C << index, H >> index, W >> index)
-        x = self.relu(self.bn(x))
+        if self.bn is not None and self.relu is not None:
+            x = self.relu(self.bn(x))
         x = torch.flatten(self.avgpool(x), 1)  # (N, C)
         return self.fc(x)  # (N, classes)

@@ -21,20 +21,21 @@ class ResNet(nn.Module):
 
     `stem` is "imagenet" (7x7 stride 2 and max-pool, 64 wide) or "cifar" (one 3x3, 16 wide, arXiv:1512.03385 section
     4.2). `pool` says how ImageNet's max-pool treats the border: padded (torchvision) or with the last window sticking
-    out (Caffe, and what came from it). `zero_gamma` starts every block as the identity. All other options go to the
-    blocks: `shortcut`, the paper's option ("A" parameter-free, "B" projection where the shape changes, "C" projections
+    out (Caffe, and what came from it). `stem_width` is another width, which all stages follow (ImageNet's nets on CIFAR
+    have a "cifar" stem of 64). `zero_gamma` starts every block as the identity. All other options go to the blocks:
+    `shortcut`, the paper's option ("A" parameter-free, "B" projection where the shape changes, "C" projections
     everywhere, "none" for the plain twin), `se` and its kin (`SEOptions`), and for bottlenecks `groups`, `width` and
     `stride_in`. Input (N, 3, H, W), output (N, classes) logits.
     """
 
     def __init__(
         self, block: Callable[..., nn.Module], depths: tuple[int, ...], classes: int = 1000, stem: Stem = "imagenet",
-        pool: Pool = "pad", zero_gamma: bool = False, **options: Any,
+        pool: Pool = "pad", zero_gamma: bool = False, stem_width: int | None = None, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__()
         if stem not in ("imagenet", "cifar"):
             raise ValueError(f"The stem is 'imagenet' or 'cifar', not {stem!r}.")
-        planes = 16 if stem == "cifar" else 64
+        planes = stem_width or (16 if stem == "cifar" else 64)
         self.conv1 = conv3x3(3, planes) if stem == "cifar" else nn.Conv2d(3, planes, 7, 2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(planes)
         self.relu = nn.ReLU()

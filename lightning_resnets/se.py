@@ -19,7 +19,7 @@ class SEOptions(TypedDict, total=False):
 
     `se` is the reduction r, 0 for no SE; `se_place` where in the block it stands (section 6.5 of the paper);
     `se_bias` whether fc1 and fc2 have biases; `se_squeeze` how space is summed up; `se_multiple` what the width of fc1
-    is rounded to (timm: 8).
+    is rounded to (timm: 8); `se_relu` whether a ReLU stands in front of it (some published nets have one there).
     """
 
     se: int
@@ -27,6 +27,7 @@ class SEOptions(TypedDict, total=False):
     se_bias: bool
     se_squeeze: Squeeze
     se_multiple: int
+    se_relu: bool
 
 
 class SqueezeExcite(nn.Module):
@@ -35,15 +36,18 @@ class SqueezeExcite(nn.Module):
     `reduction` is the paper's r: fc1 has channels // r outputs, or with `multiple` channels / r rounded to the nearest
     multiple of it and never none. fc1 and fc2 are 1x1 convolutions, named as timm names them. `bias=False` drops their
     biases (section 6 of the paper names it as an option), `squeeze="max"` takes the largest value instead of the mean.
+    With `first` a ReLU is part of it: what is weighed is relu(x).
     """
 
     def __init__(
-        self, channels: int, reduction: int = 16, bias: bool = True, squeeze: Squeeze = "mean", multiple: int = 1
-    ) -> None:
+        self, channels: int, reduction: int = 16, bias: bool = True, squeeze: Squeeze = "mean", multiple: int = 1,
+        first: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         if squeeze not in SQUEEZES:
             raise ValueError(f"SE squeezes by {' or '.join(SQUEEZES)}, not by {squeeze!r}.")
         width = squeezed(channels, reduction, multiple)
+        self.relu0 = nn.ReLU() if first else None
         self.squeeze = SQUEEZES[squeeze](1)
         self.fc1 = nn.Conv2d(channels, width, 1, bias=bias)
         self.relu = nn.ReLU()
@@ -52,6 +56,7 @@ class SqueezeExcite(nn.Module):
         self.gate = Gate()
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x if self.relu0 is None else self.relu0(x)
         weight = self.squeeze(x)  # (N, C, 1, 1)
         weight = self.fc2(self.relu(self.fc1(weight)))  # (N, C, 1, 1)
         return self.gate(x, self.sigmoid(weight))  # (N, C, H, W)
@@ -73,8 +78,9 @@ def excitation(
     se_bias: bool = True,
     se_squeeze: Squeeze = "mean",
     se_multiple: int = 1,
+    se_relu: bool = False,
 ) -> SqueezeExcite | None:
     """The SE of a block that has so many channels at each place where it may stand; None where none is asked for."""
     if se_place not in channels:
         raise ValueError(f"SE cannot stand at {se_place!r} in this block; take {', '.join(channels)}.")
-    return SqueezeExcite(channels[se_place], se, se_bias, se_squeeze, se_multiple) if se else None
+    return SqueezeExcite(channels[se_place], se, se_bias, se_squeeze, se_multiple, se_relu) if se else None

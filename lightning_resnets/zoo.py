@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from lightning_resnets import comparison
+from lightning_resnets import comparison, foreign
 from lightning_resnets.densenet import DenseNet
 from lightning_resnets.highway import Highway
 from lightning_resnets.inception import BNInception, GoogLeNet
@@ -60,7 +60,8 @@ def cifar_densenet(depth: int, growth: int, bc: bool) -> Entry:
     layers = (depth - 4) // (6 if bc else 3)
     width, bottleneck, compression = (2 * growth, 4, 0.5) if bc else (16, 0, 1.0)
     return cifar(
-        DenseNet, (layers,) * 3, growth, width, stem="cifar", bottleneck=bottleneck, compression=compression
+        DenseNet, (layers,) * 3, growth=growth, stem_width=width, stem="cifar", bottleneck=bottleneck,
+        compression=compression,
     )  # fmt: skip
 
 
@@ -96,7 +97,7 @@ NETS: dict[str, Entry] = {
     **{f"seresnet{depth}": imagenet_resnet(depth, **TIMM) for depth in DEPTHS},
     **{f"seresnext{name}": imagenet_resnet(d, groups=g, width=w, **TIMM) for name, (d, g, w) in GROUPED.items()},
     **{f"densenet{depth}": imagenet(DenseNet, blocks) for depth, blocks in DENSE.items() if depth != 161},
-    "densenet161": imagenet(DenseNet, DENSE[161], 48, 96),
+    "densenet161": imagenet(DenseNet, DENSE[161], growth=48, stem_width=96),
     "googlenet": imagenet(GoogLeNet),
     "bn_inception": imagenet(BNInception),
     "se_bn_inception": imagenet(BNInception, se=16),
@@ -113,22 +114,37 @@ def names() -> tuple[str, ...]:
     return tuple(NETS)
 
 
-def build(name: str, classes: int = 10, **options: object) -> nn.Module:
-    """Build a net by name, in training mode, with fresh weights.
+def build(name: str, classes: int = 10, pretrained: bool | str = False, **options: Any) -> nn.Module:
+    """Build a net by name, in training mode, with fresh weights, or with published ones of ImageNet.
 
     `classes` is the width of the last layer; `options` go to the net's class (`shortcut="B"`, `se=8`, `dropout=0.2`).
+    `torchvision/NAME` and `timm/NAME` are classification nets of these packages (`foreign.make`), without options.
     A name with a colon, `module:function`, is a net of your own: the module is imported (from where Python looks, then
     from the current folder) and the function called with `classes` and `options`. That runs the module's code, so such
-    a name must come from you, never from a file. Raises ValueError for a name that is not known, naming near ones, and
-    for an option that the net does not have.
+    a name must come from you, never from a file. `pretrained` fetches weights by the name that torchvision or timm give
+    them ("IMAGENET1K_V1", "ra2_in1k"), True the best there are. Raises ValueError for a name that is not known, naming
+    near ones, for an option that the net does not have, and where weights cannot be had.
     """
-    make = own(name) if ":" in name else known(name)
+    if pretrained:
+        return trained(name, classes, pretrained, options)
+    make = own(name) if ":" in name else partial(foreign.make, name) if "/" in name else known(name)
     try:
         net = make(classes=classes, **options)
     except TypeError as error:
         raise ValueError(f"The net {name} does not take these options: {error}.") from error
     if not isinstance(net, nn.Module):
         raise ValueError(f"{name} gave {type(net).__name__}, not a net: return a torch.nn.Module from it.")
+    return net
+
+
+def trained(name: str, classes: int, pretrained: bool | str, options: dict[str, Any]) -> nn.Module:
+    """The same with published weights, in the form of the net that they are for."""
+    from lightning_resnets.published import fill
+    from lightning_resnets.weights import chosen
+
+    weights = chosen(name, pretrained)
+    net = build(name, classes, **{**weights.options, **options})
+    fill(net, weights)
     return net
 
 

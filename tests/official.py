@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_resnets.data.cifar import layout
+from lightning_resnets.data.official import layout
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT.parent / "shared" / "data" / "get_data.py"

@@ -11,14 +11,15 @@ import torch
 from official import cifar10
 from torchvision.transforms import v2
 
-from lightning_resnets.data import cifar, sample
-from lightning_resnets.data.cifar import CIFAR10, CIFAR10Sample, DataError
+from lightning_resnets.data import cifar, official, sample
+from lightning_resnets.data.cifar import CIFAR10, CIFAR10Sample
+from lightning_resnets.data.official import DataError
 
 
 def write(root: Path, monkeypatch: pytest.MonkeyPatch, binary: bool) -> tuple[np.ndarray, np.ndarray]:
     """Small files in an official layout, with the table of MD5s set to theirs."""
     rng = np.random.default_rng(0)
-    table = cifar.BINARY if binary else cifar.PYTHON
+    table = official.BINARY if binary else official.PYTHON
     folder = root / ("cifar-10-batches-bin" if binary else "cifar-10-batches-py")
     folder.mkdir(parents=True)
     pixels, labels = rng.integers(0, 256, (6, 20, 3072), np.uint8), np.tile(np.arange(10, dtype=np.uint8), (6, 2))
@@ -120,9 +121,12 @@ def test_the_sample_is_balanced_and_its_splits_do_not_meet() -> None:
 
 @pytest.mark.slow
 def test_the_official_files() -> None:
-    folder = cifar.layout(cifar10())
+    folder = official.layout(cifar10())
     assert folder is not None
-    (images, labels), (test, classes) = cifar.read(folder)
+    (images, labels), (test, classes) = official.read(folder)
+    alone = official.test(folder)
+    assert torch.equal(alone[0], test)
+    assert torch.equal(alone[1], classes)
     assert images.shape == (50_000, 3, 32, 32)
     assert test.shape == (10_000, 3, 32, 32)
     assert labels.bincount().tolist() == [5000] * 10

@@ -1,0 +1,156 @@
+"""Files of arrays alone: .safetensors, and .npz of plain kinds of numbers; NumPy's pickled objects are never read."""
+
+import io
+import json
+import math
+import warnings
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from numpy.lib import format as numpy_format
+
+from lightning_resnets.checkpoint import archive
+from lightning_resnets.checkpoint.archive import Member
+from lightning_resnets.checkpoint.files import CUT, TANGLED, Refused, Source
+from lightning_resnets.checkpoint.meaning import CODES
+from lightning_resnets.checkpoint.storages import NO_TENSOR, Storage, View, shown, steps, view
+
+LARGEST_HEADER = 8 * 2**20  # bytes of names and shapes; timm's largest net needs 0.3 million
+LONGEST_HEAD = 12_000  # bytes before an array's numbers
+MOST_ARRAYS = 100_000
+BAD = "is damaged or no safetensors file: copy or download it again."
+FORMATS = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+    "C64": torch.complex64,
+}
+
+
+def place(storage: Storage) -> tuple[int, int]:
+    """Where a storage of these forms lies: its key says it."""
+    return storage.key
+
+
+def from_safetensors(source: Source) -> tuple[dict[str, View], dict[str, Any] | None]:
+    """The tensors and the card in the metadata; raises Refused where the header does not fit the file."""
+    length = int.from_bytes(source.read(0, min(8, source.size)), "little")
+    if source.size < 10 or length > source.size - 8:
+        raise Refused(BAD)
+    if length > LARGEST_HEADER:
+        raise Refused(TANGLED)
+    header = _parsed(source.read(8, length))
+    metadata = header.pop("__metadata__", None)
+    if not isinstance(header, dict) or len(header) > MOST_ARRAYS or not isinstance(metadata, (dict, type(None))):
+        raise Refused(BAD)
+    views = {name: _entry(name, entry, 8 + length) for name, entry in header.items()}
+    _gapless(sorted(place(item.storage) for item in views.values()), 8 + length, source.size)
+    text = (metadata or {}).get("card")
+    card = _parsed(text.encode()) if isinstance(text, str) else None
+    return views, card
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    try:
+        table = json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        raise Refused(BAD) from None
+    if not isinstance(table, dict):
+        raise Refused(BAD)
+    return table
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        raise ValueError
+    return table
+
+
+def _entry(name: str, entry: Any, base: int) -> View:
+    if not isinstance(entry, dict) or not isinstance(entry.get("shape"), list):
+        raise Refused(BAD)
+    if (kind := FORMATS.get(str(entry.get("dtype")))) is None:
+        raise Refused(f"holds '{shown(name)}' as {shown(entry.get('dtype'))}, {NO_TENSOR}")
+    match entry.get("data_offsets"):
+        case [int(start), int(end)] if 0 <= start <= end:
+            return _view(Storage((base + start, end - start)), kind, tuple(entry["shape"]))
+    raise Refused(BAD)
+
+
+def _view(storage: Storage, kind: torch.dtype, size: tuple[Any, ...], fortran: bool = False) -> View:
+    """An array without gaps that fills its storage to the byte."""
+    if len(size) > 32 or not all(type(side) is int and 0 <= side < 2**40 for side in size):
+        raise Refused(CUT)
+    nbytes = len(storage.data) if storage.data is not None else place(storage)[1]
+    if math.prod(size) * kind.itemsize != nbytes:
+        raise Refused(CUT)
+    return view(storage, kind, 0, size, steps(size, fortran) if nbytes else (0,) * len(size))
+
+
+def _gapless(places: list[tuple[int, int]], start: int, end: int) -> None:
+    for begin, nbytes in places:
+        if begin != start:
+            raise Refused(BAD)
+        start += nbytes
+    if start != end:
+        raise Refused(CUT)
+
+
+def from_npz(source: Source, listed: Mapping[str, Member]) -> tuple[dict[str, View], tuple[str, ...]]:
+    """The arrays of plain numbers under their names, and the names of those that are none."""
+    archive.check(listed, source, packed=True)
+    if len(listed) > MOST_ARRAYS:
+        raise Refused(TANGLED)
+    views, others = dict[str, View](), list[str]()
+    unpacked = None if all(member.plain for member in listed.values()) else zipfile.ZipFile(source.file)
+    for file, member in listed.items():
+        name = file.removesuffix(".npy")
+        found = _stored(source, member) if unpacked is None else _unpacked(unpacked, file)
+        if found is None:
+            others.append(name)
+        else:
+            views[name] = found
+    return views, tuple(others)
+
+
+def _stored(source: Source, member: Member) -> View | None:
+    start, size = archive.place(member, source)
+    head = source.read(start, min(size, LONGEST_HEAD))
+    kind, shape, fortran, length = _head(head)
+    return None if kind is None else _view(Storage((start + length, size - length)), kind, shape, fortran)
+
+
+def _unpacked(archive: zipfile.ZipFile, file: str) -> View | None:
+    try:
+        data = archive.read(file)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
+        raise Refused(CUT) from None
+    kind, shape, fortran, length = _head(data[:LONGEST_HEAD])
+    return None if kind is None else _view(Storage(data=data[length:]), kind, shape, fortran)
+
+
+def _head(head: bytes) -> tuple[torch.dtype | None, tuple[int, ...], bool, int]:
+    """An array's kind of number (None where it is none), shape, order, and how long its head is."""
+    stream = io.BytesIO(head)
+    try:
+        version = numpy_format.read_magic(stream)
+        if version > (2, 0):  # only tables with names in other alphabets need it
+            return None, (), False, 0
+        read = numpy_format.read_array_header_1_0 if version == (1, 0) else numpy_format.read_array_header_2_0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python 2's way to write whole numbers
+            shape, fortran, kind = read(stream)
+    except Exception:  # noqa: BLE001 - whatever a broken head provokes
+        raise Refused(CUT) from None
+    plain = kind.isnative and not kind.hasobject and kind.names is None
+    return CODES.get(kind.str[1:]) if plain else None, shape, fortran, stream.tell()
