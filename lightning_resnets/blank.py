@@ -2,17 +2,32 @@
 
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+FILLING = frozenset((Tensor.normal_, Tensor.uniform_))
+CHANGING = frozenset((
+    Tensor.add_, Tensor.clamp_, Tensor.copy_, Tensor.div_, Tensor.erfinv_, Tensor.exp_, Tensor.fill_, Tensor.log_,
+    Tensor.mul_, Tensor.neg_, Tensor.pow_, Tensor.sub_, Tensor.zero_,
+))  # fmt: skip
+COMPARING = frozenset((Tensor.__lt__, Tensor.__gt__, Tensor.lt, Tensor.gt))
 
 
 class Blank(TorchFunctionMode):
     """New nets keep whatever memory held: weights are not filled, so no size that is asked for costs time or memory.
 
-    The meta device would serve too, but its first operation imports torch's compiler, 3 s.
+    A parameter counts as having no values: what would change it in place leaves it alone, and a comparison with it says
+    no, which ends the loops that draw until no weight is extreme. Buffers are computed as ever. The meta device would
+    serve too, but its first operation imports torch's compiler, 3 s.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", "") == "torch.nn.init":
+        if func in FILLING or getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else kwargs["tensor"]
+        if args and isinstance(args[0], nn.Parameter):
+            if func in CHANGING:
+                return args[0]
+            if func in COMPARING:
+                return torch.zeros((), dtype=torch.bool)
         return func(*args, **(kwargs or {}))

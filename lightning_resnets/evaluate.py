@@ -22,6 +22,7 @@ from lightning_resnets.data.official import DataError
 from lightning_resnets.data.sample import CLASSES
 
 OWN = "lightning_resnets"  # the dialect of a file whose weights have our names
+PIXELS = 16 * 224 * 224  # of one batch
 Labelled = tuple[Sequence[Picture], list[int]]
 Tell = Callable[[int, int, int], None]  # pictures done, of them right, all there are
 
@@ -85,23 +86,29 @@ def count(net: nn.Module, batches: Iterable[Tensor], labels: Tensor, tell: Tell 
 
 
 def evaluate(
-    opened: Opened, data: str, root: Path, batch_size: int = 64, limit: int | None = None, threads: int = 1,
+    opened: Opened, data: str, root: Path, batch_size: int | None = None, limit: int | None = None, threads: int = 1,
     tell: Tell = silent,
 ) -> Score:  # fmt: skip
     """Count what an opened net gets right of `data` (a name of DATA) in `root`; pictures are decoded in `threads`.
 
-    `limit` takes that many pictures, evenly from all. Raises DataError and PictureError, one sentence each.
+    `batch_size` pictures go through the net at once (None: as many as are fastest); `limit` takes that many pictures,
+    evenly from all. Raises DataError and PictureError, one sentence each.
     """
     card = opened.card
     pictures, labels = thinned(DATA[data](root, card), limit)
     start = time.perf_counter()
-    made = folder.batches(pictures, card, batch_size, threads)
+    made = folder.batches(pictures, card, batch_size or fastest(card), threads)
     first, five = count(opened.net, made, torch.tensor(labels), tell)
     seconds, total = time.perf_counter() - start, len(labels)
     return Score(
         net=card.arch, dialect=card.dialect or OWN, data=data, correct=first, total=total, top1=first / total,
         top5=five / total, seconds=seconds,
     )  # fmt: skip
+
+
+def fastest(card: Card) -> int:
+    """Pictures at once: 16 of 224 pixels a side, up to 64 smaller ones; maps of more do not stay in the cache."""
+    return max(1, min(64, PIXELS // (card.size[1] * card.size[2])))
 
 
 def cifar10(root: Path, card: Card) -> Labelled:
@@ -170,7 +177,7 @@ def main(args: list[str]) -> None:
     parser = Arguments("evaluate", "Count how many pictures a net gets right, at first (top-1) and among five (top-5).")
     parser.add_argument("--data", required=True, choices=DATA, help="what the pictures are")
     parser.add_argument("--root", required=True, type=Path, metavar="DIR", help="where they lie")
-    parser.add_argument("--batch-size", type=number, default=64, metavar="N", help="pictures at once (64)")
+    parser.add_argument("--batch-size", type=number, metavar="N", help="pictures at once (what is fastest)")
     parser.add_argument("--limit", type=number, metavar="N", help="no more than N pictures, evenly from all")
     parser.add_argument(
         "--threads", type=number, default=os.cpu_count() or 1, metavar="N", help="that decode pictures (one a core)"

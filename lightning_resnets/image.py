@@ -99,7 +99,7 @@ def fitted(
     cut = centre(picture, cut_high, cut_wide)
     if cut.shape[:2] == (height, width):
         return cut
-    pixels = torch.from_numpy(cut).permute(2, 0, 1).unsqueeze(0).to(torch.float32)  # (1, 3, H, W)
+    pixels = torch.from_numpy(np.array(cut)).permute(2, 0, 1).unsqueeze(0).to(torch.float32)  # (1, 3, H, W)
     scaled = F.interpolate(pixels, (height, width), mode=resample, antialias=True, align_corners=False)
     return scaled[0].round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
 

@@ -123,7 +123,8 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.ERROR)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")  # torch 2.11
+            for message in (r"`isinstance\(treespec, LeafSpec\)` is deprecated", "The given buffer is not writable"):
+                warnings.filterwarnings("ignore", message)  # both of torch 2.11
             yield
     finally:
         logging.disable(disabled)

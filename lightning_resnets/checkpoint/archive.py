@@ -43,6 +43,8 @@ def members(source: Source) -> dict[str, Member]:
     try:
         with zipfile.ZipFile(guarded) as archive:
             found, end = archive.infolist(), archive.start_dir
+    except Refused:
+        raise
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error, EOFError, IndexError):
         raise Refused(CUT) from None
     finally:

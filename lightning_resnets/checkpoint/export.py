@@ -144,7 +144,9 @@ def write_onnx(
         raise CheckpointError(f"ONNX cannot hold this net ({first_line(error)}): write .pt2.") from error
     version = next(item.version for item in model.opset_import if not item.domain)
     if opset and version != opset:
-        raise CheckpointError(f"The exporter cannot write opset {opset}: leave --opset out, which gives {version}.")
+        raise CheckpointError(
+            f"The exporter cannot write opset {opset}: take a number near {version}, or leave --opset out."
+        )
     path.write_bytes(data)
     return f"ONNX, opset {version}"
 

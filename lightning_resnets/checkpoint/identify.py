@@ -1,55 +1,28 @@
 """Which net a file's weights belong to: prefixes off, names into ours, architecture from shapes, then what fits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from lightning_resnets import zoo
-from lightning_resnets.blank import Blank
 from lightning_resnets.checkpoint import structure
 from lightning_resnets.checkpoint.card import CheckpointError
 from lightning_resnets.checkpoint.dialects import CIFAR10, HALVES, IMAGENET, TORCH, Dialect, renamed, spoken
 from lightning_resnets.checkpoint.finding import Finding, Input
+from lightning_resnets.checkpoint.fit import COUNTER, Match, Reading, laid
 from lightning_resnets.checkpoint.prefixes import AUXILIARY, BALLAST, prefix
 from lightning_resnets.checkpoint.reshape import applied
 from lightning_resnets.checkpoint.structure import Candidate, Shapes, Structure
 
+if TYPE_CHECKING:
+    from lightning_resnets.checkpoint.index import Near
+
 LEAST = 0.3  # the share of a net's weights that a file must have for the net to be named at all
-COUNTER = "num_batches_tracked"  # files before torch 0.4.1 lack it; evaluation does not need it
 DATA = {1000: "imagenet", 10: "cifar10", 100: "cifar100"}
 UNKNOWN = Dialect(name="unknown")
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Weights under the names of a net of ours, as far as the dialect knows them."""
-
-    dialect: Dialect
-    state: dict[str, Tensor]
-    shapes: dict[str, tuple[int, ...]]
-    dropped: tuple[str, ...] = ()
-    changes: tuple[str, ...] = ()
-    make: Structure | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """How weights lie over a net."""
-
-    name: str
-    options: dict[str, Any]
-    state: dict[str, Tensor]
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    reshaped: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
-    share: float
-
-    @property
-    def fits(self) -> bool:
-        return not (self.missing or self.unexpected or self.reshaped)
+PACKAGES = ("torchvision", "timm")  # dialects in which a net may be another of these packages than ours
 
 
 def identify(weights: Mapping[str, Tensor], also: Mapping[str, Any] = {}, net: str | None = None) -> Finding:
@@ -80,20 +53,22 @@ def _named(name: str, reading: Reading, plain: Reading) -> Finding:
     ours = name in zoo.NETS
     taken = reading if ours else plain
     options = structure.options_for(name, reading.make) if ours and reading.make else {}
+    near = next((item for item in _lookup(plain.shapes) if item.arch == name), None)
+    count = near.classes if near and near.same else 0
     try:
-        match = _laid(name, options, taken) or _laid(name, {}, taken)
+        match = laid(name, options, taken, count) or laid(name, {}, taken, count)
     except ImportError as error:
         raise CheckpointError(f"The net {name} cannot be built here ({error}): install what it needs.") from error
     if match is None:
         raise CheckpointError(_refusal(name, taken))
     found = _finding(taken, match, name)
-    near = next((item for item in _lookup(plain.shapes) if item.arch == name), None)
     if not ours:
         stem = structure.structure(reading.shapes)
         found = replace(
             found,
             input=near.input if near else _guess(plain.shapes, stem),
             dialect=name.partition("/")[0] if "/" in name else UNKNOWN.name,
+            data=found.data if "/" in name else "",
         )
     if not match.fits:
         return replace(found, why=f"you named {name}, but not every weight fits it")
@@ -124,7 +99,7 @@ def read(plain: dict[str, Tensor], dropped: tuple[str, ...] = (), words: tuple[s
     """The weights in our names, and the make that their shapes tell."""
     dialect = spoken(plain)
     auxiliary = tuple(name for name in plain if AUXILIARY.match(name)) if dialect.name == "torchvision" else ()
-    kept = {name: weight for name, weight in plain.items() if not auxiliary or name not in set(auxiliary)}
+    kept = {name: weight for name, weight in plain.items() if not auxiliary or not AUXILIARY.match(name)}
     state = {renamed(name, dialect.rules): weight for name, weight in kept.items()} if dialect.rules else kept
     if len(state) < len(kept):  # two names became one: these are not that dialect's
         return _as_is(plain, dropped, words)
@@ -148,36 +123,10 @@ def _exact(reading: Reading, arch: str) -> Match | None:
     """The net of the zoo that every weight fits; that which `arch` names, where several fit."""
     found = structure.candidates(reading.make) if reading.make else structure.others(reading.shapes)
     for name, options in sorted(found, key=lambda candidate: candidate[0] != arch):
-        match = _laid(name, options, reading)
+        match = laid(name, options, reading)
         if match is not None and match.fits:
             return match
     return None
-
-
-def _laid(name: str, options: dict[str, Any], reading: Reading) -> Match | None:
-    """The weights laid over a net, built blank; None where it cannot be built so."""
-    try:
-        with torch.random.fork_rng(devices=[]), Blank():
-            net = zoo.build(name, classes=max(1, structure.classes(reading.shapes)), **options)
-    except (ValueError, RuntimeError):
-        return None
-    blank = net.state_dict()
-    state, missing, reshaped = dict[str, Tensor](), list[str](), list[tuple[str, tuple[int, ...], tuple[int, ...]]]()
-    for key, wanted in blank.items():
-        weight = reading.state.get(key)
-        if key.endswith(COUNTER) and (weight is None or weight.numel() == 1):
-            state[key] = torch.zeros_like(wanted) if weight is None else weight.reshape(wanted.shape)
-        elif weight is None:
-            missing.append(key)
-        elif weight.shape != wanted.shape:
-            reshaped.append((key, tuple(weight.shape), tuple(wanted.shape)))
-        else:
-            state[key] = weight
-    unexpected = tuple(key for key in reading.state if key not in blank)
-    counted = [key for key in blank if not key.endswith(COUNTER)]
-    extra = sum(1 for key in unexpected if not key.endswith(COUNTER))
-    share = (len(counted) - len(missing) - len(reshaped)) / max(1, len(counted) + extra)
-    return Match(name, options, state, tuple(missing), unexpected, tuple(reshaped), share)
 
 
 def _finding(reading: Reading, match: Match, arch: str = "") -> Finding:
@@ -185,16 +134,15 @@ def _finding(reading: Reading, match: Match, arch: str = "") -> Finding:
     dialect, make = reading.dialect, reading.make
     alternatives = _alternatives(match, reading, arch) if match.fits else ()
     match = _settled(match, reading, arch)
-    count = structure.classes(reading.shapes)
-    view, data = _input(match, dialect, make, count)
+    view, data = _input(match, dialect, make)
     if not match.fits:
         sure, why = "unsure", f"{match.name} comes nearest, but not every weight fits it"
     elif alternatives:
-        sure, why = "likely", f"every weight fits {match.name}, and as well {' and '.join(alternatives)}"
+        sure, why = "likely", f"every weight fits {match.name}, and as well {' and '.join(alternatives[:3])}"
     else:
         sure, why = "certain", f"every weight fits {match.name} and no other net known here"
     return Finding(
-        arch=match.name, classes=count, options=match.options, dialect=dialect.name, state=match.state,
+        arch=match.name, classes=match.classes, options=match.options, dialect=dialect.name, state=match.state,
         missing=match.missing, unexpected=match.unexpected, reshaped=match.reshaped, dropped=reading.dropped,
         changes=reading.changes, sure=sure, why=why, alternatives=alternatives, input=view, epsilon=dialect.epsilon,
         data=data,
@@ -203,19 +151,28 @@ def _finding(reading: Reading, match: Match, arch: str = "") -> Finding:
 
 def _alternatives(match: Match, reading: Reading, arch: str) -> tuple[str, ...]:
     """Nets of the same shapes that do something else, where neither the dialect nor `arch` says which it is."""
-    make = reading.make
-    if make is None or arch == match.name or _variant(match, arch):
+    make, dialect = reading.make, reading.dialect
+    if arch in (match.name, f"{match.name}b"):
         return ()
-    found = [
-        f"{match.name} with {option}={value!r}"
-        for trait, row in reading.dialect.open.items()
-        if make.has(trait)
-        for option, value in row.items()
-    ]
-    if make.has("bare") and "shortcut" not in make.options:
-        twin = match.name.replace("resnet", "plain")
-        found.append(twin if twin in zoo.NETS and twin != match.name else f"{match.name} with shortcut='none'")
+    found = list[str]()
+    if make is not None:
+        rows = (row for trait, row in dialect.open.items() if make.has(trait))
+        found += [f"{match.name} with {option}={value!r}" for row in rows for option, value in row.items()]
+        if make.has("bare") and "shortcut" not in make.options:
+            found.append(_twin(match.name))
+    if dialect.name in PACKAGES:
+        near = (row.arch for row in _lookup(reading.shapes) if row.same)
+        found += [name for name in near if name.partition("/")[2] != match.name]
     return tuple(found)
+
+
+def _twin(name: str) -> str:
+    """The plain twin of a net with parameter-free shortcuts, or the other way round."""
+    plain = name.startswith("plain")
+    twin = name.replace("plain", "resnet") if plain else name.replace("resnet", "plain")
+    if twin in zoo.NETS and "shortcut" in zoo.NETS[twin].make.keywords:  # type: ignore[attr-defined]
+        return twin
+    return f"{twin if plain else name} with shortcut={'A' if plain else 'none'!r}"
 
 
 def _settled(match: Match, reading: Reading, arch: str) -> Match:
@@ -228,13 +185,9 @@ def _settled(match: Match, reading: Reading, arch: str) -> Match:
     return replace(match, options=structure.options_for(match.name, make))
 
 
-def _variant(match: Match, arch: str) -> bool:
-    return arch in (match.name, f"{match.name}b")
-
-
-def _input(match: Match, dialect: Dialect, make: Structure | None, count: int) -> tuple[Input, str]:
+def _input(match: Match, dialect: Dialect, make: Structure | None) -> tuple[Input, str]:
     """How the net wants its pictures and of which data set it knows the classes."""
-    size = zoo.NETS[match.name].size if match.name in zoo.NETS else (3, 224, 224)
+    count, size = match.classes, zoo.NETS[match.name].size if match.name in zoo.NETS else (3, 224, 224)
     large = make.has("imagenet") if make else size[1] > 32
     key = "imagenet" if large else "cifar100" if count == 100 else "cifar10"
     view = dialect.inputs.get(key, TORCH[key])
@@ -245,16 +198,11 @@ def _input(match: Match, dialect: Dialect, make: Structure | None, count: int) -
     return view, key if DATA.get(count) == key else ""
 
 
-def _lookup(shapes: Shapes) -> list[Any]:
-    """The nets of torchvision and timm that are near, best first."""
-    try:
-        from lightning_resnets.checkpoint import index
-    except ImportError:
-        return []
-    try:
-        return index.lookup(shapes)
-    except FileNotFoundError:
-        return []
+def _lookup(shapes: Shapes) -> "list[Near]":
+    """The nets of torchvision and timm that are near, best first; the index is read where it is needed, not before."""
+    from lightning_resnets.checkpoint.index import lookup
+
+    return lookup(shapes)
 
 
 def _foreign(plain: Reading, arch: str) -> Finding | None:
@@ -263,11 +211,11 @@ def _foreign(plain: Reading, arch: str) -> Finding | None:
     gone = {name for name in plain.state if AUXILIARY.match(name)}
     kept = {name: weight for name, weight in plain.state.items() if name not in gone}
     plain = replace(plain, state=kept, dropped=(*plain.dropped, *gone))
-    named = [row for row in rows if row.share >= 1 and row.arch.partition("/")[2] == arch]
+    named = [row for row in rows if row.same and row.arch.partition("/")[2] == arch]
     for row in (*named, *rows[:1]):
-        match = _laid(row.arch, {}, plain)
+        match = laid(row.arch, {}, plain, row.classes)
         if match is not None:
-            alike = tuple(other.arch for other in rows if other.share >= 1 and other.arch != row.arch)
+            alike = tuple(other.arch for other in rows if other.same and other.arch != row.arch)
             return _of_index(plain, match, row.input, () if named else alike)
     return None
 
@@ -287,8 +235,8 @@ def _nearest(reading: Reading, foreign: Finding | None, weights: Mapping[str, Te
     found: list[Candidate] = structure.others(reading.shapes)
     if reading.make:
         found = structure.candidates(reading.make) or structure.near(reading.make)
-    laid = [match for name, options in found if (match := _laid(name, options, reading))]
-    best = max(laid, key=lambda match: match.share, default=None)
+    tried = [match for name, options in found if (match := laid(name, options, reading))]
+    best = max(tried, key=lambda match: match.share, default=None)
     if foreign is not None and (best is None or _share(foreign) >= best.share):
         best_share = _share(foreign)
         if best_share >= LEAST:

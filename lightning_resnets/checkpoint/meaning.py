@@ -232,6 +232,7 @@ KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
     **_everywhere(
         "builtins __builtin__", "complex", lambda real, imaginary=0.0: complex(float(real), float(imaginary))
     ),
+    **_everywhere("builtins __builtin__", "bytes", lambda: b""),
     **_everywhere("copyreg copy_reg", "_reconstructor", _remade),
     **_everywhere("_codecs", "encode", _text),
     **_everywhere("torch", "Size", _sides),

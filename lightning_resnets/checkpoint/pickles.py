@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from lightning_resnets.checkpoint.files import BROKEN, TANGLED, Refused
 from lightning_resnets.checkpoint.meaning import Array, Kind, Named, Opaque, call, key, named
 
-STEPS = 800_000  # ResNet-152 takes 30,000, ResNet-1202 with Adam's state some 550,000
+STEPS = 800_000  # ResNet-152 takes 30,000, ResNet-1202 with Adam's state some 650,000
 LONGEST_NUMBER = 2048  # bits
 
 
@@ -94,7 +94,7 @@ class Machine:
         """What a call would have made: our own data for a known name, else an object that stays opaque."""
         if not isinstance(what, (Named, Opaque)) or not isinstance(arguments, tuple):
             raise Refused(BROKEN)
-        self.spend(sum(len(item) for item in arguments[:8] if isinstance(item, (list, tuple))))
+        self.spend(3 + sum(len(item) for item in arguments[:8] if isinstance(item, (list, tuple))))
         made = call(what, arguments) if not more else Opaque(what if isinstance(what, Named) else what.name, arguments)
         if isinstance(made, Opaque) and len(self.foreign) < 1000:
             self.foreign[str(made.name)] = None
@@ -117,6 +117,10 @@ class Machine:
 
     def stack_name(self, _: object) -> None:
         name, module = self.stack.pop(), self.stack.pop()
+        self.name(module, name)
+
+    def name(self, module: str, name: str) -> None:
+        self.spend(2)  # a record takes longer than a number
         self.stack.append(named(module, name))
 
     def build(self, _: object) -> None:
@@ -162,7 +166,7 @@ HANDLERS: dict[str, Callable[[Machine, Any], object]] = {
     "ADDITEMS": lambda m, _: m.extend(m.since_mark()),
     "SETITEM": lambda m, _: m.update([*reversed((m.stack.pop(), m.stack.pop()))]),
     "SETITEMS": lambda m, _: m.update(m.since_mark()),
-    "GLOBAL": lambda m, name: m.push(named(*name.split(" ", 1))),
+    "GLOBAL": lambda m, name: m.name(*name.split(" ", 1)),
     "STACK_GLOBAL": Machine.stack_name,
     "REDUCE": Machine.reduce,
     "NEWOBJ": Machine.reduce,

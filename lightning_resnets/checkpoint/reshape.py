@@ -69,7 +69,7 @@ def factor(state: State) -> str:
     """Caffe's batch norms keep sums: mean and variance are divided by the third blob, which then goes."""
     factors = [name for name in state if name.endswith(".factor")]
     for name in factors:
-        value = float(state.pop(name).reshape(-1)[0])
+        value = float(state.pop(name).double().mean())  # of one number
         for statistic in STATISTICS:
             key = f"{name.removesuffix('factor')}{statistic}"
             if key in state:

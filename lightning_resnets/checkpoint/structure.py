@@ -98,7 +98,7 @@ def _residual(shapes: Shapes) -> Structure | None:
     gates = _gates(shapes)
     if gates:
         traits.add("se")
-        options |= {"se": round(gates[-1][0] / gates[-1][1]), "se_place": _place(shapes, len(depths), gates)}
+        options |= {"se": max(1, round(gates[-1][0] / gates[-1][1])), "se_place": _place(shapes, len(depths), gates)}
         options |= {"se_bias": "layer1.0.se.fc1.bias" in shapes}
     return Structure(PreActResNet if preact else ResNet, fixed, options, frozenset(traits), gates)
 
@@ -136,10 +136,10 @@ def _gates(shapes: Shapes) -> tuple[tuple[int, int], ...]:
 def _place(shapes: Shapes, stages: int, gates: tuple[tuple[int, int], ...]) -> str:
     """Where SE stands, from how many channels it weighs in the first block of the last stage."""
     block = f"layer{stages}.0."
-    channels = shapes.get(f"{block}se.fc1.weight", (0, gates[-1][0]))[1]
-    last = shapes.get(f"{block}conv3.weight") or shapes.get(f"{block}conv2.weight", (0,))
-    inner = shapes.get(f"{block}conv2.weight", (0,))
-    return "standard" if channels == last[0] else "3x3" if channels == inner[0] else "pre"
+    channels = (*shapes.get(f"{block}se.fc1.weight", ()), 0, 0)[1] or gates[-1][0]
+    inner = shapes.get(f"{block}conv2.weight", ())[:1]
+    last = shapes.get(f"{block}conv3.weight", ())[:1] or inner
+    return "standard" if (channels,) == last else "3x3" if (channels,) == inner else "pre"
 
 
 def _dense(shapes: Shapes) -> Structure | None:

@@ -88,7 +88,7 @@ def from_pickle(source: Source) -> Pickled:
 
 
 def _is_torch(start: bytes) -> bool:
-    return MAGIC.to_bytes(10, "little") in start[:20]
+    return MAGIC.to_bytes(10, "little") in start[:32]
 
 
 def _legacy(source: Source, start: bytes) -> Pickled:

@@ -118,7 +118,7 @@ def numbered(names: Iterable[str], classes: Sequence[str]) -> dict[str, int]:
 
 
 def places(names: Sequence[str]) -> dict[str, int]:
-    """Where each name stands; one that stands in two places (ImageNet has two cranes) says nothing and is left out."""
+    """Where each name stands; one in two places (but for case, ImageNet's cardigan) is left out."""
     often = Counter(names)
     return {name: place for place, name in enumerate(names) if often[name] == 1}
 

@@ -1,0 +1,131 @@
+"""Every net that torchvision or timm has too: the same state dict both ways, and the same logits to the bit."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pytest
+import timm
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from lightning_resnets import build
+from lightning_resnets.blank import Blank
+from lightning_resnets.published import renamed
+from lightning_resnets.zoo import NETS
+
+ALIKE: dict[str, Any] = {"aux_logits": False, "transform_input": False, "init_weights": False}
+NONE: Mapping[str, Any] = MappingProxyType({})
+LEGACY: dict[str, Any] = {"pool": "ceil", "se_multiple": 1}
+
+
+class Twin(NamedTuple):
+    """A net of ours (`ours`, `options`), whose it is else, how it is called and made there, and a picture's side.
+
+    `largest` is how far logits may differ, as a share of the largest, where they are not the same to the bit; then
+    `why` says the reason.
+    """
+
+    ours: str
+    package: str
+    theirs: str
+    options: Mapping[str, Any] = NONE
+    made: Mapping[str, Any] = NONE
+    side: int = 64
+    largest: float = 0.0
+    why: str = ""
+
+
+TORCHVISION = [
+    *(Twin(name, "torchvision", name) for name in NETS if name.startswith(("resnet", "resnext", "wide")) and
+      name in torchvision.models.list_models()),
+    *(Twin(f"densenet{depth}", "torchvision", f"densenet{depth}") for depth in (121, 161, 169, 201)),
+    Twin("googlenet", "torchvision", "googlenet", made=ALIKE, side=96),
+    Twin("inception_v3", "torchvision", "inception_v3", made=ALIKE, side=75),
+    Twin("alexnet", "torchvision", "alexnet"),
+    Twin("vgg16", "torchvision", "vgg16", side=32),
+    Twin("vgg19", "torchvision", "vgg19", side=32),
+]  # fmt: skip
+TIMM = [
+    *(Twin(f"resnet{depth}", "timm", f"resnet{depth}") for depth in (18, 50)),
+    Twin("resnext101_32x4d", "timm", "resnext101_32x4d"),
+    *(Twin(name, "timm", name) for name in NETS if name.startswith(("seresnet", "seresnext")) and "1000" in
+      str(NETS[name].classes)),
+    *(Twin(f"seresnet{depth}", "timm", f"legacy_seresnet{depth}", {**LEGACY, "stride_in": "1x1"})
+      for depth in (50, 101, 152)),
+    *(Twin(f"seresnext{depth}_32x4d", "timm", f"legacy_seresnext{depth}_32x4d", LEGACY) for depth in (50, 101)),
+    # timm's blocks have a ReLU between the second batch norm and SE, which neither paper nor Caffe net has.
+    *(Twin(f"seresnet{depth}", "timm", f"legacy_seresnet{depth}", LEGACY, largest=1.0, why="a ReLU before SE")
+      for depth in (18, 34)),
+    Twin("densenet121", "timm", "densenet121"),
+    Twin("densenet161", "timm", "densenet161"),
+    Twin("inception_v3", "timm", "inception_v3", side=75),
+    Twin("inception_resnet_v2", "timm", "inception_resnet_v2", side=75),
+]  # fmt: skip
+TWINS = [*TORCHVISION, *TIMM]
+# Seconds on one core; each kind of block is there without them.
+SLOW = {
+    "resnet101", "resnet152", "resnext101_32x4d", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet101_2",
+    "densenet161", "densenet169", "densenet201", "seresnet101", "seresnet152", "seresnext101_32x4d",
+    "seresnext101_32x8d", "seresnext101_64x4d", "vgg16", "vgg19", "inception_resnet_v2",
+}  # fmt: skip
+
+
+def theirs(twin: Twin) -> nn.Module:
+    if twin.package == "timm":
+        return timm.create_model(twin.theirs, pretrained=False, num_classes=10, **twin.made).eval()
+    return torchvision.models.get_model(twin.theirs, weights=None, num_classes=10, **twin.made).eval()
+
+
+def lively(net: nn.Module) -> nn.Module:
+    """Weights and statistics at random, of a size that keeps every channel alive and the logits finite."""
+    rng = torch.Generator().manual_seed(0)
+    for name, weight in net.state_dict().items():
+        if not weight.is_floating_point():
+            continue
+        if weight.dim() > 1:
+            spread = (6 / weight[0].numel()) ** 0.5
+            weight.uniform_(-spread, spread, generator=rng)
+        elif name.endswith(("running_var", "weight")):
+            weight.uniform_(0.5, 1.5, generator=rng)
+        else:
+            weight.normal_(0, 0.1, generator=rng)
+    return net.eval()
+
+
+def case(twin: Twin) -> Any:
+    marks = [pytest.mark.slow] if twin.ours in SLOW else []
+    return pytest.param(twin, id=f"{twin.package}-{twin.theirs}", marks=marks)
+
+
+@pytest.mark.parametrize("twin", [case(twin) for twin in TWINS])
+def test_a_twin_has_the_same_state_and_gives_the_same_logits(twin: Twin) -> None:
+    with Blank():
+        ours, other = build(twin.ours, 10, **twin.options), theirs(twin)
+    state = lively(other).state_dict()
+    ours.load_state_dict(renamed(state), strict=True)
+    assert list(renamed(state)) == list(ours.state_dict()) or twin.theirs.startswith(("legacy", "inception"))
+    back = dict(zip(state, [ours.state_dict()[name] for name in renamed(state)], strict=True))
+    other.load_state_dict(back, strict=True)
+    x = torch.randn(2, 3, twin.side, twin.side, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        a, b = ours.eval()(x), other(x)
+    assert b.std() > 0
+    assert torch.isfinite(b).all()
+    if twin.why:
+        assert 0 < apart(a, b) <= twin.largest, f"{twin.why} no longer shows"
+    else:
+        assert torch.equal(a, b), f"{apart(a, b):.1e} of the largest logit apart"
+
+
+def apart(a: Tensor, b: Tensor) -> float:
+    return float((a - b).abs().max() / b.abs().max())
+
+
+def test_no_twin_is_forgotten() -> None:
+    """The nets of ours whose names torchvision or timm have, and that are made for the same pictures."""
+    known = {*torchvision.models.list_models(), *timm.list_models()}
+    assert {name for name, net in NETS.items() if name in known and net.classes == 1000} == {
+        twin.ours for twin in TWINS
+    }
