@@ -53,6 +53,11 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("checkpoint", nargs="?", help="a checkpoint, or the name of a net that ships")
     parser.add_argument("image", nargs="?", help="a picture")
     parser.add_argument(
+        "--net",
+        metavar="NAME",
+        help="which net the checkpoint holds, where you know better, or module:function of your own (it is then run)",
+    )
+    parser.add_argument(
         "--screenshot", metavar="FILE", help="save a picture of the window once it shows a net, and exit"
     )
     parser.add_argument("--size", type=size, default=(1280, 800), metavar="WxH", help="size of the window (1280x800)")
@@ -112,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def begin() -> None:
         controller.worker.start()
-        controller.begin(options.checkpoint, options.image)
+        controller.begin(options.checkpoint, options.image, options.net)
 
     QTimer.singleShot(0, begin)
     app.exec()

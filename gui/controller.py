@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QApplication
 
 from gui import travel
 from gui.present import enable, show
-from gui.state import Edit, Picture, Screen, Shelf, Sight, Wish, another_picture, fallback, resolve
+from gui.state import Picture, Screen, Shelf, Sight, Wish, another_picture, fallback, resolve
 from gui.surgeon import Surgeon
 from gui.views import style
 from gui.views.overlays import Palette, Sheet
@@ -30,6 +30,7 @@ class Controller(QObject):
         self.window, self.worker = window, worker
         self.wish, self.sight, self.screen, self.shelf = Wish(), Sight(), Screen(), Shelf()
         self.surgeon = Surgeon(window, lambda: self.wish, lambda: self.screen, self)
+        self.undo, self.redo = self.surgeon.undo, self.surgeon.redo
         self._good, self._again, self._ready = Wish(), False, False
         self._theme_wish = theme
         self._connect()
@@ -58,7 +59,7 @@ class Controller(QObject):
         inspector.hovered.connect(window.set_hover)
         inspector.contrast_wanted.connect(self.toggle_contrast)
         inspector.order_wanted.connect(self.toggle_order)
-        self.surgeon.changed.connect(self._set_edits)
+        self.surgeon.changed.connect(lambda edits, gently: self._want(replace(self.wish, edits=edits), gently=gently))
         self.surgeon.stack.indexChanged.connect(self._enable)
         window.aside.choose_wanted.connect(self.choose_picture)
 
@@ -68,25 +69,25 @@ class Controller(QObject):
 
     # nets and pictures
 
-    def begin(self, net: str | None = None, picture: str | None = None) -> None:
+    def begin(self, net: str | None = None, picture: str | None = None, own: str | None = None) -> None:
         """Ask for the shelf, and for what the command line names."""
         if picture:
             self.wish = replace(self.wish, picture=Picture(Path(picture).name, path=picture))
         if net:
-            self.open_path(net)
+            self.open_path(net, own)
         self.worker.ask("shelf")
         self._tell()
 
-    def open_path(self, path: str) -> None:
+    def open_path(self, path: str, own: str | None = None) -> None:
         """Another net: its edits start empty; those of the net that is shown can be undone until it has come."""
         self.window.banner.set_text("")
         shown = self.sight.net.key if self.sight.net else None
         if shown is not None and self.wish.net == shown:
             self._good = replace(self._good, edits=self.wish.edits)
         if shown == path:  # opened once more: that its edits go is a step like any other
-            self._want(replace(self.wish, net=path, edits=self._good.edits), ask=False)
+            self._want(replace(self.wish, net=path, own=own, edits=self._good.edits), ask=False)
             self.surgeon.edit((), "open again")
-        self._want(replace(self.wish, net=path, edits=()))
+        self._want(replace(self.wish, net=path, own=own, edits=()))
 
     def open_net(self) -> None:
         if path := self.window.choose_net():
@@ -128,9 +129,8 @@ class Controller(QObject):
             self._want(replace(self.wish, picture=self.shelf.samples[index % len(self.shelf.samples)]))
 
     def next_sample(self) -> None:
-        self.take_sample(
-            (self.shelf.place(self.wish.picture) or 0) + 1 if self.shelf.place(self.wish.picture) is not None else 0
-        )
+        place = self.shelf.place(self.wish.picture)
+        self.take_sample(0 if place is None else place + 1)
 
     def previous_sample(self) -> None:
         self.take_sample((self.shelf.place(self.wish.picture) or 0) - 1)
@@ -154,12 +154,6 @@ class Controller(QObject):
     def reset(self) -> None:
         self.surgeon.edit((), "reset all")
 
-    def undo(self) -> None:
-        self.surgeon.undo()
-
-    def redo(self) -> None:
-        self.surgeon.redo()
-
     # travel
 
     def select(self, name: str | None) -> None:
@@ -177,11 +171,10 @@ class Controller(QObject):
     def follow_skip(self) -> None:
         self.select(travel.source(self.screen.diagram, self.wish.selected))
 
-    def go_first(self) -> None:
-        self.select(travel.step(self.screen.diagram, None, 1))
+    def go_end(self, step: int) -> None:
+        self.select(travel.step(self.screen.diagram, None, step))
 
-    def go_last(self) -> None:
-        self.select(travel.step(self.screen.diagram, None, -1))
+    go_first, go_last = partialmethod(go_end, 1), partialmethod(go_end, -1)
 
     # view and help
 
@@ -226,9 +219,6 @@ class Controller(QObject):
                 self.worker.ask("see", wish)
         self._refresh()
 
-    def _set_edits(self, edits: tuple[Edit, ...], gently: bool) -> None:
-        self._want(replace(self.wish, edits=edits), gently=gently)
-
     def _answered(self, kind: str, answer: object) -> None:
         self._ready = True
         if isinstance(answer, Shelf):
@@ -239,6 +229,9 @@ class Controller(QObject):
 
     def _take_sight(self, sight: Sight) -> None:
         """A picture that was refused leaves the wish; what is shown stays until another picture has been seen."""
+        if sight.asks:
+            self._ask_trust(self.wish.net or "", sight.asks)
+            return
         if sight.refused:
             self._say(sight.refused)
             self.wish = another_picture(self.wish, self._good, self.shelf)
@@ -272,6 +265,12 @@ class Controller(QObject):
                 self._want(self.wish)
         self._say(sentence)
         self._refresh()
+
+    def _ask_trust(self, path: str, net: str) -> None:
+        """What is shown stays; the code that the file names is run only once the user has typed its name."""
+        self.wish = fallback(self.wish, self._good, self.sight)
+        self._say(f"{Path(path).name} holds a net of somebody's own, {net}: its code runs once you type its name.")
+        self.window.ask_trust(path, net, lambda: self.open_path(path, net))
 
     def _say(self, sentence: str) -> None:
         self.window.banner.set_text(sentence)

@@ -32,7 +32,7 @@ from gui.state import (
 )
 from lightning_resnets.blocks import Block, BlockGraph
 from lightning_resnets.checkpoint import Card, shipped
-from lightning_resnets.checkpoint.read import read
+from lightning_resnets.checkpoint.read import OwnNetError, read
 from lightning_resnets.data import sample
 from lightning_resnets.image import PictureError, read_picture
 from lightning_resnets.lens import Lens, View
@@ -48,7 +48,7 @@ class Engine:
     """Answers "shelf" with a Shelf and "see" with a Sight; a ValueError carries the sentence for the user."""
 
     def __init__(self) -> None:
-        self._nets = Recent[str, tuple[Lens, Net]](3)
+        self._nets = Recent[tuple[str, str | None], tuple[Lens, Net]](3)
         self._pictures = Recent[Picture, np.ndarray](8)
         self._views = Recent[Hashable, View](12)
 
@@ -68,7 +68,10 @@ class Engine:
         if wish.net is None:
             return Sight()
         key = wish.net
-        lens, net = self._nets.get(key, lambda: opened(key))
+        try:
+            lens, net = self._nets.get((key, wish.own), lambda: opened(key, wish.own))
+        except OwnNetError as error:
+            return Sight(asks=error.net)
         if wish.picture is None:
             return Sight(net=net)
         picture = wish.picture
@@ -142,9 +145,9 @@ def accuracy(card: Card) -> str:
     return card.title.split(" · ")[-1] if "accuracy" in card.title else ""
 
 
-def opened(key: str) -> tuple[Lens, Net]:
-    """A checkpoint by its path or a shipped net by its name."""
-    lens = Lens.open(key)
+def opened(key: str, own: str | None = None) -> tuple[Lens, Net]:
+    """A checkpoint by its path or a shipped net by its name; `own` is the name that the user gave it himself."""
+    lens = Lens.open(key, own)
     return lens, describe(key, lens)
 
 

@@ -40,9 +40,13 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Everything the user has asked for; the whole of it is what undo, worker and screen look at."""
+    """Everything the user has asked for; the whole of it is what undo, worker and screen look at.
+
+    `own` is the `module:function` that he gave himself for a net of his own.
+    """
 
     net: str | None = None
+    own: str | None = None
     picture: Picture | None = None
     selected: str | None = None
     edits: tuple[Edit, ...] = ()
@@ -118,7 +122,8 @@ Detail = Maps | Residual | Parts | Gates
 class Sight:
     """What the engine saw of one wish; `before` are the probabilities without any edit.
 
-    `refused` says in a sentence why the wished picture could not be read; then there is the net alone.
+    `refused` says in a sentence why the wished picture could not be read; then there is the net alone. `asks` is the
+    `module:function` that the wished file names and the user has to give himself; then there is nothing.
     """
 
     net: Net | None = None
@@ -131,6 +136,7 @@ class Sight:
     changes: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     refused: str = ""
+    asks: str = ""
 
 
 @dataclass(frozen=True, slots=True)

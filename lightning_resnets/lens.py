@@ -61,10 +61,13 @@ class Lens:
         self._replay = Replay(net, followed)
 
     @classmethod
-    def open(cls, name: str | Path) -> "Lens":
-        """Open a checkpoint by its path or a shipped net by its name; raises CheckpointError, one plain sentence."""
+    def open(cls, name: str | Path, net: str | None = None) -> "Lens":
+        """Open a checkpoint by its path or a shipped net by its name; raises CheckpointError, one plain sentence.
+
+        `net` is which net it is, where you know better than the file, or where it is your own (`read.load`).
+        """
         path = find(name)
-        opened = open_checkpoint(path)
+        opened = open_checkpoint(path, net)
         return cls(opened.net, opened.card, path, opened.notes)
 
     def look(self, picture: NDArray[np.uint8], points: Sequence[str] = (), ops: Sequence[Op] = ()) -> View:

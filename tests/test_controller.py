@@ -8,12 +8,13 @@ import pytest
 from fakes import FakeEngine
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
-from PySide6.QtWidgets import QApplication, QMenu
+from PySide6.QtWidgets import QApplication, QLineEdit, QMenu, QPushButton
 from pytestqt.qtbot import QtBot
 
 from gui.controller import Controller
 from gui.state import Edit, Gates, Residual, Sight, Wish
 from gui.views.menu import SkipMenu
+from gui.views.trust import Trust
 from gui.views.window import Window
 from gui.worker import Worker
 
@@ -146,6 +147,47 @@ def test_a_bad_picture_on_an_open_net_leaves_the_one_before(qtbot: QtBot, opened
     opened.take_files(["bad.png", "b.ckpt"])
     settle(qtbot, opened)
     assert (opened.wish.net, opened.wish.picture) == ("b.ckpt", opened.shelf.samples[3])
+
+
+def trust_of(controller: Controller) -> Trust:
+    (trust,) = controller.window.findChildren(Trust)
+    return trust
+
+
+def test_a_net_of_ones_own_waits_for_its_name(qtbot: QtBot, opened: Controller, engine: FakeEngine) -> None:
+    opened.open_path("own.ckpt")
+    settle(qtbot, opened)
+    trust = trust_of(opened)
+    line, run = trust.findChild(QLineEdit), trust.findChild(QPushButton, "primary")
+    assert (trust.isVisible(), run.isEnabled()) == (True, False)
+    assert opened.screen.title == "resnet20"
+    for typed, good in (("mine", False), ("mine:nets", False), (" mine:net", True)):
+        line.setText(typed)
+        assert run.isEnabled() is good
+    qtbot.mouseClick(run, Qt.MouseButton.LeftButton)
+    settle(qtbot, opened)
+    assert (opened.sight.net.key, opened.wish.own, opened.window.banner.text) == ("own.ckpt", "mine:net", "")
+    opened.open_path("b.ckpt")
+    settle(qtbot, opened)
+    assert opened.wish.own is None
+
+
+def test_a_net_of_ones_own_stays_closed_where_its_name_is_not_given(
+    qtbot: QtBot, controller: Controller, engine: FakeEngine
+) -> None:
+    controller.begin("own.ckpt")
+    settle(qtbot, controller)
+    assert "mine:net" in controller.window.banner.text
+    trust_of(controller).reject()
+    settle(qtbot, controller)
+    assert controller.screen.page == "start"
+    assert not any(isinstance(request, Wish) and request.own for _, request in engine.asked)
+
+
+def test_the_name_of_a_net_of_ones_own_on_the_command_line(qtbot: QtBot, controller: Controller) -> None:
+    controller.begin("own.ckpt", None, "mine:net")
+    settle(qtbot, controller)
+    assert (controller.screen.page, controller.window.findChildren(Trust)) == ("net", [])
 
 
 def test_cut_undo_redo_reset(qtbot: QtBot, opened: Controller) -> None:

@@ -8,9 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lightning_resnets.checkpoint.shipped import find
-from lightning_resnets.training.cli import main
+from lightning_resnets.training.cli import TRAINING, main
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -31,13 +32,56 @@ def lines(program: str) -> list[list[str]]:
     return [args for name, *args in words if name == program]
 
 
-@pytest.mark.parametrize("code", blocks("python"), ids=lambda code: code.split("\n")[0])
+OWN = "# mynets.py"  # the block that is a file of its own
+
+
+@pytest.mark.parametrize(
+    "code", [code for code in blocks("python") if not code.startswith(OWN)], ids=lambda code: code.split("\n")[0]
+)
 def test_python_runs_as_printed(code: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})  # our own page
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("args", lines("lightning-resnets"), ids=" ".join)
+@pytest.fixture
+def mynets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = (code for code in blocks("python") if code.startswith(OWN))
+    (tmp_path / "mynets.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "mynets", raising=False)
+
+
+@pytest.mark.slow  # trains two batches in one process
+def test_ones_own_net_is_trained_and_opened_as_printed(mynets: None, capsys: pytest.CaptureFixture[str]) -> None:
+    own = [args for args in lines("lightning-resnets") if "mynets:tiny" in args]
+    assert [args[0] for args in own] == ["fit", "inspect"]
+    short = ["max_epochs", "1", "limit_train_batches", "2", "enable_progress_bar", "false"]
+    main([*own[0], *(f"--trainer.{word}" if place % 2 == 0 else word for place, word in enumerate(short))])
+    capsys.readouterr()
+    main(own[1])
+    assert "mynets:tiny" in capsys.readouterr().out
+    (code,) = (code for code in blocks("python") if code.startswith(OWN))
+    assert len([line for line in code.splitlines() if line]) <= 20
+
+
+def test_commands_on_a_file_are_understood(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Smaller variant: they are run on a net that ships, its sample pictures standing for the user's."""
+    from lightning_resnets.data import sample
+
+    pictures, labels = sample.pictures("test")
+    for place in range(4):
+        folder = tmp_path / "DIR" / sample.CLASSES[labels[place]]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pictures[place]).save(folder / f"{place}.png")
+    replaced = {"FILE": "resnet20", "DIR": str(tmp_path / "DIR"), "imagenet": "folder"}
+    for args in (args for args in lines("lightning-resnets") if "FILE" in args):
+        outs = {word: str(tmp_path / word) for word in args if word.startswith("OUT")}
+        main([(replaced | outs).get(word, word) for word in args])
+        assert capsys.readouterr().out
+        assert all(Path(out).stat().st_size > 100_000 for out in outs.values())
+
+
+@pytest.mark.parametrize("args", [args for args in lines("lightning-resnets") if args[0] in TRAINING], ids=" ".join)
 def test_training_commands_are_understood(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Smaller variant: up to the whole configuration; tests/test_cli.py runs every recipe."""
     with pytest.raises(SystemExit) as done:

@@ -82,6 +82,7 @@ def sheet(theme: Theme) -> str:
     QToolButton:focus {{ padding: 4px 9px; }}
     QPushButton#primary {{ background: {theme.ink}; color: {theme.panel}; border-color: {theme.ink}; }}
     QPushButton#primary:hover {{ background: {theme.soft}; }}
+    QPushButton#primary:disabled {{ background: transparent; color: {theme.faint}; border-color: {theme.line}; }}
     QToolButton#quiet, QPushButton#quiet {{ background: transparent; border: 1px solid transparent; }}
     QToolButton#quiet:hover, QPushButton#quiet:hover {{ background: {theme.hover}; }}
     QToolButton#quiet:focus, QPushButton#quiet:focus {{ border: 2px solid {theme.focus}; }}

@@ -1,5 +1,7 @@
 """The window: graph above, inspector below, picture and prediction at the right; a start page before all that."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QImage, QKeySequence
 from PySide6.QtWidgets import (
@@ -27,6 +29,7 @@ from gui.views.gallery import StartView
 from gui.views.graph import GraphView
 from gui.views.inspector import InspectorView
 from gui.views.overlays import Banner, shown
+from gui.views.trust import Trust
 
 ASIDE = 272
 
@@ -208,6 +211,12 @@ class Window(QMainWindow):
 
     def choose_target(self) -> str:
         return QFileDialog.getSaveFileName(self, "Save a picture of the window", "window.png", "PNG (*.png)")[0]
+
+    def ask_trust(self, path: str, net: str, then: Callable[[], None]) -> None:
+        """Ask whether the code that a file names may run; `then` is called where the user types that name."""
+        trust = Trust(path, net, self)
+        trust.accepted.connect(then)
+        trust.open()
 
     def clipboard(self) -> tuple[list[str], QImage | None]:
         """Files or a picture from the clipboard."""

@@ -1,7 +1,9 @@
 """The LightningModule that trains any net of the zoo to tell classes apart."""
 
+import inspect
 import math
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import lightning as L
 import torch
@@ -9,6 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_resnets.checkpoint.read import open_checkpoint
 from lightning_resnets.zoo import build
 
 
@@ -48,6 +51,26 @@ class Classifier(L.LightningModule):
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.label_smoothing, self.warmup, self.schedule = label_smoothing, warmup, schedule
         self.tally = torch.zeros(3)  # summed loss, right answers, pictures: read once an epoch
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # Lightning's own has more ways in, and they are not safe
+        cls, checkpoint_path: str | Path, net: str | None = None, **changes: Any
+    ) -> Self:
+        """The module of a file, with its weights, read by `checkpoint.read`: nothing in the file is run or imported.
+
+        Lightning's own method imports what a file's hyperparameters name, and loads a web address without any check.
+        `net` is a name that you give yourself (`checkpoint.read.load`), `changes` are hyperparameters to set anew.
+        Any file that can be opened will do; hyperparameters that it does not hold have their defaults. Raises
+        CheckpointError.
+        """
+        opened = open_checkpoint(checkpoint_path, net)
+        held = (opened.also or {}).get("hyper_parameters")
+        known = inspect.signature(cls.__init__).parameters.keys() - {"self", "net", "classes", "options"}
+        hyper = {name: value for name, value in held.items() if name in known} if isinstance(held, dict) else {}
+        card = opened.card
+        module = cls(card.arch, len(card.classes), card.options, **(hyper | changes))
+        module.net.load_state_dict(opened.net.state_dict())
+        return module
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)  # (N, 3, H, W) -> (N, classes)

@@ -1,5 +1,6 @@
-"""The command `lightning-resnets fit|validate|test|predict|models`, with recipes and shipped nets found by name."""
+"""The command `lightning-resnets`: training by recipes, and what is done with a file; names are found."""
 
+import importlib
 import logging
 import os
 import sys
@@ -10,9 +11,18 @@ from pathlib import Path
 
 from lightning_resnets.checkpoint.card import CheckpointError
 
-COMMANDS = ("fit", "validate", "test", "predict", "models")
+TRAINING = ("fit", "validate", "test", "predict")
+OTHERS = {  # commands that need no Lightning, and the modules whose `main` they are
+    "models": "lightning_resnets.catalogue",
+    "inspect": "lightning_resnets.checkpoint.inspection",
+    "evaluate": "lightning_resnets.evaluate",
+    "convert": "lightning_resnets.checkpoint.convert",
+    "export": "lightning_resnets.checkpoint.export",
+}
+COMMANDS = (*TRAINING, *OTHERS)
 HELP = """usage: lightning-resnets COMMAND --config RECIPE [options]
        lightning-resnets models [PATTERN]
+       lightning-resnets inspect|evaluate|convert|export FILE [options]
 
   fit        train, test at the end, write runs/RECIPE/RECIPE.ckpt
   test       accuracy on the test set of --ckpt_path
@@ -20,9 +30,14 @@ HELP = """usage: lightning-resnets COMMAND --config RECIPE [options]
   predict    runs/RECIPE/predictions.csv for the test set
   models     all nets, or those whose name fits PATTERN, with parameters, multiply-adds and published error
 
+  inspect    which net any FILE holds, how sure that is, and what does not fit
+  evaluate   top-1 and top-5 of any FILE on --data cifar10|imagenet|folder --root DIR
+  convert    FILE OUT: as safetensors or .ckpt, in torchvision's (timm's) names, with a card
+  export     FILE OUT: as ONNX or torch.export, its answers compared with the net's
+
 RECIPE is a file or one of: {recipes}.
 Often used: --data.root DIR, --trainer.max_epochs N, --ckpt_path FILE (or a shipped net's name, or `last` to resume).
-All options: lightning-resnets fit --help"""
+All options: lightning-resnets COMMAND --help"""
 
 
 def recipes() -> dict[str, Path]:
@@ -79,10 +94,8 @@ def main(args: list[str] | None = None) -> None:
     try:
         if given[0] not in COMMANDS:
             raise ValueError(f"There is no command '{given[0]}' (commands: {', '.join(COMMANDS)}).")
-        if given[0] == "models":
-            from lightning_resnets.catalogue import main as models
-
-            models(given[1:])
+        if given[0] in OTHERS:
+            importlib.import_module(OTHERS[given[0]]).main(given[1:])
             return
         ready = resolved(given)
         hush()

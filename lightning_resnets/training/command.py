@@ -102,7 +102,7 @@ class Command(LightningCLI):
         if subcommand == "fit":
             card = resumable(self.folder / "last.ckpt" if path == "last" else Path(path))
         else:
-            opened = open_checkpoint(path)
+            opened = open_checkpoint(path, model["net"] if ":" in model["net"] else None)  # the user's own words
             card, self.weights = opened.card, opened.net.state_dict()
         options = dict(model.get("options") or {})
         if (card.arch, card.options) != (model["net"], options):
