@@ -63,6 +63,12 @@ def small(kind: type[Small] = Small, **options: Any) -> nn.Module:
     return kind(**options).eval().requires_grad_(False)
 
 
+@pytest.fixture(autouse=True)
+def no_monitor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exporter shows progress with tqdm, whose monitor is a thread that stays."""
+    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "net.ckpt"
