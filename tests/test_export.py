@@ -216,6 +216,15 @@ def test_noise_and_real_pictures(size: tuple[int, int, int], batch: int, counts:
     assert all(torch.equal(agreement.Normalise(card(size=size))(a), b) for a, b in zip(raw, ready, strict=True))
 
 
+def test_a_reason_is_one_plain_line() -> None:
+    try:
+        raise RuntimeError("\x1b[96mStep 2/3\x1b[0m failed") from ValueError("\x1b[1mno such thing\x1b[0m.\nand more")
+    except RuntimeError as error:
+        assert agreement.first_line(error) == "no such thing"
+    assert agreement.first_line(KeyError()) == "KeyError"
+    assert len(agreement.first_line(ValueError("x" * 999))) == 200
+
+
 def off_by(share: float) -> Callable[[Path], tuple[str, agreement.Run]]:
     """A runner whose last logit is off by a share of the largest."""
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -112,8 +113,10 @@ def _first(outputs: object) -> Tensor:
 
 
 def first_line(error: Exception) -> str:
-    """An exception's first line, cut to what a sentence bears."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].strip().rstrip(".:")[:200]
+    """The first line of what an exception came from, without colours and cut to what a sentence bears."""
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return (re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines() or [type(error).__name__])[0].strip().rstrip(".:")[:200]
 
 
 @contextlib.contextmanager
