@@ -116,7 +116,8 @@ def first_line(error: Exception) -> str:
     """The first line of what an exception came from, without colours and cut to what a sentence bears."""
     while isinstance(error.__cause__, Exception):
         error = error.__cause__
-    return (re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines() or [type(error).__name__])[0].strip().rstrip(".:")[:200]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    return (text.splitlines() or [type(error).__name__])[0].strip().rstrip(".:")[:200]
 
 
 @contextlib.contextmanager
