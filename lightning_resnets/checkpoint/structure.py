@@ -72,10 +72,11 @@ def structure(shapes: Shapes) -> Structure | None:
 
 
 def _residual(shapes: Shapes) -> Structure | None:
-    preact, deep = _preactivated(shapes), "layer1.0.conv3.weight" in shapes
-    depths = _depths(shapes)
-    first = [shapes.get(f"layer1.0.conv{index}.weight", ()) for index in (1, 2, 3)[: 3 if deep else 2]]
-    if not depths or any(len(shape) != 4 or 0 in shape for shape in first):
+    preact, depths = _preactivated(shapes), _depths(shapes)
+    first = [_first(shapes, index, depths[0]) for index in (1, 2, 3)]
+    deep = bool(first[2])
+    first = first if deep else first[:2]
+    if any(len(shape) != 4 or 0 in shape for shape in first):
         return None
     stem = "imagenet" if shapes["conv1.weight"][-1] == 7 else "cifar"
     traits = {stem, "preact"} if preact else {stem}
@@ -101,6 +102,12 @@ def _residual(shapes: Shapes) -> Structure | None:
         options |= {"se": max(1, round(gates[-1][0] / gates[-1][1])), "se_place": _place(shapes, len(depths), gates)}
         options |= {"se_bias": "layer1.0.se.fc1.bias" in shapes}
     return Structure(PreActResNet if preact else ResNet, fixed, options, frozenset(traits), gates)
+
+
+def _first(shapes: Shapes, index: int, depth: int) -> tuple[int, ...]:
+    """The shape of a convolution of the first stage, of its first block that has it: a file may lack a weight."""
+    names = (f"layer1.{block}.conv{index}.weight" for block in range(depth))
+    return next((shapes[name] for name in names if name in shapes), ())
 
 
 def _preactivated(shapes: Shapes) -> bool:
@@ -163,7 +170,7 @@ def _dense(shapes: Shapes) -> Structure | None:
 def candidates(make: Structure) -> list[Candidate]:
     """Names of the zoo with the options that make them so, the plainest first; [] where the zoo has no such depths."""
     found = [(name, options_for(name, make)) for name in zoo.NETS if _fixed(name) == (make.family, make.fixed)]
-    return sorted(found, key=lambda candidate: (len(candidate[1]), "se" in candidate[1]))
+    return sorted(found, key=lambda candidate: (len(candidate[1]), candidate[0].startswith("se") != bool(make.gates)))
 
 
 def near(make: Structure) -> list[Candidate]:

@@ -1,0 +1,428 @@
+"""Weights of unknown origin: the net that is found gives the logits of the net that they came from."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn import functional as F
+from twins import (
+    Akamaster,
+    KuangliuDense,
+    Moskomule,
+    Weiaicunzai,
+    he_layers,
+    he_resnet50,
+    norm_of,
+    osmr_densenet40,
+    osmr_preresnet20,
+    scrambled,
+)
+
+from lightning_resnets import zoo
+from lightning_resnets.blank import Blank
+from lightning_resnets.checkpoint.card import CheckpointError
+from lightning_resnets.checkpoint.finding import Finding
+from lightning_resnets.checkpoint.identify import identify
+from lightning_resnets.image import prepare, read_picture
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def built(found: Finding) -> nn.Module:
+    """The net that was found, with its weights: strictly, so that nothing of it is as it was made."""
+    net = zoo.build(found.arch, classes=found.classes, **found.options)
+    net.load_state_dict(found.state, strict=True)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d) and found.epsilon is not None:
+            module.eps = found.epsilon
+    return net.eval()
+
+
+def logits(net: Callable[[Tensor], Tensor], side: int) -> Tensor:
+    with torch.inference_mode():
+        return net(torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1)))
+
+
+def assert_same(found: Finding, theirs: Callable[[Tensor], Tensor], side: int = 32, tolerance: float = 1e-4) -> None:
+    ours, wanted = logits(built(found), side), logits(theirs, side)
+    assert float((ours - wanted).abs().max() / wanted.abs().max()) <= tolerance
+
+
+def blank(name: str, classes: int = 10, **options: object) -> dict[str, Tensor]:
+    """Weights of the right names and shapes whose values are of no account."""
+    with Blank():
+        return zoo.build(name, classes, **options).state_dict()
+
+
+TWINS = {
+    "akamaster": (Akamaster, "resnet20", {}, "certain", "cifar10"),
+    "kuangliu": (
+        KuangliuDense,
+        "densenet121",
+        {"growth": 12, "stem_width": 24, "stem": "cifar"},
+        "certain",
+        "cifar10",
+    ),
+    "weiaicunzai": (
+        Weiaicunzai,
+        "seresnet18",
+        {"stem": "cifar", "stem_width": 64, "se_multiple": 1, "se_relu": True},
+        "certain",
+        "cifar100",
+    ),
+    "moskomule": (Moskomule, "seresnet20", {"shortcut": "B", "se_bias": False}, "certain", "cifar10"),
+    "pytorchcv": (osmr_preresnet20, "preresnet20", {"share_first": False}, "certain", "cifar10"),
+    "pytorchcv dense": (
+        osmr_densenet40,
+        "densenet_40_12",
+        {"stem_width": 24, "compression": 0.5},
+        "certain",
+        "cifar10",
+    ),
+}
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_twins_of_other_peoples_nets_give_the_same_logits(twin: str) -> None:
+    make, arch, options, sure, data = TWINS[twin]
+    theirs = scrambled(make())
+    found = identify({f"module.{name}": weight for name, weight in theirs.state_dict().items()})
+    assert (found.dialect, found.arch, found.options) == (twin.split()[0], arch, options)
+    assert (found.sure, found.data) == (sure, data)
+    assert found.fits
+    assert_same(found, theirs, tolerance=1e-5)
+
+
+Made = tuple[dict[str, Tensor], Callable[[Tensor], Tensor]]
+
+
+def statistics(planes: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Gamma, beta, mean, variance."""
+    gamma, variance = (torch.rand(planes, generator=generator) + 0.5 for _ in range(2))
+    beta, mean = (torch.randn(planes, generator=generator) * 0.2 for _ in range(2))
+    return gamma, beta, mean, variance
+
+
+def padded(x: Tensor) -> Tensor:
+    return F.max_pool2d(x, 3, 2, 1)
+
+
+def keras() -> Made:
+    """Kernels of (height, width, in, out), convolutions with biases, epsilon 1e-3, stride in the 1x1."""
+    generator, weights = torch.Generator().manual_seed(3), dict[str, Tensor]()
+    for layer, weight in he_layers().items():
+        bias = torch.randn(len(weight), generator=generator) * 0.2
+        weights |= {f"{layer}/kernel": weight.permute(*reversed(range(2, weight.ndim)), 1, 0), f"{layer}/bias": bias}
+        if layer != "fc1000":
+            leaves = ("gamma", "beta", "moving_mean", "moving_variance")
+            made = zip(leaves, statistics(len(weight), generator), strict=True)
+            weights |= {f"{norm_of(layer)}/{leaf}": value for leaf, value in made}
+
+    def conv(x: Tensor, layer: str, stride: int) -> Tensor:
+        kernel = weights[f"{layer}/kernel"].permute(3, 2, 0, 1)
+        x = F.conv2d(x, kernel, weights[f"{layer}/bias"], stride, kernel.shape[-1] // 2)
+        norm = norm_of(layer)
+        scale = weights[f"{norm}/gamma"] / (weights[f"{norm}/moving_variance"] + 1e-3).sqrt()
+        moved = x - weights[f"{norm}/moving_mean"].view(-1, 1, 1)
+        return moved * scale.view(-1, 1, 1) + weights[f"{norm}/beta"].view(-1, 1, 1)
+
+    def net(x: Tensor) -> Tensor:
+        return he_resnet50(conv, padded, True, x) @ weights["fc1000/kernel"] + weights["fc1000/bias"]
+
+    return weights, net
+
+
+def caffe() -> Made:
+    """Batch norms with a factor, scales apart, a bias on the first convolution alone, pool with its window out."""
+    generator, weights = torch.Generator().manual_seed(4), dict[str, Tensor]()
+    for layer, weight in he_layers().items():
+        weights[f"{layer}/0"] = weight
+        if layer in ("conv1", "fc1000"):
+            weights[f"{layer}/1"] = torch.randn(len(weight), generator=generator) * 0.2
+        if layer != "fc1000":
+            gamma, beta, mean, variance = statistics(len(weight), generator)
+            bn, scale = norm_of(layer), norm_of(layer, "scale")
+            weights |= {f"{bn}/0": mean * 999.98, f"{bn}/1": variance * 999.98, f"{bn}/2": torch.tensor([999.98])}
+            weights |= {f"{scale}/0": gamma, f"{scale}/1": beta}
+
+    def conv(x: Tensor, layer: str, stride: int) -> Tensor:
+        kernel, bn, scale = weights[f"{layer}/0"], norm_of(layer), norm_of(layer, "scale")
+        x = F.conv2d(x, kernel, weights.get(f"{layer}/1"), stride, kernel.shape[-1] // 2)
+        mean, variance = (weights[f"{bn}/{blob}"] / weights[f"{bn}/2"] for blob in (0, 1))
+        return F.batch_norm(x, mean, variance, weights[f"{scale}/0"], weights[f"{scale}/1"])
+
+    def net(x: Tensor) -> Tensor:
+        pooled = he_resnet50(conv, lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True), True, x)
+        return F.linear(pooled, weights["fc1000/0"], weights["fc1000/1"])
+
+    return weights, net
+
+
+def paddle() -> Made:
+    """Stride in the 3x3, a last layer of (in, out), all else as torch has it."""
+    generator, weights = torch.Generator().manual_seed(5), dict[str, Tensor]()
+    layers = he_layers()
+    weights |= {"fc_0.w_0": layers.pop("fc1000").T, "fc_0.b_0": torch.randn(1000, generator=generator)}
+    for layer, weight in layers.items():
+        weights[f"{layer}_weights"] = weight
+        made = zip(("scale", "offset", "mean", "variance"), statistics(len(weight), generator), strict=True)
+        weights |= {f"{norm_of(layer)}_{leaf}": value for leaf, value in made}
+
+    def conv(x: Tensor, layer: str, stride: int) -> Tensor:
+        kernel = weights[f"{layer}_weights"]
+        x = F.conv2d(x, kernel, None, stride, kernel.shape[-1] // 2)
+        return F.batch_norm(
+            x, *(weights[f"{norm_of(layer)}_{leaf}"] for leaf in ("mean", "variance", "scale", "offset"))
+        )
+
+    def net(x: Tensor) -> Tensor:
+        return he_resnet50(conv, padded, False, x) @ weights["fc_0.w_0"] + weights["fc_0.b_0"]
+
+    return weights, net
+
+
+@pytest.mark.parametrize(
+    ("make", "dialect", "options", "epsilon", "channels"),
+    [
+        (keras, "Keras", {"stride_in": "1x1"}, 1e-3, "BGR"),
+        (caffe, "Caffe", {"stride_in": "1x1", "pool": "ceil"}, None, "BGR"),
+        (paddle, "Paddle", {}, None, "RGB"),
+    ],
+)
+def test_nets_of_other_frameworks_give_the_same_logits(
+    make: Callable[[], Made], dialect: str, options: dict[str, object], epsilon: float | None, channels: str
+) -> None:
+    weights, net = make()
+    found = identify(weights)
+    assert (found.dialect, found.arch, found.options) == (dialect, "resnet50", options)
+    assert (found.epsilon, found.input.channels, found.data) == (epsilon, channels, "imagenet")
+    assert found.sure == "certain"
+    assert_same(found, net, 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "arch", "options"),
+    [
+        ("legacy_seresnet18", "seresnet18", {"pool": "ceil", "se_relu": True, "se_multiple": 1}),
+        ("legacy_seresnet50", "seresnet50", {"pool": "ceil", "stride_in": "1x1"}),
+        ("legacy_seresnext50_32x4d", "seresnext50_32x4d", {"pool": "ceil"}),
+        ("seresnet18", "seresnet18", {}),
+    ],
+)
+def test_ses_of_timm_and_of_cadene_are_told_apart(name: str, arch: str, options: dict[str, object]) -> None:
+    theirs = scrambled(timm.create_model(name, pretrained=False))
+    found = identify(theirs.state_dict())
+    assert (found.arch, found.options, found.sure) == (arch, options, "certain")
+    assert torch.equal(logits(built(found), 64), logits(theirs, 64))
+
+
+def test_a_net_of_the_index_alone() -> None:
+    theirs = scrambled(timm.create_model("resnet14t", pretrained=False, num_classes=7))
+    found = identify({f"model.{name}": weight for name, weight in theirs.state_dict().items()})
+    assert (found.arch, found.classes, found.fits) == ("timm/resnet14t", 7, True)
+    assert torch.equal(logits(built(found), 64), logits(theirs, 64))
+
+
+def test_auxiliary_classifiers_are_dropped_with_words() -> None:
+    net = scrambled(torchvision.models.googlenet(init_weights=False))
+    found = identify(net.state_dict())
+    assert (found.arch, found.fits) == ("googlenet", True)
+    assert found.dropped
+    assert all(name.startswith("aux") for name in found.dropped)
+    assert any("auxiliary" in words for words in found.changes)
+    assert torch.equal(logits(built(found), 96), logits(net, 96))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("resnet20", {"shortcut": "B"}),
+        ("resnet20", {"shortcut": "C"}),
+        ("seresnet20", {"shortcut": "B", "se": 4, "se_bias": False}),
+        ("seresnet18", {"se_multiple": 1}),
+        ("resnext50_32x4d", {}),
+        ("wide_resnet50_2", {}),
+        ("resnet18", {"stem": "cifar"}),
+        ("seresnet50", {"se_place": "3x3", "se_multiple": 1}),
+        ("wrn_16_8", {"widen": 2}),
+        ("preresnet164", {}),
+        ("sepreresnet110", {"stem_norm": True, "last_norm": False}),
+        ("densenet_bc_40_12", {"growth": 6, "stem_width": 12}),
+        ("densenet_40_12", {}),
+        ("densenet161", {}),
+        ("highway32", {}),
+        ("bn_inception", {}),
+        ("se_bn_inception", {}),
+    ],
+)
+def test_architecture_and_options_are_read_from_shapes(name: str, options: dict[str, object]) -> None:
+    found = identify(blank(name, 12, **options))
+    wanted, given = blank(found.arch, found.classes, **found.options), blank(name, 12, **options)
+    assert found.fits
+    assert {key: value.shape for key, value in wanted.items()} == {key: value.shape for key, value in given.items()}
+    assert (found.arch, found.options, found.classes, found.data) == (name, options, 12, "")
+
+
+def test_equal_shapes_are_likely_at_best_and_a_name_in_the_file_decides() -> None:
+    weights = blank("plain20")
+    found = identify(weights)
+    assert (found.arch, found.sure, found.alternatives) == ("resnet20", "likely", ("plain20",))
+    found = identify(weights, {"arch": "plain20"})
+    assert (found.arch, found.options, found.sure) == ("plain20", {}, "certain")
+    found = identify(blank("resnet50", 1000))
+    assert (found.arch, found.sure) == ("resnet50", "likely")
+    assert "timm/resnetblur50" in found.alternatives
+    assert identify(blank("resnet50", 1000), {"arch": "resnet50"}).sure == "certain"
+    assert identify(blank("resnet50", 1000), {"arch": "resnetblur50"}).arch == "timm/resnetblur50"
+
+
+def osmr_named(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """ResNet-50 under pytorchcv's names."""
+    named = dict[str, Tensor]()
+    for name, weight in weights.items():
+        match name.split("."):
+            case ["fc", leaf]:
+                named[f"output.{leaf}"] = weight
+            case [layer, leaf] if layer in ("conv1", "bn1"):
+                named[f"features.init_block.conv.{layer[:-1]}.{leaf}"] = weight
+            case [stage, block, "downsample", index, leaf]:
+                place = f"features.stage{stage[5:]}.unit{int(block) + 1}.identity_conv"
+                named[f"{place}.{('conv', 'bn')[int(index)]}.{leaf}"] = weight
+            case [stage, block, layer, leaf]:
+                place = f"features.stage{stage[5:]}.unit{int(block) + 1}.body.conv{layer[-1]}"
+                named[f"{place}.{layer[:-1]}.{leaf}"] = weight
+    return named
+
+
+def test_pytorchcv_does_not_say_where_the_stride_is_but_its_arch_does() -> None:
+    weights = osmr_named(blank("resnet50", 1000))
+    found = identify(weights)
+    assert (found.dialect, found.options, found.sure) == ("pytorchcv", {"stride_in": "1x1"}, "likely")
+    assert found.alternatives == ("resnet50 with stride_in='3x3'",)
+    for arch, options in (("resnet50", {"stride_in": "1x1"}), ("resnet50b", {})):
+        found = identify(weights, {"arch": arch})
+        assert (found.options, found.sure) == (options, "certain")
+
+
+def test_what_does_not_fit_is_listed_and_never_made_up() -> None:
+    weights = blank("resnet20", shortcut="B")
+    weights["layer9.odd.weight"] = torch.zeros(3)
+    weights["layer3.2.bn2.weight"] = torch.zeros(5)
+    del weights["layer1.0.conv2.weight"]
+    found = identify(weights)
+    assert (found.arch, found.sure, found.fits) == ("resnet20", "unsure", False)
+    assert found.missing == ("layer1.0.conv2.weight",)
+    assert found.unexpected == ("layer9.odd.weight",)
+    assert found.reshaped == (("layer3.2.bn2.weight", (5,), (64,)),)
+    assert not {"layer1.0.conv2.weight", "layer3.2.bn2.weight", "layer9.odd.weight"} & found.state.keys()
+
+
+def test_old_files_without_counters_lack_nothing() -> None:
+    weights = {name: weight for name, weight in blank("resnet18", 1000).items() if "num_batches" not in name}
+    found = identify({f"module.{name}": weight for name, weight in weights.items()})
+    assert found.fits
+    assert int(found.state["bn1.num_batches_tracked"]) == 0
+    assert found.changes == ("'module.' taken off the names",)
+
+
+def test_the_users_name_overrules_and_is_checked() -> None:
+    weights = blank("resnet20")
+    found = identify(weights, {"arch": "resnet20"}, net="plain20")
+    assert (found.arch, found.options, found.sure) == ("plain20", {}, "certain")
+    found = identify(weights, net="resnet32")
+    assert (found.arch, found.sure) == ("resnet32", "unsure")
+    assert "layer1.3.conv1.weight" in found.missing
+    found = identify(blank("resnet50", 7), net="timm/resnetblur50")
+    assert (found.arch, found.fits, found.classes, found.input.size) == ("timm/resnetblur50", True, 7, (3, 224, 224))
+    with pytest.raises(CheckpointError, match="There is no net named 'resnet21'"):
+        identify(weights, net="resnet21")
+
+
+def test_a_net_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = "nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, classes)"
+    text = f"from torch import nn\ndef net(classes):\n    return nn.Sequential({layers})\n"
+    (tmp_path / "own_twin.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    weights = {"model.0.weight": torch.zeros(4, 3, 3, 3), "model.0.bias": torch.zeros(4)}
+    weights |= {"model.2.weight": torch.zeros(6, 4), "model.2.bias": torch.zeros(6)}
+    found = identify(weights, net="own_twin:net")
+    assert (found.arch, found.classes, found.fits, found.input.size) == ("own_twin:net", 6, True, (3, 32, 32))
+
+
+def test_weights_of_nothing_known_are_refused_in_one_sentence() -> None:
+    started = time.process_time()
+    with pytest.raises(CheckpointError, match="--net") as caught:
+        identify({f"nonsense.{index}.größe": torch.zeros(2, 2) for index in range(10_000)})
+    assert time.process_time() - started < 1
+    assert str(caught.value).count(".") <= 3
+    with pytest.raises(CheckpointError):
+        identify({})
+
+
+def test_strange_shapes_end_in_an_answer_or_a_sentence() -> None:
+    chance = torch.Generator().manual_seed(0)
+    nets = [blank(name) for name in ("resnet20", "seresnet20", "preresnet20", "densenet_bc_40_12")]
+    for turn in range(12):
+        weights = dict(nets[turn % len(nets)])
+        for _ in range(3):
+            name = list(weights)[int(torch.randint(len(weights) if turn % 2 else 12, (), generator=chance))]
+            shape = [int(side) for side in torch.randint(0, 5, (turn % 6,), generator=chance)]
+            weights[name] = torch.zeros(shape)
+        try:
+            assert identify(weights).arch
+        except CheckpointError:
+            continue
+
+
+def test_a_deep_net_is_known_quickly() -> None:
+    weights = blank("resnet152", 1000)
+    identify(weights)
+    spent = []
+    for _ in range(3):
+        started = time.process_time()
+        found = identify(weights)
+        spent.append(time.process_time() - started)
+    assert (found.arch, found.sure) == ("resnet152", "certain")
+    assert min(spent) < 0.3
+
+
+@pytest.mark.slow
+def test_nothing_heavy_is_imported_for_a_net_of_ours() -> None:
+    code = (
+        "import sys; from lightning_resnets import build; from lightning_resnets.checkpoint.identify import identify;"
+        "identify(build('resnet20', 10).state_dict()); identify(build('resnet50', 1000).state_dict());"
+        "assert not {'lightning', 'torchvision', 'torchmetrics', 'timm'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ})
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_real_resnet50_of_keras_knows_real_pictures(tmp_path: Path) -> None:
+    if not (SHARED / "get_data.py").is_file():
+        pytest.skip("the ImageNet sample and the Keras weights are not beside the checkout")
+    path = Path(os.environ.get("KERAS_RESNET50", tmp_path / "resnet50-keras.npz"))
+    if not path.is_file():
+        subprocess.run([sys.executable, str(SHARED / "get_data.py"), "resnet50", str(tmp_path)], capture_output=True)
+    if not path.is_file():
+        pytest.skip("the Keras weights could not be made: set KERAS_RESNET50 to the file")
+    with np.load(path, allow_pickle=False) as file:
+        found = identify({name: torch.from_numpy(file[name]) for name in file})
+    assert (found.dialect, found.arch, found.epsilon, found.sure) == ("Keras", "resnet50", 1e-3, "certain")
+    net, view, right = built(found), found.input, 0
+    folders = sorted((SHARED / "imagenet-sample").iterdir())[::20]
+    for place, folder in enumerate(folders):
+        picture = read_picture(next(iter(sorted(folder.iterdir()))))
+        x = prepare(picture, view.size, view.mean, view.std, view.channels, view.crop, view.resample)
+        with torch.inference_mode():
+            right += int(net(x).argmax()) == 20 * place
+    assert right / len(folders) > 0.8
