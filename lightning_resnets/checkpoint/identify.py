@@ -9,11 +9,12 @@ from torch import Tensor
 from lightning_resnets import zoo
 from lightning_resnets.checkpoint import structure
 from lightning_resnets.checkpoint.card import CheckpointError
-from lightning_resnets.checkpoint.dialects import CIFAR10, HALVES, IMAGENET, TORCH, Dialect, renamed, spoken
+from lightning_resnets.checkpoint.dialects import CIFAR10, HALVES, IMAGENET, TORCH, Dialect, spoken
 from lightning_resnets.checkpoint.finding import Finding, Input
 from lightning_resnets.checkpoint.fit import COUNTER, Match, Reading, laid
 from lightning_resnets.checkpoint.prefixes import AUXILIARY, BALLAST, prefix
 from lightning_resnets.checkpoint.reshape import applied
+from lightning_resnets.checkpoint.rules import renamed
 from lightning_resnets.checkpoint.structure import Candidate, Shapes, Structure
 
 if TYPE_CHECKING:
