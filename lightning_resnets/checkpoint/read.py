@@ -89,8 +89,7 @@ def open_checkpoint(path: str | Path, net: str | None = None) -> Opened:
         state = {name.removeprefix(PREFIX): weight for name, weight in ours(held.weights).items()}
     built = blank(card, path.name, net)
     fill(built, state, card.arch, path.name)
-    bad = [name for name, weight in state.items() if not bool(torch.isfinite(weight).all())]
-    if bad:
+    if bad := [name for name, weight in state.items() if not finite(weight)]:
         notes = (*notes, f"'{path.name}' holds weights that are not finite ({bad[0]}): its training diverged.")
     return Opened(built.eval().requires_grad_(False), card, (*held.notes, *notes), finding, held.also)
 
@@ -203,6 +202,12 @@ def checked(name: str, weight: Tensor | None, blank: Tensor, file: str) -> Tenso
     if weight.is_floating_point() != blank.is_floating_point() or weight.is_complex():
         raise CheckpointError(f"'{name}' in '{file}' is no plain tensor: save the net's own weights again.")
     return weight.to(blank.dtype).contiguous()
+
+
+def finite(weight: Tensor) -> bool:
+    """Whether every number is; the norm, many times as fast, is looked at first."""
+    quick = weight.is_floating_point() and bool(torch.isfinite(torch.linalg.vector_norm(weight)))
+    return quick or bool(torch.isfinite(weight).all())
 
 
 @contextmanager
