@@ -30,9 +30,7 @@ class Controller(QObject):
         self.window, self.worker = window, worker
         self.wish, self.sight, self.screen, self.shelf = Wish(), Sight(), Screen(), Shelf()
         self.surgeon = Surgeon(window, lambda: self.wish, lambda: self.screen, self)
-        self.undo, self.redo = self.surgeon.undo, self.surgeon.redo
-        self._good, self._again, self._ready = Wish(), False, False
-        self._theme_wish = theme
+        self._good, self._again, self._ready, self._theme_wish = Wish(), False, False, theme
         self._connect()
         self._apply_theme()
         show(self.window, None, self.screen)
@@ -95,8 +93,8 @@ class Controller(QObject):
 
     def show_start(self) -> None:
         self.surgeon.stack.clear()
-        self.sight = Sight()
-        self.wish = Wish(picture=self.wish.picture, contrast=self.wish.contrast, order=self.wish.order)
+        self.sight, old = Sight(), self.wish
+        self.wish = Wish(picture=old.picture, contrast=old.contrast, order=old.order)
         self._refresh()
 
     def choose_picture(self) -> None:
@@ -128,12 +126,11 @@ class Controller(QObject):
         if self.shelf.samples:
             self._want(replace(self.wish, picture=self.shelf.samples[index % len(self.shelf.samples)]))
 
-    def next_sample(self) -> None:
+    def _turn(self, step: int) -> None:
         place = self.shelf.place(self.wish.picture)
-        self.take_sample(0 if place is None else place + 1)
+        self.take_sample(step + (min(0, -step) if place is None else place))
 
-    def previous_sample(self) -> None:
-        self.take_sample((self.shelf.place(self.wish.picture) or 0) - 1)
+    next_sample, previous_sample = partialmethod(_turn, 1), partialmethod(_turn, -1)
 
     # edits
 
@@ -153,6 +150,12 @@ class Controller(QObject):
 
     def reset(self) -> None:
         self.surgeon.edit((), "reset all")
+
+    def undo(self) -> None:
+        self.surgeon.undo()
+
+    def redo(self) -> None:
+        self.surgeon.redo()
 
     # travel
 
@@ -224,14 +227,11 @@ class Controller(QObject):
         if isinstance(answer, Shelf):
             self._take_shelf(answer)
         elif isinstance(answer, Sight) and self.wish.net is not None:
-            self._take_sight(answer)
+            self._ask_trust(self.wish.net, answer.asks) if answer.asks else self._take_sight(answer)
         self._refresh()
 
     def _take_sight(self, sight: Sight) -> None:
         """A picture that was refused leaves the wish; what is shown stays until another picture has been seen."""
-        if sight.asks:
-            self._ask_trust(self.wish.net or "", sight.asks)
-            return
         if sight.refused:
             self._say(sight.refused)
             self.wish = another_picture(self.wish, self._good, self.shelf)
@@ -252,7 +252,6 @@ class Controller(QObject):
         self.window.aside.samples.set_samples(shelf.samples)
         if self.wish.picture is None and shelf.samples:
             self._want(replace(self.wish, picture=shelf.samples[0]))
-        self.window.aside.samples.set_current(self.shelf.place(self.wish.picture))
 
     def _failed(self, kind: str, sentence: str) -> None:
         """Back to the last wish that could be met; the sentence stands until it is dismissed."""

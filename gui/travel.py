@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gui.state import Diagram, SkipLine, short
 
-NETS = (".ckpt", ".pt", ".pth", ".safetensors", ".pkl", ".bin")
+NETS = (".ckpt", ".safetensors", ".pth", ".pt", ".th", ".bin", ".npz", ".pkl", ".pdparams", ".tar")
 
 
 def step(diagram: Diagram, name: str | None, by: int) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from lightning_resnets.checkpoint import index
+from lightning_resnets.checkpoint.origin import index
 
 ALONE = {"googlenet": {"aux_logits": False}, "inception_v3": {"aux_logits": False}}  # they answer with logits only
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lightning_resnets.checkpoint.finding import Input
+from lightning_resnets.checkpoint.origin.finding import Input
 from lightning_resnets.download import cached
 from lightning_resnets.weights import TAGS, Weights, chosen
 
@@ -71,7 +71,7 @@ def _local(weights: Weights) -> Path:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    from lightning_resnets.checkpoint.contents import contents
+    from lightning_resnets.checkpoint.forms.contents import contents
 
     return contents(path).weights
 

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from lightning_resnets.checkpoint.finding import Input
+from lightning_resnets.checkpoint.origin.finding import Input
 from lightning_resnets.download import Source
 
 TORCHVISION = "https://download.pytorch.org/models"
@@ -114,6 +114,13 @@ def chosen(net: str, name: str | bool = True) -> Weights:
     if name not in found:
         raise ValueError(f"{net} has no published weights {name!r}; it has {', '.join(found)}.")
     return found[str(name)]
+
+
+def settled(net: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Options as a card holds them: what published weights need of the net stays, that they were asked for does not."""
+    name = options.get("pretrained", False)
+    rest = {option: value for option, value in options.items() if option != "pretrained"}
+    return {**chosen(net, name).options, **rest} if name else rest
 
 
 def _torchvision(net: str, version: int, file: str) -> Weights:

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from lightning_resnets.checkpoint.contents import contents
+from lightning_resnets.checkpoint.forms.contents import contents
 from lightning_resnets.checkpoint.shipped import shipped
 
 KINDS = [
@@ -240,7 +240,7 @@ def test_plain_values_beside_the_weights(tmp_path: Path) -> None:
 
 
 def test_only_what_is_needed_is_read_and_the_file_stays_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lightning_resnets.checkpoint.files import Source
+    from lightning_resnets.checkpoint.forms.files import Source
 
     read, fill = list[int](), Source.fill
     monkeypatch.setattr(

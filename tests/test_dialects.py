@@ -17,9 +17,9 @@ from twins import (
 
 from lightning_resnets import zoo
 from lightning_resnets.blank import Blank
-from lightning_resnets.checkpoint.dialects import DIALECTS, Dialect, spoken
-from lightning_resnets.checkpoint.prefixes import prefix
-from lightning_resnets.checkpoint.rules import renamed
+from lightning_resnets.checkpoint.origin.dialects import DIALECTS, Dialect, spoken
+from lightning_resnets.checkpoint.origin.prefixes import prefix
+from lightning_resnets.checkpoint.origin.rules import renamed
 
 
 def keras_names() -> list[str]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from lightning_resnets import foreign, zoo
 from lightning_resnets.blank import Blank
-from lightning_resnets.checkpoint import index
+from lightning_resnets.checkpoint.origin import index
 
 STATM = Path("/proc/self/statm")
 need_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is not installed")

@@ -22,7 +22,7 @@ import torch
 
 from lightning_resnets import build
 from lightning_resnets.checkpoint.card import Card, CheckpointError
-from lightning_resnets.checkpoint.contents import Contents, contents
+from lightning_resnets.checkpoint.forms.contents import Contents, contents
 from lightning_resnets.checkpoint.read import load, read
 from lightning_resnets.image import PictureError, read_picture
 

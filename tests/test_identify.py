@@ -30,8 +30,8 @@ from twins import (
 from lightning_resnets import zoo
 from lightning_resnets.blank import Blank
 from lightning_resnets.checkpoint.card import CheckpointError
-from lightning_resnets.checkpoint.finding import Finding
-from lightning_resnets.checkpoint.identify import identify
+from lightning_resnets.checkpoint.origin.finding import Finding
+from lightning_resnets.checkpoint.origin.identify import identify
 from lightning_resnets.image import prepare, read_picture
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -398,7 +398,8 @@ def test_a_deep_net_is_known_quickly() -> None:
 @pytest.mark.slow
 def test_nothing_heavy_is_imported_for_a_net_of_ours() -> None:
     code = (
-        "import sys; from lightning_resnets import build; from lightning_resnets.checkpoint.identify import identify;"
+        "import sys; from lightning_resnets import build;"
+        "from lightning_resnets.checkpoint.origin.identify import identify;"
         "identify(build('resnet20', 10).state_dict()); identify(build('resnet50', 1000).state_dict());"
         "assert not {'lightning', 'torchvision', 'torchmetrics', 'timm'} & set(sys.modules)"
     )

@@ -14,8 +14,8 @@ from torch import nn
 
 from lightning_resnets import zoo
 from lightning_resnets.blank import Blank
-from lightning_resnets.checkpoint import fingerprints, index
-from lightning_resnets.checkpoint.index import Near, Shape, ballast, lookup
+from lightning_resnets.checkpoint.origin import fingerprints, index
+from lightning_resnets.checkpoint.origin.index import Near, Shape, ballast, lookup
 
 TIMM = importlib.util.find_spec("timm") is not None
 NETS = [
@@ -214,7 +214,7 @@ def test_the_file_is_small() -> None:
 def test_looking_up_is_quick_and_imports_no_package() -> None:
     script = """
 import sys, time
-from lightning_resnets.checkpoint.index import lookup
+from lightning_resnets.checkpoint.origin.index import lookup
 seen = {f"features.{n}.weight": (64, n) for n in range(400)}
 times = []
 for _ in range(6):

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_resnets.checkpoint.card import CheckpointError
-from lightning_resnets.checkpoint.contents import contents
-from lightning_resnets.checkpoint.meaning import Named, Opaque
-from lightning_resnets.checkpoint.pickles import Machine
+from lightning_resnets.checkpoint.forms.contents import contents
+from lightning_resnets.checkpoint.forms.meaning import Named, Opaque
+from lightning_resnets.checkpoint.forms.pickles import Machine
 
 NUMBERS = st.integers() | st.floats(allow_nan=False) | st.complex_numbers(allow_nan=False)
 SCALARS = st.none() | st.booleans() | NUMBERS | st.text() | st.binary()
@@ -127,7 +127,7 @@ def test_a_pickle_that_would_fill_the_memory_or_never_end(tmp_path: Path, name: 
     start = time.process_time()
     with pytest.raises(CheckpointError) as caught:
         contents(path)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 4  # half of that where the machine has nothing else to do
     text = str(caught.value)
     assert text.startswith("'bomb.pkl' ")
     assert text.endswith(".")

@@ -64,10 +64,13 @@ def test_ones_own_net_is_trained_and_opened_as_printed(mynets: None, capsys: pyt
     assert len([line for line in code.splitlines() if line]) <= 20
 
 
-def test_commands_on_a_file_are_understood(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_on_a_file_are_understood(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Smaller variant: they are run on a net that ships, its sample pictures standing for the user's."""
     from lightning_resnets.data import sample
 
+    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)  # its monitor is a thread that stays
     pictures, labels = sample.pictures("test")
     for place in range(4):
         folder = tmp_path / "DIR" / sample.CLASSES[labels[place]]

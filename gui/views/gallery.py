@@ -161,7 +161,7 @@ class StartView(QWidget):
         row = QHBoxLayout(card)
         row.setContentsMargins(20, 16, 20, 16)
         row.addWidget(style.label("Drop a checkpoint here, or a picture", bold=True))
-        row.addWidget(style.label(".ckpt, .safetensors · .png, .jpg, .webp", soft=True))
+        row.addWidget(style.label(".ckpt, .pth, .safetensors, .npz … · .png, .jpg, .webp", soft=True))
         row.addStretch(1)
         button = style.named(QPushButton("Open a file…"), "Open a checkpoint", "primary")
         button.clicked.connect(self.open_wanted)

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from gui.actions import ACTIONS, Action, find
 from gui.theme import LIGHT, Theme
+from gui.travel import NETS
 from gui.views import style
 from gui.views.aside import AsideView
 from gui.views.chips import ChipsView
@@ -202,7 +203,7 @@ class Window(QMainWindow):
     # questions
 
     def choose_net(self) -> str:
-        kinds = "Checkpoints (*.ckpt *.safetensors *.pt *.pth);;All files (*)"
+        kinds = f"Checkpoints ({' '.join(f'*{ending}' for ending in NETS)});;All files (*)"
         return QFileDialog.getOpenFileName(self, "Open a checkpoint", "", kinds)[0]
 
     def choose_picture(self) -> str:

@@ -9,8 +9,8 @@ import torch
 
 from lightning_resnets.checkpoint.card import Card
 from lightning_resnets.checkpoint.command import Arguments
-from lightning_resnets.checkpoint.contents import Contents, contents
-from lightning_resnets.checkpoint.finding import Finding
+from lightning_resnets.checkpoint.forms.contents import Contents, contents
+from lightning_resnets.checkpoint.origin.finding import Finding
 from lightning_resnets.checkpoint.read import blank, card_of, doubts, fill, ours, recognised
 from lightning_resnets.checkpoint.shipped import find
 

@@ -19,9 +19,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from lightning_resnets import zoo
 from lightning_resnets.blank import Blank
 from lightning_resnets.checkpoint.card import Card, CheckpointError
-from lightning_resnets.checkpoint.contents import Contents, contents
-from lightning_resnets.checkpoint.finding import Finding
+from lightning_resnets.checkpoint.forms.contents import Contents, contents
 from lightning_resnets.checkpoint.labels import labels
+from lightning_resnets.checkpoint.origin.finding import Finding
 
 LARGEST_OPTION = 4096  # channels, layers: more is no net of ours
 PREFIX = "net."  # how the LightningModule calls the net
@@ -96,7 +96,7 @@ def open_checkpoint(path: str | Path, net: str | None = None) -> Opened:
 
 def recognised(held: Contents, file: str, net: str | None = None) -> Finding:
     """Which net the weights of a file without a card are; raises CheckpointError where they are like no known one."""
-    from lightning_resnets.checkpoint.identify import identify
+    from lightning_resnets.checkpoint.origin.identify import identify
 
     try:
         with same_chance():

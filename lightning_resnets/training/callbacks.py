@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 
 from lightning_resnets.checkpoint.card import Card
 from lightning_resnets.training.hardware import hardware
+from lightning_resnets.weights import settled
 
 VERSIONS = ("torch", "lightning", "lightning-resnets")
 
@@ -56,7 +57,7 @@ class WriteCard(Callback):
         }
         return Card(
             arch=hparams["net"],
-            options=dict(hparams["options"] or {}),
+            options=settled(hparams["net"], hparams["options"] or {}),
             classes=tuple(data.classes),
             size=tuple(data.size),
             mean=tuple(data.mean),

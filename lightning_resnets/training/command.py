@@ -16,6 +16,7 @@ from lightning_resnets.training.callbacks import WriteCard
 from lightning_resnets.training.classifier import Classifier
 from lightning_resnets.training.hardware import precision
 from lightning_resnets.training.release import release
+from lightning_resnets.weights import settled
 
 
 def named(net: str, options: dict[str, Any]) -> str:
@@ -104,7 +105,7 @@ class Command(LightningCLI):
         else:
             opened = open_checkpoint(path, model["net"] if ":" in model["net"] else None)  # the user's own words
             card, self.weights = opened.card, opened.net.state_dict()
-        options = dict(model.get("options") or {})
+        options = settled(model["net"], model.get("options") or {})
         if (card.arch, card.options) != (model["net"], options):
             raise ValueError(
                 f"{path} holds {named(card.arch, card.options)} and the recipe builds {named(model['net'], options)}: "

@@ -9,10 +9,10 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from lightning_resnets.checkpoint.files import BROKEN, TANGLED, Refused
-from lightning_resnets.checkpoint.meaning import Array, Kind, Named, Opaque, call, key, named
+from lightning_resnets.checkpoint.forms.files import BROKEN, TANGLED, Refused
+from lightning_resnets.checkpoint.forms.meaning import Array, Kind, Named, Opaque, call, key, named
 
-STEPS = 800_000  # ResNet-152 takes 30,000, ResNet-1202 with Adam's state some 650,000
+STEPS = 700_000  # ResNet-152 takes 30,000, ResNet-1202 with Adam's state some 650,000
 LONGEST_NUMBER = 2048  # bits
 
 

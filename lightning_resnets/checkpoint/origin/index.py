@@ -1,9 +1,9 @@
 """Which nets of torchvision and timm have weights of these names and shapes: an index of fingerprints that ships.
 
-`lightning_resnets.checkpoint.fingerprints` makes it ahead of time; to look something up needs neither package. Every
-name and shape is hashed to 64 bits. Their sum is the net's fingerprint. Its sketch is one-permutation min-hashing (Li,
-Owen, Zhang, NIPS 2012) with one byte a bin (Li, König, WWW 2010): the share of equal bytes of two sketches estimates
-the share of names and shapes that two nets have in common. The classes of the last layer are left out of both.
+`fingerprints` beside it makes it ahead of time; to look something up needs neither package. Every name and shape is
+hashed to 64 bits. Their sum is the net's fingerprint. Its sketch is one-permutation min-hashing (Li, Owen, Zhang, NIPS
+2012) with one byte a bin (Li, König, WWW 2010): the share of equal bytes of two sketches estimates the share of names
+and shapes that two nets have in common. The classes of the last layer are left out of both.
 """
 
 import json
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_resnets.checkpoint.finding import Input
+from lightning_resnets.checkpoint.origin.finding import Input
 
 FILE = Path(__file__).with_name("index.json.xz")
 BINS = 128  # bytes of a sketch

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from lightning_resnets.checkpoint.finding import Input
-from lightning_resnets.checkpoint.rules import (
+from lightning_resnets.checkpoint.origin.finding import Input
+from lightning_resnets.checkpoint.origin.rules import (
     BLOBS,
     CAFFE_SE,
     DOTTED,

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from lightning_resnets import zoo
-from lightning_resnets.checkpoint import structure
 from lightning_resnets.checkpoint.card import CheckpointError
-from lightning_resnets.checkpoint.dialects import CIFAR10, HALVES, IMAGENET, TORCH, Dialect, spoken
-from lightning_resnets.checkpoint.finding import Finding, Input
-from lightning_resnets.checkpoint.fit import COUNTER, Match, Reading, laid
-from lightning_resnets.checkpoint.prefixes import AUXILIARY, BALLAST, prefix
-from lightning_resnets.checkpoint.reshape import applied
-from lightning_resnets.checkpoint.rules import renamed
-from lightning_resnets.checkpoint.structure import Candidate, Shapes, Structure
+from lightning_resnets.checkpoint.origin import structure
+from lightning_resnets.checkpoint.origin.dialects import CIFAR10, HALVES, IMAGENET, TORCH, Dialect, spoken
+from lightning_resnets.checkpoint.origin.finding import Finding, Input
+from lightning_resnets.checkpoint.origin.fit import COUNTER, Match, Reading, laid
+from lightning_resnets.checkpoint.origin.prefixes import AUXILIARY, BALLAST, prefix
+from lightning_resnets.checkpoint.origin.reshape import applied
+from lightning_resnets.checkpoint.origin.rules import renamed
+from lightning_resnets.checkpoint.origin.structure import Candidate, Shapes, Structure
 
 if TYPE_CHECKING:
-    from lightning_resnets.checkpoint.index import Near
+    from lightning_resnets.checkpoint.origin.index import Near
 
 LEAST = 0.3  # the share of a net's weights that a file must have for the net to be named at all
 DATA = {1000: "imagenet", 10: "cifar10", 100: "cifar100"}
@@ -201,7 +201,7 @@ def _input(match: Match, dialect: Dialect, make: Structure | None) -> tuple[Inpu
 
 def _lookup(shapes: Shapes) -> "list[Near]":
     """The nets of torchvision and timm that are near, best first; the index is read where it is needed, not before."""
-    from lightning_resnets.checkpoint.index import lookup
+    from lightning_resnets.checkpoint.origin.index import lookup
 
     return lookup(shapes)
 

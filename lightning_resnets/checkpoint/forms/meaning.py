@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_resnets.checkpoint.files import Refused
-from lightning_resnets.checkpoint.storages import Storage, View, shown, steps, view
+from lightning_resnets.checkpoint.forms.files import Refused
+from lightning_resnets.checkpoint.forms.storages import Storage, View, shown, steps, view
 
 LONGEST_NAME = 200
 KEYS = (str, int, float, bool, bytes, type(None))

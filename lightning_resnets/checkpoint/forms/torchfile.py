@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from lightning_resnets.checkpoint import archive
-from lightning_resnets.checkpoint.archive import Member
-from lightning_resnets.checkpoint.files import BROKEN, CUT, TANGLED, Refused, Source
-from lightning_resnets.checkpoint.meaning import STORAGES, Named, Opaque
-from lightning_resnets.checkpoint.pickles import Machine
-from lightning_resnets.checkpoint.storages import Storage, Where
+from lightning_resnets.checkpoint.forms import archive
+from lightning_resnets.checkpoint.forms.archive import Member
+from lightning_resnets.checkpoint.forms.files import BROKEN, CUT, TANGLED, Refused, Source
+from lightning_resnets.checkpoint.forms.meaning import STORAGES, Named, Opaque
+from lightning_resnets.checkpoint.forms.pickles import Machine
+from lightning_resnets.checkpoint.forms.storages import Storage, Where
 
 LARGEST_PICKLE = 64 * 2**20  # bytes of structure; weights lie beside it
 LARGEST_ARRAYS = 2**30  # bytes of a pickle that holds NumPy arrays

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from lightning_resnets import zoo
-from lightning_resnets.checkpoint.reshape import dense_depths
+from lightning_resnets.checkpoint.origin.reshape import dense_depths
 from lightning_resnets.densenet import DenseNet
 from lightning_resnets.preact import PreActBasic, PreActBottleneck, PreActResNet
 from lightning_resnets.residual import BasicBlock, Bottleneck

@@ -1,4 +1,4 @@
-"""Making the index of fingerprints ahead of time: `python -m lightning_resnets.checkpoint.fingerprints [FILE]`.
+"""Making the index of fingerprints ahead of time: `python -m lightning_resnets.checkpoint.origin.fingerprints [FILE]`.
 
 Every classification net of the installed torchvision and timm is built blank, twice, with two numbers of classes: what
 changes is its last layer. Nets with equal names and shapes share an entry. The same releases give the same bytes.
@@ -16,9 +16,9 @@ from typing import Any
 
 from lightning_resnets import foreign
 from lightning_resnets.blank import Blank
-from lightning_resnets.checkpoint import index
-from lightning_resnets.checkpoint.finding import Input
-from lightning_resnets.checkpoint.index import Head, Print, Shape
+from lightning_resnets.checkpoint.origin import index
+from lightning_resnets.checkpoint.origin.finding import Input
+from lightning_resnets.checkpoint.origin.index import Head, Print, Shape
 
 COUNTS = (7, 11)  # classes; no net has layers as narrow as both
 INSIDE = Input(size=(3, 224, 224), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), crop=0.875)

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lightning_resnets.checkpoint.files import CUT, LARGEST, PACKED, STATE_DICT, TANGLED, Refused, Source
+from lightning_resnets.checkpoint.forms.files import CUT, LARGEST, PACKED, STATE_DICT, TANGLED, Refused, Source
 
 LARGEST_LIST = 4 * 2**20  # bytes of the list of members: some 50,000 names
 SWELL = 4  # no honest archive unpacks to more than this many times its size

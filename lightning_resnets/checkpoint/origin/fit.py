@@ -8,9 +8,9 @@ from torch import Tensor
 
 from lightning_resnets import zoo
 from lightning_resnets.blank import Blank
-from lightning_resnets.checkpoint import structure
-from lightning_resnets.checkpoint.dialects import Dialect
-from lightning_resnets.checkpoint.structure import Structure
+from lightning_resnets.checkpoint.origin import structure
+from lightning_resnets.checkpoint.origin.dialects import Dialect
+from lightning_resnets.checkpoint.origin.structure import Structure
 
 COUNTER = "num_batches_tracked"  # files before torch 0.4.1 lack it; evaluation does not need it
 

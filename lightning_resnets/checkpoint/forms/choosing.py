@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lightning_resnets.checkpoint.files import BROKEN, TANGLED, Refused
-from lightning_resnets.checkpoint.meaning import Array, Named, Opaque
-from lightning_resnets.checkpoint.storages import NO_TENSOR, View, shown
+from lightning_resnets.checkpoint.forms.files import BROKEN, TANGLED, Refused
+from lightning_resnets.checkpoint.forms.meaning import Array, Named, Opaque
+from lightning_resnets.checkpoint.forms.storages import NO_TENSOR, View, shown
 
 PLAIN = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params", "module")
 AVERAGED = ("ema", "model_ema", "state_dict_ema", "ema_state_dict", "params_ema")  # moving averages of the weights

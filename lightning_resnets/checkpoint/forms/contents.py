@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
-from lightning_resnets.checkpoint import archive, arrays, torchfile
 from lightning_resnets.checkpoint.card import CheckpointError
-from lightning_resnets.checkpoint.choosing import choose, plain_values, single_numbers
-from lightning_resnets.checkpoint.files import BROKEN, Refused, Source, opened, why_not
-from lightning_resnets.checkpoint.storages import View, shown, tensors
+from lightning_resnets.checkpoint.forms import archive, arrays, torchfile
+from lightning_resnets.checkpoint.forms.choosing import choose, plain_values, single_numbers
+from lightning_resnets.checkpoint.forms.files import BROKEN, Refused, Source, opened, why_not
+from lightning_resnets.checkpoint.forms.storages import View, shown, tensors
 
 HEAD = 512  # bytes that tell what a file is
 

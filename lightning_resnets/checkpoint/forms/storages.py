@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_resnets.checkpoint.files import Refused, Source
+from lightning_resnets.checkpoint.forms.files import Refused, Source
 
 MOST_SIDES = 32  # dimensions; torch itself allows 64, no net has more than 6
 Where = Callable[["Storage"], tuple[int, int]]  # a storage's place in the file: start, bytes

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from numpy.lib import format as numpy_format
 
-from lightning_resnets.checkpoint import archive
-from lightning_resnets.checkpoint.archive import Member
-from lightning_resnets.checkpoint.files import CUT, TANGLED, Refused, Source
-from lightning_resnets.checkpoint.meaning import CODES
-from lightning_resnets.checkpoint.storages import NO_TENSOR, Storage, View, shown, steps, view
+from lightning_resnets.checkpoint.forms import archive
+from lightning_resnets.checkpoint.forms.archive import Member
+from lightning_resnets.checkpoint.forms.files import CUT, TANGLED, Refused, Source
+from lightning_resnets.checkpoint.forms.meaning import CODES
+from lightning_resnets.checkpoint.forms.storages import NO_TENSOR, Storage, View, shown, steps, view
 
 LARGEST_HEADER = 8 * 2**20  # bytes of names and shapes; timm's largest net needs 0.3 million
 LONGEST_HEAD = 12_000  # bytes before an array's numbers

@@ -1,0 +1,1 @@
+"""Whose net a file without a card holds: dialects of names, architecture from shapes, the index of known nets."""
