@@ -160,7 +160,9 @@ def describe(key: str, lens: Lens) -> Net:
         facts.insert(0, ("data", card.data_name))
     if known := accuracy(card):
         facts.insert(1, ("accuracy", known.replace(" test accuracy", " on the test set")))
-    untold = lens.notes[0] if lens.notes else "" if known else "its card names no accuracy"
+    if card.dialect:  # a file without a card, recognised
+        facts.append(("names", f"{card.dialect}'s names"))
+    untold = lens.notes[0] if lens.notes else "" if known or card.dialect else "its card names no accuracy"
     return Net(key, card.arch, card.arch, card.classes, diagram(folded), tuple(facts), untold)
 
 

@@ -75,6 +75,14 @@ def test_diagram_of_resnet20(engine: Engine, nets: dict[str, str]) -> None:
     assert net.warning == "its card names no accuracy"
 
 
+def test_a_file_without_a_card_says_whose_names_it_has(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "bare.pth"
+    torch.save({f"module.{name}": value for name, value in build("resnet20", shortcut="B").state_dict().items()}, path)
+    net = engine.see(wish(str(path))).net
+    assert net is not None
+    assert (net.arch, net.facts[-1], net.facts[0]) == ("resnet20", ("names", "chenyaofo's names"), ("data", "CIFAR-10"))
+
+
 def test_an_addition_adds_up(engine: Engine, nets: dict[str, str]) -> None:
     detail = engine.see(wish(nets["resnet20"], "layer2.0.add")).detail
     assert isinstance(detail, Residual)
