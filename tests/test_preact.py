@@ -27,6 +27,27 @@ def test_parameter_counts(name: str, count: int) -> None:
         assert parameters(build(name)) == count
 
 
+def se_parameters(channels: int) -> int:
+    """Of fc1 and fc2 with biases, with the paper's reduction of 16."""
+    narrow = channels // 16
+    return 2 * channels * narrow + narrow + channels
+
+
+@pytest.mark.parametrize(("layers", "count", "theirs"), [(110, 1_744_760, 1_744_664), (164, 1_905_362, 1_904_882)])
+def test_with_se_there_are_its_two_layers_a_block_more(layers: int, count: int, theirs: int) -> None:
+    """Both have 18 blocks a stage, and the SE paper gives no counts.
+
+    pytorchcv prints fewer: its nets of these names have a batch norm behind the first convolution (2 x 16 more) and
+    none behind the last sum (2 x 64 and 2 x 256 fewer). With the options for that form the counts are pytorchcv's.
+    """
+    widths = (16, 32, 64) if layers == 110 else (64, 128, 256)
+    with Blank():
+        plain, net = build(f"preresnet{layers}"), build(f"sepreresnet{layers}")
+        other = build(f"sepreresnet{layers}", stem_norm=True, last_norm=False)
+    assert parameters(net) == count == parameters(plain) + 18 * sum(map(se_parameters, widths))
+    assert parameters(other) == theirs == count + 2 * 16 - 2 * widths[-1]
+
+
 def relu(x: torch.Tensor) -> torch.Tensor:
     return x.clamp(min=0)
 
