@@ -1,6 +1,6 @@
 """The nets that residual nets are compared with, as torchvision has them: AlexNet, VGG-16 and -19, Inception-v3.
 
-torchvision is imported when one of them is built, not before. Their joins are torchvision's own code, not named merges.
+torchvision is imported when one of them is built, not before. Inception-v3's joins are revealed; the others have none.
 Of torchvision's options only harmless ones are passed on: a card must not be able to ask for a download (`weights`).
 """
 
@@ -40,8 +40,7 @@ def inception_v3(classes: int = 1000, dropout: float = 0.5) -> nn.Module:
     """
     from torchvision import models
 
-    return kept(
-        models.inception_v3(
-            num_classes=classes, dropout=dropout, aux_logits=False, transform_input=False, init_weights=False
-        )
-    )
+    from lightning_resnets.reveal import reveal
+
+    options = {"aux_logits": False, "transform_input": False, "init_weights": False}
+    return reveal(kept(models.inception_v3(num_classes=classes, dropout=dropout, **options)), (3, 299, 299))

@@ -6,6 +6,7 @@ arXiv:1512.03385), every earlier layer at a Concat (Huang et al. 2017, arXiv:160
 """
 
 import copy
+import re
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -49,10 +50,10 @@ def trace(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32)) -> BlockGr
 
 def follow(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32)) -> Followed:
     """The same together with the steps behind the blocks, for who runs them one by one."""
-    phantom = _phantom(model)
-    tracer = _Tracer()
+    tracer = Tracer()
     try:
-        graph = tracer.trace(phantom)
+        phantom = _phantom(_plain(model))
+        graph = tracer.again(model.graph) if isinstance(model, fx.GraphModule) else tracer.trace(phantom)
         values = _Values(phantom, graph).of(torch.zeros(()).expand(1, *size))
     except Exception as error:
         reason = str(error).strip().splitlines()
@@ -64,7 +65,12 @@ def follow(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32)) -> Follow
     return Followed(builder.build(graph), graph, {**builder.steps, **tracer.outputs})
 
 
-class _Tracer(fx.Tracer):
+def values_of(model: nn.Module, steps: fx.Graph, size: tuple[int, int, int]) -> dict[fx.Node, Any]:
+    """What every step gives for a picture of (C, H, W), as blanks: shapes and no memory."""
+    return _Values(_phantom(_plain(model)), steps).of(torch.zeros(()).expand(1, *size))
+
+
+class Tracer(fx.Tracer):
     """Stops at single operations, and notes which module returned which value."""
 
     def __init__(self) -> None:
@@ -85,6 +91,30 @@ class _Tracer(fx.Tracer):
             self.outputs[self.path_of_module(m)] = value.node
             self.inner.setdefault(value.node, self.path_of_module(m))
         return value
+
+    def replaced(self, old: fx.Node, new: fx.Node) -> None:
+        """A step that has taken the place of another."""
+        self.outputs = {path: new if node is old else node for path, node in self.outputs.items()}
+        if new is not old and old in self.inner:
+            self.inner[new] = self.inner.pop(old)
+
+    def note(self) -> None:
+        """Leave what is known with the steps, for `again`."""
+        for node, path in self.inner.items():
+            node.meta["inner"] = path
+        for path, node in self.outputs.items():
+            node.meta.setdefault("gives", []).append(path)
+
+    def again(self, graph: fx.Graph) -> fx.Graph:
+        """The steps of a net that was traced before."""
+        self.inner = {node: node.meta["inner"] for node in graph.nodes if "inner" in node.meta}
+        self.outputs = {path: node for node in graph.nodes for path in node.meta.get("gives", ())}
+        return graph
+
+    @staticmethod
+    def scope(node: fx.Node) -> str:
+        """The module whose forward pass the step is in; fx writes `name@1` for a module's second call."""
+        return re.sub(r"@\d+", "", list(node.meta.get("nn_module_stack") or [""])[-1])
 
 
 class _Values(fx.Interpreter):
@@ -177,8 +207,7 @@ class _Builder:
         return isinstance(module, nn.Identity) or (isinstance(module, Concat) and len(given) == 1)
 
     def block(self, node: fx.Node, value: Tensor, given: int) -> Block:
-        scope = list(node.meta.get("nn_module_stack", {""}))
-        path, op, kind, macs = (scope or [""])[-1], node.op, None, 0
+        path, op, kind, macs = Tracer.scope(node), node.op, None, 0
         if node.op == "call_module":
             module = self.modules[str(node.target)]
             path, op = str(node.target), module_op(module)
@@ -206,6 +235,16 @@ class _Builder:
         self.names[name] += 1
         count = self.names[name]
         return name if count == 1 else self.unique(f"{name}_{count - 1}")
+
+
+def _plain(model: nn.Module) -> nn.Module:
+    """A revealed net without its steps, which a copy would tear out of their modules."""
+    if not isinstance(model, fx.GraphModule):
+        return model
+    shell = nn.Module()
+    kept = {name for name in vars(model) if name.startswith("_tensor_constant")}
+    vars(shell).update({name: vars(model)[name] for name in {*kept, "_modules", "_parameters", "_buffers"}})
+    return shell
 
 
 def _phantom(model: nn.Module) -> nn.Module:

@@ -3,6 +3,7 @@
 Nothing here imports lightning, torchmetrics or torchvision.
 """
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from lightning_resnets.blocks import BlockGraph
 from lightning_resnets.checkpoint.card import Card
 from lightning_resnets.checkpoint.read import open_checkpoint
 from lightning_resnets.checkpoint.shipped import find
-from lightning_resnets.graph import follow
+from lightning_resnets.graph import TraceError, follow
 from lightning_resnets.image import prepare, restored
 from lightning_resnets.replay import Replay
+from lightning_resnets.reveal import reveal
 from lightning_resnets.surgery import Op
 
 Array = NDArray[np.float32]
@@ -55,6 +57,9 @@ class Lens:
     """
 
     def __init__(self, net: nn.Module, card: Card, path: Path | None = None, notes: tuple[str, ...] = ()) -> None:
+        if not zoo_net(card.arch):  # its joins are somebody else's code: name them
+            with contextlib.suppress(TraceError):
+                net = reveal(net, card.size)
         self.net, self.card, self.path, self.notes = net.eval(), card, path, notes
         followed = follow(net, card.size)
         self.graph: BlockGraph = followed.blocks
@@ -91,6 +96,11 @@ class Lens:
                 seconds,
                 card.classes,
             )
+
+
+def zoo_net(arch: str) -> bool:
+    """Whether a net is written with named merges, as ours are; not torchvision's, timm's and the user's own."""
+    return ":" not in arch and "/" not in arch
 
 
 def _array(values: Tensor) -> Array:

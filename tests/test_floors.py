@@ -28,7 +28,7 @@ FLOORS = {
     "the lens is light": ("lightning_resnets/lens.py", QT | {"gui", "lightning", "torchvision", "torchmetrics"}),
     "samples are plain": ("lightning_resnets/data/sample.py", HEAVY | QT | {"gui", "lightning_resnets.data.cifar"}),
     "graph, probe, surgery take any module": (
-        "lightning_resnets/{graph,blocks,folding,operations,skips,probe,surgery}.py",
+        "lightning_resnets/{graph,blocks,cells,folding,operations,skips,reveal,probe,surgery}.py",
         QT | {"gui", "lightning", "torchvision", "lightning_resnets.zoo", "lightning_resnets.resnet"},
     ),
     "nets stand on merge and torch": (

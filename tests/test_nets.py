@@ -50,7 +50,8 @@ FORMULAS: dict[str, Merges] = {
     "bn_inception": (0, 10, 0),
     "se_bn_inception": (0, 10, 10),
     "inception_resnet_v2": (40, 43, 0),
-    **dict.fromkeys(("alexnet", "vgg16", "vgg19", "inception_v3"), (0, 0, 0)),
+    "inception_v3": (0, 15, 0),
+    **dict.fromkeys(("alexnet", "vgg16", "vgg19"), (0, 0, 0)),
 }
 
 

@@ -1,0 +1,151 @@
+"""Foreign nets with their joins named: equal logits to the bit, the counts of the papers, nothing left behind."""
+
+import copy
+import operator
+from collections import Counter
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightning_resnets import build
+from lightning_resnets.foreign import construct
+from lightning_resnets.graph import TraceError, follow, trace
+from lightning_resnets.merge import Kind
+from lightning_resnets.probe import probe
+from lightning_resnets.reveal import reveal
+from lightning_resnets.surgery import Scale, operate
+
+# Adds, concatenations and gates as the papers and the packages' own code have them.
+COUNTS: dict[str, tuple[int, int, int]] = {
+    "torchvision/resnet18": (8, 0, 0),
+    "torchvision/resnet50": (16, 0, 0),
+    "torchvision/densenet121": (0, 58, 0),
+    "torchvision/googlenet": (0, 9, 0),
+    "torchvision/squeezenet1_1": (0, 8, 0),
+    "torchvision/regnet_y_400mf": (16, 0, 16),
+    "torchvision/mobilenet_v3_small": (6, 0, 9),
+    "torchvision/efficientnet_b0": (9, 0, 16),
+    "torchvision/shufflenet_v2_x1_0": (0, 16, 0),
+    "torchvision/convnext_tiny": (18, 0, 0),
+    "torchvision/vgg11": (0, 0, 0),
+    "timm/seresnet50": (16, 0, 16),
+    "timm/ecaresnet50d": (16, 0, 16),
+    "timm/inception_resnet_v2": (40, 43, 0),
+    "timm/dpn92": (30, 30, 0),
+    "timm/cspresnet50": (13, 4, 0),
+}
+SLOW = {"timm/inception_resnet_v2", "timm/dpn92", "timm/ecaresnet50d", "torchvision/densenet121", "timm/cspresnet50"}
+
+
+def stirred(net: nn.Module) -> nn.Module:
+    """Random weights and statistics, so that no branch is silent."""
+    rng = torch.Generator().manual_seed(0)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for values in (module.weight.data, module.running_var):
+                values.uniform_(0.5, 1.5, generator=rng)
+    return net.eval()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in COUNTS]
+)
+def test_logits_are_equal_to_the_bit_and_the_joins_are_all_there(name: str) -> None:
+    if name.startswith("timm/"):
+        pytest.importorskip("timm")
+    side = 96
+    net = stirred(construct(name, 10))
+    before = list(net.state_dict())
+    shown = reveal(net, (3, side, side))
+    picture = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.equal(shown(picture), net(picture))
+    assert list(shown.state_dict()) == list(net.state_dict()) == before
+    kinds = Counter(block.kind for block in trace(shown, (3, side, side)).merges)
+    assert (kinds[Kind.ADD], kinds[Kind.CONCAT], kinds[Kind.GATE]) == COUNTS[name]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("resnet18", "resnet18"), ("resnet50", "resnet50"), ("densenet121",) * 2])
+def test_the_skips_are_those_of_our_own_net(ours: str, theirs: str) -> None:
+    def skips(net: nn.Module) -> list[tuple[str, int, bool]]:
+        found = trace(net, (3, 64, 64)).skips
+        return [(str(skip.kind), skip.operand, skip.projected is not None) for skip in found]
+
+    assert skips(reveal(construct(f"torchvision/{theirs}", 10), (3, 64, 64))) == skips(build(ours, 10))
+
+
+class Odd(nn.Module):
+    """What looks like a join and is none, and joins in every spelling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.bias = nn.Conv2d(3, 3, 1), nn.Parameter(torch.randn(1, 3, 8, 8))
+        self.scale, self.pool, self.relu = (
+            nn.Parameter(torch.randn(3, 1, 1)),
+            nn.AdaptiveAvgPool2d(1),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.conv(x) + self.bias)  # a position table is no join
+        y = y * self.scale + 1  # nor is a learned scale, nor a number
+        y = y.add(x)  # add
+        y += x  # add
+        y = torch.add(y, x, alpha=2)  # no plain sum: left alone
+        y = y * self.pool(y).sigmoid()  # gate
+        y = y.mul(self.pool(x).expand_as(y))  # gate
+        y = torch.cat([y, x], dim=1)  # concat
+        y = torch.cat([y], 1)  # one part
+        return torch.cat([y, y], 2).add_(0.5)  # along another axis
+
+
+def test_false_friends_are_left_alone_and_every_spelling_is_found() -> None:
+    torch.manual_seed(0)
+    net = Odd().eval()
+    shown = reveal(net, (3, 8, 8))
+    names = [name for name, module in shown.named_modules() if hasattr(module, "kind")]
+    assert names == ["add", "add_1", "gate", "gate_1", "concat"]
+    picture = torch.randn(2, 3, 8, 8)
+    given = picture.clone()
+    with torch.no_grad():
+        assert torch.equal(shown(picture), net(picture))
+    assert torch.equal(picture, given)
+    assert not any(getattr(module, "inplace", False) for module in shown.modules())
+
+
+def test_a_skip_is_pointed_at_recorded_and_cut_by_its_name() -> None:
+    net = stirred(construct("torchvision/resnet18", 10))
+    shown = reveal(net, (3, 64, 64))
+    picture = torch.randn(1, 3, 64, 64)
+    with torch.no_grad(), probe(shown, ["layer2.0.add"]) as seen:
+        whole = shown(picture)
+    shortcut, branch = seen.operands["layer2.0.add"]
+    assert torch.equal(shortcut + branch, seen.outputs["layer2.0.add"])
+    with torch.no_grad():
+        assert torch.equal(
+            shortcut, net.layer2[0].downsample(net.layer1(net.maxpool(net.relu(net.bn1(net.conv1(picture))))))
+        )
+        with operate(shown, Scale("layer2.0.add", "shortcut", 0.0)):
+            assert not torch.equal(shown(picture), whole)
+        assert torch.equal(shown(picture), whole)
+
+
+def test_the_net_itself_is_left_as_it_was() -> None:
+    net = construct("torchvision/resnet18", 10).train()
+    names, forward = [name for name, _ in net.named_modules()], type(net).forward
+    shown = reveal(net, (3, 64, 64))
+    assert [name for name, _ in net.named_modules()] == names
+    assert (net.training, shown.training, type(net).forward, net.relu.inplace) == (True, True, forward, True)
+    assert shown.get_parameter("conv1.weight") is net.conv1.weight
+    assert follow(copy.deepcopy(shown), (3, 64, 64)).blocks.merges
+
+
+class Choosing(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x if operator.gt(x.sum(), 0) else -x
+
+
+def test_what_cannot_be_followed_is_said() -> None:
+    with pytest.raises(TraceError, match=r"The joins of this net cannot be found: .*control flow"):
+        reveal(Choosing(), (3, 8, 8))
