@@ -12,10 +12,14 @@ from torch.nn import functional as F
 
 from lightning_resnets import build
 from lightning_resnets.checkpoint.card import Card
+from lightning_resnets.checkpoint.origin.finding import Input
+from lightning_resnets.checkpoint.read import load
 from lightning_resnets.data.cifar import CIFAR10Sample, Pictures
+from lightning_resnets.download import Source
 from lightning_resnets.training.callbacks import WriteCard
 from lightning_resnets.training.classifier import Classifier, share
 from lightning_resnets.training.release import release
+from lightning_resnets.weights import Weights
 
 
 class Few(CIFAR10Sample):
@@ -137,3 +141,23 @@ def test_the_card_says_what_the_net_is_and_hyperparameters_are_plain(tmp_path: P
     assert card.trained["seconds"] > 0
     assert set(card.versions) == {"torch", "lightning", "lightning-resnets"}
     assert "optimizer_states" not in saved
+
+
+def test_a_card_does_not_say_that_published_weights_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever opens the file would fetch them again. What the weights need of the net is said there."""
+    wants = Input(size=(3, 32, 32), mean=(0.5,) * 3, std=(0.5,) * 3)
+    weights = Weights("resnet20", "timm", "legacy", Source("", ""), wants, {"shortcut": "B"})
+    filled: list[Weights] = []
+    monkeypatch.setattr("lightning_resnets.weights.chosen", lambda net, name=True: weights)
+    monkeypatch.setattr("lightning_resnets.published.fill", lambda net, weights: filled.append(weights))
+    model = Classifier("resnet20", options={"pretrained": True, "zero_gamma": True})
+    run = trainer(tmp_path, max_epochs=1, limit_train_batches=1, callbacks=[WriteCard()])
+    run.fit(model, datamodule=Few(batch_size=4))
+    path = tmp_path / "small.ckpt"
+    release(run, path)
+    net, card = load(path)
+    assert filled == [weights]  # once, before the training
+    assert card.options == {"shortcut": "B", "zero_gamma": True}
+    assert all(torch.equal(weight, model.net.state_dict()[name]) for name, weight in net.state_dict().items())
