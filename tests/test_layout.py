@@ -24,7 +24,9 @@ from gui.layout import (
 )
 from gui.layout.words import described, node_words, pretty, summary, way_words
 from gui.state import Diagram, Edit, Link
+from lightning_resnets.foreign import construct
 from lightning_resnets.graph import trace
+from lightning_resnets.reveal import reveal
 from lightning_resnets.zoo import build
 
 PLACED = {name: place(net) for name, net in NETS.items()}
@@ -276,3 +278,16 @@ def test_the_room_has_the_shape_of_the_view(width: float, height: float) -> None
     wide, high = room_for(width, height)
     assert wide / high == pytest.approx(width / height)
     assert wide >= 560
+
+
+@pytest.mark.parametrize("name", ["regnet_y_400mf", "mobilenet_v3_small"])
+@pytest.mark.parametrize("room", [(860.0, 396.0), (500.0, 300.0), (1600.0, 700.0)])
+def test_blocks_of_foreign_nets_that_hold_several_nodes_do_not_lie_on_one_another(
+    name: str, room: tuple[float, float]
+) -> None:
+    net = construct(f"torchvision/{name}", 10)
+    placed = place(as_diagram(trace(reveal(net), (3, 224, 224)).fold()), room)
+    rects = [(one.name, one.rect) for one in placed.places]
+    assert placed.style == "spine"
+    assert [(a, b) for i, (a, x) in enumerate(rects) for b, y in rects[i + 1 :] if x.meets(y)] == []
+    assert min(rect.w for _, rect in rects) > 2

@@ -1,5 +1,7 @@
 """The sizes of a drawing in rows: how many blocks go on a line so that the net is shown as large as its room allows."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gui.layout.chain import Spine, cells, stages
@@ -43,14 +45,36 @@ class Line:
         return (*self.lead, *self.body, *self.tail)
 
 
-def gauge(pitch: float, gates: int, stretch: float = 1.0) -> Gauge:
-    """Sizes for a pitch between 38 (only numbers fit) and 204 units; `gates` is the most one piece holds."""
+@dataclass(frozen=True, slots=True)
+class Most:
+    """The most that one piece holds, of each kind; our own blocks are one node, foreign ones may be several."""
+
+    adds: int
+    gates: int
+    blocks: int
+
+    @classmethod
+    def of(cls, pieces: list[Piece], kinds: Mapping[str, str]) -> "Most":
+        counts = [Counter(kinds[name] for name in piece) for piece in pieces]
+        others = [len(piece) - count["add"] - count["gate"] for piece, count in zip(pieces, counts, strict=True)]
+        adds, gates = (max((count[kind] for count in counts), default=0) for kind in ("add", "gate"))
+        return cls(max(1, adds), gates, max([1, *others]))
+
+    @property
+    def least(self) -> float:
+        """The shortest pitch, where only numbers fit."""
+        return 38.0 + 17.0 * self.gates + 15.0 * (self.adds - 1) + 20.0 * (self.blocks - 1)
+
+
+def gauge(pitch: float, most: Most, stretch: float = 1.0) -> Gauge:
+    """Sizes for a pitch between `most.least` and 204 units."""
     ease = min(1.0, max(0.0, (pitch - 38) / 110))
     plus, gap = 11 + 10 * ease, 3.6 + 8.4 * ease
     gate = plus + 3
     tall = (30 + 10 * ease) * min(stretch, 1.5 - 0.2 * ease)
-    below = tall / 2 + ((12 + 16 * ease) * min(stretch, 1.4) if gates else 0)
-    block = pitch - plus - 3 * gap - gates * (gate + gap)
+    below = tall / 2 + ((12 + 16 * ease) * min(stretch, 1.4) if most.gates else 0)
+    merges = most.adds * (plus + gap) + most.gates * (gate + gap)
+    block = (pitch - merges - 2 * gap) / most.blocks - gap * (most.blocks - 1) / most.blocks
     rise = tall / 2 + (18 + 12 * ease) * stretch
     return Gauge(pitch, 34 + 32 * ease, block, tall, plus, gate, gap, rise, below, block >= 52)
 
@@ -101,23 +125,23 @@ def fitted(diagram: Diagram, spine: Spine, room: Point) -> tuple[list[Line], Gau
     rows = rows_of(diagram, spine)
     kinds = {node.name: node.kind for node in diagram.nodes}
     pieces = [piece for _, body, _ in rows for piece in body]
-    gates = max((sum(kinds[n] == "gate" for n in piece) for piece in pieces), default=0)
+    most = Most.of(pieces, kinds)
     lead = max(len(row[0]) for row in rows)
     tail = max(len(row[2]) for row in rows)
-    least = 38.0 + 17.0 * gates
     longest = max(len(body) for _, body, _ in rows)
 
     def measure(cap: int) -> tuple[float, int, Gauge]:
         pitch = room[0] - 2 * MARGIN - 2 * PAD
         for _ in range(4):  # the ends shrink with the pitch
-            ends = gauge(pitch, gates).end * (lead + tail)
-            pitch = min(204.0, max(least, (room[0] - 2 * MARGIN - 2 * PAD - ends) / cap))
-        sizes, lines = gauge(pitch, gates), wrapped(rows, cap)
+            ends = gauge(pitch, most).end * (lead + tail)
+            longest_pitch = 204.0 if most.blocks == 1 else 260.0
+            pitch = min(longest_pitch, max(most.least, (room[0] - 2 * MARGIN - 2 * PAD - ends) / cap))
+        sizes, lines = gauge(pitch, most), wrapped(rows, cap)
         width = 2 * MARGIN + 2 * PAD + sizes.end * (lead + tail) + pitch * cap
         spare = (len(rows) - 1) * LANE_GAP + (len(lines) - len(rows)) * (LINE_GAP - PAD) + 2 * MARGIN
         shown = min(room[0] / width, room[1] / (sizes.line * len(lines) + spare), 1.0)
         for step in range(1, 13):  # taller while there is room
-            taller = gauge(pitch, gates, 1 + step / 12)
+            taller = gauge(pitch, most, 1 + step / 12)
             if (taller.line * len(lines) + spare) * shown <= room[1]:
                 sizes = taller
         return shown, cap, sizes

@@ -117,7 +117,7 @@ class Drawing:
             return (node.label, *op_lines(node.op, width)) if node.kind == "block" and width >= 60 else (node.label,)
         last = node.label.rpartition(".")[2]
         fits = text_width(node.label, 8) <= width - 4
-        return (node.label if fits or not last.isdigit() else last,)
+        return (node.label if fits else last,)
 
     def set_spine(self) -> None:
         order, g = self.spine.order, self.g
@@ -175,6 +175,8 @@ class Drawing:
         for gate, way in self.spine.below.items():
             source, merge = self.fork_of(gate), self.places[gate].rect
             left, each = source.x + source.w * 0.12, source.w * 0.76 / len(way)
+            if each < 14:  # a narrow block: up to under the gate
+                left, each = source.x, (merge.middle[0] - source.x) * 0.85 / len(way)
             tall = 18.0 if self.g.roomy else 8.0
             y = source.middle[1] + self.g.below - tall / 2
             for i, name in enumerate(way):
