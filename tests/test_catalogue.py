@@ -1,8 +1,5 @@
 """The list of nets: counted, never typed; quick, light, and a mistake in one sentence."""
 
-import subprocess
-import sys
-
 import pytest
 
 from lightning_resnets.catalogue import lines, matching, row
@@ -59,12 +56,3 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as caught:
             main(wrong)
         assert str(caught.value.code).startswith("lightning-resnets: ")
-
-
-def test_the_command_needs_neither_lightning_nor_torchvision() -> None:
-    code = (
-        "import sys; from lightning_resnets.training.cli import main; main(['models', 'seresnet20']); "
-        "print(sorted({'lightning', 'torchvision', 'torchmetrics', 'torch._dynamo', 'sympy'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"

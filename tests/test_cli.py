@@ -9,6 +9,7 @@ from lightning_resnets.checkpoint.read import read
 from lightning_resnets.training.cli import main, recipes, resolved
 
 SAMPLE = ["--data", "lightning_resnets.data.cifar.CIFAR10Sample"]
+VALIDATED = ["--trainer.limit_val_batches", "1"]  # else a thousand pictures an epoch
 QUIET = ["--trainer.accelerator", "cpu", "--trainer.precision", "32-true", "--trainer.enable_progress_bar", "false"]
 
 
@@ -46,7 +47,7 @@ def test_fit_writes_a_small_file_that_test_and_predict_take(capsys: pytest.Captu
 
 def test_a_run_goes_on_from_its_last_checkpoint() -> None:
     short = ["--trainer.limit_train_batches", "2", "--data.batch_size", "8", "--test_at_end", "false"]
-    fit = ["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, *short]
+    fit = ["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, *VALIDATED, *short]
     main([*fit, "--trainer.max_epochs", "1"])
     main([*fit, "--trainer.max_epochs", "2", "--ckpt_path", "last"])
     saved = torch.load("runs/resnet20-cifar10/last.ckpt", weights_only=True)
@@ -76,7 +77,7 @@ def test_help_and_mistakes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
 
 def test_what_a_run_has_written_of_itself_survives_test_and_resume() -> None:
     short = ["--trainer.limit_train_batches", "2", "--data.batch_size", "8", "--trainer.limit_test_batches", "1"]
-    fit = ["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, *short]
+    fit = ["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, *VALIDATED, *short]
     main([*fit, "--trainer.max_epochs", "1"])
     before = {path: path.read_bytes() for path in Path("runs").rglob("*") if path.suffix in (".csv", ".yaml")}
     assert {path.name for path in before} >= {"metrics.csv", "config.yaml"}
@@ -96,7 +97,9 @@ def test_weights_are_asked_for_and_last_must_be_there() -> None:
 
 def test_a_checkpoint_of_another_net_is_refused() -> None:
     short = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1", "--data.batch_size", "4"]
-    main(["fit", "--config", "plain20-cifar10", *SAMPLE, *QUIET, *short, "--trainer.limit_test_batches", "1"])
+    main(
+        ["fit", "--config", "plain20-cifar10", *SAMPLE, *QUIET, *VALIDATED, *short, "--trainer.limit_test_batches", "1"]
+    )
     path = "runs/plain20-cifar10/plain20-cifar10.ckpt"
     assert "holds plain20" in sentence(["test", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, "--ckpt_path", path])
     last = "runs/plain20-cifar10/last.ckpt"

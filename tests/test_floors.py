@@ -1,9 +1,12 @@
-"""The floors of the house: who may import whom, read from the source."""
+"""The floors of the house: who may import whom, read from the source; and what really is imported."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from test_lens import saved
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "lightning", "torchvision", "torchmetrics"}
@@ -84,3 +87,43 @@ def test_a_breach_is_found(tmp_path: Path) -> None:
 def test_only_the_engine_knows_the_library() -> None:
     known = {path.name for path in ROOT.glob("gui/**/*.py") if breaches(imports(path), {"lightning_resnets"})}
     assert known == {"engine.py"}
+
+
+# What people do with our nets, one after the other in one process: each import of torch costs seconds.
+STEPS = {
+    "a net is built": "import lightning_resnets as lr; net = lr.build('seresnet20')",
+    "a session of the lens": """
+import numpy as np
+from lightning_resnets.image import read_picture
+from lightning_resnets.lens import Lens
+from lightning_resnets.surgery import Drop
+lens = Lens.open(sys.argv[1])
+points = [block.output for block in lens.graph.fold().blocks if block.output]
+lens.look(np.zeros((50, 40, 3), np.uint8), points, [Drop("layer1.0")])
+str(lens.graph)
+assert threading.active_count() == 1
+""",
+    "published weights are chosen": "import lightning_resnets.published as p; p.chosen('seresnet50')",
+    "other packages' nets are looked up": """
+from lightning_resnets.checkpoint.origin.index import lookup
+lookup({f"features.{n}.weight": (64, n) for n in range(400)})
+""",
+    "nets are listed": "from lightning_resnets.training.cli import main; main(['models', 'seresnet20'])",
+}
+UNUSED = {
+    "lightning", "torchvision", "torchmetrics", "timm", "networkx", "sympy", "torch._dynamo", "PySide6",
+    "huggingface_hub", "requests",
+}  # fmt: skip
+
+
+def test_work_on_our_nets_imports_nothing_heavy_beside_torch(tmp_path: Path) -> None:
+    code = "\n".join(
+        f"exec({step!r})\nprint({name!r}, sorted({UNUSED!r} & set(sys.modules)))" for name, step in STEPS.items()
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, threading\n{code}", str(saved(tmp_path, "seresnet20"))],
+        capture_output=True,
+        text=True,
+    )
+    assert not done.returncode, done.stderr
+    assert [line for line in done.stdout.splitlines() if line.endswith("]")] == [f"{name} []" for name in STEPS]

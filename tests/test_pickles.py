@@ -32,7 +32,7 @@ def loaded(data: bytes) -> Any:
 
 
 @given(PLAIN, st.integers(0, 5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_plain_data_is_what_pickle_reads(value: Any, protocol: int) -> None:
     data = pickle.dumps(value, protocol)
     if protocol < 3 and b"_codecs" in data:  # bytes as text, left so until they are needed
