@@ -9,7 +9,8 @@ from lightning_resnets.checkpoint.read import read
 from lightning_resnets.training.cli import main, recipes, resolved
 
 SAMPLE = ["--data", "lightning_resnets.data.cifar.CIFAR10Sample"]
-VALIDATED = ["--trainer.limit_val_batches", "1"]  # else a thousand pictures an epoch
+# Else a thousand pictures an epoch; "1" would be the share: all.
+VALIDATED = ["--trainer.limit_val_batches", "2", "--data.eval_batch_size", "50"]
 QUIET = ["--trainer.accelerator", "cpu", "--trainer.precision", "32-true", "--trainer.enable_progress_bar", "false"]
 
 
@@ -33,7 +34,7 @@ def test_every_recipe_runs(recipe: str) -> None:
 
 def test_fit_writes_a_small_file_that_test_and_predict_take(capsys: pytest.CaptureFixture[str]) -> None:
     short = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--data.batch_size", "8"]
-    main(["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, *short])
+    main(["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, *VALIDATED[:2], *short])
     path = Path("runs/resnet20-cifar10/resnet20-cifar10.ckpt")
     card = read(path)
     assert path.stat().st_size < 1_300_000
@@ -76,13 +77,14 @@ def test_help_and_mistakes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
 
 
 def test_what_a_run_has_written_of_itself_survives_test_and_resume() -> None:
-    short = ["--trainer.limit_train_batches", "2", "--data.batch_size", "8", "--trainer.limit_test_batches", "1"]
+    short = ["--trainer.limit_train_batches", "2", "--data.batch_size", "8", "--trainer.limit_test_batches", "2"]
     fit = ["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, *VALIDATED, *short]
     main([*fit, "--trainer.max_epochs", "1"])
     before = {path: path.read_bytes() for path in Path("runs").rglob("*") if path.suffix in (".csv", ".yaml")}
     assert {path.name for path in before} >= {"metrics.csv", "config.yaml"}
     small = "runs/resnet20-cifar10/resnet20-cifar10.ckpt"
-    main(["test", "-c", "resnet20-cifar10", *SAMPLE, *QUIET, "--ckpt_path", small, "--trainer.limit_test_batches", "1"])
+    few = [*VALIDATED, "--trainer.limit_test_batches", "2"]
+    main(["test", "-c", "resnet20-cifar10", *SAMPLE, *QUIET, *few, "--ckpt_path", small])
     assert "no run can go on from it" in sentence([*fit, "--ckpt_path", small])
     main([*fit, "--trainer.max_epochs", "2", "--ckpt_path", "last"])
     assert all(path.read_bytes() == text for path, text in before.items())
@@ -96,9 +98,9 @@ def test_weights_are_asked_for_and_last_must_be_there() -> None:
 
 
 def test_a_checkpoint_of_another_net_is_refused() -> None:
-    short = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1", "--data.batch_size", "4"]
+    short = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--data.batch_size", "4"]
     main(
-        ["fit", "--config", "plain20-cifar10", *SAMPLE, *QUIET, *VALIDATED, *short, "--trainer.limit_test_batches", "1"]
+        ["fit", "--config", "plain20-cifar10", *SAMPLE, *QUIET, *VALIDATED, *short, "--trainer.limit_test_batches", "2"]
     )
     path = "runs/plain20-cifar10/plain20-cifar10.ckpt"
     assert "holds plain20" in sentence(["test", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, "--ckpt_path", path])

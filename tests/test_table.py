@@ -36,8 +36,9 @@ def test_the_sample_is_classified_about_as_well_as_the_card_claims(name: str) ->
     data = cifar.CIFAR10Sample(eval_batch_size=250)
     data.setup("test")
     with torch.inference_mode():
-        right = sum(int((net(images).argmax(1) == labels).sum()) for images, labels in data.test_dataloader())
-    assert right / 1000 == pytest.approx(card.metrics["test_accuracy"], abs=0.03)
+        batches = list(data.test_dataloader())[: 1 if "densenet" in name else 4]  # a DenseNet takes seconds for all
+        right = sum(int((net(images).argmax(1) == labels).sum()) for images, labels in batches)
+    assert right / (250 * len(batches)) == pytest.approx(card.metrics["test_accuracy"], abs=0.03)
 
 
 @pytest.mark.slow
