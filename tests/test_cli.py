@@ -7,6 +7,7 @@ import torch
 
 from lightning_resnets.checkpoint.read import read
 from lightning_resnets.training.cli import main, recipes, resolved
+from lightning_resnets.training.trust import own
 
 SAMPLE = ["--data", "lightning_resnets.data.cifar.CIFAR10Sample"]
 # Else a thousand pictures an epoch; "1" would be the share: all.
@@ -106,3 +107,37 @@ def test_a_checkpoint_of_another_net_is_refused() -> None:
     assert "holds plain20" in sentence(["test", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, "--ckpt_path", path])
     last = "runs/plain20-cifar10/last.ckpt"
     assert "holds plain20" in sentence(["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, "--ckpt_path", last])
+
+
+@pytest.mark.parametrize("where", ["local://{}", "file://{}", "{}", "runs/resnet20-cifar10/../../{}", "::{}"])
+def test_a_checkpoint_cannot_have_files_removed(tmp_path: Path, where: str) -> None:
+    short = ["--trainer.limit_train_batches", "1", "--data.batch_size", "4", "--test_at_end", "false"]
+    fit = ["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, *short]
+    main([*fit, "--trainer.max_epochs", "1"])
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "kept.txt").write_text("kept")
+    path = where.format("victim" if where.startswith("runs") else victim)
+    values = torch.load("runs/resnet20-cifar10/last.ckpt", weights_only=True)
+    for state in values["callbacks"].values():
+        if "best_model_path" in state:
+            state |= {"best_model_path": path, "kth_best_model_path": path, "last_model_path": path}
+            state |= {"best_k_models": {path: torch.tensor(1.0)}}
+    torch.save(values, "hostile.ckpt")
+    main([*fit, "--trainer.max_epochs", "2", "--ckpt_path", "hostile.ckpt"])
+    assert (victim / "kept.txt").read_text() == "kept"
+
+
+def test_the_live_file_would_have_removed_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightning_resnets.training.classifier.only_own_files", lambda *_: None)
+    with pytest.raises((AssertionError, FileNotFoundError)):
+        test_a_checkpoint_cannot_have_files_removed(tmp_path, "local://{}")
+
+
+def test_a_run_keeps_its_own_files_in_mind(tmp_path: Path) -> None:
+    folder = (tmp_path / "run").resolve()
+    (tmp_path / "link.ckpt").symlink_to(tmp_path)
+    assert own(str(folder / "a.ckpt"), {folder})
+    assert own("run/a.ckpt", {folder})
+    for path in ("run/b/a.ckpt", "run/../a.ckpt", "s3://run/a.ckpt", "run/a.txt", "link.ckpt", "", None, 3, "run"):
+        assert not own(path, {folder})

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_resnets.checkpoint.read import open_checkpoint
+from lightning_resnets.training.trust import only_own_files
 from lightning_resnets.zoo import build
 
 
@@ -71,6 +72,10 @@ class Classifier(L.LightningModule):
         module = cls(card.arch, len(card.classes), card.options, **(hyper | changes))
         module.net.load_state_dict(opened.net.state_dict())
         return module
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Called by Lightning before the callbacks get their states back."""
+        only_own_files(checkpoint, self.trainer)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)  # (N, 3, H, W) -> (N, classes)
