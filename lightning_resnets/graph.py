@@ -26,6 +26,9 @@ from lightning_resnets.skips import find_skips
 __all__ = ["Block", "BlockGraph", "Followed", "Skip", "TraceError", "follow", "trace"]
 
 
+MOST_VALUES = 10**9  # numbers that pass through a net for one picture: who looks at it keeps them all
+
+
 class TraceError(ValueError):
     """A net whose forward pass cannot be followed; its text is one plain sentence."""
 
@@ -129,6 +132,7 @@ class _Values(fx.Interpreter):
 
     def of(self, picture: Tensor) -> dict[fx.Node, Any]:
         self.kept: dict[fx.Node, Any] = {}
+        self.total = 0
         self.args_iter = iter([picture])
         with torch.no_grad():
             for node in self.steps.nodes:  # not self.run: it makes a progress bar, whose thread stays
@@ -137,6 +141,9 @@ class _Values(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
+        self.total += value.numel() if isinstance(value, Tensor) else 0
+        if self.total > MOST_VALUES:
+            raise ValueError(f"more than {MOST_VALUES * 4 / 2**30:.1f} GB pass through it")
         self.kept[n] = _blank(value) if isinstance(value, Tensor) and not isinstance(value, nn.Parameter) else value
         return value
 

@@ -24,9 +24,12 @@ def card(**changes: Any) -> Card:
     return Card(**{**PLAIN, **changes})
 
 
+PRINTED = st.text().filter(str.isprintable)
+
+
 @given(
-    options=st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.integers())),
-    classes=st.lists(st.text(), min_size=1),
+    options=st.dictionaries(PRINTED, st.none() | st.booleans() | st.integers() | PRINTED | st.lists(st.integers())),
+    classes=st.lists(PRINTED, min_size=1),
     accuracy=st.floats(0, 1),
 )
 def test_json_gives_the_same_card(options: dict[str, Any], classes: list[str], accuracy: float) -> None:
@@ -38,6 +41,30 @@ def test_to_dict_has_every_field_in_json_types() -> None:
     values = card().to_dict()
     assert set(values) == {field.name for field in dataclasses.fields(Card)} - set(LATER)
     assert values["size"] == [3, 32, 32]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"arch": "a\x1b[2Jb"},
+        {"data": "a\nb"},
+        {"classes": ("a\rb",)},
+        {"metrics": {"\x1b]0;": 1.0}},
+        {"options": {"a": "\x07"}},
+    ],
+)
+def test_no_entry_may_order_a_terminal_about(entry: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        card(**entry)
+    assert str(caught.value).isprintable()
+
+
+def test_a_table_may_not_be_deeper_than_any() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(3000):
+        deep = {"a": deep}
+    with pytest.raises(CheckpointError, match="trained"):
+        card(trained=deep)
 
 
 def test_what_the_first_version_did_not_know_is_written_only_where_it_says_something() -> None:

@@ -80,7 +80,9 @@ def test_a_file_without_a_card_says_whose_names_it_has(engine: Engine, tmp_path:
     torch.save({f"module.{name}": value for name, value in build("resnet20", shortcut="B").state_dict().items()}, path)
     net = engine.see(wish(str(path))).net
     assert net is not None
-    assert (net.arch, net.facts[-1], net.facts[0]) == ("resnet20", ("names", "chenyaofo's names"), ("data", "CIFAR-10"))
+    assert (net.arch, net.facts[0]) == ("resnet20", ("data", "CIFAR-10"))
+    assert net.facts[-1][0] == "names"
+    assert "chenyaofo" in net.facts[-1][1]
 
 
 def test_an_addition_adds_up(engine: Engine, nets: dict[str, str]) -> None:

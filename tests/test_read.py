@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from lightning_resnets.blank import Blank
 from lightning_resnets.checkpoint import Card, CheckpointError
 from lightning_resnets.checkpoint.read import CheckpointWarning, load, open_checkpoint, read
 from lightning_resnets.zoo import build
@@ -122,6 +123,40 @@ def test_the_name_that_the_user_gives_overrules_but_has_to_fit(tmp_path: Path, n
         load(carded, "plain20")
 
 
+NESTED = """
+from torch import nn
+
+
+class Nested(nn.Module):
+    def __init__(self, classes=10):
+        super().__init__()
+        self.net, self.fc = nn.Sequential(nn.Conv2d(3, 4, 3)), nn.Linear(4, classes)
+
+    def forward(self, x):
+        return self.fc(self.net(x).mean((2, 3)))
+"""
+
+
+def test_a_net_with_a_child_called_net_comes_back_from_every_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nested.py").write_text(NESTED)
+    monkeypatch.chdir(tmp_path)
+    net = build("nested:Nested").eval()
+    card = {**CARD.to_dict(), "arch": "nested:Nested"}
+    safetensors.torch.save_file(net.state_dict(), tmp_path / "a.safetensors", {"card": json.dumps(card)})
+    saved(tmp_path / "a.ckpt", contents(net, card=card))
+    for name in ("a.safetensors", "a.ckpt"):
+        assert torch.equal(load(tmp_path / name, "nested:Nested")[0](PICTURE), net(PICTURE))
+
+
+def test_what_lies_beside_the_net_is_named(tmp_path: Path, net: nn.Module) -> None:
+    values = contents(net)
+    values["state_dict"]["head2.weight"] = torch.ones(3)
+    (note,) = open_checkpoint(saved(tmp_path / "more.ckpt", values)).notes
+    assert "1 weights beside the net's, which were left out (head2.weight)" in note
+
+
 def test_a_card_may_not_ask_for_a_download(tmp_path: Path, net: nn.Module) -> None:
     path = saved(tmp_path / "fetch.ckpt", contents(net, card={**CARD.to_dict(), "options": {"pretrained": True}}))
     with pytest.raises(CheckpointError, match="without 'pretrained'"):
@@ -131,7 +166,8 @@ def test_a_card_may_not_ask_for_a_download(tmp_path: Path, net: nn.Module) -> No
 def test_more_than_the_net_is_left_alone(tmp_path: Path, net: nn.Module) -> None:
     values = contents(net, optimizer_states=[{"state": {0: torch.ones(5)}}])
     values["state_dict"]["metric.count"] = torch.tensor(3)
-    assert load(saved(tmp_path / "more.ckpt", values))[1] == CARD
+    with pytest.warns(CheckpointWarning, match="left out"):
+        assert load(saved(tmp_path / "more.ckpt", values))[1] == CARD
 
 
 def test_weights_that_are_not_finite_warn(tmp_path: Path, net: nn.Module) -> None:
@@ -194,6 +230,18 @@ def partly(path: Path, net: nn.Module) -> None:
     saved(path, {name: weight for name, weight in net.state_dict().items() if name != "layer1.0.bn1.weight"})
 
 
+def shared(path: Path, net: nn.Module) -> None:
+    """A large net whose weights are all views of one small storage."""
+    with Blank():
+        large = build("resnet1202", stem_width=128)
+    memory = torch.zeros(max(weight.numel() for weight in large.state_dict().values()), dtype=torch.float16)
+    weights = {
+        f"net.{name}": memory[: weight.numel()].view(weight.shape) for name, weight in large.state_dict().items()
+    }
+    entries = {"arch": "resnet1202", "options": {"stem_width": 128}}
+    saved(path, contents(net, state_dict=weights, card={**CARD.to_dict(), **entries}))
+
+
 def card(**entries: object) -> Callable[[Path, nn.Module], None]:
     return lambda path, net: void(saved(path, contents(net, card={**CARD.to_dict(), **entries})))
 
@@ -239,6 +287,9 @@ BAD: dict[str, tuple[Callable[[Path, nn.Module], object], str]] = {
     "doubled options": (card(options={"classes": 9}), "options do not fit resnet20"),
     "other classes": (card(classes=["a", "b"]), "'fc.weight' in .* has shape 10×64 where .* has 2×64"),
     "bad card": (card(mean=[0.5]), "entry 'mean' must be"),
+    "other channels": (card(size=[5, 32, 32], mean=[0.5] * 5, std=[0.5] * 5), "of 5 channels and resnet20 takes 3"),
+    "shared weights": (shared, "holds far less than the weights of resnet1202"),
+    "orders to a terminal": (changed("net.\x1b[2Jb", torch.ones(2)), r"does not have \(\?\[2Jb\)"),
 }
 
 

@@ -178,7 +178,7 @@ def elided(
 
 def brief(text: str, longest: int = LONGEST) -> str:
     """A file's text in one line of at most so many characters."""
-    line = " ".join(text[: 4 * longest].split())
+    line = "".join(sign if sign.isprintable() else "?" for sign in " ".join(text[: 4 * longest].split()))
     return line if len(line) <= longest and len(text) <= 4 * longest else f"{line[: longest - 1]}…"
 
 

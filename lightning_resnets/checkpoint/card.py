@@ -19,8 +19,14 @@ LONGEST_SIDE = 1024  # pixels; what a net keeps of a larger picture would not fi
 CHANNELS, RESAMPLES = ("RGB", "BGR"), ("bilinear", "bicubic")
 
 
+DEEPEST = 20  # tables within tables
+
+
 class CheckpointError(ValueError):
     """A checkpoint that cannot be opened; its text is one plain sentence that names the remedy."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(printable(sentence))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +63,7 @@ class Card:
 
     def __post_init__(self) -> None:
         for name in ("arch", "data", "recipe", "dialect"):
-            _need(isinstance(getattr(self, name), str), name, "text")
+            _need(_words((getattr(self, name),)), name, "text without control signs")
         _need(bool(self.arch), "arch", "the name of a net")
         _need(_words(self.classes) and 0 < len(self.classes) <= MOST_CLASSES, "classes", "a list of class names")
         _need(_sides(self.size), "size", "three whole numbers, channels, height and width")
@@ -127,6 +133,11 @@ class Card:
         return cls(**{name: _tupled(value) if name in tuples else value for name, value in values.items()})
 
 
+def printable(text: str) -> str:
+    """A text out of a file as it may be printed: a terminal takes orders from control signs."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
 def _need(good: bool, name: str, expected: str) -> None:
     if not good:
         raise CheckpointError(f"The card's entry '{name}' must be {expected}: save the net again with a correct card.")
@@ -144,7 +155,8 @@ def _numbers(values: object) -> bool:
 
 
 def _words(values: object) -> bool:
-    return isinstance(values, tuple) and all(isinstance(value, str) for value in values)
+    """Texts that may be printed on a terminal."""
+    return isinstance(values, tuple) and all(isinstance(value, str) and value.isprintable() for value in values)
 
 
 def _sides(size: object) -> bool:
@@ -154,20 +166,20 @@ def _sides(size: object) -> bool:
 
 
 def _plain(value: object) -> bool:
-    """JSON types only, of a sane size: a file may hold a list that contains the same list a billion times."""
-    waiting, seen = [value], 0
+    """JSON types only, of a sane size and depth: a file may hold a list that contains the same list a billion times."""
+    waiting, seen = [(value, 0)], 0
     while waiting:
-        item = waiting.pop()
+        item, depth = waiting.pop()
         seen += 1
-        if seen > MOST_VALUES:
+        if seen > MOST_VALUES or depth > DEEPEST:
             return False
         if isinstance(item, dict):
-            if not all(isinstance(name, str) for name in item):
+            if not _words(tuple(item)):
                 return False
-            waiting.extend(item.values())
+            waiting.extend((inner, depth + 1) for inner in item.values())
         elif isinstance(item, (list, tuple)):
-            waiting.extend(item)
-        elif item is not None and type(item) not in (bool, int, float, str):
+            waiting.extend((inner, depth + 1) for inner in item)
+        elif (item is not None and type(item) not in (bool, int, float, str)) or not _words((str(item),)):
             return False
     return True
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from lightning_resnets.checkpoint.card import Card
+from lightning_resnets.checkpoint.card import Card, printable
 from lightning_resnets.checkpoint.command import Arguments
 from lightning_resnets.checkpoint.forms.contents import Contents, contents
 from lightning_resnets.checkpoint.origin.finding import Finding
@@ -76,7 +76,7 @@ def inspect(path: str | Path, net: str | None = None) -> Report:
         built = blank(card, path.name, net)
         fill(
             built,
-            {name.removeprefix("net."): weight for name, weight in ours(held.weights).items()},
+            ours(held),
             card.arch,
             path.name,
         )
@@ -119,7 +119,7 @@ def lines(report: Report) -> list[str]:
     for name, value in card.metrics.items():
         rows.append(("measured", f"{name} {value:.4f}"))
     rows += [("note", note) for note in report.notes()]
-    return [f"{label:<11}{text}".rstrip() for label, text in rows]
+    return [printable(f"{label:<11}{text}".rstrip()) for label, text in rows]
 
 
 def listed(label: str, names: Any) -> list[tuple[str, str]]:
@@ -152,6 +152,6 @@ def main(args: list[str]) -> None:
     given = parser.parse_args(args)
     report = inspect(find(given.file), given.net)
     if given.json:
-        print(json.dumps(report.to_dict(), ensure_ascii=False))
+        print(json.dumps(report.to_dict()))
     else:
         print("\n".join(lines(report)))

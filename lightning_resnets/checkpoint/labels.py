@@ -1,5 +1,6 @@
 """The names of the classes of a net whose file does not say them."""
 
+from lightning_resnets.checkpoint.card import MOST_CLASSES, CheckpointError
 from lightning_resnets.data.sample import CLASSES as CIFAR10
 
 
@@ -8,6 +9,10 @@ def labels(classes: int, data: str, size: tuple[int, int, int]) -> tuple[tuple[s
 
     1,000 classes are taken to be ImageNet's, 10 classes of pictures of 32 pixels CIFAR-10's; others get numbers.
     """
+    if classes > MOST_CLASSES:
+        raise CheckpointError(
+            f"Its last layer tells {classes:,} classes apart, more than any net of ours: check the file."
+        )
     if data == "imagenet" or (not data and classes == 1000):
         from lightning_resnets.data.imagenet_classes import names
 

@@ -24,6 +24,7 @@ from lightning_resnets.checkpoint.labels import labels
 from lightning_resnets.checkpoint.origin.finding import Finding
 
 LARGEST_OPTION = 4096  # channels, layers: more is no net of ours
+SWELL, SLACK = 4, 2**26  # a net takes at most so many times the file's bytes, and so many more
 PREFIX = "net."  # how the LightningModule calls the net
 
 
@@ -86,7 +87,9 @@ def open_checkpoint(path: str | Path, net: str | None = None) -> Opened:
         notes = doubts(finding, card)
     else:
         card, finding, notes = Card.from_dict(held.card), None, ()
-        state = {name.removeprefix(PREFIX): weight for name, weight in ours(held.weights).items()}
+        state = ours(held)
+        if left := [name for name in held.weights if PREFIX not in name and len(state) < len(held.weights)]:
+            notes = (f"'{path.name}' holds {len(left)} weights beside the net's, which were left out ({left[0]}).",)
     built = blank(card, path.name, net)
     fill(built, state, card.arch, path.name)
     if bad := [name for name, weight in state.items() if not finite(weight)]:
@@ -142,9 +145,11 @@ def misfit(file: str, finding: Finding) -> str:
     )
 
 
-def ours(weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """What belongs to the net of a LightningModule, without what its metrics keep; all where nothing is named so."""
-    return {name: weight for name, weight in weights.items() if name.startswith(PREFIX)} or weights
+def ours(held: Contents) -> dict[str, Tensor]:
+    """Weights under the net's names: of a LightningModule what its `net` holds, without what its metrics keep."""
+    if held.wrapper != "state_dict" or not any(name.startswith(PREFIX) for name in held.weights):
+        return held.weights
+    return {name[len(PREFIX) :]: weight for name, weight in held.weights.items() if name.startswith(PREFIX)}
 
 
 def blank(card: Card, file: str, net: str | None = None) -> nn.Module:
@@ -173,6 +178,12 @@ def blank(card: Card, file: str, net: str | None = None) -> nn.Module:
         raise CheckpointError(
             f"The card's options do not fit {card.arch} ({first(error)}): save the net again with a correct card."
         ) from error
+    first_conv = next((module for module in built.modules() if isinstance(module, nn.Conv2d)), None)
+    if first_conv is not None and first_conv.in_channels != card.size[0]:
+        raise CheckpointError(
+            f"The card in '{file}' speaks of pictures of {card.size[0]} channels and {card.arch} takes "
+            f"{first_conv.in_channels}: save the net again with a correct card."
+        )
     for module in built.modules():
         if card.epsilon is not None and isinstance(module, _BatchNorm):
             module.eps = card.epsilon
@@ -181,7 +192,11 @@ def blank(card: Card, file: str, net: str | None = None) -> nn.Module:
 
 def fill(net: nn.Module, weights: Mapping[str, Tensor], arch: str, file: str) -> None:
     """Give the blank net its weights; raises where one lacks, is too many or is not what the net has there."""
-    state = {name: checked(name, weights.get(name), blank, file) for name, blank in net.state_dict().items()}
+    blanks = net.state_dict()
+    held = {weight.untyped_storage().data_ptr(): weight.untyped_storage().nbytes() for weight in weights.values()}
+    if sum(blank.nbytes for blank in blanks.values()) > SWELL * sum(held.values()) + SLACK:
+        raise CheckpointError(f"'{file}' holds far less than the weights of {arch}: save the whole net again.")
+    state = {name: checked(name, weights.get(name), blank, file) for name, blank in blanks.items()}
     if unknown := sorted(weights.keys() - state.keys()):
         raise CheckpointError(
             f"'{file}' holds weights that {arch} does not have ({unknown[0]}): its card names the wrong net "

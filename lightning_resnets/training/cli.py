@@ -103,6 +103,8 @@ def main(args: list[str] | None = None) -> None:
 
         config = dict(pairwise(ready)).get("--config", "")
         Command(ready, Path(config).stem)
+    except BrokenPipeError:  # `lightning-resnets models | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (CheckpointError, ValueError, OSError) as error:
         sys.exit(f"lightning-resnets: {error}")
     except Exception as error:
