@@ -17,8 +17,9 @@ from twins import (
 
 from lightning_resnets import zoo
 from lightning_resnets.blank import Blank
+from lightning_resnets.checkpoint.card import CheckpointError
 from lightning_resnets.checkpoint.origin.dialects import DIALECTS, Dialect, spoken
-from lightning_resnets.checkpoint.origin.prefixes import prefix
+from lightning_resnets.checkpoint.origin.prefixes import merged, prefix
 from lightning_resnets.checkpoint.origin.rules import renamed
 
 
@@ -77,7 +78,7 @@ SPOKEN = {
     "legacy SE (Cadene)": (lambda: list(timm.create_model("legacy_seresnet50").state_dict()), "seresnet50", {}),
     "timm": (lambda: list(timm.create_model("seresnet50").state_dict()), "seresnet50", {}),
     "torchvision": (lambda: list(torchvision.models.resnet18().state_dict()), "resnet18", {}),
-    "chenyaofo": (lambda: blank("resnet20", shortcut="B"), "resnet20", {"shortcut": "B"}),
+    "chenyaofo or torchvision": (lambda: blank("resnet20", shortcut="B"), "resnet20", {"shortcut": "B"}),
     "gpleiss": (lambda: [x.replace("norm5", "norm_final") for x in blank("densenet121")], "densenet121", {}),
     "lightning-resnets": (lambda: blank("highway19"), "highway19", {}),
 }
@@ -179,3 +180,12 @@ def test_caffes_pictures_are_bgr_of_0_to_255() -> None:
 )
 def test_prefixes_go_where_all_names_share_them(names: list[str], expected: str) -> None:
     assert prefix(names) == expected
+
+
+def test_names_that_become_one_are_refused_unless_the_weights_are_the_same() -> None:
+    one, other = torch.arange(3.0), torch.arange(3.0) + 1
+    assert list(merged({"a": one, "A": one.clone(), "b": other}, str.lower)) == ["a", "b"]
+    for clash in (other, one.double(), one[:2]):
+        with pytest.raises(CheckpointError, match="'a' and 'A', would both be 'a'") as caught:
+            merged({"a": one, "A": clash}, str.lower)
+        assert str(caught.value).count(".") == 1

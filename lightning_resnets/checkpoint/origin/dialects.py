@@ -56,7 +56,8 @@ class Dialect:
     (pattern, replacement), tried in turn on each name; in a replacement `{2}` is what group 2 matched and `{2-1}` a
     number reckoned from it (a letter counts from a = 0). `steps` are operations of `reshape`, in order. `options` are
     the net's where it has a trait (`Structure.traits`); `open` are those that such a file leaves open: the option's
-    other values. `inputs` is by data set, `epsilon` batch norm's.
+    other values. `inputs` is by data set, `epsilon` batch norm's. Names that are `shared` are used
+    by several projects, so they decide no option; `guess` says in words what is then guessed about the pictures.
     """
 
     name: str
@@ -68,6 +69,8 @@ class Dialect:
     open: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     inputs: Mapping[str, Input] = field(default_factory=lambda: TORCH)
     epsilon: float | None = None
+    shared: bool = False
+    guess: str = ""
 
 
 V1: dict[str, Any] = {"stride_in": "1x1"}
@@ -201,28 +204,40 @@ DIALECTS: tuple[Dialect, ...] = (
     Dialect(
         name="timm",
         signs=(r"layer1\.0\.se\.fc1\.weight$", r"layer4\.0\.", r"fc\.weight$"),
+        shared=True,
     ),
     Dialect(
-        name="chenyaofo",
+        name="chenyaofo or torchvision",  # torchvision's names on a net that torchvision does not have
         signs=(r"layer1\.0\.conv1\.weight$", r"layer2\.0\.downsample\.1\.weight$", r"fc\.weight$"),
         without=(r"layer4\.", r"layer1\.0\.(?:se|bn3)\.", r"bn\.weight$"),
         inputs=NARROW,
+        shared=True,
+        guess="the names are torchvision's on a net for CIFAR, as chenyaofo's and others' are, so mean and std are "
+        "guessed (chenyaofo's)",
     ),
     Dialect(
         name="torchvision",
         signs=(r"layer1\.0\.conv1\.weight$", r"layer4\.0\.", r"fc\.weight$"),
+        shared=True,
     ),
     Dialect(
         name="torchvision",
         signs=(r"features\.denseblock1\.denselayer1\.norm\.?1\.weight$", r"features\.norm0\.", r"classifier\.weight$"),
         rules=DOTTED,
+        shared=True,
     ),
-    Dialect(name="torchvision", signs=(r"inception3a\.branch1\.conv\.weight$",), without=(r"inception3c\.",)),
-    Dialect(name="torchvision", signs=(r"Mixed_5b\.branch1x1\.conv\.weight$",)),
-    Dialect(name="torchvision", signs=(r"features\.0\.weight$", r"classifier\.6\.weight$")),
-    Dialect(name="timm", signs=(r"conv2d_1a\.conv\.weight$", r"mixed_5b\."), inputs={"imagenet": HALVES}),
-    Dialect(name="lightning-resnets"),
+    Dialect(
+        name="torchvision",
+        signs=(r"inception3a\.branch1\.conv\.weight$",),
+        without=(r"inception3c\.",),
+        shared=True,
+    ),
+    Dialect(name="torchvision", signs=(r"Mixed_5b\.branch1x1\.conv\.weight$",), shared=True),
+    Dialect(name="torchvision", signs=(r"features\.0\.weight$", r"classifier\.6\.weight$"), shared=True),
+    Dialect(name="timm", signs=(r"conv2d_1a\.conv\.weight$", r"mixed_5b\."), inputs={"imagenet": HALVES}, shared=True),
+    Dialect(name="lightning-resnets", shared=True),
 )
+UNKNOWN = Dialect(name="unknown", shared=True)
 
 
 def spoken(names: Iterable[str]) -> Dialect:

@@ -28,9 +28,12 @@ class Finding:
     `torchvision/NAME`. `dialect` says whose names they were. `state` is under the net's own names and, where `missing`
     and `reshaped` are empty, fills it strictly. `unexpected` weights have no place in the net; `dropped` ones are
     ballast that every file of that dialect has. `reshaped` has (name, shape in the file, shape in the net). `changes`
-    says in words what was done to the weights. `sure` and `why`: "certain" where every weight fits and no other known
-    net fits as well, "likely" where `alternatives` fit alike, else "unsure". `epsilon` is batch norm's, where the
-    dialect knows it to differ from the net's own; `data` the data set's short name, where the dialect knows it.
+    says in words what was done to the weights. `sure` and `why`: "certain" where every weight fits and the names belong
+    to a project or package in which only this net has them (or the file or the user names it), "likely" where nets
+    known here fit alike, which are the `alternatives` (nets of the index, and in words the net's own variants by
+    options without weights), or where mean and std are guessed, else "unsure". `epsilon` is
+    batch norm's, where the dialect knows it to differ from the net's own; `data` the data set's short name, where the
+    dialect knows it.
     """
 
     arch: str

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lightning_resnets import zoo
 from lightning_resnets.blank import Blank
+from lightning_resnets.checkpoint.card import MOST_CLASSES
 from lightning_resnets.checkpoint.origin import structure
 from lightning_resnets.checkpoint.origin.dialects import Dialect
 from lightning_resnets.checkpoint.origin.structure import Structure
@@ -17,7 +18,10 @@ COUNTER = "num_batches_tracked"  # files before torch 0.4.1 lack it; evaluation 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Weights under the names of a net of ours, as far as the dialect knows them."""
+    """Weights under the names of a net of ours, as far as the dialect knows them.
+
+    `clash` is the sentence for weights of which two would be one in the dialect, and which are under their own names.
+    """
 
     dialect: Dialect
     state: dict[str, Tensor]
@@ -25,6 +29,7 @@ class Reading:
     dropped: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
     make: Structure | None = None
+    clash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ def laid(name: str, options: dict[str, Any], reading: Reading, classes: int = 0)
     """The weights laid over a net, built blank for so many classes (0: as the last layer has it); None where it cannot
     be built so.
     """
-    classes = classes or max(1, structure.classes(reading.shapes))
+    classes = min(classes or max(1, structure.classes(reading.shapes)), MOST_CLASSES)
     try:
         with torch.random.fork_rng(devices=[]), Blank():
             net = zoo.build(name, classes=classes, **options)

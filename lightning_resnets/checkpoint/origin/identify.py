@@ -2,28 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from lightning_resnets import zoo
 from lightning_resnets.checkpoint.card import CheckpointError
 from lightning_resnets.checkpoint.origin import structure
-from lightning_resnets.checkpoint.origin.dialects import CIFAR10, HALVES, IMAGENET, TORCH, Dialect, spoken
+from lightning_resnets.checkpoint.origin.dialects import CIFAR10, HALVES, IMAGENET, TORCH, UNKNOWN, Dialect, spoken
 from lightning_resnets.checkpoint.origin.finding import Finding, Input
 from lightning_resnets.checkpoint.origin.fit import COUNTER, Match, Reading, laid
-from lightning_resnets.checkpoint.origin.prefixes import AUXILIARY, BALLAST, prefix
+from lightning_resnets.checkpoint.origin.index import lookup
+from lightning_resnets.checkpoint.origin.prefixes import AUXILIARY, BALLAST, merged, prefix
 from lightning_resnets.checkpoint.origin.reshape import applied
 from lightning_resnets.checkpoint.origin.rules import renamed
 from lightning_resnets.checkpoint.origin.structure import Candidate, Shapes, Structure
-
-if TYPE_CHECKING:
-    from lightning_resnets.checkpoint.origin.index import Near
+from lightning_resnets.checkpoint.origin.sureness import judged, opened
 
 LEAST = 0.3  # the share of a net's weights that a file must have for the net to be named at all
 DATA = {1000: "imagenet", 10: "cifar10", 100: "cifar100"}
-UNKNOWN = Dialect(name="unknown")
-PACKAGES = ("torchvision", "timm")  # dialects in which a net may be another of these packages than ours
 
 
 def identify(weights: Mapping[str, Tensor], also: Mapping[str, Any] = {}, net: str | None = None) -> Finding:
@@ -52,9 +49,11 @@ def identify(weights: Mapping[str, Tensor], also: Mapping[str, Any] = {}, net: s
 def _named(name: str, reading: Reading, plain: Reading) -> Finding:
     """The weights laid over the net that the user names; names of a dialect are read for nets of the zoo alone."""
     ours = name in zoo.NETS
+    if ours and reading.clash:
+        raise CheckpointError(reading.clash)
     taken = reading if ours else plain
     options = structure.options_for(name, reading.make) if ours and reading.make else {}
-    near = next((item for item in _lookup(plain.shapes) if item.arch == name), None)
+    near = next((item for item in lookup(plain.shapes) if item.arch == name), None)
     count = near.classes if near and near.same else 0
     try:
         match = laid(name, options, taken, count) or laid(name, {}, taken, count)
@@ -86,13 +85,17 @@ def _refusal(name: str, reading: Reading) -> str:
 
 def _bare(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...], tuple[str, ...]]:
     """Weights without prefixes and ballast; the ballast; what was done, in words."""
-    weights = {name.replace("._orig_mod.", "."): weight for name, weight in weights.items()}
+    weights = merged(weights, lambda name: name.replace("._orig_mod.", "."))
     front = prefix(weights)
     dropped = tuple(
         name for name in weights if not name.startswith(front) or BALLAST.fullmatch(name.removeprefix(front))
     )
     gone = set(dropped)
     plain = {name[len(front) :]: weight for name, weight in weights.items() if name not in gone}
+    for name, weight in plain.items():
+        if 0 in weight.shape:
+            sides = " x ".join(map(str, weight.shape))
+            raise CheckpointError(f"The weight '{name}' is empty ({sides}): save the whole net again.")
     return plain, dropped, ((f"'{front}' taken off the names",) if front else ())
 
 
@@ -101,9 +104,10 @@ def read(plain: dict[str, Tensor], dropped: tuple[str, ...] = (), words: tuple[s
     dialect = spoken(plain)
     auxiliary = tuple(name for name in plain if AUXILIARY.match(name)) if dialect.name == "torchvision" else ()
     kept = {name: weight for name, weight in plain.items() if not auxiliary or not AUXILIARY.match(name)}
-    state = {renamed(name, dialect.rules): weight for name, weight in kept.items()} if dialect.rules else kept
-    if len(state) < len(kept):  # two names became one: these are not that dialect's
-        return _as_is(plain, dropped, words)
+    try:
+        state = merged(kept, lambda name: renamed(name, dialect.rules))
+    except CheckpointError as clash:  # the names may still be those of a net that is not ours
+        return replace(_as_is(plain, dropped, words), clash=str(clash))
     if auxiliary:
         words = (*words, "auxiliary classifiers, which only training needs, left out")
     words = (*words, *applied(state, dialect.steps))
@@ -133,15 +137,9 @@ def _exact(reading: Reading, arch: str) -> Match | None:
 def _finding(reading: Reading, match: Match, arch: str = "") -> Finding:
     """What to say of a match with a net of the zoo."""
     dialect, make = reading.dialect, reading.make
-    alternatives = _alternatives(match, reading, arch) if match.fits else ()
+    sure, why, alternatives = judged(match, reading, arch)
     match = _settled(match, reading, arch)
     view, data = _input(match, dialect, make)
-    if not match.fits:
-        sure, why = "unsure", f"{match.name} comes nearest, but not every weight fits it"
-    elif alternatives:
-        sure, why = "likely", f"every weight fits {match.name}, and as well {' and '.join(alternatives[:3])}"
-    else:
-        sure, why = "certain", f"every weight fits {match.name} and no other net known here"
     return Finding(
         arch=match.name, classes=match.classes, options=match.options, dialect=dialect.name, state=match.state,
         missing=match.missing, unexpected=match.unexpected, reshaped=match.reshaped, dropped=reading.dropped,
@@ -150,39 +148,11 @@ def _finding(reading: Reading, match: Match, arch: str = "") -> Finding:
     )  # fmt: skip
 
 
-def _alternatives(match: Match, reading: Reading, arch: str) -> tuple[str, ...]:
-    """Nets of the same shapes that do something else, where neither the dialect nor `arch` says which it is."""
-    make, dialect = reading.make, reading.dialect
-    if arch in (match.name, f"{match.name}b"):
-        return ()
-    found = list[str]()
-    if make is not None:
-        rows = (row for trait, row in dialect.open.items() if make.has(trait))
-        found += [f"{match.name} with {option}={value!r}" for row in rows for option, value in row.items()]
-        if make.has("bare") and "shortcut" not in make.options:
-            found.append(_twin(match.name))
-    if dialect.name in PACKAGES:
-        near = (row.arch for row in _lookup(reading.shapes) if row.same)
-        found += [name for name in near if name.partition("/")[2] != match.name]
-    return tuple(found)
-
-
-def _twin(name: str) -> str:
-    """The plain twin of a net with parameter-free shortcuts, or the other way round."""
-    plain = name.startswith("plain")
-    twin = name.replace("plain", "resnet") if plain else name.replace("resnet", "plain")
-    if twin in zoo.NETS and "shortcut" in zoo.NETS[twin].make.keywords:  # type: ignore[attr-defined]
-        return twin
-    return f"{twin if plain else name} with shortcut={'A' if plain else 'none'!r}"
-
-
 def _settled(match: Match, reading: Reading, arch: str) -> Match:
     """The match; or, where `arch` says so as pytorchcv does, by a b at the name's end, with the other option."""
     if reading.make is None or not match.fits or arch != f"{match.name}b":
         return match
-    rows = (row for trait, row in reading.dialect.open.items() if reading.make.has(trait))
-    opened = {key: value for row in rows for key, value in row.items()}
-    make = replace(reading.make, options={**reading.make.options, **opened})
+    make = replace(reading.make, options={**reading.make.options, **dict(opened(reading.make, reading.dialect))})
     return replace(match, options=structure.options_for(match.name, make))
 
 
@@ -199,16 +169,9 @@ def _input(match: Match, dialect: Dialect, make: Structure | None) -> tuple[Inpu
     return view, key if DATA.get(count) == key else ""
 
 
-def _lookup(shapes: Shapes) -> "list[Near]":
-    """The nets of torchvision and timm that are near, best first; the index is read where it is needed, not before."""
-    from lightning_resnets.checkpoint.origin.index import lookup
-
-    return lookup(shapes)
-
-
 def _foreign(plain: Reading, arch: str) -> Finding | None:
     """The net of torchvision or timm that fits, or the nearest; None where the index knows none."""
-    rows = _lookup(plain.shapes)
+    rows = lookup(plain.shapes)
     gone = {name for name in plain.state if AUXILIARY.match(name)}
     kept = {name: weight for name, weight in plain.state.items() if name not in gone}
     plain = replace(plain, state=kept, dropped=(*plain.dropped, *gone))
@@ -216,23 +179,15 @@ def _foreign(plain: Reading, arch: str) -> Finding | None:
     for row in (*named, *rows[:1]):
         match = laid(row.arch, {}, plain, row.classes)
         if match is not None:
-            alike = tuple(other.arch for other in rows if other.same and other.arch != row.arch)
-            return _of_index(plain, match, row.input, () if named else alike)
+            found = replace(_finding(plain, match, arch), input=row.input, dialect=row.arch.partition("/")[0])
+            return replace(found, data="imagenet" if found.classes == 1000 else "")
     return None
-
-
-def _of_index(plain: Reading, match: Match, view: Input, alike: tuple[str, ...]) -> Finding:
-    found = replace(_finding(plain, match), input=view, dialect=match.name.partition("/")[0], data="")
-    found = replace(found, data="imagenet" if found.classes == 1000 else "")
-    if not match.fits or not alike:
-        return found
-    return replace(
-        found, sure="likely", alternatives=alike, why=f"every weight fits {match.name}, and as well {alike[0]}"
-    )
 
 
 def _nearest(reading: Reading, foreign: Finding | None, weights: Mapping[str, Tensor]) -> Finding:
     """The net that most weights fit, with what does not; raises where none is near."""
+    if reading.clash:
+        raise CheckpointError(reading.clash)
     found: list[Candidate] = structure.others(reading.shapes)
     if reading.make:
         found = structure.candidates(reading.make) or structure.near(reading.make)

@@ -1,7 +1,12 @@
-"""What training code puts in front of a net's names, and what it leaves beside its weights."""
+"""What training code puts in front of a net's names and leaves beside its weights; names that become one."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from lightning_resnets.checkpoint.card import CheckpointError
 
 PREFIXES = ("module.", "model.", "net.", "_orig_mod.", "backbone.", "encoder.")
 # Metrics and losses that a LightningModule holds, the counter of torch's AveragedModel.
@@ -21,3 +26,23 @@ def prefix(names: Iterable[str]) -> str:
         found += first
         rest = [name[len(first) :] for name in rest if not BALLAST.fullmatch(name[len(first) :])]
     return found
+
+
+def merged(weights: Mapping[str, Tensor], name_of: Callable[[str], str]) -> dict[str, Tensor]:
+    """Weights under new names; raises CheckpointError where two that differ would have one name."""
+    found, first = dict[str, Tensor](), dict[str, str]()
+    for old, weight in weights.items():
+        new = name_of(old)
+        if new in found and not _same(found[new], weight):
+            raise CheckpointError(
+                f"Two different weights, '{first[new]}' and '{old}', would both be '{new}', and nothing says which is "
+                "the net's: take one of them out of the file."
+            )
+        found.setdefault(new, weight)
+        first.setdefault(new, old)
+    return found
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    alike = one.shape == other.shape and one.dtype == other.dtype
+    return alike and (one is other or torch.equal(one, other))

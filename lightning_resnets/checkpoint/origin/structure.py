@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from lightning_resnets import zoo
+from lightning_resnets.checkpoint.card import MOST_CLASSES
 from lightning_resnets.checkpoint.origin.reshape import dense_depths
 from lightning_resnets.densenet import DenseNet
 from lightning_resnets.preact import PreActBasic, PreActBottleneck, PreActResNet
@@ -219,7 +220,14 @@ def others(shapes: Shapes) -> list[Candidate]:
 
 
 def classes(shapes: Shapes) -> int:
-    """How many classes the last layer tells apart: the length of the last weight matrix; 0 where there is none."""
+    """How many classes the last layer tells apart: the length of the last weight matrix; 0 where there is none.
+
+    Never more than a card may name (MOST_CLASSES): no net is built for a length that a file only claims.
+    """
+    return min(_claimed(shapes), MOST_CLASSES)
+
+
+def _claimed(shapes: Shapes) -> int:
     for name in ("fc.weight", "classifier.weight", "classifier.6.weight", "last_linear.weight", "head.weight"):
         if len(shape := shapes.get(name, ())) == 2:
             return shape[0]
