@@ -286,7 +286,7 @@ class Controller(QObject):
     def _tell(self) -> None:
         """What is awaited, quietly."""
         self.window.start.set_status(waiting := self.screen.status if self._ready else "loading PyTorch…")
-        timed = f"seen in {1000 * self.sight.seconds:.0f} ms" if self.sight.seconds else ""
+        timed = f"seen in {1000 * self.sight.seconds:.0f} ms" if self.sight.seconds > 0.001 else ""
         self.window.set_state("" if self.screen.page == "start" else waiting or timed)
 
     def _enable(self) -> None:

@@ -75,6 +75,9 @@ def text(cells: tuple[str, ...]) -> str:
 
 def main(args: list[str]) -> None:
     """`lightning-resnets models [PATTERN]`."""
+    if args[:1] in (["-h"], ["--help"]):
+        print("usage: lightning-resnets models [PATTERN]\n\nAll nets, or those whose name contains PATTERN or fits it.")
+        return
     if len(args) > 1:
         raise ValueError("`lightning-resnets models` takes one pattern at most: seresnet, 'densenet_bc_*'.")
     for line in lines(*args):

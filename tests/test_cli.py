@@ -1,5 +1,6 @@
 """The command line: every recipe runs, names are resolved, a mistake ends in one sentence."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,13 @@ def test_help_and_mistakes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     main(["--help"])
     shown = capsys.readouterr().out
     assert all(name in shown for name in ("fit", "predict", "resnet20-cifar10"))
+    main(["--version"])
+    assert capsys.readouterr().out == f"lightning-resnets {version('lightning-resnets')}\n"
+    main(["models", "--help"])
+    assert capsys.readouterr().out.startswith("usage: lightning-resnets models [PATTERN]")
     assert "no command 'train'" in sentence(["train"])
+    assert "did you mean evaluate?" in sentence(["evalute", "a.pth"])
+    assert "Say which recipe: --config RECIPE (recipes: demo, densenet" in sentence(["fit"])
     assert "no recipe and no file called 'resnet21'" in sentence(["fit", "--config", "resnet21"])
     test = ["test", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, "--ckpt_path"]
     assert "no-such.ckpt" in sentence([*test, "no-such.ckpt"])
@@ -111,7 +118,7 @@ def test_a_checkpoint_of_another_net_is_refused() -> None:
 
 @pytest.mark.parametrize("where", ["local://{}", "file://{}", "{}", "runs/resnet20-cifar10/../../{}", "::{}"])
 def test_a_checkpoint_cannot_have_files_removed(tmp_path: Path, where: str) -> None:
-    short = ["--trainer.limit_train_batches", "1", "--data.batch_size", "4", "--test_at_end", "false"]
+    short = ["--trainer.limit_train_batches", "2", "--data.batch_size", "8", "--test_at_end", "false"]
     fit = ["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, *short]
     main([*fit, "--trainer.max_epochs", "1"])
     victim = tmp_path / "victim"

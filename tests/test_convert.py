@@ -163,7 +163,7 @@ def test_a_number_too_large_for_half_is_refused(file: Path, tmp_path: Path, net:
 def test_what_it_says(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.safetensors"
     main([str(file), str(out)])
-    assert capsys.readouterr().out == f"{out}: resnet20, 269,722 parameters, 1.0 MB\n"
+    assert capsys.readouterr().out == f"{out}: resnet20, 269,722 parameters, 1.1 MB\n"
 
 
 def test_what_a_bare_file_cannot_say() -> None:
@@ -173,7 +173,8 @@ def test_what_a_bare_file_cannot_say() -> None:
         "'out.pth' has the names of torchvision's nets and no card, which would say where this net differs from them "
         '(batch norm\'s epsilon is 0.001; stride_in is "1x1"; its pictures are BGR).'
     )
-    assert "timm's nets" in differing(card("seresnet50", options={"se": 8}), Path("out.PT"))[0]
+    assert "timm's nets" in differing(card("seresnet50", options={"se_squeeze": "max"}), Path("out.PT"))[0]
+    assert differing(card("seresnet50", options={"se": 8, "dropout": 0.1}), Path("out.pth")) == []
     assert differing(said, Path("out.safetensors")) == []
     assert differing(card("resnet50"), Path("out.pth")) == []
 
@@ -181,13 +182,18 @@ def test_what_a_bare_file_cannot_say() -> None:
 def test_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     net = trained("resnet20", shortcut="C")
     net.get_parameter("fc.bias")[0] = torch.nan
-    path = written(tmp_path / "net.ckpt", net, card("resnet20", options={"shortcut": "C"}))
-    main([str(path), str(tmp_path / "out.pth")])
+    path = written(tmp_path / "net.ckpt", net, card("resnet20", options={"shortcut": "C"}, channels="BGR"))
+    with pytest.raises(
+        CheckpointError, match=r"so its answers there would be wrong: write \.safetensors, or add --bare"
+    ):
+        main([str(path), str(tmp_path / "out.pth")])
+    assert not (tmp_path / "out.pth").exists()
+    main([str(path), str(tmp_path / "out.pth"), "--bare"])
     line, *notes = capsys.readouterr().out.splitlines()
     assert line.startswith(str(tmp_path / "out.pth"))
     assert [note.partition(":")[0] for note in notes] == ["Note", "Note"]
     assert "not finite" in notes[0]
-    assert 'shortcut is "C"' in notes[1]
+    assert "its pictures are BGR" in notes[1]
 
 
 MISTAKES = {

@@ -212,9 +212,10 @@ def test_the_centre_is_cut_out_of_a_picture_that_has_the_scaled_side() -> None:
 
 @pytest.mark.parametrize("resample", ["bilinear", "bicubic"])
 def test_scaling_to_the_share_is_torchvisions(resample: str) -> None:
-    from torchvision.transforms.v2 import functional
+    from torchvision.transforms.v2 import InterpolationMode, functional
 
     smooth = fitted(np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8), (512, 512))
-    pixels = functional.resize(torch.from_numpy(smooth).permute(2, 0, 1).float(), [256], resample, antialias=True)
+    values = torch.from_numpy(smooth).permute(2, 0, 1).float()
+    pixels = functional.resize(values, [256], InterpolationMode(resample), antialias=True)
     expected = functional.center_crop(pixels.clamp(0, 255), [224]).permute(1, 2, 0).numpy()
     assert np.abs(fitted(smooth, (224, 224), 0.875, resample) - expected).max() <= 0.51

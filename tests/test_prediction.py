@@ -55,3 +55,4 @@ def test_none_and_extremes_can_be_painted(view: PredictionView) -> None:
 
 def test_percent() -> None:
     assert percent(0.12345) == "12.3 %"
+    assert percent(float("nan")) == "no number"

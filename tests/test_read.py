@@ -114,7 +114,7 @@ def test_the_name_that_the_user_gives_overrules_but_has_to_fit(tmp_path: Path, n
     plain = build("plain20").eval()
     path = saved(tmp_path / "bare.pth", plain.state_dict())
     assert torch.equal(load(path, "plain20")[0](PICTURE), plain(PICTURE))
-    with pytest.raises(CheckpointError, match="nearest to resnet32, but with"):
+    with pytest.raises(CheckpointError, match=r"is not the resnet32 that you name: .* weights missing"):
         load(path, "resnet32")
     with pytest.raises(CheckpointError, match="no net"):
         load(path, "resnet21")
@@ -266,8 +266,8 @@ BAD: dict[str, tuple[Callable[[Path, nn.Module], object], str]] = {
     "folded": (folded, "is packed in a way that no training writes"),
     "json": (lambda path, _: path.write_text('{"a": {"b": 1}}'), "not a checkpoint"),
     "a list": (lambda path, _: saved(path, [1, 2]), "holds no weights"),
-    "weights of nothing": (lambda path, _: saved(path, {"a": torch.ones(3)}), "has no card"),
-    "a weight lacks": (partly, r"nearest to resnet20, but with 1 weights missing \(layer1.0.bn1.weight\)"),
+    "weights of nothing": (lambda path, _: saved(path, {"a": torch.ones(3)}), "does not say which net it holds"),
+    "a weight lacks": (partly, r"nearest to resnet20: 1 weight missing \(layer1.0.bn1.weight\)"),
     "no weights": (without("state_dict"), "holds no weights"),
     "a key lacks": (without("net.layer1.0.bn1.weight"), "lacks the weight 'layer1.0.bn1.weight'"),
     "a key more": (changed("net.fc2.weight", torch.ones(2)), r"does not have \(fc2.weight\)"),

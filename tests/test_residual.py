@@ -7,7 +7,7 @@ from pytestqt.qtbot import QtBot
 
 from gui.state import Residual
 from gui.theme import LIGHT
-from gui.views.residual import ResidualView
+from gui.views.residual import ResidualView, portion
 
 
 def random(seed: int, scale: float = 1.0) -> np.ndarray:
@@ -101,3 +101,12 @@ def test_a_cut_shortcut_has_no_share_and_no_angle(view: ResidualView) -> None:
     branch = random(1, 0.5)
     view.set_residual(Residual("a", np.zeros_like(branch), branch, branch))
     assert view.summary() == "|F| / |x| = —   ·   cosine of F and x = —"
+
+
+def test_a_norm_that_is_no_number_fills_nothing() -> None:
+    assert [portion(*pair) for pair in ((1.0, 4.0), (float("nan"), 1.0), (1.0, float("inf")), (0.0, 0.0))] == [
+        0.25,
+        0,
+        0,
+        0,
+    ]

@@ -1,5 +1,7 @@
 """The likeliest classes as bars; with edits active, where each bar stood before them."""
 
+import math
+
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -81,4 +83,4 @@ def _pill(where: QRectF) -> QPainterPath:
 
 
 def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f} %" if math.isfinite(share) else "no number"

@@ -1,5 +1,7 @@
 """What an addition does: shortcut, branch and sum side by side on one contrast scale, with norms and cosine."""
 
+import math
+
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
@@ -146,7 +148,7 @@ class ResidualView(QWidget):
             track = row.adjusted(52, 5, -52, -5)
             painter.fillRect(track, QColor(theme.line))
             painter.fillRect(
-                QRectF(track.x(), track.y(), track.width() * norm / most, track.height()), QColor(theme.add)
+                QRectF(track.x(), track.y(), track.width() * portion(norm, most), track.height()), QColor(theme.add)
             )
         numbers = zip(("branch to shortcut, |F| / |x|", "cosine of F and x"), figures(measured), strict=True)
         for i, (name, number) in enumerate(numbers):
@@ -224,6 +226,11 @@ class ResidualView(QWidget):
                 plate.enlarged = self._enlarged
                 plate.lay(values, room, self._theme, span=self._span)
         self.update()
+
+
+def portion(norm: float, most: float) -> float:
+    """The share of a track that a norm fills; none where a net that diverged gives no numbers."""
+    return norm / most if math.isfinite(norm) and math.isfinite(most) and most else 0.0
 
 
 def figures(measured: Measure) -> tuple[str, str]:

@@ -20,14 +20,22 @@ def main(args: list[str]) -> None:
     """`lightning-resnets convert FILE OUT [--net NAME] [--half] [--overwrite]`; raises ValueError, one sentence."""
     parser = OutArguments("convert", "Write the weights of FILE with their card, under torchvision's names.", FORMS)
     parser.add_argument("--half", action="store_true", help="store float16: half the size")
+    parser.add_argument(
+        "--bare", action="store_true", help="write .pth even where other programs' nets of these names answer otherwise"
+    )
     options = parser.parse_args(args)
     out = ready(options, FORMS, "; `lightning-resnets export` writes .onnx and .pt2")
     source = opened(options)
+    warned = differing(source.card, out)
+    if warned and not options.bare:
+        raise CheckpointError(
+            f"{warned[0][:-1]}, so its answers there would be wrong: write .safetensors, or add --bare."
+        )
     data = packed(source.net, source.card, out.suffix.lower(), options.half)
     with replacing(out) as part:
         part.write_bytes(data)
     print(summary(out, source.net, source.card.arch))
-    for note in (*source.notes, *differing(source.card, out)):
+    for note in (*source.notes, *warned):
         print(f"Note: {note}")
 
 
@@ -69,7 +77,7 @@ FORMS: dict[str, Callable[[State, Card], bytes]] = {
     ".pt": as_bare,
 }
 BARE = (".pth", ".pt")
-TRAINING = ("dropout", "memory_efficient")  # options that change no logit
+SILENT = ("stride_in", "pool", "se_place", "se_squeeze", "se_relu", "share_first")  # options that no weight shows
 
 
 def differing(card: Card, out: Path) -> list[str]:
@@ -87,5 +95,5 @@ def differing(card: Card, out: Path) -> list[str]:
 def differences(card: Card) -> list[str]:
     """What another program's net under the same names would do otherwise."""
     found = [f"batch norm's epsilon is {card.epsilon:g}"] if card.epsilon is not None else []
-    found += [f"{name} is {json.dumps(value)}" for name, value in card.options.items() if name not in TRAINING]
+    found += [f"{name} is {json.dumps(value)}" for name, value in card.options.items() if name in SILENT]
     return [*found, "its pictures are BGR"] if card.channels == "BGR" else found

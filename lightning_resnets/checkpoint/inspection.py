@@ -1,6 +1,7 @@
 """`lightning-resnets inspect FILE`: which net a file holds, how sure that is, and what does not fit."""
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from lightning_resnets.checkpoint.card import Card, printable
 from lightning_resnets.checkpoint.command import Arguments
 from lightning_resnets.checkpoint.forms.contents import Contents, contents
 from lightning_resnets.checkpoint.origin.finding import Finding
-from lightning_resnets.checkpoint.read import blank, card_of, doubts, fill, ours, recognised
+from lightning_resnets.checkpoint.read import blank, card_of, doubts, fill, ours, recognised, unfinished
 from lightning_resnets.checkpoint.shipped import find
 
 LISTED = 10  # names of a list that are printed; --json has all
@@ -28,6 +29,7 @@ class Report:
     card: Card
     finding: Finding | None
     parameters: int
+    burst: tuple[str, ...] = ()  # a sentence where weights are not finite
 
     @property
     def fits(self) -> bool:
@@ -58,7 +60,9 @@ class Report:
         }
 
     def notes(self) -> tuple[str, ...]:
-        return (*self.held.notes, *(doubts(self.finding, self.card) if self.finding else ()))
+        """Sentences worth showing beside the report."""
+        taken = doubts(self.finding, self.card) if self.finding and self.fits else ()
+        return (*self.held.notes, *taken, *self.burst)
 
 
 def inspect(path: str | Path, net: str | None = None) -> Report:
@@ -81,7 +85,8 @@ def inspect(path: str | Path, net: str | None = None) -> Report:
             path.name,
         )
         count = sum(weight.numel() for weight in built.parameters())
-    return Report(path, path.stat().st_size, held, card, finding, count)
+    burst = unfinished(held.weights, path.name)
+    return Report(path, path.stat().st_size, held, card, finding, count, burst)
 
 
 def parameters(state: dict[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -96,13 +101,17 @@ def lines(report: Report) -> list[str]:
     options = f" with {', '.join(f'{name}={value!r}' for name, value in card.options.items())}" if card.options else ""
     classes = f"{len(card.classes):,} classes" + (f" of {card.data_name}" if card.data else "")
     inside = f", weights under '{held.wrapper}'" if held.wrapper else ""
+    fits = report.fits
     rows = [
-        ("file", f"{report.path.name}: {held.form}{inside}, {report.bytes / 1e6:.1f} MB"),
-        ("net", f"{card.arch}{options}"),
-        ("", f"{report.parameters:,} parameters, {classes}"),
+        ("file", f"{report.path.name}: {held.form}, {report.bytes / 1e6:.1f} MB{inside}"),
+        ("net" if fits else "nearest", f"{card.arch}{options}"),
+        ("", f"{report.parameters:,} parameters{f', {classes}' if fits else ' of it in the file'}"),
         ("names", f"{found.dialect}; {found.sure}: {found.why}" if found else OWN),
-        ("picture", picture(card)),
     ]
+    if found and not fits:
+        rows.append(("verdict", "does not fit: cannot be opened as this net"))
+    if fits:
+        rows.append(("picture", picture(card)))
     if found:
         if found.alternatives:
             rows.append(("or", ", ".join(found.alternatives[:LISTED])))
@@ -113,12 +122,12 @@ def lines(report: Report) -> list[str]:
         rows += listed(
             "reshaped", [f"{name} {sides(here)}, the net has {sides(there)}" for name, here, there in found.reshaped]
         )
-        rows.append(
-            ("verdict", "every weight has its place" if found.fits else "does not fit: cannot be opened as this net")
-        )
+        if fits:
+            rows.append(("verdict", "every weight has its place"))
     for name, value in card.metrics.items():
         rows.append(("measured", f"{name} {value:.4f}"))
-    rows += [("note", note) for note in report.notes()]
+    said = doubts(found, card) if found and found.sure != "certain" else ()  # the first says what `names` says
+    rows += [("note", note) for note in report.notes() if note not in said[:1]]
     return [printable(f"{label:<11}{text}".rstrip()) for label, text in rows]
 
 
@@ -136,9 +145,9 @@ def picture(card: Card) -> str:
     whole = all(abs(255 * value - 1) < 1e-6 for value in card.std)
     scale = 255 if whole else 1
     mean = ", ".join(f"{scale * value:.5g}" for value in card.mean)
-    rest = "0..255" if whole else f"0..1, std {', '.join(f'{value:.5g}' for value in card.std)}"
+    std = "" if whole else f", std {', '.join(f'{value:.5g}' for value in card.std)}"
     epsilon = f"; batch norm epsilon {card.epsilon:g}" if card.epsilon else ""
-    return f"{width}×{height}{cut}, {card.channels} {rest}, mean {mean}{epsilon}"
+    return f"{width}×{height}{cut}, {card.channels} {'0..255' if whole else '0..1'}, mean {mean}{std}{epsilon}"
 
 
 def sides(shape: tuple[int, ...]) -> str:
@@ -155,3 +164,5 @@ def main(args: list[str]) -> None:
         print(json.dumps(report.to_dict()))
     else:
         print("\n".join(lines(report)))
+    if not report.fits:
+        sys.exit(1)

@@ -82,7 +82,7 @@ def open_checkpoint(path: str | Path, net: str | None = None) -> Opened:
     if held.card is None:
         finding = recognised(held, path.name, net)
         if not finding.fits:
-            raise CheckpointError(misfit(path.name, finding))
+            raise CheckpointError(misfit(path.name, finding, net))
         card, state = card_of(finding), finding.state
         notes = doubts(finding, card)
     else:
@@ -92,9 +92,8 @@ def open_checkpoint(path: str | Path, net: str | None = None) -> Opened:
             notes = (f"'{path.name}' holds {len(left)} weights beside the net's, which were left out ({left[0]}).",)
     built = blank(card, path.name, net)
     fill(built, state, card.arch, path.name)
-    if bad := [name for name, weight in state.items() if not finite(weight)]:
-        notes = (*notes, f"'{path.name}' holds weights that are not finite ({bad[0]}): its training diverged.")
-    return Opened(built.eval().requires_grad_(False), card, (*held.notes, *notes), finding, held.also)
+    notes = (*unfinished(state, path.name), *held.notes, *notes)
+    return Opened(built.eval().requires_grad_(False), card, notes, finding, held.also)
 
 
 def recognised(held: Contents, file: str, net: str | None = None) -> Finding:
@@ -105,7 +104,9 @@ def recognised(held: Contents, file: str, net: str | None = None) -> Finding:
         with same_chance():
             return identify(held.weights, held.also, net)
     except CheckpointError as error:
-        raise CheckpointError(f"'{file}' has no card, and {str(error)[:1].lower()}{str(error)[1:]}") from error
+        raise CheckpointError(
+            f"'{file}' does not say which net it holds, and {str(error)[:1].lower()}{str(error)[1:]}"
+        ) from error
 
 
 def card_of(finding: Finding) -> Card:
@@ -128,21 +129,24 @@ def doubts(finding: Finding, card: Card) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def misfit(file: str, finding: Finding) -> str:
+def misfit(file: str, finding: Finding, net: str | None) -> str:
     """Why a file that is nearest to some net cannot be opened as that net."""
     parts = [
-        f"{len(names)} {words} ({names[0]})"
+        f"{len(names):,} {'weight' if len(names) == 1 else 'weights'} {words} ({names[0]})"
         for words, names in (
-            ("weights missing", finding.missing),
+            ("missing", finding.missing),
             ("too many", finding.unexpected),
             ("of another shape", [name for name, *_ in finding.reshaped]),
         )
         if names
     ]
-    return (
-        f"'{file}' has no card and is nearest to {finding.arch}, but with {', '.join(parts)}: `lightning-resnets "
-        "inspect` lists them; name the right net with --net."
+    nearest = (
+        f"is not the {net} that you name"
+        if net
+        else f"does not say which net it holds and is nearest to {finding.arch}"
     )
+    remedy = "rename or take out what does not fit" + ("" if net else ", or name the right net with --net")
+    return f"'{file}' {nearest}: {', '.join(parts)}; `lightning-resnets inspect` lists them: {remedy}."
 
 
 def ours(held: Contents) -> dict[str, Tensor]:
@@ -217,6 +221,12 @@ def checked(name: str, weight: Tensor | None, blank: Tensor, file: str) -> Tenso
     if weight.is_floating_point() != blank.is_floating_point() or weight.is_complex():
         raise CheckpointError(f"'{name}' in '{file}' is no plain tensor: save the net's own weights again.")
     return weight.to(blank.dtype).contiguous()
+
+
+def unfinished(weights: Mapping[str, Tensor], file: str) -> tuple[str, ...]:
+    """A sentence where weights are not finite."""
+    bad = next((name for name, weight in weights.items() if not finite(weight)), None)
+    return () if bad is None else (f"'{file}' holds weights that are not finite ({bad}): its training diverged.",)
 
 
 def finite(weight: Tensor) -> bool:

@@ -78,4 +78,4 @@ def listed(words: Collection[str]) -> str:
 def summary(path: Path, net: nn.Module, arch: str) -> str:
     """What was written, in one line: file, net, parameters, size."""
     count = sum(weight.numel() for weight in net.parameters())
-    return f"{path}: {arch}, {count:,} parameters, {path.stat().st_size / 2**20:.1f} MB"
+    return f"{path}: {arch}, {count:,} parameters, {path.stat().st_size / 1e6:.1f} MB"

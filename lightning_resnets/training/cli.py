@@ -5,6 +5,8 @@ import logging
 import os
 import sys
 import warnings
+from difflib import get_close_matches
+from importlib.metadata import version
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -91,9 +93,16 @@ def main(args: list[str] | None = None) -> None:
     if not given or given[0] in ("-h", "--help", "help"):
         print(HELP.format(recipes=", ".join(recipes())))
         return
+    if given[0] == "--version":
+        print(f"lightning-resnets {version('lightning-resnets')}")
+        return
     try:
         if given[0] not in COMMANDS:
-            raise ValueError(f"There is no command '{given[0]}' (commands: {', '.join(COMMANDS)}).")
+            near = get_close_matches(given[0], COMMANDS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"commands: {', '.join(COMMANDS)}"
+            raise ValueError(f"There is no command '{given[0]}' ({hint}).")
+        if given[0] in TRAINING and len(given) == 1:
+            raise ValueError(f"Say which recipe: --config RECIPE (recipes: {', '.join(recipes())}).")
         if given[0] in OTHERS:
             importlib.import_module(OTHERS[given[0]]).main(given[1:])
             return

@@ -129,7 +129,8 @@ class Command(LightningCLI):
         release(self.trainer, path)
         if self.trainer.is_global_zero:
             accuracy = float(self.trainer.callback_metrics["test_accuracy"])
-            print(f"{path}: {accuracy:.2%} of the test pictures right after {self.trainer.current_epoch} epochs")
+            count = self.trainer.current_epoch
+            print(f"{path}: {accuracy:.2%} of the test pictures right after {count} epoch{'s' * (count != 1)}")
 
     def predict(self, **kwargs: Any) -> None:
         """Write runs/<recipe>/predictions.csv: picture, class, probability, for the test set in order."""

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from lightning_resnets.checkpoint.card import CheckpointError
 from lightning_resnets.checkpoint.forms import archive, arrays, torchfile
-from lightning_resnets.checkpoint.forms.choosing import choose, plain_values, single_numbers
+from lightning_resnets.checkpoint.forms.beside import plain_values, single_numbers
+from lightning_resnets.checkpoint.forms.choosing import choose
 from lightning_resnets.checkpoint.forms.files import BROKEN, Refused, Source, opened, why_not
 from lightning_resnets.checkpoint.forms.storages import View, shown, tensors
 
@@ -55,7 +56,8 @@ def _contents(source: Source, suffix: str) -> Contents:
         if archive.kind(listed) == "numpy":
             return _npz(source, *arrays.from_npz(source, listed))
         return _pickled(source, torchfile.from_zip(source, listed))
-    if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
+    begins = head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= source.size - 8
+    if not begins and head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return _pickled(source, torchfile.from_pickle(source))
     if suffix == ".safetensors" or head[8:9] == b"{":
         return _safetensors(source, *arrays.from_safetensors(source))
@@ -64,6 +66,7 @@ def _contents(source: Source, suffix: str) -> Contents:
 
 def _pickled(source: Source, found: torchfile.Pickled) -> Contents:
     choice = choose(found.value)
+    _some(choice.views)
     notes = (*(_remark(choice.module, found.foreign)), *choice.notes)
     weights = tensors(choice.views, found.where, source)
     also = plain_values(found.value, choice.wrapper)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from lightning_resnets.checkpoint.forms.files import Refused
-from lightning_resnets.checkpoint.forms.storages import Storage, View, shown, steps, view
+from lightning_resnets.checkpoint.forms.storages import MOST_SIDES, Storage, View, shown, steps, view
 
 LONGEST_NAME = 200
 KEYS = (str, int, float, bool, bytes, type(None))
@@ -87,9 +87,9 @@ class Array:
         if plain is None or not isinstance(self.data, (bytes, bytearray, str)) or not isinstance(self.size, tuple):
             return None
         held = Storage(data=self.data)  # type: ignore[arg-type] - a bytearray serves as bytes do
-        sides = self.size[:64]
-        whole = all(type(side) is int and 0 <= side < 2**40 for side in sides)
-        return view(held, plain, 0, self.size, steps(sides, bool(self.fortran))) if whole and len(sides) < 32 else None
+        if len(self.size) > MOST_SIDES or not all(type(side) is int and 0 <= side < 2**40 for side in self.size):
+            return None
+        return view(held, plain, 0, self.size, steps(self.size, bool(self.fortran)))
 
 
 CODES = {

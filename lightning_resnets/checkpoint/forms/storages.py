@@ -1,8 +1,10 @@
 """Weights as a file describes them: views of storages, checked against the bytes there, read into fresh memory."""
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from lightning_resnets.checkpoint.forms.files import Refused, Source
 
-MOST_SIDES = 32  # dimensions; torch itself allows 64, no net has more than 6
+MOST_SIDES = 16  # dimensions; torch itself allows 64, no net has more than 6
 Where = Callable[["Storage"], tuple[int, int]]  # a storage's place in the file: start, bytes
 NO_TENSOR = "which is no plain tensor: save the net's own weights again."
 
@@ -67,7 +69,7 @@ def steps(size: tuple[int, ...], fortran: bool = False) -> tuple[int, ...]:
     """The strides of an array without gaps, last side fastest (first side with `fortran`)."""
     if fortran:
         return steps(size[::-1])[::-1]
-    return tuple(math.prod(max(side, 1) for side in size[i + 1 :]) for i in range(len(size)))
+    return (*accumulate((max(side, 1) for side in size[:0:-1]), operator.mul, initial=1),)[::-1] if size else ()
 
 
 def tensors(
