@@ -1,9 +1,22 @@
 """Batched augmentation against slow twins that treat one picture at a time."""
 
+import pytest
 import torch
 from torch.nn import functional as F
+from torchvision.transforms.v2 import CutMix, MixUp, TrivialAugmentWide
 
-from lightning_resnets.data.augment import Augmentation, crop, cutout, draw, mirror
+from lightning_resnets.data.augment import (
+    Augmentation,
+    Mix,
+    crop,
+    cutout,
+    draw,
+    mirror,
+    mixed,
+    mixed_targets,
+    mixing,
+)
+from lightning_resnets.data.trivial import GROUP, trivial
 
 
 def pictures(count: int = 8, side: int = 12) -> torch.Tensor:
@@ -50,3 +63,76 @@ def test_draws_depend_on_seed_and_epoch_alone_and_cover_their_range() -> None:
     assert set(first.shift.flatten().tolist()) == set(range(5))
     assert 180 < int(first.flip.sum()) < 320
     assert not draw(500, 32, Augmentation(flip=False), 3, 7).flip.any()
+
+
+def mixed_by(transform: torch.nn.Module, share: float, images: torch.Tensor, labels: torch.Tensor):
+    """What torchvision's own transform makes of a batch when its draw is `share`."""
+    transform._dist.sample = lambda *_: torch.tensor(share)  # type: ignore[union-attr,operator,method-assign]
+    return transform(images, labels)
+
+
+def test_mixup_is_torchvisions() -> None:
+    images, labels = torch.rand(6, 3, 8, 8), torch.tensor([0, 1, 2, 3, 4, 4])
+    theirs, targets = mixed_by(MixUp(num_classes=5), 0.3, images, labels)
+    torch.testing.assert_close(mixed(images, Mix(0.3)), theirs)
+    torch.testing.assert_close(mixed_targets(labels, 5, Mix(0.3)), targets)
+
+
+def test_cutmix_is_torchvisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = torch.rand(6, 3, 8, 8), torch.tensor([0, 1, 2, 3, 4, 4])
+    centre = iter((torch.tensor([5]), torch.tensor([2])))  # column, then row
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "randint", lambda *_, **__: next(centre))
+        theirs, targets = mixed_by(CutMix(num_classes=5), 0.75, images, labels)  # a square of half the side
+    mix = Mix(0.75, (0, 4, 3, 7))
+    torch.testing.assert_close(mixed(images, mix), theirs)
+    torch.testing.assert_close(mixed_targets(labels, 5, mix), targets)
+
+
+def test_a_mix_keeps_the_share_that_it_says_and_comes_from_seed_epoch_and_position_alone() -> None:
+    plan = Augmentation(mixup=0.2, cutmix=1.0)
+    mixes = [mixing(plan, 32, 3, 1, position) for position in range(400)]
+    assert mixes == [mixing(plan, 32, 3, 1, position) for position in range(400)]
+    assert mixes[0] != mixing(plan, 32, 3, 2, 0)
+    boxes = [mix for mix in mixes if mix.box]
+    assert 150 < len(boxes) < 250
+    for mix in boxes:
+        top, bottom, left, right = mix.box or (0, 0, 0, 0)
+        assert 0 <= top <= bottom <= 32
+        assert 0 <= left <= right <= 32
+        taken = mixed(torch.stack((torch.ones(1, 32, 32), torch.zeros(1, 32, 32))), mix)[1].mean()
+        assert float(taken) == pytest.approx(1 - mix.share)
+
+
+def test_the_share_of_mixup_is_of_the_beta_distribution() -> None:
+    shares = torch.tensor([mixing(Augmentation(mixup=0.4), 32, 0, 0, i).share for i in range(4000)])
+    assert abs(float(shares.mean()) - 0.5) < 0.02
+    assert abs(float(shares.var()) - 1 / (4 * (2 * 0.4 + 1))) < 0.01
+
+
+def test_only_cutmix_or_only_mixup() -> None:
+    assert all(mixing(Augmentation(cutmix=1.0), 32, 0, 0, i).box for i in range(50))
+    assert not any(mixing(Augmentation(mixup=1.0), 32, 0, 0, i).box for i in range(50))
+
+
+def test_alternating_flips_turn_every_picture_every_epoch() -> None:
+    plan = Augmentation(flip="alternating")
+    turned = []
+    for epoch in range(3):
+        draws = draw(500, 32, plan, 3, epoch)
+        turned.append(torch.zeros(500, dtype=torch.bool).scatter(0, draws.order, draws.flip))
+    assert torch.equal(turned[0], ~turned[1])
+    assert torch.equal(turned[0], turned[2])
+    assert 180 < int(turned[0].sum()) < 320
+
+
+def test_trivial_augment_is_torchvisions_group_by_group() -> None:
+    images = pictures(20, 32)
+    state = torch.get_rng_state()
+    ours = trivial(images, 1, 2, 3)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed((1 * 1_000_003 + 2) * 1_000_003 + 3)
+    theirs = TrivialAugmentWide()
+    for start in range(0, 20, GROUP):
+        assert torch.equal(ours[start : start + GROUP], theirs(images[start : start + GROUP]))
+    assert not torch.equal(ours, trivial(images, 1, 2, 4))

@@ -12,9 +12,12 @@ CPU = torch.device("cpu")
 NORMALISE = Normalise((0.5, 0.4, 0.3), (0.2, 0.25, 0.3), CPU)
 
 
-def batches(count: int = 50, size: int = 8, **options: int) -> TrainBatches:
+PLAN = Augmentation(pad=2)
+
+
+def batches(count: int = 50, size: int = 8, plan: Augmentation = PLAN, **options: int) -> TrainBatches:
     images = torch.randint(0, 256, (count, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    return TrainBatches(images, torch.arange(count), size, NORMALISE, Augmentation(pad=2), **options)
+    return TrainBatches(images, torch.arange(count), size, NORMALISE, plan, classes=count, **options)
 
 
 def test_normalise_is_the_formula() -> None:
@@ -41,17 +44,25 @@ def test_epochs_follow_even_when_the_last_batch_is_not_asked_beyond() -> None:
             assert torch.equal(images, expected)
 
 
+PLANS = {
+    "plain": PLAN,
+    "mixed": Augmentation(2, flip="alternating", trivial=True, cutout=3, mixup=0.2, cutmix=1.0),
+    "dual": Augmentation(2, cutout=3, dual_cutout=True),
+}
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 @pytest.mark.parametrize("done", [0, 1, 5, 6, 7, 15])
-def test_resumed_at_any_batch_it_goes_on_bit_for_bit(done: int) -> None:
+def test_resumed_at_any_batch_it_goes_on_bit_for_bit(done: int, plan: Augmentation) -> None:
     def stream(loader: TrainBatches):
         while True:
             yield from loader
 
-    first = batches()
+    first = batches(plan=plan)
     run = stream(first)
     for _ in range(done):
         next(run)
-    second = batches()
+    second = batches(plan=plan)
     second.load_state_dict(first.state_dict())
     for (images, labels), (again, named) in itertools.islice(zip(run, stream(second), strict=False), 9):
         assert torch.equal(labels, named)
@@ -84,3 +95,24 @@ def test_an_epoch_that_is_left_early_is_followed_by_a_whole_one() -> None:
         part = [labels for _, labels in itertools.islice(loader, 2)]
         full = [labels for _, labels in whole]
         assert torch.equal(torch.cat(part), torch.cat(full[:2]))
+
+
+def test_dual_cutout_gives_each_picture_twice_under_two_squares() -> None:
+    images, labels = next(iter(batches(plan=PLANS["dual"])))
+    plain, own = next(iter(batches(plan=Augmentation(2))))
+    assert torch.equal(labels, own.repeat(2))
+    first, second = images.chunk(2)
+    for half in (first, second):
+        holed = half == 0
+        assert torch.equal(half, plain.masked_fill(holed, 0))
+        assert holed.any()
+    assert not torch.equal(first, second)
+
+
+def test_mixed_targets_are_the_share_of_each_picture() -> None:
+    plan = Augmentation(2, mixup=1.0)
+    images, targets = next(iter(batches(plan=plan)))
+    plain, labels = next(iter(batches(plan=Augmentation(2))))
+    assert torch.allclose(targets.sum(1), torch.ones(8))
+    share = targets[0, labels[0]]
+    assert torch.allclose(images, share * plain + (1 - share) * plain.roll(1, 0), atol=1e-5)

@@ -116,7 +116,7 @@ def test_validation_inside_an_epoch_leaves_the_training_metrics_alone(tmp_path: 
         seen: float = 0
 
         def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-            self.seen = float(pl_module.tally[2])  # type: ignore[index,union-attr]
+            self.seen = float(pl_module.tally[3])  # type: ignore[index,union-attr]
 
     watch = Watch()
     L.seed_everything(5, verbose=False)
@@ -161,3 +161,78 @@ def test_a_card_does_not_say_that_published_weights_were_asked_for(
     assert filled == [weights]  # once, before the training
     assert card.options == {"shortcut": "B", "zero_gamma": True}
     assert all(torch.equal(weight, model.net.state_dict()[name]) for name, weight in net.state_dict().items())
+
+
+def logits_of(model: Classifier, images: torch.Tensor) -> torch.Tensor:
+    """What a model answers in training mode, without a change to its statistics."""
+    copy = build("resnet20").train()
+    copy.load_state_dict(model.net.state_dict())
+    return copy(images)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "bce"])
+@pytest.mark.parametrize("soft", [False, True])
+def test_the_loss_is_the_formula(loss: Any, soft: bool) -> None:
+    model = Classifier("resnet20", loss=loss, label_smoothing=0.1)
+    images, labels = torch.rand(6, 3, 32, 32), torch.arange(6)
+    targets = torch.rand(6, 10).softmax(1) if soft else labels
+    logits = logits_of(model, images)
+    smooth = (targets if soft else torch.eye(10)[labels]) * 0.9 + 0.1 / 10
+    if loss == "bce":
+        expected = -(smooth * logits.sigmoid().log() + (1 - smooth) * (1 - logits.sigmoid()).log()).mean()
+    else:
+        expected = -(smooth * logits.log_softmax(1)).sum(1).mean()
+    assert model.training_step((images, targets), 0).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_answers_to_the_two_halves_of_dual_cutout_are_drawn_together() -> None:
+    images, labels = torch.rand(8, 3, 32, 32), torch.arange(4).repeat(2)
+    model = Classifier("resnet20", consistency=0.5)
+    first, second = logits_of(model, images).chunk(2)
+    expected = F.cross_entropy(torch.cat((first, second)), labels) + 0.5 * ((first - second) ** 2).mean()
+    assert model.training_step((images, labels), 0).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_mirrored_accuracy_is_of_the_mean_probability(tmp_path: Path) -> None:
+    run, model = fitted(tmp_path, 1)
+    (result,) = run.test(model, datamodule=Few(eval_batch_size=7), verbose=False)
+    whole = Few(eval_batch_size=40)
+    whole.setup("test")
+    images, labels = next(iter(whole.test_dataloader()))
+    net = model.net.eval()
+    mean = torch.stack((net(images).softmax(1), net(torch.flip(images, (3,))).softmax(1))).mean(0)
+    assert result["test_accuracy_mirror"] == pytest.approx(float((mean.argmax(1) == labels).float().mean()))
+    assert result["test_error_mirror"] == pytest.approx(1 - result["test_accuracy_mirror"])
+
+
+@pytest.mark.parametrize("name", ["adamw", "lamb"])
+def test_other_optimizers_take_the_same_groups(name: Any, tmp_path: Path) -> None:
+    model = Classifier("resnet20", optimizer=name, lr=1e-3, weight_decay=0.02)
+    run = trainer(tmp_path, max_epochs=1)
+    run.fit(model, datamodule=Few(batch_size=16, mixup=0.2, cutmix=1.0))
+    (optimizer,) = run.optimizers
+    assert type(optimizer).__name__.lower() == name
+    decayed, plain = optimizer.param_groups
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.02, 0.0)
+    assert sum(p.numel() for p in decayed["params"] + plain["params"]) == 269_722
+    assert all(p.ndim <= 1 for p in plain["params"])
+
+
+def test_a_compiled_net_keeps_its_names_and_trains_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[torch.nn.Module] = []
+
+    def compiler(net: torch.nn.Module) -> torch.nn.Module:
+        compiled.append(net)
+        return real(net, backend="aot_eager")  # type: ignore[return-value] - without a compiler of C++
+
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", compiler)
+    monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)  # torch's compiler shows a bar, which would leave a thread
+    L.seed_everything(5, verbose=False)
+    model = Classifier("resnet20", lr=0.002, label_smoothing=0.1, weight_decay=0.01, compile=True)
+    trainer(tmp_path, max_epochs=1).fit(model, datamodule=Few(batch_size=16))
+    assert compiled == [model.net]
+    _, plain = fitted(tmp_path, 1, 0.002)
+    assert list(model.state_dict()) == list(plain.state_dict())
+    for name, weight in plain.state_dict().items():
+        assert torch.allclose(model.state_dict()[name], weight, rtol=1e-3, atol=1e-4), name

@@ -6,7 +6,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_resnets.data.augment import Augmentation, crop, cutout, draw, mirror
+from lightning_resnets.data.augment import (
+    Augmentation,
+    Draws,
+    crop,
+    cutout,
+    draw,
+    mirror,
+    mixed,
+    mixed_targets,
+    mixing,
+)
+from lightning_resnets.data.trivial import trivial
 
 
 class Normalise:
@@ -24,16 +35,18 @@ class Normalise:
 class TrainBatches:
     """Augmented batches of one epoch after the other; the last, smaller batch is dropped.
 
-    Yields images (N, C, H, W) float32 and labels (N,) int64. `rank` of `world` processes takes every world-th picture
-    of the epoch's order. `state_dict` says which batch comes next, so that a run goes on in the middle of
-    an epoch; it is true even where the caller stops at the last batch without asking for one more.
+    Yields images (N, C, H, W) float32 and labels (N,) int64, or, where pictures are mixed, probabilities (N, classes)
+    float32; with dual cutout 2 N of each, the second half the same pictures under the other squares. `rank` of `world`
+    processes takes every world-th picture of the epoch's order. `state_dict` says which batch comes next, so that a run
+    goes on in the middle of an epoch; it is true even where the caller stops at the last batch without asking for one
+    more.
     """
 
     def __init__(
         self, images: Tensor, labels: Tensor, batch_size: int, normalise: Normalise, augmentation: Augmentation,
-        seed: int = 0, rank: int = 0, world: int = 1,
+        seed: int = 0, rank: int = 0, world: int = 1, classes: int = 10,
     ) -> None:  # fmt: skip
-        self.images, self.labels, self.batch_size = images, labels, batch_size
+        self.images, self.labels, self.batch_size, self.classes = images, labels, batch_size, classes
         self.normalise, self.augmentation, self.seed = normalise, augmentation, seed
         self.rank, self.world = rank, world
         self.epoch = self.position = 0
@@ -50,15 +63,30 @@ class TrainBatches:
         if self.position and not self._resumed:  # the epoch before was left early (limit_train_batches)
             self.epoch, self.position = self.epoch + 1, 0
         self._resumed = False
-        draws = draw(len(self.labels), self.images.shape[-1], self.augmentation, self.seed, self.epoch)
+        epoch = self.epoch
+        draws = draw(len(self.labels), self.images.shape[-1], self.augmentation, self.seed, epoch)
+        draws = draws.to(self.images.device)
         for position in range(self.position, len(self)):
-            first = position * self.batch_size * self.world + self.rank
-            places = torch.arange(first, first + self.batch_size * self.world, self.world)
-            self.epoch, self.position = divmod(self.epoch * len(self) + position + 1, len(self))
-            order, device = draws.order[places].to(self.images.device), self.images.device
-            images = crop(self.images[order], draws.shift[places].to(device), self.augmentation.pad)
-            images = self.normalise(mirror(images, draws.flip[places].to(device)))
-            yield cutout(images, draws.hole[places].to(device), self.augmentation.cutout), self.labels[order]
+            first = position * self.batch_size * self.world
+            chosen = draws[first + self.rank : first + self.batch_size * self.world : self.world]
+            self.epoch, self.position = divmod(epoch * len(self) + position + 1, len(self))
+            yield self._batch(chosen, epoch, position)
+
+    def _batch(self, draws: Draws, epoch: int, position: int) -> tuple[Tensor, Tensor]:
+        plan = self.augmentation
+        images, labels = crop(self.images[draws.order], draws.shift, plan.pad), self.labels[draws.order]
+        images = mirror(images, draws.flip)  # (N, C, H, W) uint8
+        if plan.trivial:
+            images = trivial(images, self.seed, epoch, position * self.world + self.rank)
+        images = self.normalise(images)
+        holed = cutout(images, draws.hole, plan.cutout)
+        if plan.dual_cutout:
+            holed = torch.cat((holed, cutout(images, draws.second, plan.cutout)))
+            labels = labels.repeat(2)
+        if not plan.mixes:
+            return holed, labels
+        mix = mixing(plan, images.shape[-1], self.seed, epoch, position)
+        return mixed(holed, mix), mixed_targets(labels, self.classes, mix)
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "position": self.position}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from lightning_resnets.data import sample
-from lightning_resnets.data.augment import Augmentation
+from lightning_resnets.data.augment import Augmentation, Flip
 from lightning_resnets.data.batches import EvalBatches, Normalise, TrainBatches
 from lightning_resnets.data.official import DataError, Pictures, layout, read
 
@@ -35,8 +35,8 @@ class CIFAR10(L.LightningDataModule):
     """CIFAR-10 in memory (or on the GPU), augmented in whole batches.
 
     `root` holds `cifar-10-batches-py` or `cifar-10-batches-bin`; `download` lets torchvision fetch the former.
-    `validation` pictures are split off the training set (0: none); the test set is used by `test` alone. `pad`, `flip`
-    and `cutout` are the augmentation (`augment.Augmentation`). Batches are (N, 3, 32, 32) float32, channels last.
+    `validation` pictures are split off the training set (0: none); the test set is used by `test` alone. `pad` to
+    `cutmix` are the augmentation (`augment.Augmentation`). Batches are (N, 3, 32, 32) float32, channels last.
     """
 
     name, classes, size, mean, std = "cifar10", sample.CLASSES, (3, 32, 32), MEAN, STD
@@ -47,8 +47,12 @@ class CIFAR10(L.LightningDataModule):
         batch_size: int = 128,
         validation: int = 0,
         pad: int = 4,
-        flip: bool = True,
+        flip: Flip = True,
+        trivial: bool = False,
         cutout: int = 0,
+        dual_cutout: bool = False,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
         eval_batch_size: int = 1000,
         seed: int = 0,
         download: bool = False,
@@ -57,7 +61,7 @@ class CIFAR10(L.LightningDataModule):
         self.save_hyperparameters()
         self.root, self.download, self.seed = Path(root).expanduser(), download, seed
         self.batch_size, self.eval_batch_size, self.validation = batch_size, eval_batch_size, validation
-        self.augmentation = Augmentation(pad, flip, cutout)
+        self.augmentation = Augmentation(pad, flip, trivial, cutout, dual_cutout, mixup, cutmix)
         self.train_set: Pictures | None = None
         self.val_set: Pictures | None = None
         self.test_set: Pictures | None = None
@@ -93,6 +97,10 @@ class CIFAR10(L.LightningDataModule):
         plan = self.augmentation
         if min(self.batch_size, self.eval_batch_size) < 1 or min(plan.cutout, self.validation) < 0:
             raise DataError("batch_size and eval_batch_size must be 1 or more, cutout and validation 0 or more.")
+        if min(plan.mixup, plan.cutmix) < 0:
+            raise DataError("mixup and cutmix are parameters of a Beta distribution: 0 for none, else above 0, as 0.2.")
+        if plan.dual_cutout and (plan.mixes or not plan.cutout):
+            raise DataError("dual_cutout needs a cutout (say 16) and goes with neither mixup nor cutmix.")
         if not 0 <= plan.pad < self.size[1]:
             raise DataError(f"pad={plan.pad}: take 0 to {self.size[1] - 1} pixels.")
         if stage == "fit" and not self.validation and self.trainer is not None:
@@ -121,14 +129,17 @@ class CIFAR10(L.LightningDataModule):
         images, labels = (part.to(device) for part in self.train_set)
         normalise = Normalise(self.mean, self.std, device)
         self._batches = TrainBatches(
-            images, labels, self.batch_size, normalise, self.augmentation, self.seed, rank, world
+            images, labels, self.batch_size, normalise, self.augmentation, self.seed, rank, world, self.num_classes
         )
         if self._resume:
             self._batches.load_state_dict(self._resume)
         return self._batches
 
     def state_dict(self) -> dict[str, Any]:
-        return self._batches.state_dict() if self._batches else self._resume
+        state = self._batches.state_dict() if self._batches else self._resume
+        if state and self.trainer is not None and 0 < self.trainer.num_training_batches <= state["position"]:
+            return {"epoch": state["epoch"] + 1, "position": 0}  # limit_train_batches: the epoch ends here
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Called before or after the batches are made: Lightning's own restoring misses those made before."""

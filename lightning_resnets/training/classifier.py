@@ -3,15 +3,16 @@
 import inspect
 import math
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_resnets.checkpoint.read import open_checkpoint
+from lightning_resnets.training.optimizers import OPTIMIZERS, Name, groups
 from lightning_resnets.training.trust import only_own_files
 from lightning_resnets.zoo import build
 
@@ -26,12 +27,18 @@ def share(step: int, steps: int, warmup: float, schedule: str) -> float:
 
 
 class Classifier(L.LightningModule):
-    """A net of the zoo, cross entropy, and SGD with Nesterov momentum under a one-cycle schedule.
+    """A net of the zoo, a loss, and an optimizer under a one-cycle schedule.
 
     `net` and `options` name the net (`zoo.build`), `classes` its outputs. `lr` is the peak rate, reached after
     `warmup` (a share of all steps) and brought down to zero as `schedule` says. Weight decay acts on weights of two
-    and more dimensions, not on biases and batch norms. All hyperparameters are plain values, so a checkpoint holds
-    nothing but JSON types and tensors. Logs `train_loss`, `train_accuracy`, `val_...` and `test_...` once an epoch.
+    and more dimensions, not on biases and batch norms. `loss` is cross entropy or, as in "ResNet strikes back", binary
+    cross entropy of each class. `consistency` weighs the squared distance of the two answers to a picture under dual
+    cutout. `compile` hands the net, and nothing around it, to torch.compile: saved names stay the net's own.
+    All hyperparameters are plain values, so a checkpoint holds nothing but JSON types and tensors.
+
+    A training batch is images (N, C, H, W) and targets: labels (N,) int64 or probabilities (N, classes) float32.
+    Logs `train_loss`, `train_accuracy`, `val_...` and `test_...` once an epoch; the test also logs
+    `test_accuracy_mirror`, by the mean of the probabilities for a picture and its mirror image.
     """
 
     def __init__(
@@ -45,13 +52,26 @@ class Classifier(L.LightningModule):
         label_smoothing: float = 0.0,
         warmup: float = 0.2,
         schedule: Literal["linear", "cosine"] = "linear",
+        optimizer: Name = "sgd",
+        loss: Literal["cross_entropy", "bce"] = "cross_entropy",
+        consistency: float = 0.0,
+        compile: bool = False,  # noqa: A002 - what one writes on the command line
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.net = build(net, classes, **(options or {})).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.label_smoothing, self.warmup, self.schedule = label_smoothing, warmup, schedule
-        self.tally = torch.zeros(3)  # summed loss, right answers, pictures: read once an epoch
+        self.optimizer, self.loss, self.consistency, self.compiled = optimizer, loss, consistency, compile
+        self._compiled: tuple[nn.Module] = (self.net,)
+        self.tally = torch.zeros(4)  # summed loss, right answers, right ones with mirror, pictures: read once an epoch
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Lightning notes the current hook's name twice a hook, 40 times a step: no search for what that may be."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]  # Lightning's own has more ways in, and they are not safe
@@ -80,36 +100,68 @@ class Classifier(L.LightningModule):
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)  # (N, 3, H, W) -> (N, classes)
 
-    def _count(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
-        right = (logits.detach().argmax(1) == labels).sum()
-        self.tally = self.tally.to(logits.device)
-        self.tally += torch.stack((loss.detach().float() * len(labels), right, torch.full_like(right, len(labels))))
+    def on_fit_start(self) -> None:
+        """Compile a second way into the net, beside the modules, so that no name gets a prefix."""
+        self._compiled = (
+            cast("nn.Module", torch.compile(self.net)) if self.compiled else self.net,
+        )  # in a tuple it is no submodule
+
+    def on_fit_end(self) -> None:
+        self._compiled = (self.net,)
+
+    def _count(self, right: Tensor, mirrored: Tensor, loss: Tensor) -> None:
+        """Add a batch: which answers are right (N,), with the mirror image too (N,), and the mean loss."""
+        self.tally = self.tally.to(loss.device)
+        count = len(right)
+        self.tally += torch.stack(
+            (loss.detach().float() * count, right.sum(), mirrored.sum(), right.new_full((), count, dtype=torch.float))
+        )
 
     def _report(self, role: str) -> None:
         """Log the epoch's mean loss and accuracy over all processes, and start counting anew."""
         tally = self.trainer.strategy.reduce(self.tally, reduce_op="sum")
         assert isinstance(tally, Tensor)
-        loss, accuracy = tally[0] / tally[2], tally[1] / tally[2]
+        loss, accuracy, mirrored = tally[:3] / tally[3]
         same: dict[str, Any] = {"sync_dist": True, "reduce_fx": "max"}  # already so in all; else Lightning warns
         self.log_dict({f"{role}_loss": loss, f"{role}_accuracy": accuracy}, prog_bar=True, **same)
         if role == "test":
             self.log("test_error", 1 - accuracy, **same)
-        self.tally = torch.zeros(3)
+            self.log_dict({"test_accuracy_mirror": mirrored, "test_error_mirror": 1 - mirrored}, **same)
+        self.tally = torch.zeros(4)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, labels = batch
-        logits = self.net(images)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
-        self._count(logits, labels, loss)
+        images, targets = batch
+        logits = self._compiled[0](images).float()  # (N, classes)
+        loss = self._loss(logits, targets)
+        with torch.no_grad():
+            right = logits.argmax(1) == (targets if targets.ndim == 1 else targets.argmax(1))
+            self._count(right, right, loss)
+        return loss
+
+    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The loss of logits (N, classes) for labels (N,) or probabilities (N, classes)."""
+        if self.loss == "cross_entropy":
+            loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
+        else:
+            hot = targets if targets.ndim == 2 else F.one_hot(targets, logits.shape[1]).float()
+            smooth = hot * (1 - self.label_smoothing) + self.label_smoothing / logits.shape[1]
+            loss = F.binary_cross_entropy_with_logits(logits, smooth)
+        if self.consistency:
+            first, second = logits.chunk(2)
+            loss = loss + self.consistency * F.mse_loss(first, second)
         return loss
 
     def on_train_epoch_end(self) -> None:
         self._report("train")
 
-    def _eval_step(self, batch: tuple[Tensor, Tensor]) -> None:
+    def _eval_step(self, batch: tuple[Tensor, Tensor], mirror: bool = False) -> None:
         images, labels = batch
         logits = self._exact(images)
-        self._count(logits, labels, F.cross_entropy(logits, labels))
+        right = mirrored = logits.argmax(1) == labels
+        if mirror:
+            both = logits.softmax(1) + self._exact(images.flip(-1)).softmax(1)
+            mirrored = both.argmax(1) == labels
+        self._count(right, mirrored, F.cross_entropy(logits, labels))
 
     def _exact(self, images: Tensor) -> Tensor:
         """Logits in float32, so that an accuracy does not depend on the precision of the training."""
@@ -117,7 +169,7 @@ class Classifier(L.LightningModule):
             return self.net(images.to(self.dtype)).float()  # (N, classes)
 
     def on_validation_epoch_start(self) -> None:
-        self._kept, self.tally = self.tally, torch.zeros(3)  # validation runs inside the training epoch
+        self._kept, self.tally = self.tally, torch.zeros(4)  # validation runs inside the training epoch
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._eval_step(batch)
@@ -127,7 +179,7 @@ class Classifier(L.LightningModule):
         self.tally = self._kept
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._eval_step(batch)
+        self._eval_step(batch, mirror=True)
 
     def on_test_epoch_end(self) -> None:
         self._report("test")
@@ -136,10 +188,8 @@ class Classifier(L.LightningModule):
         return self._exact(batch[0]).softmax(1)  # (N, classes)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        weights = [p for p in self.parameters() if p.ndim > 1]
-        others = [p for p in self.parameters() if p.ndim <= 1]
-        groups = [{"params": weights, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        optimizer = torch.optim.SGD(groups, self.lr, self.momentum, nesterov=True, fused=True)
+        held = groups(self.net.parameters(), self.weight_decay)
+        optimizer = OPTIMIZERS[self.optimizer](held, self.lr, self.momentum)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: share(step, steps, self.warmup, self.schedule)
