@@ -1,22 +1,29 @@
 """LightningCLI over the Classifier: the recipe decides, options overrule; `fit` ends with a test and a small file."""
 
 import csv
+import errno
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torch import Tensor
 
-from lightning_resnets.checkpoint.card import Card
+from lightning_resnets.checkpoint.card import Card, CheckpointError
 from lightning_resnets.checkpoint.read import open_checkpoint, read
 from lightning_resnets.training.callbacks import WriteCard
 from lightning_resnets.training.classifier import Classifier
+from lightning_resnets.training.divergence import StopOnDivergence
 from lightning_resnets.training.hardware import precision
+from lightning_resnets.training.interruption import StopOnSignal
 from lightning_resnets.training.release import release
+from lightning_resnets.training.resume import ExactResume
+from lightning_resnets.training.saving import SaveLast
 from lightning_resnets.weights import settled
+
+SAVING = "`fit` writes runs/<recipe>/last.ckpt at the end of every epoch, and every so many {} within one (0: not)."
 
 
 def named(net: str, options: dict[str, Any]) -> str:
@@ -37,9 +44,9 @@ def resumable(path: Path) -> Card:
 
 def defaults(recipe: str, folder: Path) -> dict[str, Any]:
     """The Trainer's settings where neither the recipe nor the command line says otherwise."""
-    checkpoint = ModelCheckpoint(folder, "{epoch}", save_last=True, enable_version_counter=False)
+    lasting = [ExactResume(keep=["tally"]), StopOnDivergence(), SaveLast(folder), StopOnSignal()]
     return {
-        "callbacks": [WriteCard(recipe), checkpoint],
+        "callbacks": [WriteCard(recipe), *lasting],
         "default_root_dir": str(folder),
         "enable_model_summary": False,
         "log_every_n_steps": 50,
@@ -48,6 +55,7 @@ def defaults(recipe: str, folder: Path) -> dict[str, Any]:
             "init_args": {"save_dir": str(folder), "name": ""},
         },
         "num_sanity_val_steps": 0,
+        "plugins": [{"class_path": "lightning_resnets.training.saving.WholeFiles"}],
         "precision": precision(),
     }
 
@@ -77,8 +85,14 @@ class Command(LightningCLI):
             default=True,
             help="After `fit`, test the last weights and write runs/<recipe>/<recipe>.ckpt: weights and card alone.",
         )
+        parser.add_argument("--save_minutes", type=float, default=5.0, help=SAVING.format("minutes"))
+        parser.add_argument("--save_steps", type=int, default=0, help=SAVING.format("steps"))
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        for callback in self.trainer_defaults["callbacks"]:
+            if isinstance(callback, SaveLast):
+                callback.minutes = self._get(self.config_init, "save_minutes")
+                callback.steps = self._get(self.config_init, "save_steps")
         if self._get(self.config_init, "trainer").get("enable_progress_bar") is not False:
             self.trainer_defaults["callbacks"].append(TQDMProgressBar(refresh_rate=10))
         if self.subcommand != "fit":  # what a run has written of itself stays as it is
@@ -118,6 +132,18 @@ class Command(LightningCLI):
             self.model.net.load_state_dict(self.weights)
             kwargs["ckpt_path"] = None
         return kwargs | {"weights_only": True}  # never a full pickle, whatever the environment says
+
+    def fit(self, **kwargs: Any) -> None:
+        """Train; a disk that is full says so in a sentence, whatever was being written."""
+        try:
+            self.trainer.fit(**kwargs)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            raise CheckpointError(
+                f"The run stopped because a file could not be written ({error.strerror}): free some space, then go on "
+                "with --ckpt_path last."
+            ) from error
 
     def after_fit(self) -> None:
         """Test the last weights and write the small file: weights and card, no optimizer."""

@@ -1,0 +1,75 @@
+"""SIGTERM and Ctrl-C: the run is saved where it is, says how to go on, and ends with the signal's exit code."""
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Checkpoint
+
+from lightning_resnets.training.saving import SaveLast, agreed, nothing_follows
+
+NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
+
+
+class Interrupted(SystemExit):
+    """The run was told to end and is saved; `code` is 128 + the signal, as shells have it."""
+
+
+class StopOnSignal(Checkpoint):
+    """At SIGTERM or Ctrl-C, finish the batch, have every `SaveLast` write its file, and raise `Interrupted`.
+
+    Where validation or the epoch's end follows the batch, the run ends after that. A second Ctrl-C ends at once, by the
+    signal itself. Lightning's own ways are an exit code of 0 after SIGTERM, and no checkpoint either way. (A
+    Checkpoint only so that Lightning calls it after all others.)
+    """
+
+    def __init__(self) -> None:
+        self._signal: int | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._signal = None
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._take) for number in NAMES}
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self._signal == signal.SIGINT == number:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        self._signal = number
+
+    def _give_back(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._give_back()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._give_back()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if nothing_follows(trainer, batch_idx) and agreed(trainer, self._signal is not None):
+            self._stop(trainer)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if agreed(trainer, self._signal is not None, always=True):
+            self._stop(trainer)
+
+    def _stop(self, trainer: L.Trainer) -> None:
+        number = signal.Signals(self._signal or signal.SIGTERM)
+        savers = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, SaveLast)]
+        for saver in savers:
+            saver.save(trainer)
+        if not trainer.is_global_zero:
+            raise Interrupted(0)  # a launcher that sees another process fail kills the first one
+        where = f"saved in {savers[0].last_model_path}: go on with --ckpt_path last" if savers else "nothing was saved"
+        print(f"\nStopped by {NAMES[number]} after step {trainer.global_step}, {where}.", file=sys.stderr)
+        raise Interrupted(128 + number)
