@@ -164,7 +164,7 @@ class ImageNet(L.LightningDataModule):
         if workers is None:
             workers = max(1, cores() // (self.trainer.num_devices if self.trainer else 1))
         return DataLoader(
-            dataset, num_workers=workers, persistent_workers=workers > 0, collate_fn=as_it_is,
+            dataset, num_workers=workers, collate_fn=as_it_is,
             pin_memory=self._place()[0].type == "cuda",
             generator=torch.Generator(), **options,  # its own, so that the run's draws do not depend on the loader
         )  # fmt: skip
