@@ -3,6 +3,7 @@
 Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ class CIFAR10(L.LightningDataModule):
 
     `root` holds `cifar-10-batches-py` or `cifar-10-batches-bin`; `download` lets torchvision fetch the former.
     `validation` pictures are split off the training set (0: none); the test set is used by `test` alone. `pad` to
-    `cutmix` are the augmentation (`augment.Augmentation`). Batches are (N, 3, 32, 32) float32, channels last.
+    `cutmix` are the augmentation (`augment.Augmentation`). `seed` decides the order, the augmentation and the split; by
+    default it is that of Lightning's `seed_everything`. Batches are (N, 3, 32, 32) float32, channels last.
     """
 
     name, classes, size, mean, std = "cifar10", sample.CLASSES, (3, 32, 32), MEAN, STD
@@ -54,12 +56,13 @@ class CIFAR10(L.LightningDataModule):
         mixup: float = 0.0,
         cutmix: float = 0.0,
         eval_batch_size: int = 1000,
-        seed: int = 0,
+        seed: int | None = None,
         download: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.root, self.download, self.seed = Path(root).expanduser(), download, seed
+        self.root, self.download = Path(root).expanduser(), download
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self.batch_size, self.eval_batch_size, self.validation = batch_size, eval_batch_size, validation
         self.augmentation = Augmentation(pad, flip, trivial, cutout, dual_cutout, mixup, cutmix)
         self.train_set: Pictures | None = None

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from torch import Tensor
 
 from lightning_resnets.checkpoint.card import Card, CheckpointError
 from lightning_resnets.checkpoint.read import open_checkpoint, read
-from lightning_resnets.training.callbacks import WriteCard
+from lightning_resnets.training.callbacks import WriteCard, plain
 from lightning_resnets.training.classifier import Classifier
 from lightning_resnets.training.divergence import StopOnDivergence
 from lightning_resnets.training.hardware import precision
 from lightning_resnets.training.interruption import StopOnSignal
+from lightning_resnets.training.record import Record, command
 from lightning_resnets.training.release import release
 from lightning_resnets.training.resume import ExactResume
 from lightning_resnets.training.saving import SaveLast
@@ -64,7 +66,7 @@ class Command(LightningCLI):
     """`fit`, `validate`, `test` and `predict` for one recipe; files go to `runs/<recipe>/`."""
 
     def __init__(self, args: list[str], recipe: str) -> None:
-        self.recipe = recipe or "run"
+        self.args, self.recipe = args, recipe or "run"
         self.folder = Path("runs") / self.recipe
         super().__init__(
             Classifier,
@@ -94,7 +96,7 @@ class Command(LightningCLI):
                 callback.minutes = self._get(self.config_init, "save_minutes")
                 callback.steps = self._get(self.config_init, "save_steps")
         if self._get(self.config_init, "trainer").get("enable_progress_bar") is not False:
-            self.trainer_defaults["callbacks"].append(TQDMProgressBar(refresh_rate=10))
+            self.trainer_defaults["callbacks"].append(TQDMProgressBar(refresh_rate=50))
         if self.subcommand != "fit":  # what a run has written of itself stays as it is
             kwargs["logger"] = False
             self.save_config_callback = None
@@ -110,6 +112,7 @@ class Command(LightningCLI):
         config = self.config[subcommand]
         path, model = config.get("ckpt_path"), config["model"]
         self.weights: dict[str, Tensor] | None = None
+        self.card: Card | None = None
         if not path and subcommand == "fit":
             return
         if not path:
@@ -119,6 +122,7 @@ class Command(LightningCLI):
         else:
             opened = open_checkpoint(path, model["net"] if ":" in model["net"] else None)  # the user's own words
             card, self.weights = opened.card, opened.net.state_dict()
+            self.card = card
         options = settled(model["net"], model.get("options") or {})
         if (card.arch, card.options) != (model["net"], options):
             raise ValueError(
@@ -154,9 +158,23 @@ class Command(LightningCLI):
         path = self.folder / f"{self.recipe}.ckpt"
         release(self.trainer, path)
         if self.trainer.is_global_zero:
+            self.record(read(path)).write(self.folder / "record.json")
             accuracy = float(self.trainer.callback_metrics["test_accuracy"])
             count = self.trainer.current_epoch
             print(f"{path}: {accuracy:.2%} of the test pictures right after {count} epoch{'s' * (count != 1)}")
+
+    def after_test(self) -> None:
+        """A whole test of a file that this recipe made writes the run's record anew."""
+        card, trainer = self.card, self.trainer
+        made = card and card.recipe == self.recipe and card.trained.get("epochs") == trainer.max_epochs
+        if card and made and trainer.limit_test_batches == 1.0 and trainer.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.record(replace(card, metrics=plain(trainer.callback_metrics))).write(self.folder / "record.json")
+
+    def record(self, card: Card) -> Record:
+        """What the run did, for `RESULTS.md`."""
+        count = sum(weight.numel() for weight in self.model.net.parameters())
+        return Record.of(card, count, int(self._get(self.config, "seed_everything")), command(self.args, self.recipe))
 
     def predict(self, **kwargs: Any) -> None:
         """Write runs/<recipe>/predictions.csv: picture, class, probability, for the test set in order."""

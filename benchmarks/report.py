@@ -1,0 +1,77 @@
+"""What benchmarks measured: kept as JSON in `benchmarks/results/`, shown on one page.
+
+`python -m benchmarks.report` writes `benchmarks/README.md`, so that no figure there is written by hand.
+"""
+
+import importlib
+import json
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_resnets.training.hardware import cpuinfo
+
+FOLDER = Path(__file__).parent
+HEAD = """# What was measured
+
+Speeds are ratios within one run, each way in turns: machines differ and are shared. Made by
+`python -m benchmarks.report` of the files in `results/`, which the benchmarks write with `--save`.
+"""
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What the figures were measured on, without its name or place."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpuinfo("model name"),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "lightning": version("lightning"),
+    }
+
+
+def save(name: str, report: dict[str, Any]) -> Path:
+    """Keep a report as the newest of its benchmark on this kind of device."""
+    path = FOLDER / "results" / f"{name}.{'cpu' if 'GPU' not in report['machine']['device'] else 'gpu'}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n")
+    return path
+
+
+def page() -> str:
+    """The whole of `benchmarks/README.md`: a section a report, with what its benchmark says of itself."""
+    parts = [HEAD]
+    for path in sorted((FOLDER / "results").glob("*.json")):
+        report = json.loads(path.read_text())
+        name = path.name.partition(".")[0]
+        about = importlib.import_module(f"benchmarks.{name}").__doc__ or ""
+        parts.append(f"## {name}: {about.strip().splitlines()[0]}\n\n`python -m benchmarks.{name}`\n\n{table(report)}")
+    return "\n".join(parts)
+
+
+def table(report: dict[str, Any]) -> str:
+    """Every plain figure of a report, nested names joined by dots; lists of rounds are left to the file."""
+    lines = "".join(f"| {name} | {value} |\n" for name, value in flat(report))
+    return f"| what | figure |\n|---|---|\n{lines}"
+
+
+def flat(report: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in report.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        elif isinstance(value, float):
+            yield f"{prefix}{name}", f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+        elif not isinstance(value, list):
+            yield f"{prefix}{name}", str(value)
+
+
+def main() -> None:
+    (FOLDER / "README.md").write_text(page())
+
+
+if __name__ == "__main__":
+    main()

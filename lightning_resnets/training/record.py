@@ -1,0 +1,70 @@
+"""The record of a run: what was trained, how, on what and how well, as one small JSON file for `RESULTS.md`."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self
+
+from lightning_resnets.checkpoint.card import Card
+
+OMITTED = ("--config", "--ckpt_path", "--trainer.enable_progress_bar", "--save_minutes")  # change no weight
+PLACES = ("root", "dir", "path")  # options whose values are places on one machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One run, tested with the weights of its last epoch; `metrics` in shares of 1, `seconds` those of the training."""
+
+    recipe: str
+    net: str
+    options: dict[str, Any]
+    data: str
+    seed: int
+    parameters: int
+    pictures: int
+    epochs: int
+    steps: int
+    seconds: float
+    hardware: str
+    precision: str
+    versions: dict[str, str]
+    metrics: dict[str, float]
+    command: str
+
+    @classmethod
+    def of(cls, card: Card, parameters: int, seed: int, command: str) -> Self:
+        """The record of the run that wrote a card and was tested since."""
+        trained = {name: card.trained[name] for name in (field.name for field in fields(cls)) if name in card.trained}
+        metrics = {name: value for name, value in card.metrics.items() if name.startswith(("val_", "test_"))}
+        return cls(
+            recipe=card.recipe, net=card.arch, options=card.options, data=card.data, seed=seed, parameters=parameters,
+            versions=card.versions, metrics=metrics, command=command, **trained,
+        )  # fmt: skip
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """From a file; raises ValueError, one sentence."""
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path} is no record of a run ({error}): take runs/<recipe>/record.json.") from None
+
+    def write(self, path: Path) -> None:
+        """As a file that a person can read and compare."""
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+
+def command(args: Iterable[str], recipe: str) -> str:
+    """What one types to make the run again: the recipe's name, the options given, no place of this machine."""
+    words = ["lightning-resnets", "fit", "--config", recipe]
+    for option, value in pairwise([*args, ""]):
+        if option.startswith("--") and option not in OMITTED:
+            words += [option] if value.startswith("--") or not value else [option, shown(option, value)]
+    return " ".join(words)
+
+
+def shown(option: str, value: str) -> str:
+    name = option.rpartition(".")[2].removeprefix("--")
+    return "DIR" if name.endswith(PLACES) or value.startswith(("/", "~", ".")) else value

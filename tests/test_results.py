@@ -1,0 +1,104 @@
+"""The table of results: its numbers are those of the records, its page is up to date, what was not run says so."""
+
+import json
+import statistics
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from lightning_resnets.training.cli import main, recipes
+from lightning_resnets.training.record import Record, command
+from lightning_resnets.training.results import ROOT, page, read
+
+RUN = Record(
+    recipe="resnet20-cifar10", net="resnet20", options={}, data="cifar10", seed=0, parameters=269_722, pictures=50_000,
+    epochs=60, steps=23_400, seconds=3723.4, hardware="1 x GPU", precision="bf16-mixed",
+    versions={"torch": "2.9", "lightning-resnets": "1"}, metrics={"test_error": 0.08, "test_error_mirror": 0.075},
+    command="lightning-resnets fit --config resnet20-cifar10 --data.root DIR",
+)  # fmt: skip
+
+
+def cells(text: str, net: str) -> list[list[str]]:
+    """Of each line of a net that was run."""
+    lines = [line for line in text.splitlines() if f"| {net} |" in line and "not run" not in line]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+
+
+def test_a_line_holds_the_mean_and_the_spread_of_its_seeds() -> None:
+    errors = (0.08, 0.084, 0.079)
+    runs = [
+        replace(RUN, seed=seed, metrics={"test_error": error, "test_error_mirror": error - 0.01},
+                command=RUN.command + f" --seed_everything {seed}" * bool(seed))
+        for seed, error in enumerate(errors)
+    ]  # fmt: skip
+    ((_, count, paper, error, mirror, seeds, epochs, seconds, hardware, versions, typed),) = cells(
+        page(runs), "resnet20"
+    )
+    mean, deviation = statistics.mean(errors) * 100, statistics.stdev(errors) * 100
+    assert (error, mirror) == (f"{mean:.2f} ± {deviation:.2f}", f"{mean - 1:.2f} ± {deviation:.2f}")
+    assert (count, paper, seeds, epochs, seconds) == ("269,722", "8.75", "3", "60", "3,723")
+    assert (hardware, versions, typed) == ("1 x GPU, bf16-mixed", "torch 2.9", f"`{RUN.command}`")
+
+
+def test_runs_by_other_commands_are_lines_of_their_own() -> None:
+    other = replace(RUN, epochs=30, command=RUN.command + " --trainer.max_epochs 30")
+    assert [line[6] for line in cells(page([RUN, other]), "resnet20")] == ["60", "30"]
+
+
+def test_what_was_not_run_says_so() -> None:
+    text = page([])
+    assert text.count("| not run |") == len(recipes()) - 1  # the demo is no result
+    assert all(f"--config {name} " in text for name in recipes() if name != "demo")
+
+
+def test_the_page_is_what_the_records_say() -> None:
+    assert (ROOT / "RESULTS.md").read_text() == page(read(ROOT / "records"))
+
+
+def test_every_net_that_ships_has_its_record() -> None:
+    records = read(ROOT / "records")
+    assert records
+    assert all(record.recipe in recipes() for record in records)
+
+
+def test_a_run_on_a_part_of_the_pictures_is_no_result(tmp_path: Path) -> None:
+    replace(RUN, pictures=45_000).write(tmp_path / "a.json")
+    with pytest.raises(ValueError, match="saw 45,000 pictures of cifar10: a result needs all"):
+        read(tmp_path)
+
+
+def test_a_record_is_read_as_it_was_written_and_nothing_else_is(tmp_path: Path) -> None:
+    RUN.write(tmp_path / "a.json")
+    assert read(tmp_path) == [RUN]
+    for text in ("", "{}", json.dumps({**asdict(RUN), "more": 1}), "[1]"):
+        (tmp_path / "a.json").write_text(text)
+        with pytest.raises(ValueError, match="no record of a run"):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["fit", "--config", "/a/resnet20-cifar10.yaml", "--data.root", "/home/me"], "--data.root DIR"),
+        (["fit", "--ckpt_path", "last", "--trainer.max_epochs", "30"], "--trainer.max_epochs 30"),
+        (["fit", "--seed_everything", "2", "--flag"], "--seed_everything 2 --flag"),
+        (["fit", "--trainer.default_root_dir", "x", "--a", "1e-3"], "--trainer.default_root_dir DIR --a 1e-3"),
+    ],
+)  # fmt: skip
+def test_the_command_holds_what_was_asked_for_and_no_place(args: list[str], expected: str) -> None:
+    assert command(args, "resnet20-cifar10") == f"lightning-resnets fit --config resnet20-cifar10 {expected}"
+
+
+def test_fit_leaves_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    quiet = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--seed_everything", "3"]
+    small = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--data.batch_size", "8"]
+    few = ["--trainer.limit_test_batches", "2", "--data.eval_batch_size", "50", "--trainer.precision", "32-true"]
+    sample = ["--data", "lightning_resnets.data.cifar.CIFAR10Sample"]
+    main(["fit", "--config", "seresnet20-cifar10", *sample, *quiet, *small, *few])
+    record = Record.read(Path("runs/seresnet20-cifar10/record.json"))
+    assert (record.net, record.seed, record.parameters, record.epochs, record.steps) == ("seresnet20", 3, 272_095, 1, 2)
+    assert record.metrics["test_error_mirror"] == pytest.approx(1 - record.metrics["test_accuracy_mirror"])
+    assert record.pictures == 2000
+    assert record.command.startswith("lightning-resnets fit --config seresnet20-cifar10 --data lightning_resnets")
