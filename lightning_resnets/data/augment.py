@@ -126,10 +126,16 @@ def crop(images: Tensor, shift: Tensor, pad: int) -> Tensor:
     """
     if not pad:
         return images
-    count, _, height, width = images.shape
-    padded = F.pad(images.float(), (pad,) * 4, mode="reflect")  # torch has no reflection for uint8
-    windows = padded.to(images.dtype).unfold(2, height, 1).unfold(3, width, 1)  # (N, C, 2p+1, 2p+1, H, W)
-    return windows[torch.arange(count, device=images.device), :, shift[:, 0], shift[:, 1]]
+    count, channels, height, width = images.shape
+    rows, columns = reflected(shift[:, :1] - pad, height), reflected(shift[:, 1:] - pad, width)
+    places = (rows[:, :, None] * width + columns[:, None, :]).view(count, 1, -1)  # (N, 1, H W)
+    return images.flatten(2).gather(2, places.expand(-1, channels, -1)).view_as(images)
+
+
+def reflected(start: Tensor, side: int) -> Tensor:
+    """Places start, start + 1, ... of (N, 1) int64 along a side, those outside it reflected at its ends; (N, side)."""
+    places = start + torch.arange(side, device=start.device)
+    return (side - 1) - ((side - 1) - places.abs()).abs()
 
 
 def mirror(images: Tensor, chosen: Tensor) -> Tensor:
