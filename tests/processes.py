@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.loggers import Logger
 from torch import multiprocessing
 
 Work = Callable[[Path], Any]
@@ -47,3 +48,22 @@ def trainer(folder: Path, **options: Any) -> L.Trainer:
         "logger": False,
     }
     return L.Trainer(**quiet | options)
+
+
+class Notes(Logger):
+    """A logger that keeps what it is given, by step, where its name begins so."""
+
+    name, version = "notes", 0
+
+    def __init__(self, beginning: str) -> None:
+        super().__init__()
+        self.beginning, self.given = beginning, dict[int, dict[str, float]]()
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        if any(name.startswith(self.beginning) for name in metrics):
+            assert step is not None
+            assert step not in self.given
+            self.given[step] = dict(metrics)

@@ -1,0 +1,194 @@
+"""What gates weigh: mean and spread of every Gate's weights by class and depth, over the pictures of an evaluation."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning_utilities.core.rank_zero import rank_zero_warn
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from lightning_resnets.merge import Gate
+from lightning_resnets.probe import operands
+
+LOW, HIGH = 0.05, 0.95
+COLUMNS = ("gate", "depth", "class", "pictures", "mean", "std", "below", "above")
+
+
+@dataclass(slots=True)
+class Sums:
+    """What is added up of one gate, by class (K)."""
+
+    weights: Tensor  # (K, C)
+    squares: Tensor  # (K,) of each picture's channels
+    low: Tensor  # (K,) shares of weights below LOW, of each picture
+    high: Tensor  # (K,)
+    pictures: Tensor  # (K,)
+
+    @classmethod
+    def none(cls, classes: int, channels: int, device: torch.device) -> "Sums":
+        exact = torch.float32 if device.type == "mps" else torch.float64
+        rows = [torch.zeros(classes, dtype=exact, device=device) for _ in range(4)]
+        return cls(torch.zeros(classes, channels, dtype=exact, device=device), *rows)
+
+    def add(self, weight: Tensor, labels: Tensor) -> None:
+        """`weight` (N, C, 1, 1) or (N, C, H, W), then by its mean over space, and `labels` (N,)."""
+        weight = weight.detach().to(self.weights.dtype)
+        mean = weight.mean((2, 3))  # (N, C)
+        self.weights.index_add_(0, labels, mean)
+        self.squares.index_add_(0, labels, mean.square().mean(1))
+        self.low.index_add_(0, labels, (weight < LOW).to(weight.dtype).mean((1, 2, 3)))
+        self.high.index_add_(0, labels, (weight > HIGH).to(weight.dtype).mean((1, 2, 3)))
+        self.pictures.index_add_(0, labels, torch.ones_like(labels, dtype=weight.dtype))
+
+    def flat(self) -> Tensor:
+        return torch.cat((self.weights.flatten(), self.squares, self.low, self.high, self.pictures))
+
+    def filled(self, flat: Tensor) -> "Sums":
+        """The same from what `flat` gave, on the CPU."""
+        classes, channels = self.weights.shape
+        weights, *rows = flat.cpu().split([classes * channels, *[classes] * 4])
+        return Sums(weights.view(classes, channels), *rows)
+
+    def rows(self) -> list[tuple[float, ...]]:
+        """For each class: pictures, mean and standard deviation over pictures and channels, shares below and above."""
+        count = self.pictures
+        mean = self.weights.mean(1) / count
+        std = (self.squares / count - mean.square()).clamp_min(0).sqrt()
+        columns = (count, mean, std, self.low / count, self.high / count)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
+    def summary(self) -> dict[str, float]:
+        """Over all pictures; `distance` is the root mean square, over channels and pairs of classes, of their means."""
+        count, seen = self.pictures.sum(), self.pictures > 0
+        means = self.weights[seen] / self.pictures[seen, None]  # (classes seen, C)
+        between = float(means.var(0).mean()) if len(means) > 1 else 0.0  # half the mean square of all pairs
+        values = {"mean": self.weights.mean(1).sum(), "below": self.low.sum(), "above": self.high.sum()}
+        return {name: float(value / count) for name, value in values.items()} | {"distance": math.sqrt(2 * between)}
+
+
+class GateStatistics(Callback):
+    """Write how every Gate weighs the pictures of each class, in validation and in test.
+
+    `gate_statistics_val.csv` and `gate_statistics_test.csv` in the Trainer's `default_root_dir` have a row for each
+    gate and class (`COLUMNS`; depth counts the gates from the input). To the logger, if there is one, go
+    `gates/layer1.0.se/mean`, `/below` and `/above` (shares of weights below .05 and above .95) and `/distance` between
+    the classes. Hu et al., arXiv:1709.01507, section 7.2: weights are alike for all classes in early layers, tell
+    classes apart in later ones, and saturate in the last. For Highway nets the weight is the mean over space.
+
+    Pictures are counted once, over all processes; sums stay on the device until the end. For any LightningModule
+    whose net (its `net`, or itself) has named merges and runs uncompiled in evaluation, as `Classifier`'s does, and
+    whose batches are images and labels (N,). `classes` are those of the datamodule where they are not given.
+    """
+
+    def __init__(self, classes: Sequence[str] | None = None) -> None:
+        self.classes = classes
+        self._sums: dict[str, Sums] = {}
+        self._labels: Tensor | None = None
+        self._left: set[str] = set()  # gates that have not run for this batch
+        self._handles: list[RemovableHandle] = []
+
+    def _begin(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._leave()
+        if trainer.sanity_checking:
+            return
+        found = gates(pl_module)
+        if not found:
+            rank_zero_warn("GateStatistics has nothing to write: this net has no Gate (SE and Highway nets have).")
+            return
+        count = len(self._classes(trainer))
+        for name, gate in found.items():
+            self._handles.append(gate.register_forward_hook(self._look(name, count), with_kwargs=True))
+
+    def _classes(self, trainer: L.Trainer) -> Sequence[str]:
+        classes = self.classes or getattr(getattr(trainer, "datamodule", None), "classes", None)
+        if not classes:
+            raise ValueError("GateStatistics must know the classes: give their names, GateStatistics(classes=...).")
+        return classes
+
+    def _look(self, name: str, classes: int) -> Any:
+        def look(module: Gate, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
+            if name not in self._left or self._labels is None:  # the same pictures once more, mirrored
+                return
+            self._left.discard(name)
+            weight = operands(module, args, kwargs)[1]  # (N, C, 1, 1) or (N, C, H, W)
+            if name not in self._sums:
+                self._sums[name] = Sums.none(classes, weight.shape[1], weight.device)
+            self._sums[name].add(weight, self._labels)
+
+        return look
+
+    def _batch(self, pl_module: L.LightningModule, batch: Any) -> None:
+        if self._handles:
+            self._labels, self._left = batch[1], set(gates(pl_module))
+
+    def _end(self, trainer: L.Trainer, pl_module: L.LightningModule, role: str) -> None:
+        sums = {name: self._sums[name] for name in gates(pl_module) if name in self._sums}
+        self._leave()
+        if not sums:
+            return
+        flat = trainer.strategy.reduce(torch.cat([one.flat() for one in sums.values()]), reduce_op="sum")
+        assert isinstance(flat, Tensor)
+        parts = flat.cpu().split([one.flat().numel() for one in sums.values()])
+        whole = {name: one.filled(part) for (name, one), part in zip(sums.items(), parts, strict=True)}
+        if trainer.is_global_zero:
+            write(Path(trainer.default_root_dir) / f"gate_statistics_{role}.csv", whole, self._classes(trainer))
+            values = {f"gates/{name}/{key}": v for name, one in whole.items() for key, v in one.summary().items()}
+            for logger in trainer.loggers:  # not by `log`: the card would list them all
+                logger.log_metrics(values, step=trainer.global_step)
+
+    def _leave(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._sums, self._labels, self._left, self._handles = {}, None, set(), []
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._begin(trainer, pl_module)
+
+    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._begin(trainer, pl_module)
+
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        self._batch(pl_module, batch)
+
+    def on_test_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        self._batch(pl_module, batch)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._end(trainer, pl_module, "val")
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._end(trainer, pl_module, "test")
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._leave()
+
+
+def gates(module: nn.Module) -> dict[str, Gate]:
+    """Every Gate of the module's net, from the input on, by the name of the part that owns it."""
+    net = getattr(module, "net", module)
+    return {name.removesuffix(".gate"): part for name, part in net.named_modules() if isinstance(part, Gate)}
+
+
+def write(path: Path, sums: Mapping[str, Sums], classes: Sequence[str]) -> None:
+    """A row for each gate and class of which there was a picture; complete or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with part.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(COLUMNS)
+        for depth, (name, one) in enumerate(sums.items(), 1):
+            for label, (count, *values) in zip(classes, one.rows(), strict=True):
+                if count:
+                    rows.writerow((name, depth, label, int(count), *(f"{value:.6f}" for value in values)))
+    part.replace(path)
