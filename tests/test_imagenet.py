@@ -2,7 +2,8 @@
 
 import itertools
 import shutil
-import warnings
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from lightning_resnets.data.augment import Augmentation, mixed_targets, mixing
 from lightning_resnets.data.imagenet import ImageNet, split
 from lightning_resnets.data.imagenet_classes import WNIDS, names
 from lightning_resnets.data.official import DataError
-from lightning_resnets.data.streaming import Stream, optimise
+from lightning_resnets.data.streaming import Stream
 from lightning_resnets.image import PictureError, prepare, read_picture
 from lightning_resnets.training.cli import main, recipes
 
@@ -268,15 +269,35 @@ def test_the_card_can_say_all_that_the_app_needs(root: Path) -> None:
     assert len(data.train_set[1]) == 24
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", [name for name in recipes() if "-imagenet" in name])
+def test_every_recipe_runs(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "lamb" in recipes()[recipe].read_text() and not find_spec("timm"):
+        pytest.skip("timm, whose optimizer the recipe takes, is not installed")
+    monkeypatch.chdir(tmp_path)
+    small = ["--data.root", str(photographs()), "--data.batch_size", "4", "--data.workers", "0"]
+    small += ["--data.train_size", "64", "--model.compile", "false"]
+    main(["fit", "--config", recipe, *QUIET, *small, "--trainer.fast_dev_run", "1"])
+
+
+@pytest.mark.slow
+def test_all_thousand_pictures_come_once() -> None:
+    data = module(photographs(), batch_size=100, train_size=8, workers=2)
+    labels = torch.cat([labels for _, labels, _ in data.train_dataloader()])
+    assert labels.bincount().tolist() == [1] * 1000
+    assert np.unique(data.train_set[0].labels).tolist() == list(range(1000))  # type: ignore[index,union-attr]
+
+
 @pytest.fixture(scope="module")
 def copy(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pictures as litdata keeps them."""
     if not find_spec("litdata"):
         pytest.skip("litdata is not installed: pip install lightning-resnets[litdata]")
     out = tmp_path_factory.mktemp("streamed")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # litdata's own
-        assert optimise(root, out) == 34
+    command = [sys.executable, "-m", "lightning_resnets.data.streaming", str(root), str(out), "--workers", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    assert not done.returncode, done.stderr
+    assert done.stdout.splitlines()[-1] == f"{out}: 34 pictures"
     return out
 
 
@@ -309,22 +330,3 @@ def test_without_litdata_a_sentence_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.setattr("lightning_resnets.data.streaming.find_spec", lambda _: None)
     with pytest.raises(DataError, match=r"streamed by litdata, which is not installed: pip install"):
         module("s3://bucket/imagenet")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("recipe", [name for name in recipes() if "-imagenet" in name])
-def test_every_recipe_runs(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "lamb" in recipes()[recipe].read_text() and not find_spec("timm"):
-        pytest.skip("timm, whose optimizer the recipe takes, is not installed")
-    monkeypatch.chdir(tmp_path)
-    small = ["--data.root", str(photographs()), "--data.batch_size", "4", "--data.workers", "0"]
-    small += ["--data.train_size", "64", "--model.compile", "false"]
-    main(["fit", "--config", recipe, *QUIET, *small, "--trainer.fast_dev_run", "1"])
-
-
-@pytest.mark.slow
-def test_all_thousand_pictures_come_once() -> None:
-    data = module(photographs(), batch_size=100, train_size=8, workers=2)
-    labels = torch.cat([labels for _, labels, _ in data.train_dataloader()])
-    assert labels.bincount().tolist() == [1] * 1000
-    assert np.unique(data.train_set[0].labels).tolist() == list(range(1000))  # type: ignore[index,union-attr]

@@ -40,7 +40,7 @@ class Stream:
     """Pictures of an optimised copy, by number; `place` is the folder or address that holds its index.json."""
 
     def __init__(self, place: str) -> None:
-        self.place = place
+        self.place, self.process = place, os.getpid()
         try:
             self.items = engine().StreamingDataset(place, shuffle=False)
             self.count = len(self.items)
@@ -54,13 +54,15 @@ class Stream:
         return self.count
 
     def read(self, index: int) -> tuple[bytes, int]:
+        if self.process != os.getpid():  # a worker: connections and locks of another process are not its own
+            self.items, self.process = engine().StreamingDataset(self.place, shuffle=False), os.getpid()
         item = self.items[index]
-        if not isinstance(item, dict) or not isinstance(item.get("image"), bytes) or "class" not in item:
+        if not isinstance(item, dict) or not isinstance(item.get("image"), bytes | memoryview) or "class" not in item:
             raise DataError(
                 f"{self.name(index)} is not a picture and its class: make the copy with "
                 "python -m lightning_resnets.data.streaming ROOT OUT."
             )
-        return item["image"], int(item["class"])
+        return bytes(item["image"]), int(item["class"])
 
     def name(self, index: int) -> str:
         return f"Picture {index} of '{self.place}'"
@@ -73,7 +75,10 @@ def item(pair: tuple[str, int]) -> dict[str, Any]:
 
 
 def optimise(root: Path, out: Path, workers: int = 1) -> int:
-    """Write the optimised copy of an ImageFolder layout, `root` or its train and val; returns how many pictures."""
+    """Write the optimised copy of an ImageFolder layout, `root` or its train and val; returns how many pictures.
+
+    litdata sets for the whole process how new ones are started: best called in one that does nothing else.
+    """
     litdata, total = engine(), 0
     for part in [part for part in PARTS if (root / part).is_dir()] or [""]:
         found = pictures(root / part)
@@ -88,7 +93,7 @@ def optimise(root: Path, out: Path, workers: int = 1) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m lightning_resnets.data.streaming", description=optimise.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m lightning_resnets.data.streaming", description=__doc__)
     parser.add_argument("root", type=Path, help="folders of pictures, named by WordNet number")
     parser.add_argument("out", type=Path, help="where the copy goes; then as it is to object storage")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
