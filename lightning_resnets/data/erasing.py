@@ -36,4 +36,5 @@ def erased(images: Tensor, boxes: Tensor) -> Tensor:
     rows, columns = (torch.arange(length, device=images.device) for length in images.shape[-2:])
     high = (rows >= boxes[:, :1]) & (rows < boxes[:, 1:2])  # (N, H)
     wide = (columns >= boxes[:, 2:3]) & (columns < boxes[:, 3:])
-    return images.masked_fill(high[:, None, :, None] & wide[:, None, None, :], 0)
+    out = images.clone()  # masked_fill would give up the order of the channels
+    return out.masked_fill_(high[:, None, :, None] & wide[:, None, None, :], 0)
