@@ -1,6 +1,7 @@
 """Runs in child processes that are forked, so that they need not import anything anew, and may be killed."""
 
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ def forked(folder: Path, action: Callable[[], object]) -> int:
         log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", buffering=1, closefd=False)
         action()
         code = 0
     except SystemExit as error:
@@ -25,6 +27,7 @@ def forked(folder: Path, action: Callable[[], object]) -> int:
     except BaseException as error:  # noqa: BLE001 - a child never goes on as its parent
         traceback.print_exception(error)
     finally:
+        sys.stdout.flush()
         os._exit(code)
 
 

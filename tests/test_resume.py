@@ -1,21 +1,31 @@
 """Nothing is lost: a run that is killed at any moment and goes on ends as one that was never stopped, to the bit."""
 
+# ruff: noqa: NPY002 - the global generator of numpy is what is tested
+
 import os
 import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import lightning as L
+import numpy as np
 import pytest
 import torch
 import yaml
 from forking import ended, forked
+from lightning.pytorch.callbacks import Checkpoint, EMAWeightAveraging
+from lightning.pytorch.loggers import CSVLogger
+from tiny import QUIET, Points, Tiny
 from torch import Tensor
 
 from lightning_resnets.training import saving
 from lightning_resnets.training.cli import main
+from lightning_resnets.training.resume import ExactResume, random_state, set_random_state
+from lightning_resnets.training.saving import SaveLast, WholeFiles
 
 RECIPE = {
     "seed_everything": 3,
@@ -119,6 +129,80 @@ def killed(folder: Path, rng: random.Random) -> int:
 
 def stamp(path: Path) -> int:
     return path.stat().st_mtime_ns if path.is_file() else 0
+
+
+class StopError(Exception):
+    """What ends a run as a kill would."""
+
+
+class StopAfter(Checkpoint):
+    """Ends the run as a kill would, after all other callbacks have seen a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:
+        if trainer.global_step >= self.step:
+            raise StopError
+
+
+def part(folder: Path, seed: int, stop: int = 0, **options: Any) -> tuple[Tiny, str, int]:
+    """A run, or the rest of it: the module at its end, the log's text, the steps."""
+    L.seed_everything(seed, verbose=False)
+    steps, plain = options.pop("save", 3), options.pop("plain", False)
+    module = Tiny(options.pop("interval", "step"))
+    lasting = [EMAWeightAveraging(decay=0.8), ExactResume(["total"]), SaveLast(folder, steps=steps)]
+    plan = {"max_epochs": 3, "log_every_n_steps": 4, "plugins": [WholeFiles()]}
+    run = L.Trainer(
+        callbacks=[*lasting, *([StopAfter(stop)] if stop else [])],
+        logger=CSVLogger(folder, name=""),
+        **QUIET | plan | options,
+    )
+    last = folder / "last.ckpt"
+    with suppress(StopError):
+        run.fit(module, datamodule=Points(plain), ckpt_path=last if last.is_file() else None, weights_only=True)
+    return module, Path(run.logger.experiment.metrics_file_path).read_text(), run.global_step  # type: ignore[union-attr]
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:The '.*dataloader' does not have many")
+@pytest.mark.parametrize(
+    ("stops", "options"),
+    [
+        ((5, 10, 11, 30), {}),
+        ((4, 9), {"log_every_n_steps": 1}),
+        ((5, 14), {"val_check_interval": 4, "save": 1}),
+        ((9,), {"val_check_interval": 7, "check_val_every_n_epoch": None}),
+        ((8, 11), {"accumulate_grad_batches": 3, "save": 1}),
+        ((5, 23), {"interval": "epoch", "limit_val_batches": 0}),
+        ((7,), {"precision": "bf16-mixed"}),
+        ((12, 25), {"plain": True, "save": 0}),  # from an epoch's end only
+    ],
+    ids=str,
+)
+def test_the_rest_of_a_run_is_what_it_would_have_been(
+    tmp_path: Path, stops: tuple[int, ...], options: dict[str, Any]
+) -> None:
+    whole, log, steps = part(tmp_path / "whole", 1, **options)
+    for stop in stops:
+        folder = tmp_path / str(stop)
+        part(folder, 1, stop, **options)
+        assert (folder / "last.ckpt").is_file()
+        module, text, count = part(folder, 77, **options)
+        same(dict(whole.state_dict()), dict(module.state_dict()))
+        assert (text, count) == (log, steps)
+
+
+def test_without_the_callback_it_would_not_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ExactResume, "on_load_checkpoint", lambda *_: None)
+    with pytest.raises(AssertionError, match="net"):
+        test_the_rest_of_a_run_is_what_it_would_have_been(tmp_path, (5,), {"limit_val_batches": 0})
+
+
+def test_random_states_come_back() -> None:
+    state = random_state()
+    first = [torch.rand(3).tolist(), np.random.rand(), np.random.randn(), random.random(), random.gauss(0, 1)]
+    set_random_state(state)
+    assert [torch.rand(3).tolist(), np.random.rand(), np.random.randn(), random.random(), random.gauss(0, 1)] == first
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from lightning_resnets.training.saving import SaveLast
+from lightning_resnets.training.saving import SaveLast, shown
 
 NEVER = 2**62
 REMEDY = "a lower learning rate (--model.lr), a longer warm-up (--model.warmup) or --trainer.precision 32-true"
@@ -88,5 +88,5 @@ class StopOnDivergence(Callback):
     def _diverged(self, trainer: L.Trainer, what: str) -> Diverged:
         self._losses = None
         paths = [saver.last_model_path for saver in trainer.checkpoint_callbacks if isinstance(saver, SaveLast)]
-        kept = f" (the last finite weights are in {paths[0]})" if paths and paths[0] else ""
+        kept = f" (the last finite weights are in {shown(paths[0])})" if paths and paths[0] else ""
         return Diverged(f"{what}{kept}: begin anew with {REMEDY}.")

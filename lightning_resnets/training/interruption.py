@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
-from lightning_resnets.training.saving import SaveLast, agreed, nothing_follows
+from lightning_resnets.training.saving import SaveLast, agreed, nothing_follows, shown
 
 NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
 
@@ -70,6 +70,7 @@ class StopOnSignal(Checkpoint):
             saver.save(trainer)
         if not trainer.is_global_zero:
             raise Interrupted(0)  # a launcher that sees another process fail kills the first one
-        where = f"saved in {savers[0].last_model_path}: go on with --ckpt_path last" if savers else "nothing was saved"
+        path = shown(savers[0].last_model_path) if savers and savers[0].last_model_path else ""
+        where = f"saved in {path}: go on with --ckpt_path last" if path else "nothing was saved"
         print(f"\nStopped by {NAMES[number]} after step {trainer.global_step}, {where}.", file=sys.stderr)
         raise Interrupted(128 + number)

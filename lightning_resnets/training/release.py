@@ -5,6 +5,8 @@ from pathlib import Path
 import lightning as L
 import torch
 
+from lightning_resnets.training.saving import write_whole
+
 KEPT = ("state_dict", "hyper_parameters", "card", "epoch", "global_step", "pytorch-lightning_version")
 
 
@@ -19,5 +21,5 @@ def release(trainer: L.Trainer, path: Path) -> None:
     trainer.save_checkpoint(part, weights_only=False)
     if trainer.is_global_zero:
         whole = torch.load(part, map_location="cpu", weights_only=True)
-        torch.save({name: whole[name] for name in KEPT}, part)
-        part.replace(path)
+        write_whole({name: whole[name] for name in KEPT}, path)
+        part.unlink()

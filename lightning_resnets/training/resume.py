@@ -49,7 +49,9 @@ def of_all_processes(own: Any) -> list[Any]:
 
 
 def log_file(logger: Any) -> Path | None:
-    return Path(logger.experiment.metrics_file_path) if isinstance(logger, CSVLogger) else None
+    """The file of a CSVLogger in the process that writes it; in others its experiment is a dummy."""
+    path = logger.experiment.metrics_file_path if isinstance(logger, CSVLogger) else None
+    return Path(path) if isinstance(path, str) else None
 
 
 class ExactResume(Callback):
@@ -63,6 +65,8 @@ class ExactResume(Callback):
 
     The loader's position is the datamodule's to save (`state_dict`). An average over an epoch that Lightning makes
     (`self.log(..., on_epoch=True)`) begins anew where a run goes on in the middle of the epoch.
+    With `Trainer(max_steps=...)` Lightning repeats the hooks of an epoch's end that it goes on from: the weights are
+    the same, the log has a row more; `max_epochs` has no such flaw.
     """
 
     def __init__(self, keep: Sequence[str] = ()) -> None:
@@ -76,20 +80,24 @@ class ExactResume(Callback):
         for logger in trainer.loggers:
             logger.save()  # rows that wait in memory
         files = [log_file(logger) for logger in trainer.loggers]
+        ended = progress.processed > progress.completed  # type: ignore[attr-defined]  # the epoch
+        every = max(1, trainer.log_every_n_steps)  # type: ignore[attr-defined]
+        logs = ended or trainer.global_step % every == 0
         checkpoint[KEY] = {
+            "ended": ended,
             "processes": of_all_processes({"random": random_state(), "kept": self._kept(pl_module)}),
             "metrics": numbers(trainer.callback_metrics),
             "logs": [file.read_text() if file and file.is_file() else "" for file in files],
-            "row": self._row(trainer) if progress.processed > progress.completed else None,
+            "row": self._row(trainer) if logs else None,
         }
 
-    def _row(self, trainer: L.Trainer) -> dict[str, float]:
-        """What Lightning will log of the epoch once all callbacks have seen its end: after the checkpoint is written.
+    def _row(self, trainer: L.Trainer) -> dict[str, float] | None:
+        """What Lightning will log of this step or epoch once all callbacks have seen its end: after this is written.
 
         `logged_metrics` would add what other steps have logged.
         """
         metrics = numbers(trainer._logger_connector.metrics["log"])  # noqa: SLF001
-        return {"epoch": trainer.current_epoch, "step": trainer.global_step - 1} | metrics
+        return {"epoch": trainer.current_epoch, "step": trainer.global_step - 1} | metrics if metrics else None
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         state = checkpoint.get(KEY)
@@ -115,7 +123,7 @@ class ExactResume(Callback):
         self._trained = True
         if not self._state:
             return
-        if self._own and not self._state["row"]:  # in the middle of an epoch its iterator had been made before
+        if self._own and not self._state["ended"]:  # in the middle of an epoch its iterator had been made before
             set_random_state(self._own["random"])
         self._give_metrics(trainer)
         self._state = {}

@@ -39,8 +39,8 @@ def write_whole(values: Any, path: Path) -> None:
             raise
         kept = "; the file of before is whole" if path.is_file() else ""
         raise CheckpointError(
-            f"{path} could not be written ({cause.strerror or cause}){kept}: see to the disk's space and the folder's "
-            "permissions, then go on with --ckpt_path last."
+            f"{shown(path)} could not be written ({cause.strerror or cause}){kept}: see to the disk's space and the "
+            "folder's permissions, then go on with --ckpt_path last."
         ) from error
 
 
@@ -61,6 +61,11 @@ def flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def shown(path: str | Path) -> str:
+    """A path as one writes it: from the current folder, where it lies in it."""
+    return str(Path(os.path.relpath(path) if Path(path).absolute().is_relative_to(Path.cwd()) else path))
+
+
 class WholeFiles(TorchCheckpointIO):
     """Lightning's way to the disk, by `write_whole`; for `Trainer(plugins=[WholeFiles()])`.
 
@@ -79,9 +84,9 @@ class SaveLast(ModelCheckpoint):
     """Keep `dirpath/last.ckpt`: at every epoch's end, and within an epoch every so many `minutes` or `steps` (0: not).
 
     It is what `ckpt_path="last"` finds. Lightning's own saving within an epoch is not exact where something else
-    follows the batch: a validation that falls due there, the epoch's end or a row of the log would be left out by the
-    run that goes on, and gradients that are being accumulated are not saved. So a save that falls due at such a batch
-    is made a batch later. For the best of several checkpoints use Lightning's ModelCheckpoint beside this.
+    follows the batch: a validation that falls due there or the epoch's end would be left out by the run that goes on,
+    and gradients that are being accumulated are not saved. So a save that falls due at such a batch is made later.
+    For the best of several checkpoints use Lightning's ModelCheckpoint beside this.
     """
 
     def __init__(self, dirpath: str | Path, minutes: float = 5.0, steps: int = 0) -> None:
@@ -135,8 +140,9 @@ class SaveLast(ModelCheckpoint):
 
     def save(self, trainer: L.Trainer) -> None:
         """Write `last.ckpt` now, where it does not hold this very moment; for the end of a batch or of an epoch."""
-        moment = trainer.global_step, trainer.fit_loop.epoch_progress.current.processed
-        if trainer.fast_dev_run or moment == self._saved:
+        epochs = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+        moment = trainer.global_step, epochs
+        if trainer.fast_dev_run or moment == self._saved:  # type: ignore[attr-defined]
             return
         trainer.save_checkpoint(self._path, weights_only=False)
         self.last_model_path = self.best_model_path = str(self._path)
@@ -153,13 +159,12 @@ def agreed(trainer: L.Trainer, wish: bool, always: bool = False) -> bool:
 
 
 def nothing_follows(trainer: L.Trainer, batch_idx: int) -> bool:
-    """Whether, after this batch, the next one is all that comes: no validation, no epoch's end, no row in the log."""
+    """Whether, after this batch, the next one is all that comes: no validation, no epoch's end, no half of a step."""
     done, step = batch_idx + 1, trainer.global_step
     last = done >= trainer.num_training_batches or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
     ends = last or trainer.should_stop or 0 < trainer.max_steps <= step
     accumulates = done % trainer.accumulate_grad_batches != 0
-    logs = trainer.log_every_n_steps > 1 and step % trainer.log_every_n_steps == 0
-    return not (ends or accumulates or logs or validates(trainer, done))
+    return not (ends or accumulates or validates(trainer, done))
 
 
 def validates(trainer: L.Trainer, done: int) -> bool:
