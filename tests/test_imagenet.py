@@ -7,6 +7,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from lightning_resnets.data.imagenet_classes import WNIDS, names
 from lightning_resnets.data.official import DataError
 from lightning_resnets.data.streaming import Stream
 from lightning_resnets.image import PictureError, prepare, read_picture
+from lightning_resnets.training.callbacks import WriteCard
 from lightning_resnets.training.cli import main, recipes
 
 # Python 3.12 and later warn of every fork in a process that has threads; torch's loader forks.
@@ -252,7 +254,7 @@ def test_a_wrong_folder_gets_a_sentence(root: Path, tmp_path: Path) -> None:
     [
         ({"batch_size": 0}, "must be 1 or more"),
         ({"train_size": {5: 32}}, "from epoch 0 on"),
-        ({"crop": 1.5}, "crop and least must be above 0"),
+        ({"crop": 1.5}, r"crop must be in 0\.1 to 1"),
         ({"magnitude": 31}, "magnitude in 0 to 30"),
     ],
 )
@@ -261,12 +263,15 @@ def test_an_option_that_makes_no_sense_gets_a_sentence(root: Path, options: dict
         module(root, **options)
 
 
-def test_the_card_can_say_all_that_the_app_needs(root: Path) -> None:
-    data = module(root)
-    assert (data.name, data.classes, data.num_classes) == ("imagenet", names(), 1000)
-    assert (data.size, data.crop, data.resample) == ((3, 48, 48), 0.9655, "bilinear")
-    assert data.train_set is not None
-    assert len(data.train_set[1]) == 24
+def test_the_card_says_all_that_the_app_needs(root: Path) -> None:
+    data, trainer, model = module(root), Mock(), Mock(hparams={"net": "resnet18", "options": None})
+    trainer.configure_mock(
+        datamodule=data, callback_metrics={}, current_epoch=1, global_step=4, precision="32-true", world_size=1
+    )
+    card = WriteCard("resnet18-imagenet").card(trainer, model)
+    assert (card.data, card.classes, data.num_classes) == ("imagenet", names(), 1000)
+    assert (card.size, card.crop, card.resample) == ((3, 48, 48), 0.9655, "bilinear")
+    assert card.trained["pictures"] == 24
 
 
 @pytest.mark.slow

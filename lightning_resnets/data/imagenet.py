@@ -103,8 +103,8 @@ class ImageNet(L.LightningDataModule):
             raise DataError("Sizes, batch sizes and repeats must be 1 or more.")
         if 0 not in self.sides or min(self.sides) < 0:
             raise DataError("train_size must say the pixels from epoch 0 on, as in {0: 128, 30: 160}.")
-        if not (0 < self.crop <= 1 and 0 < self.least <= 1 and 0 <= self.erase <= 1):
-            raise DataError("crop and least must be above 0 and at most 1, erase in 0 to 1.")
+        if not (0.1 <= self.crop <= 1 and 0 < self.least <= 1 and 0 <= self.erase <= 1):
+            raise DataError("crop must be in 0.1 to 1, least above 0 and at most 1, erase in 0 to 1.")
         if min(plan.mixup, plan.cutmix, self.validation, self.workers or 0) < 0 or not 0 <= self.magnitude <= 30:
             raise DataError("mixup, cutmix, validation and workers must be 0 or more, magnitude in 0 to 30.")
 

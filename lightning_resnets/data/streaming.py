@@ -29,7 +29,9 @@ def streamed(root: str) -> bool:
 def engine() -> Any:
     """litdata, imported; raises DataError where it is not installed."""
     if not find_spec("litdata"):
-        raise DataError("This data set is streamed by litdata, which is not installed: pip install litdata.")
+        raise DataError(
+            "This data set is streamed by litdata, which is not installed: pip install 'lightning-resnets[litdata]'."
+        )
     os.environ.setdefault("LITDATA_DISABLE_VERSION_CHECK", "1")  # else each process asks a web page
     import litdata
 

@@ -19,7 +19,8 @@ VERSIONS = ("torch", "lightning", "lightning-resnets")
 class WriteCard(Callback):
     """Write the card into every checkpoint: net, options, classes, input, metrics, recipe, circumstances, versions.
 
-    The datamodule says what the pictures are: `name`, `classes`, `size`, `mean`, `std`.
+    The datamodule says what the pictures are: `name`, `classes`, `size`, `mean`, `std`, and `crop` and `resample` where
+    it fits larger ones (`checkpoint.card.Card`).
     """
 
     def __init__(self, recipe: str = "") -> None:
@@ -62,6 +63,7 @@ class WriteCard(Callback):
             size=tuple(data.size),
             mean=tuple(data.mean),
             std=tuple(data.std),
+            **{name: getattr(data, name) for name in ("crop", "resample") if hasattr(data, name)},
             metrics=plain(trainer.callback_metrics),
             data=data.name,
             recipe=self.recipe,
