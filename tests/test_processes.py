@@ -9,6 +9,7 @@ import lightning as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
 from processes import pair, trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
@@ -17,6 +18,8 @@ from lightning_resnets.checkpoint.shipped import find
 from lightning_resnets.data.cifar import CIFAR10Sample, Pictures
 from lightning_resnets.training.callbacks import WriteCard
 from lightning_resnets.training.classifier import Classifier
+from lightning_resnets.training.cli import main
+from lightning_resnets.training.resume import ExactResume
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -167,7 +170,8 @@ def gone_on(folder: Path, epochs: int, path: str | None = None) -> dict[str, Ten
     L.seed_everything(5, verbose=False)
     model = Classifier("resnet20", lr=0.05)
     save = ModelCheckpoint(folder, "{step}", save_top_k=-1, every_n_train_steps=3)  # in the middle of an epoch of 4
-    run = trainer(folder, max_epochs=epochs, callbacks=[WriteCard(), save], enable_checkpointing=True)
+    options: dict[str, Any] = {"callbacks": [WriteCard(), ExactResume(["tally"]), save], "logger": CSVLogger(folder)}
+    run = trainer(folder, max_epochs=epochs, enable_checkpointing=True, **options)
     run.fit(model, datamodule=Odd(batch_size=8), ckpt_path=path, weights_only=True)
     return dict(model.state_dict())
 
@@ -179,3 +183,12 @@ def test_a_run_of_two_processes_goes_on_exactly(tmp_path: Path) -> None:
     for name, weight in through.items():
         assert torch.equal(resumed[name], weight), name
         assert "running" in name or "num_batches" in name or torch.equal(other[name], weight), name
+
+
+def test_predict_works_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures = ["--data", "lightning_resnets.data.cifar.CIFAR10Sample", "--ckpt_path", "resnet20-cifar10"]
+    two = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    with pytest.raises(SystemExit, match=r"predict works in one process: add --trainer.devices 1"):
+        main(["predict", "--config", "resnet20-cifar10", *pictures, *two])
+    assert not (tmp_path / "runs").exists()
