@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
+from lightning_resnets import build
 from lightning_resnets.checkpoint.read import read
+from lightning_resnets.checkpoint.shipped import find
 from lightning_resnets.training.cli import main, recipes, resolved
 from lightning_resnets.training.trust import own
 
@@ -144,3 +147,44 @@ def test_a_run_keeps_its_own_files_in_mind(tmp_path: Path) -> None:
     assert own("run/a.ckpt", {folder})
     for path in ("run/b/a.ckpt", "run/../a.ckpt", "s3://run/a.ckpt", "run/a.txt", "link.ckpt", "", None, 3, "run"):
         assert not own(path, {folder})
+
+
+MISSPELT = {
+    "--model.lrr 3": "There is no option '--model.lrr' (did you mean --model.lr?).",
+    "--trainer.max_epoch 3": "There is no option '--trainer.max_epoch' (did you mean --trainer.max_epochs?).",
+    "--model.lr abc": "model.lr: Expected a float. Got value: abc.",
+    "--data.batch_sice 3": (
+        "lightning_resnets.data.cifar.CIFAR10 has no setting 'batch_sice' (did you mean batch_size?)."
+    ),
+    "--data nosuch.Data": "nosuch.Data cannot be had: No module named 'nosuch'.",
+    "--config mine.yaml": "There is no option '--model.widht' (`lightning-resnets fit --help` lists them).",
+}
+
+
+@pytest.mark.parametrize("words", MISSPELT)
+def test_an_option_that_is_not_understood(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.yaml").write_text("model:\n  net: resnet20\n  widht: 3\n")
+    with pytest.raises(SystemExit) as caught:
+        main(["fit", "--config", "resnet20-cifar10", *words.split()])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == f"lightning-resnets: {MISSPELT[words]}\n"
+
+
+def test_settings_that_train_nothing_or_fit_no_data(tmp_path: Path) -> None:
+    recipe = ["--config", "resnet20-cifar10", *SAMPLE, *QUIET]
+    assert "0 epochs train nothing" in sentence(["fit", *recipe, "--trainer.max_epochs", "0"])
+    net = build("resnet20", classes=7)
+    card = {**read(find("resnet20-cifar10")).to_dict(), "classes": list("abcdefg")}
+    torch.save({"state_dict": {f"net.{k}": v for k, v in net.state_dict().items()}, "card": card}, "seven.ckpt")
+    assert "tells 7 classes apart and the data has 10" in sentence(["test", *recipe, "--ckpt_path", "seven.ckpt"])
+    assert "dual_cutout needs a cutout" in sentence(["fit", *recipe, "--data.dual_cutout", "true"])
+    assert "mixup and cutmix are parameters" in sentence(["fit", *recipe, "--data.mixup", "-1"])
+
+
+def test_the_settings_of_a_run_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "resnet20-cifar10", "--print_config"])
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["model"]["net"] == "resnet20"
+    assert shown["data"]["init_args"]["batch_size"] == 128
+    assert shown["trainer"]["max_epochs"] == 60

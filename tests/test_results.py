@@ -80,7 +80,7 @@ def test_a_record_is_read_as_it_was_written_and_nothing_else_is(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("args", "expected"),
     [
-        (["fit", "--config", "/a/resnet20-cifar10.yaml", "--data.root", "/home/me"], "--data.root DIR"),
+        (["fit", "--config", "/a/resnet20-cifar10.yaml", "--data.root", "/elsewhere"], "--data.root DIR"),
         (["fit", "--ckpt_path", "last", "--trainer.max_epochs", "30"], "--trainer.max_epochs 30"),
         (["fit", "--seed_everything", "2", "--flag"], "--seed_everything 2 --flag"),
         (["fit", "--trainer.default_root_dir", "x", "--a", "1e-3"], "--trainer.default_root_dir DIR --a 1e-3"),

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from lightning_resnets.checkpoint.card import CheckpointError
+from lightning_resnets.training.spelling import OptionError
 
 TRAINING = ("fit", "validate", "test", "predict")
 OTHERS = {  # commands that need no Lightning, and the modules whose `main` they are
@@ -89,34 +90,41 @@ def hush() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Entry point; a user's mistake ends in one sentence on stderr and exit status 1 (2 for an option's spelling)."""
-    given = sys.argv[1:] if args is None else args
-    if not given or given[0] in ("-h", "--help", "help"):
-        print(HELP.format(recipes=", ".join(recipes())))
-        return
-    if given[0] == "--version":
-        print(f"lightning-resnets {version('lightning-resnets')}")
-        return
     try:
-        if given[0] not in COMMANDS:
-            near = get_close_matches(given[0], COMMANDS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"commands: {', '.join(COMMANDS)}"
-            raise ValueError(f"There is no command '{given[0]}' ({hint}).")
-        if given[0] in TRAINING and len(given) == 1:
-            raise ValueError(f"Say which recipe: --config RECIPE (recipes: {', '.join(recipes())}).")
-        if given[0] in OTHERS:
-            importlib.import_module(OTHERS[given[0]]).main(given[1:])
-            return
-        ready = resolved(given)
-        hush()
-        from lightning_resnets.training.command import Command
-
-        config = dict(pairwise(ready)).get("--config", "")
-        Command(ready, Path(config).stem)
+        run(sys.argv[1:] if args is None else args)
     except BrokenPipeError:  # `lightning-resnets models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OptionError as error:
+        print(f"lightning-resnets: {error}", file=sys.stderr)
+        sys.exit(2)
     except (CheckpointError, ValueError, OSError) as error:
         sys.exit(f"lightning-resnets: {error}")
     except Exception as error:
         if type(error).__name__ != "MisconfigurationException":  # Lightning's word for a setting that does not fit
             raise
         sys.exit(f"lightning-resnets: {error}")
+
+
+def run(given: list[str]) -> None:
+    """Do what the arguments say; raises what a mistake raises."""
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(HELP.format(recipes=", ".join(recipes())))
+        return
+    if given[0] == "--version":
+        print(f"lightning-resnets {version('lightning-resnets')}")
+        return
+    if given[0] not in COMMANDS:
+        near = get_close_matches(given[0], COMMANDS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"commands: {', '.join(COMMANDS)}"
+        raise ValueError(f"There is no command '{given[0]}' ({hint}).")
+    if given[0] in TRAINING and len(given) == 1:
+        raise ValueError(f"Say which recipe: --config RECIPE (recipes: {', '.join(recipes())}).")
+    if given[0] in OTHERS:
+        importlib.import_module(OTHERS[given[0]]).main(given[1:])
+        return
+    ready = resolved(given)
+    hush()
+    from lightning_resnets.training.command import Command
+
+    config = dict(pairwise(ready)).get("--config", "")
+    Command(ready, Path(config).stem)

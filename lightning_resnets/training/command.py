@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from jsonargparse import ArgumentError
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torch import Tensor
@@ -23,6 +24,7 @@ from lightning_resnets.training.record import Record, command
 from lightning_resnets.training.release import release
 from lightning_resnets.training.resume import ExactResume
 from lightning_resnets.training.saving import SaveLast
+from lightning_resnets.training.spelling import OptionError, sentence
 from lightning_resnets.weights import settled
 
 SAVING = "`fit` writes runs/<recipe>/last.ckpt at the end of every epoch, and every so many {} within one (0: not)."
@@ -68,9 +70,11 @@ class Command(LightningCLI):
     def __init__(self, args: list[str], recipe: str) -> None:
         self.args, self.recipe = args, recipe or "run"
         self.folder = Path("runs") / self.recipe
+        strict = {"exit_on_error": False, "allow_abbrev": False}
         super().__init__(
             Classifier,
             L.LightningDataModule,
+            parser_kwargs=strict | {name: dict(strict) for name in self.subcommands()},
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             trainer_defaults=defaults(self.recipe, self.folder),
@@ -89,6 +93,20 @@ class Command(LightningCLI):
         )
         parser.add_argument("--save_minutes", type=float, default=5.0, help=SAVING.format("minutes"))
         parser.add_argument("--save_steps", type=int, default=0, help=SAVING.format("steps"))
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        try:
+            super().parse_arguments(parser, args)
+        except ArgumentError as error:
+            held = self._subcommand_parsers.get(self.args[0], parser)
+            options = [name for action in held._actions for name in action.option_strings]  # noqa: SLF001 - argparse's
+            raise OptionError(sentence(str(error), options)) from None
+        config = self.config[self.config["subcommand"]]
+        if self.config["subcommand"] == "fit" and 0 in (
+            config["trainer"]["max_epochs"],
+            config["trainer"]["max_steps"],
+        ):
+            raise ValueError("0 epochs train nothing: give --trainer.max_epochs 1 or more.")
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         for callback in self.trainer_defaults["callbacks"]:
@@ -112,7 +130,8 @@ class Command(LightningCLI):
         config = self.config[subcommand]
         path, model = config.get("ckpt_path"), config["model"]
         self.weights: dict[str, Tensor] | None = None
-        self.card: Card | None = None
+        self.card: Card | None = None  # of weights to be tested
+        self.opened: Card | None = None  # of any file
         if not path and subcommand == "fit":
             return
         if not path:
@@ -123,6 +142,7 @@ class Command(LightningCLI):
             opened = open_checkpoint(path, model["net"] if ":" in model["net"] else None)  # the user's own words
             card, self.weights = opened.card, opened.net.state_dict()
             self.card = card
+        self.opened = card
         options = settled(model["net"], model.get("options") or {})
         if (card.arch, card.options) != (model["net"], options):
             raise ValueError(
@@ -132,6 +152,12 @@ class Command(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        classes = self.model.hparams["classes"]
+        if self.opened and len(self.opened.classes) != classes:
+            raise ValueError(
+                f"The checkpoint tells {len(self.opened.classes):,} classes apart and the data has {classes:,}: give "
+                "the data that it was trained on, or begin anew without --ckpt_path."
+            )
         if self.weights is not None:
             self.model.net.load_state_dict(self.weights)
             kwargs["ckpt_path"] = None
@@ -178,6 +204,8 @@ class Command(LightningCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Write runs/<recipe>/predictions.csv: picture, class, probability, for the test set in order."""
+        if self.trainer.world_size > 1:  # each would have every so many-eth picture
+            raise ValueError("predict works in one process: add --trainer.devices 1 --trainer.num_nodes 1.")
         kwargs["return_predictions"] = True
         batches = self.trainer.predict(**kwargs)
         if not batches or not self.trainer.is_global_zero:
