@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
+from benchmarks.report import machine, save
 from lightning_resnets.data.imagenet import MEAN, STD, ImageNet, cores
 
 Batches = Callable[[], Iterable[object]]
@@ -83,6 +84,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=cores(), help="processes that load (one a core)")
     parser.add_argument("--policy", choices=("trivial", "rand"), help="automatic augmentation")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    parser.add_argument("--save", action="store_true", help="keep the figures for the page of results")
     given = parser.parse_args()
     torch.set_num_threads(1)
     with warnings.catch_warnings():
@@ -93,10 +95,13 @@ def main() -> None:
     for name, value in median.items():
         print(f"{name:<10} {value:6,.0f} pictures a second, {min(found[name]):,.0f} to {max(found[name]):,.0f}")
     print(f"ours over reference: {ratio:.2f} ({given.workers} workers, {given.size} pixels)")
+    settings = {name: getattr(given, name) for name in ("size", "batch_size", "workers", "policy", "rounds")}
+    report = {"cores": os.cpu_count(), "pictures_per_second": median, "ratios": {"ours_over_reference": ratio}}
+    report = {"machine": machine(torch.device("cpu"))} | settings | report
+    if given.save:
+        save("loading", report)
     if given.json:
-        settings = {name: getattr(given, name) for name in ("size", "batch_size", "workers", "policy", "rounds")}
-        report = {"cores": os.cpu_count(), "pictures_per_second": median, "ratios": {"ours_over_reference": ratio}}
-        print(json.dumps(settings | report))
+        print(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from benchmarks.report import machine, save
+
 NET = "resnet152"
 
 
@@ -62,13 +64,18 @@ def measured() -> dict[str, dict[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.opening", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    parser.add_argument("--save", action="store_true", help="keep the figures for the page of results")
     given = parser.parse_args()
     found = measured()
     for name, times in found.items():
         share = times["later"] / found["usual way"]["later"]
         print(f"{name:<12} first {times['first']:.2f} s   later {times['later']:.2f} s   {share:.2f} of the usual way")
+    shares = {name: times["later"] / found["usual way"]["later"] for name, times in found.items()}
+    report = {"machine": machine(torch.device("cpu")), "net": NET, "seconds": found, "share_of_the_usual_way": shares}
+    if given.save:
+        save("opening", report)
     if given.json:
-        print(json.dumps({"net": NET, "threads": torch.get_num_threads(), "seconds": found}))
+        print(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ from typing import Any
 
 import torch
 
-from lightning_resnets.training.hardware import cpuinfo
-
 FOLDER = Path(__file__).parent
 HEAD = """# What was measured
 
@@ -25,6 +23,8 @@ Speeds are ratios within one run, each way in turns: machines differ and are sha
 
 def machine(device: torch.device) -> dict[str, Any]:
     """What the figures were measured on, without its name or place."""
+    from lightning_resnets.training.hardware import cpuinfo  # Lightning's import is no part of what others measure
+
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpuinfo("model name"),
         "threads": torch.get_num_threads(),
