@@ -1,0 +1,110 @@
+"""What every analysis gives and takes: numbers that become a table and a figure, progress that can be stopped."""
+
+import csv
+import io
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Cell = str | int | float | None
+Tell = Callable[[int, int], None]  # steps done, steps in all
+T = TypeVar("T")
+
+
+class AnalysisError(ValueError):
+    """What this net or these pictures do not allow; its text is one plain sentence that lists what there is."""
+
+
+class Cancelled(Exception):  # noqa: N818 - nothing went wrong
+    """Raised by a caller's `tell` to stop an analysis; the net is left as it was."""
+
+
+def silent(done: int, total: int) -> None:
+    """Tells nobody."""
+
+
+def told(items: Sequence[T], tell: Tell) -> Iterator[T]:
+    """The items one after another; `tell` hears of it before the first and after each, and may raise Cancelled."""
+    tell(0, len(items))
+    for done, item in enumerate(items, 1):
+        yield item
+        tell(done, len(items))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Numbers with names: the same columns in every row."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    def csv(self) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows((self.columns, *self.rows))
+        return text.getvalue()
+
+    def json(self) -> str:
+        """A list of objects, one a row."""
+        return json.dumps([dict(zip(self.columns, row, strict=True)) for row in self.rows], indent=1)
+
+
+class Result(Protocol):
+    """What an analysis found."""
+
+    @abstractmethod
+    def tables(self) -> dict[str, Table]:
+        """The numbers, by the name of a file without ending."""
+        ...
+
+    @abstractmethod
+    def draw(self, figure: "Figure") -> None:
+        """Draw them on an empty figure of matplotlib, with axes named and units given."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictures:
+    """Pictures as a net takes them, (N, C, H, W) float32, and their labels (N,) int64."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if not len(self.images):
+            raise AnalysisError("There is no picture to look at: give one or more.")
+        assert len(self.images) == len(self.labels), "a label for each picture"
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(self, size: int = 250) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from zip(self.images.split(size), self.labels.split(size), strict=True)
+
+    @classmethod
+    def of(cls, loader: Iterable[tuple[Tensor, Tensor]], most: int | None = None) -> "Pictures":
+        """What a loader of batches gives, at most so many pictures: any datamodule's `test_dataloader()`."""
+        images, labels, count = list[Tensor](), list[Tensor](), 0
+        for batch, targets in loader:
+            images.append(batch)
+            labels.append(targets)
+            count += len(targets)
+            if most is not None and count >= most:
+                break
+        if not images:
+            raise AnalysisError("There is no picture to look at: give one or more.")
+        return cls(torch.cat(images)[:most], torch.cat(labels)[:most])
+
+
+def right(net: nn.Module, pictures: Pictures) -> int:
+    """How many pictures a net in evaluation gets right."""
+    with torch.inference_mode():
+        return sum(int((net(images).argmax(1) == labels).sum()) for images, labels in pictures.batches())
