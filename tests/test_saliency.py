@@ -36,6 +36,7 @@ def unit(maps: np.ndarray) -> np.ndarray:
     return (maps - low) / (1e-7 + (maps - low).max((1, 2), keepdims=True))
 
 
+@pytest.mark.slow  # what pytorch-grad-cam imports takes seconds
 @pytest.mark.parametrize("name", BLOCKS)
 @pytest.mark.parametrize("kind", ["grad_cam", "layer_cam"])
 def test_maps_are_those_of_pytorch_grad_cam(name: str, kind: str) -> None:

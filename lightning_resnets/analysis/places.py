@@ -35,13 +35,13 @@ def places(net: nn.Module, followed: Followed) -> tuple[Place, ...]:
     for cell, block in last.items():
         whole = bool(list(net.get_submodule(cell).children()))
         step = followed.named.get(cell if whole else block.output)
-        point = _point(net, followed, cell if whole else block.output, step) if step else ""
+        point = point_of(net, followed, cell if whole else block.output, step) if step else ""
         if step and point and len(block.shape) == 3:
             found.append(Place(cell, point, step, block.shape, block.stage, whole))
     return tuple(found)
 
 
-def _point(net: nn.Module, followed: Followed, name: str, step: fx.Node) -> str:
+def point_of(net: nn.Module, followed: Followed, name: str, step: fx.Node) -> str:
     """The module whose last output is what the step gives; a revealed net calls its innermost modules alone."""
     if not isinstance(net, fx.GraphModule):
         return name

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_resnets.analysis.places import Place, chosen, device_of, places
+from lightning_resnets.analysis.places import Place, chosen, device_of, places, point_of
 from lightning_resnets.analysis.result import AnalysisError, Cell, Pictures, Table, Tell, silent
 from lightning_resnets.graph import Followed, follow
 from lightning_resnets.probe import Recording, probe
@@ -194,7 +194,8 @@ def head(net: nn.Module, followed: Followed) -> tuple[str, nn.Linear] | None:
     while len(given := graph.operands(block.name)) == 1:
         block = graph.block(given[0])
         if pooled and len(block.shape) == 3:
-            return (block.output, linear) if block.output and block.shape[0] == linear.in_features else None
+            point = point_of(net, followed, block.output, followed.named[block.name])
+            return (point, linear) if point and block.shape[0] == linear.in_features else None
         if block.op.startswith(("avg pool", "mean")):
             pooled = all(side == 1 for side in block.shape[1:])
         elif not block.op.startswith(WAY):
