@@ -1,6 +1,6 @@
 """Where the blocks of a net end, and the net behind such a place: what several analyses look at, or start from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -101,6 +101,13 @@ class Tail(fx.Interpreter):
         self.env = {}
         assert isinstance(output, Tensor)
         return output
+
+
+def spread(names: Sequence[str], most: int) -> list[str]:
+    """At most so many of the names, evenly from first to last."""
+    if len(names) <= most:
+        return list(names)
+    return [names[round(i * (len(names) - 1) / (most - 1))] for i in range(most)]
 
 
 def device_of(net: nn.Module) -> torch.device:

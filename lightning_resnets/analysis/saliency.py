@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_resnets.analysis.places import Place, chosen, device_of, places, point_of
+from lightning_resnets.analysis.places import Place, chosen, device_of, places, point_of, spread
 from lightning_resnets.analysis.result import AnalysisError, Cell, Pictures, Table, Tell, silent
 from lightning_resnets.graph import Followed, follow
 from lightning_resnets.probe import Recording, probe
@@ -215,13 +215,6 @@ def shown(image: Tensor) -> NDArray[np.float32]:
     scaled = (image - low) / (high - low).clamp(min=1e-12)
     coloured = scaled if len(scaled) == 3 else scaled.mean(0, keepdim=True).expand(3, -1, -1)
     return coloured.permute(1, 2, 0).cpu().numpy()
-
-
-def spread(names: Sequence[str], most: int) -> list[str]:
-    """At most so many of the names, evenly from first to last."""
-    if len(names) <= most:
-        return list(names)
-    return [names[round(i * (len(names) - 1) / (most - 1))] for i in range(most)]
 
 
 def short(name: str) -> str:
