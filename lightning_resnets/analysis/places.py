@@ -86,7 +86,8 @@ class Tail(fx.Interpreter):
             elif behind.intersection(given):
                 if not behind.union(fixed).issuperset(given):
                     raise AnalysisError(
-                        f"'{place.block}' is not all that the head of this net sees: paths lead round it."
+                        f"'{place.block}' is not all that the head of this net sees: other maps go round it, as every "
+                        "layer's does in a DenseNet; take a net whose blocks add or follow one another."
                     )
                 behind.add(node)
                 self.steps.append(node)
