@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 
 from lightning_resnets.analysis.result import AnalysisError, Pictures, Table, Tell, silent
 from lightning_resnets.analysis.targets import neighbours, targets
-from lightning_resnets.analysis.ticks import FIRST, SECOND, by_depth, plain
+from lightning_resnets.analysis.ticks import FIRST, SECOND, by_depth, counted, plain
 from lightning_resnets.analysis.walk import Change, Env, Walker, evaluating, placed, size_of
 from lightning_resnets.graph import follow
 
@@ -92,6 +92,7 @@ class LesionResult:
                       [100 * max(e) - m for m, e in zip(middle, known.values(), strict=True)]]  # fmt: skip
             axes.errorbar(counts, middle, spread, capsize=2, **style)
         self._chance(axes, "error (%)")
+        counted(axes)
         axes.set_xlabel("blocks dropped at random (bars: least, most)")
 
     def _swapped(self, axes: "Axes") -> None:

@@ -34,3 +34,8 @@ def short(names: Sequence[str]) -> list[str]:
 def plain(axes: "Axes") -> None:
     """Only the two lines that are read."""
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def counted(axes: "Axes") -> None:
+    """Whole numbers only along x."""
+    axes.locator_params(axis="x", integer=True)

@@ -87,10 +87,12 @@ def within(node: fx.Node, block: str) -> bool:
 class Walker(fx.Interpreter):
     """The steps of a net, which may start anywhere, be changed, and take another block's weights.
 
-    `kept` lists values that must outlive their last use, and until which step.
+    `kept` lists values that must outlive their last use, and until which step (None: for good).
     """
 
-    def __init__(self, net: nn.Module, followed: Followed, kept: Mapping[fx.Node, fx.Node] | None = None) -> None:
+    def __init__(
+        self, net: nn.Module, followed: Followed, kept: Mapping[fx.Node, fx.Node | None] | None = None
+    ) -> None:
         super().__init__(net, garbage_collect_values=False, graph=followed.steps)
         self.nodes = list(followed.steps.nodes)
         self.place = {node: i for i, node in enumerate(self.nodes)}
@@ -100,8 +102,8 @@ class Walker(fx.Interpreter):
         for i, node in enumerate(self.nodes):
             last |= dict.fromkeys(node.all_input_nodes, i)
         for node, until in (kept or {}).items():
-            last[node] = max(last[node], self.place[until])
-        self.dead: list[list[fx.Node]] = [[] for _ in self.nodes]
+            last[node] = max(last[node], self.place[until]) if until else len(self.nodes)
+        self.dead: list[list[fx.Node]] = [[] for _ in range(len(self.nodes) + 1)]
         for node, i in last.items():
             self.dead[i].append(node)
 

@@ -1,0 +1,186 @@
+"""A residual net as a set of paths: how many there are of each length, and which of them carry gradient.
+
+Veit, Wilber, Belongie: Residual Networks Behave Like Ensembles of Relatively Shallow Networks, arXiv:1605.06431,
+sections 3 (the unravelled view), 5 and Fig. 6.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import zip_longest
+from math import log10
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_resnets.analysis.result import AnalysisError, Pictures, Table, Tell, silent, told
+from lightning_resnets.analysis.targets import made, residual
+from lightning_resnets.analysis.ticks import FIRST, counted, plain
+from lightning_resnets.analysis.walk import awake, placed, size_of
+from lightning_resnets.blocks import BlockGraph, Skip
+from lightning_resnets.graph import trace
+from lightning_resnets.merge import Add, Kind
+from lightning_resnets.probe import operands
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LENGTHS = 12  # how many lengths are sampled in a deep net
+
+
+@dataclass(frozen=True, slots=True)
+class PathsResult:
+    """`counts[k]` paths pass k blocks; `gradients[k]` has the norm of a path's gradient at the input for each draw.
+
+    A norm is the mean over pictures of that of one picture's own loss. A net that only concatenates has none.
+    """
+
+    counts: tuple[int, ...]
+    gradients: dict[int, tuple[float, ...]]
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts)
+
+    def shares(self) -> dict[int, float]:
+        """How much gradient comes by paths of each length sampled: their number times the mean norm, as a share."""
+        parts = {k: self.counts[k] * sum(norms) / len(norms) for k, norms in self.gradients.items()}
+        whole = sum(parts.values())
+        return {k: part / whole if whole else 0.0 for k, part in parts.items()}
+
+    def tables(self) -> dict[str, Table]:
+        """`paths`: a row a length; `gradients`: a row a path that was sampled."""
+        shares = self.shares()
+        rows = tuple((k, str(count), count / self.total, shares.get(k)) for k, count in enumerate(self.counts))
+        drawn = tuple((k, i, norm) for k, norms in self.gradients.items() for i, norm in enumerate(norms))
+        return {
+            "paths": Table(("length", "paths", "share of paths", "share of gradient"), rows),  # counts outgrow numbers
+            "gradients": Table(("length", "draw", "norm"), drawn),
+        }
+
+    def draw(self, figure: "Figure") -> None:
+        """How many paths of each length; a path's gradient by its length; both multiplied."""
+        panels = figure.subplots(1, 3 if self.gradients else 1, squeeze=False)[0]
+        self._counted(panels[0])
+        if self.gradients:
+            self._norms(panels[1])
+            self._carried(panels[2])
+        for axes in panels:
+            axes.set_xlabel("blocks on the path")
+            counted(axes)
+            plain(axes)
+        figure.set_layout_engine("constrained")
+
+    def _counted(self, axes: "Axes") -> None:
+        axes.bar(range(len(self.counts)), [100 * count / self.total for count in self.counts], color=FIRST["color"])
+        many = f"{self.total:,}" if self.total < 10**9 else f"about 10^{log10(self.total):.1f}"
+        axes.set_title(f"{many} paths", fontsize=10)
+        axes.set_ylabel("share of all paths (%)")
+
+    def _norms(self, axes: "Axes") -> None:
+        for k, norms in self.gradients.items():
+            axes.plot([k] * len(norms), norms, ".", color="0.55", ms=4)
+        middle = [sum(norms) / len(norms) for norms in self.gradients.values()]
+        axes.plot(list(self.gradients), middle, **FIRST, ms=4)
+        if min(middle) > 0:
+            axes.set_yscale("log")
+        axes.set_title("one path (dots: each, line: mean)", fontsize=10)
+        axes.set_ylabel("gradient norm at the input")
+
+    def _carried(self, axes: "Axes") -> None:
+        shares = self.shares()
+        axes.bar(list(shares), [100 * share for share in shares.values()], color=FIRST["color"])
+        axes.set_title("all paths of a length", fontsize=10)
+        axes.set_ylabel("share of the gradient (%)")
+
+
+def paths(
+    net: nn.Module, pictures: Pictures, *, lengths: Sequence[int] | None = None, draws: int = 16, most: int = 32,
+    seed: int = 0, tell: Tell = silent,
+) -> PathsResult:  # fmt: skip
+    """Count the paths from picture to answer by how many blocks they pass; measure the gradient along some.
+
+    A block is passed where a path takes the branch of a residual Add or goes through a layer whose output is
+    concatenated; a net of n residual blocks has C(n, k) paths of length k. For the gradient the net runs as it is, and
+    backward goes through the branch of k blocks drawn at random and through the shortcut of all others (section 5 of
+    arXiv:1605.06431), for the first `most` pictures. `lengths` are those k, of themselves twelve from 0 to all. Raises
+    AnalysisError where there is no skip.
+    """
+    graph = trace(net, size_of(pictures))
+    counts, skips = count(graph), list(residual(graph).values())
+    some, drawn = placed(pictures, net, most), _drawn(skips, lengths, draws, random.Random(seed))  # noqa: S311
+    norms: dict[int, tuple[float, ...]] = {}
+    with awake(net):
+        for k, chosen in told(drawn, tell):
+            norms[k] = (*norms.get(k, ()), float(gradient(net, some, skips, chosen).flatten(1).norm(dim=1).mean()))
+    return PathsResult(counts, norms)
+
+
+def gradient(net: nn.Module, pictures: Pictures, skips: Sequence[Skip], chosen: Sequence[Skip]) -> Tensor:
+    """The gradient of each picture's loss at the input (N, C, H, W), along one path."""
+    images = pictures.images.clone().requires_grad_()
+    with torch.enable_grad(), one_way(net, {skip.merge: skip.operand ^ (skip in chosen) for skip in skips}):
+        loss = F.cross_entropy(net(images), pictures.labels, reduction="sum")
+        return torch.autograd.grad(loss, images)[0]
+
+
+@contextmanager
+def one_way(net: nn.Module, ways: Mapping[str, int]) -> Iterator[None]:
+    """Gradients pass each of these Adds by one operand only; what the net computes stays the same to the bit."""
+
+    def hook(way: int) -> Callable[..., Any]:
+        def part(add: Add, args: tuple[Tensor, ...], kwargs: Mapping[str, Tensor]) -> tuple[Any, dict[str, Any]]:
+            given = operands(add, args, kwargs)
+            return tuple(one if i == way else one.detach() for i, one in enumerate(given)), {}
+
+        return part
+
+    with ExitStack() as stack:
+        for name, way in ways.items():
+            handle = net.get_submodule(name).register_forward_pre_hook(hook(way), with_kwargs=True)  # type: ignore[arg-type]
+            stack.callback(handle.remove)
+        yield
+
+
+def _drawn(
+    skips: Sequence[Skip], lengths: Sequence[int] | None, draws: int, dice: random.Random
+) -> list[tuple[int, list[Skip]]]:
+    """The blocks whose branch each path takes."""
+    n = len(skips)
+    if lengths is None:
+        step = max(1, -(-n // (LENGTHS - 1)))
+        lengths = sorted({*range(0, n, step), n}) if n else []
+    if wrong := [k for k in lengths if not 0 <= k <= n]:
+        raise AnalysisError(f"No path takes {wrong[0]} branches: this net has {n} residual blocks.")
+    return [(k, dice.sample(skips, k)) for k in lengths for _ in range(1 if k in (0, n) else draws)]
+
+
+def count(graph: BlockGraph) -> tuple[int, ...]:
+    """How many paths pass 0, 1, 2 ... blocks, exactly.
+
+    Every way through even branches (Inception) is a path of its own; the weight of a Gate is none. Raises AnalysisError
+    where no path goes round another.
+    """
+    if not any(skip.kind in (Kind.ADD, Kind.CONCAT) for skip in graph.skips):
+        raise AnalysisError("This net has no skip, so it is one path: take one with residual or dense blocks.")
+    adds = {skip.merge: skip.operand for skip in graph.skips if skip.kind is Kind.ADD}
+    layers, given = set(made(graph).values()), {block.name: list[tuple[int, str]]() for block in graph.blocks}
+    for source, target, operand in graph.flow:
+        given[target].append((operand, source))
+    ways: dict[str, tuple[int, ...]] = {}
+    for block in graph.blocks:
+        sources = [one for one in given[block.name] if block.kind is not Kind.GATE or one[0] == 0]
+        found: tuple[int, ...] = () if sources else (1,)
+        for operand, source in sources:
+            longer = block.name in adds and operand != adds[block.name]
+            found = _sum(found, (0, *ways[source]) if longer else ways[source])
+        ways[block.name] = (0, *found) if block.name in layers else found
+    return ways[graph.blocks[-1].name]
+
+
+def _sum(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(a + b for a, b in zip_longest(one, other, fillvalue=0))

@@ -1,0 +1,168 @@
+"""How strongly layers answer, by depth, and how much a branch adds to its shortcut.
+
+He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, arXiv:1512.03385, section 4.2, "Analysis of Layer
+Responses", and Fig. 7.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_resnets.analysis.result import AnalysisError, Pictures, Table, Tell, silent, told
+from lightning_resnets.analysis.ticks import FIRST, SECOND, by_depth, counted, plain
+from lightning_resnets.analysis.walk import evaluating, placed, size_of, watching
+from lightning_resnets.blocks import BlockGraph
+from lightning_resnets.graph import trace
+from lightning_resnets.merge import Kind
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """How a branch stands to its shortcut, means over pictures: |F(x)| / |x|, and the cosine of the angle between."""
+
+    ratio: float
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsesResult:
+    """Standard deviations by 3x3 convolution, of the net and of its twin, and strengths by Add."""
+
+    deviations: dict[str, float]
+    strengths: dict[str, Strength]
+    twin: dict[str, float] | None = None
+
+    def tables(self) -> dict[str, Table]:
+        """`responses`: a row a layer; `adds`: a row an Add."""
+        rows = [("net", name, depth, value) for depth, (name, value) in enumerate(self.deviations.items(), 1)]
+        rows += [("twin", name, depth, value) for depth, (name, value) in enumerate((self.twin or {}).items(), 1)]
+        adds = [(name, depth, s.ratio, s.cosine) for depth, (name, s) in enumerate(self.strengths.items(), 1)]
+        return {
+            "responses": Table(("net", "layer", "depth", "std"), tuple(rows)),
+            "adds": Table(("add", "depth", "ratio", "cosine"), tuple(adds)),
+        }
+
+    def draw(self, figure: "Figure") -> None:
+        """The two halves of the paper's figure, by depth and by size, and below them every Add."""
+        rows = figure.subplots(2 if self.strengths else 1, 2, squeeze=False)
+        self._lines(rows[0][0], ordered=False)
+        self._lines(rows[0][1], ordered=True)
+        if self.strengths:
+            self._adds(rows[1][0], "|F(x)| / |x|", [s.ratio for s in self.strengths.values()])
+            self._adds(rows[1][1], "cosine of F(x) and x", [s.cosine for s in self.strengths.values()])
+        figure.set_layout_engine("constrained")
+
+    def _lines(self, axes: "Axes", ordered: bool) -> None:
+        for label, style, found in (("this net", FIRST, self.deviations), ("plain twin", SECOND, self.twin)):
+            values = list((found or {}).values())
+            if values:
+                shown = sorted(values, reverse=True) if ordered else values
+                axes.plot(range(1, len(shown) + 1), shown, ms=4, label=label, **style)
+        axes.set_ylim(bottom=0)
+        counted(axes)
+        axes.set_xlabel("3x3 layers, strongest first" if ordered else "3x3 layers, from the picture on")
+        axes.set_ylabel("std of responses")
+        if self.twin and ordered:
+            axes.legend(frameon=False)
+        plain(axes)
+
+    def _adds(self, axes: "Axes", label: str, values: list[float]) -> None:
+        axes.bar(range(len(values)), values, color=FIRST["color"])
+        axes.axhline(0, lw=0.8, color="0.3")
+        axes.set_ylabel(label)
+        by_depth(axes, [name.removesuffix(".add") for name in self.strengths], most=12)
+
+
+def responses(
+    net: nn.Module, pictures: Pictures, twin: nn.Module | None = None, *, batch: int = 100, tell: Tell = silent
+) -> ResponsesResult:
+    """The standard deviation of every 3x3 convolution's answer, after batch norm where one follows it directly.
+
+    It is taken over all numbers (pictures, channels, space), before nonlinearity and sum, as in Fig. 7 of
+    arXiv:1512.03385. At every Add: the norm of the branch over that of the shortcut, each of one picture's (C, H, W),
+    and their cosine. `twin` is another net to see beside it, as the paper's plain nets are. Raises AnalysisError for a
+    net without a 3x3 convolution.
+    """
+    nets = [net] if twin is None else [net, twin]
+    steps = [(one, chunk) for one in nets for chunk in placed(pictures, one).images.split(batch)]
+    seen = {id(one): _Sums(one, pictures) for one in nets}
+    for one, images in told(steps, tell):
+        with evaluating(one), torch.inference_mode(), watching(one, seen[id(one)].looks):
+            one(images)
+    found, other = seen[id(net)], seen[id(twin)] if twin is not None else None
+    return ResponsesResult(found.deviations(), found.strengths(), other.deviations() if other else None)
+
+
+def layers(graph: BlockGraph) -> dict[str, str]:
+    """The point to look at of every 3x3 convolution: its batch norm where only that follows, else itself."""
+    behind: dict[str, list[str]] = {}
+    for source, target, _ in graph.flow:
+        behind.setdefault(source, []).append(target)
+    blocks, found = {block.name: block for block in graph.blocks}, dict[str, str]()
+    for block in graph.blocks:
+        if not block.op.startswith("conv 3x3"):
+            continue
+        follower = blocks[behind[block.name][0]] if len(behind.get(block.name, ())) == 1 else None
+        last = follower if follower and follower.op == "batch norm" and follower.output else block
+        if last.output:
+            found[block.name] = last.output
+    return found
+
+
+@dataclass(slots=True)
+class _Sum:
+    """Count, sum and sum of squares of one layer's numbers; two sums and a count of pictures of an Add."""
+
+    values: Tensor = field(default_factory=lambda: torch.zeros(3, dtype=torch.float64))
+
+    def add(self, *values: Tensor | float) -> None:
+        self.values += torch.stack([torch.as_tensor(value, dtype=torch.float64).cpu() for value in values])
+
+
+class _Sums:
+    """What is added up of one net."""
+
+    def __init__(self, net: nn.Module, pictures: Pictures) -> None:
+        graph = trace(net, size_of(pictures))
+        self.points = layers(graph)
+        if not self.points:
+            raise AnalysisError(
+                "This net has no 3x3 convolution; its operations are "
+                + ", ".join(sorted({b.op for b in graph.blocks}))
+                + "."
+            )
+        skips = {skip.merge: skip.operand for skip in graph.skips if skip.kind is Kind.ADD}
+        self.shortcut = {block.name: skips.get(block.name, 0) for block in graph.merges if block.kind is Kind.ADD}
+        self.sums = {name: _Sum() for name in (*self.points.values(), *self.shortcut)}
+        self.looks: dict[str, Callable[[str, tuple[Any, ...], Any], None]] = {
+            **dict.fromkeys(self.points.values(), self.layer),
+            **dict.fromkeys(self.shortcut, self.met),
+        }
+
+    def layer(self, name: str, given: tuple[Tensor, ...], made: Tensor) -> None:
+        exact = made.double()
+        self.sums[name].add(float(exact.numel()), exact.sum(), exact.square().sum())
+
+    def met(self, name: str, given: tuple[Tensor, ...], made: Tensor) -> None:
+        way = self.shortcut[name]
+        x, branch = given[way].flatten(1).double(), given[1 - way].flatten(1).double()  # (N, C * H * W)
+        ratio = branch.norm(dim=1) / x.norm(dim=1)
+        self.sums[name].add(float(len(x)), ratio.sum(), torch.cosine_similarity(x, branch).sum())
+
+    def deviations(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for layer, point in self.points.items():
+            count, total, squares = self.sums[point].values.tolist()
+            found[layer] = max(0.0, squares / count - (total / count) ** 2) ** 0.5
+        return found
+
+    def strengths(self) -> dict[str, Strength]:
+        values = {name: self.sums[name].values.tolist() for name in self.shortcut}
+        return {name: Strength(ratio / count, cosine / count) for name, (count, ratio, cosine) in values.items()}

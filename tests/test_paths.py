@@ -1,0 +1,154 @@
+"""Paths against binomial coefficients, a walk over all of them, and the sum of all their gradients."""
+
+import itertools
+from collections import Counter
+from math import comb
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_resnets.analysis.paths import PathsResult, count, gradient, paths
+from lightning_resnets.analysis.result import AnalysisError, Cancelled, Pictures
+from lightning_resnets.analysis.targets import residual
+from lightning_resnets.graph import trace
+from lightning_resnets.merge import Add, Kind
+from lightning_resnets.zoo import build
+
+
+class Line(nn.Module):
+    """Three residual blocks of one matrix each: every path's gradient is a product of matrices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = nn.ModuleList(nn.Conv2d(4, 4, 1, bias=False) for _ in range(3))
+        self.adds = nn.ModuleList(Add() for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for conv, add in zip(self.maps, self.adds, strict=True):
+            x = add(x, conv(x))
+        return torch.flatten(x, 1)  # (N, 4)
+
+
+def pictures(*shape: int) -> Pictures:
+    count = shape[0]
+    return Pictures(torch.randn(*shape, generator=torch.Generator().manual_seed(1)), torch.arange(count) % 4)
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("resnet20", 9), ("seresnet50", 16), ("resnet152", 50), ("wrn_16_8", 6)])
+def test_n_residual_blocks_have_binomially_many_paths(name: str, blocks: int) -> None:
+    size = (3, 64, 64) if name in ("seresnet50", "resnet152") else (3, 32, 32)
+    assert count(trace(build(name), size)) == tuple(comb(blocks, k) for k in range(blocks + 1))
+
+
+def test_a_dense_block_has_as_many_as_a_residual_stage() -> None:
+    # A path is the layers that it passes, in order: any set of them.
+    assert count(trace(build("densenet_bc_40_12"))) == tuple(comb(18, k) for k in range(19))
+
+
+@pytest.mark.parametrize("name", ["resnet20", "seresnet20", "densenet_bc_40_12"])
+def test_counts_are_those_of_a_walk_along_every_path(name: str) -> None:
+    graph = trace(build(name))
+    kinds = {block.name: block.kind for block in graph.blocks}
+    sources = {block.name: graph.operands(block.name) for block in graph.blocks}
+    lengths: Counter[int] = Counter()
+    waiting = [(graph.blocks[-1].name, 0)]
+    while waiting:
+        name, passed = waiting.pop()
+        passed += name.endswith(".conv2")  # each block of these nets has one
+        before = sources[name][:1] if kinds[name] is Kind.GATE else sources[name]
+        lengths.update([] if before else [passed])
+        waiting += [(source, passed) for source in before]
+    assert count(graph) == tuple(lengths[k] for k in range(len(lengths)))
+
+
+def test_a_paths_gradient_is_a_product_of_matrices() -> None:
+    torch.manual_seed(0)
+    net, some = Line(), pictures(5, 4, 1, 1)
+    skips = list(residual(trace(net, (4, 1, 1))).values())
+    with torch.no_grad():
+        logits = net(some.images)
+        first = logits.softmax(1) - F.one_hot(some.labels, 4)  # the loss' gradient at the output
+    matrices = [conv.weight.detach()[:, :, 0, 0] for conv in net.maps]  # type: ignore[union-attr, index]
+    for chosen in itertools.chain.from_iterable(itertools.combinations(range(3), k) for k in range(4)):
+        product = torch.eye(4)
+        for i in chosen:
+            product = matrices[i] @ product
+        found = gradient(net, some, skips, [skips[i] for i in chosen])
+        torch.testing.assert_close(found.flatten(1), first @ product)
+
+
+def test_all_paths_together_are_the_gradient() -> None:
+    torch.manual_seed(0)
+    net, some = Line(), pictures(3, 4, 1, 1)
+    skips = list(residual(trace(net, (4, 1, 1))).values())
+    images = some.images.clone().requires_grad_()
+    F.cross_entropy(net(images), some.labels, reduction="sum").backward()
+    subsets = itertools.chain.from_iterable(itertools.combinations(skips, k) for k in range(len(skips) + 1))
+    whole = sum(gradient(net, some, skips, chosen) for chosen in subsets)
+    torch.testing.assert_close(whole, images.grad)
+
+
+def test_every_path_of_a_real_net_together_too() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(build("resnet20").get_submodule("layer2"), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    some = pictures(2, 16, 8, 8)
+    skips = list(residual(trace(net, (16, 8, 8))).values())
+    images = some.images.clone().requires_grad_()
+    F.cross_entropy(net(images), some.labels, reduction="sum").backward()
+    subsets = itertools.chain.from_iterable(itertools.combinations(skips, k) for k in range(len(skips) + 1))
+    whole = sum(gradient(net, some, skips, chosen) for chosen in subsets)
+    torch.testing.assert_close(whole, images.grad)
+
+
+def test_the_sample_of_lengths_and_its_seed() -> None:
+    torch.manual_seed(0)
+    net, some = Line().train(), pictures(6, 4, 1, 1)
+    one, other = (paths(net, some, draws=2, seed=4) for _ in range(2))
+    assert one == other
+    assert one.counts == (1, 3, 3, 1)
+    assert {k: len(norms) for k, norms in one.gradients.items()} == {0: 1, 1: 2, 2: 2, 3: 1}
+    assert sum(one.shares().values()) == pytest.approx(1)
+    assert net.training
+    assert not [name for m in net.modules() for name, table in vars(m).items() if name.endswith("_hooks") and table]
+    assert all(weight.grad is None for weight in net.parameters())
+
+
+def test_a_net_that_only_concatenates_has_counts_alone() -> None:
+    found = paths(build("densenet_bc_40_12"), pictures(2, 3, 32, 32))
+    assert (found.total, found.gradients) == (2**18, {})
+
+
+def test_cancelled() -> None:
+    net = Line().train()
+
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        paths(net, pictures(2, 4, 1, 1), tell=stop)
+    assert net.training
+    assert not [name for m in net.modules() for name, table in vars(m).items() if name.endswith("_hooks") and table]
+
+
+def test_tables_and_figure() -> None:
+    from matplotlib.figure import Figure
+
+    found = PathsResult((1, 2, 1), {0: (4.0,), 1: (1.0, 3.0), 2: (0.0,)})
+    assert found.tables()["paths"].csv() == (
+        "length,paths,share of paths,share of gradient\n0,1,0.25,0.5\n1,2,0.5,0.5\n2,1,0.25,0.0\n"
+    )
+    assert found.tables()["gradients"].csv() == "length,draw,norm\n0,0,4.0\n1,0,1.0\n1,1,3.0\n2,0,0.0\n"
+    figure = Figure((8, 5))
+    found.draw(figure)
+    figure.canvas.draw()
+    assert len(figure.axes) == 3
+
+
+def test_wrong_input_is_answered_with_one_sentence() -> None:
+    with pytest.raises(AnalysisError, match="no skip"):
+        paths(build("plain20"), pictures(2, 3, 32, 32))
+    with pytest.raises(AnalysisError, match=r"^No path takes 4 branches: this net has 3 residual blocks\.$"):
+        paths(Line(), pictures(2, 4, 1, 1), lengths=[4])
