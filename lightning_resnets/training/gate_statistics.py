@@ -1,9 +1,7 @@
 """What gates weigh: mean and spread of every Gate's weights by class and depth, over the pictures of an evaluation."""
 
 import csv
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,66 +9,12 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning_utilities.core.rank_zero import rank_zero_warn
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from lightning_resnets.analysis.gates import COLUMNS, Sums, gates_of
 from lightning_resnets.merge import Gate
 from lightning_resnets.probe import operands
-
-LOW, HIGH = 0.05, 0.95
-COLUMNS = ("gate", "depth", "class", "pictures", "mean", "std", "below", "above")
-
-
-@dataclass(slots=True)
-class Sums:
-    """What is added up of one gate, by class (K)."""
-
-    weights: Tensor  # (K, C)
-    squares: Tensor  # (K,) of each picture's channels
-    low: Tensor  # (K,) shares of weights below LOW, of each picture
-    high: Tensor  # (K,)
-    pictures: Tensor  # (K,)
-
-    @classmethod
-    def none(cls, classes: int, channels: int, device: torch.device) -> "Sums":
-        exact = torch.float32 if device.type == "mps" else torch.float64
-        rows = [torch.zeros(classes, dtype=exact, device=device) for _ in range(4)]
-        return cls(torch.zeros(classes, channels, dtype=exact, device=device), *rows)
-
-    def add(self, weight: Tensor, labels: Tensor) -> None:
-        """`weight` (N, C, 1, 1) or (N, C, H, W), then by its mean over space, and `labels` (N,)."""
-        weight = weight.detach().to(self.weights.dtype)
-        mean = weight.mean((2, 3))  # (N, C)
-        self.weights.index_add_(0, labels, mean)
-        self.squares.index_add_(0, labels, mean.square().mean(1))
-        self.low.index_add_(0, labels, (weight < LOW).to(weight.dtype).mean((1, 2, 3)))
-        self.high.index_add_(0, labels, (weight > HIGH).to(weight.dtype).mean((1, 2, 3)))
-        self.pictures.index_add_(0, labels, torch.ones_like(labels, dtype=weight.dtype))
-
-    def flat(self) -> Tensor:
-        return torch.cat((self.weights.flatten(), self.squares, self.low, self.high, self.pictures))
-
-    def filled(self, flat: Tensor) -> "Sums":
-        """The same from what `flat` gave, on the CPU."""
-        classes, channels = self.weights.shape
-        weights, *rows = flat.cpu().split([classes * channels, *[classes] * 4])
-        return Sums(weights.view(classes, channels), *rows)
-
-    def rows(self) -> list[tuple[float, ...]]:
-        """For each class: pictures, mean and standard deviation over pictures and channels, shares below and above."""
-        count = self.pictures
-        mean = self.weights.mean(1) / count
-        std = (self.squares / count - mean.square()).clamp_min(0).sqrt()
-        columns = (count, mean, std, self.low / count, self.high / count)
-        return list(zip(*(column.tolist() for column in columns), strict=True))
-
-    def summary(self) -> dict[str, float]:
-        """Over all pictures; `distance` is the root mean square, over channels and pairs of classes, of their means."""
-        count, seen = self.pictures.sum(), self.pictures > 0
-        means = self.weights[seen] / self.pictures[seen, None]  # (classes seen, C)
-        between = float(means.var(0).mean()) if len(means) > 1 else 0.0  # half the mean square of all pairs
-        values = {"mean": self.weights.mean(1).sum(), "below": self.low.sum(), "above": self.high.sum()}
-        return {name: float(value / count) for name, value in values.items()} | {"distance": math.sqrt(2 * between)}
 
 
 class GateStatistics(Callback):
@@ -98,7 +42,7 @@ class GateStatistics(Callback):
         self._leave()
         if trainer.sanity_checking:
             return
-        found = gates(pl_module)
+        found = gates_of(pl_module)
         if not found:
             rank_zero_warn("GateStatistics has nothing to write: this net has no Gate (SE and Highway nets have).")
             return
@@ -126,10 +70,10 @@ class GateStatistics(Callback):
 
     def _batch(self, pl_module: L.LightningModule, batch: Any) -> None:
         if self._handles:
-            self._labels, self._left = batch[1], set(gates(pl_module))
+            self._labels, self._left = batch[1], set(gates_of(pl_module))
 
     def _end(self, trainer: L.Trainer, pl_module: L.LightningModule, role: str) -> None:
-        sums = {name: self._sums[name] for name in gates(pl_module) if name in self._sums}
+        sums = {name: self._sums[name] for name in gates_of(pl_module) if name in self._sums}
         self._leave()
         if not sums:
             return
@@ -172,12 +116,6 @@ class GateStatistics(Callback):
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         self._leave()
-
-
-def gates(module: nn.Module) -> dict[str, Gate]:
-    """Every Gate of the module's net, from the input on, by the name of the part that owns it."""
-    net = getattr(module, "net", module)
-    return {name.removesuffix(".gate"): part for name, part in net.named_modules() if isinstance(part, Gate)}
 
 
 def write(path: Path, sums: Mapping[str, Sums], classes: Sequence[str]) -> None:
