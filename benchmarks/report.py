@@ -26,6 +26,7 @@ def machine(device: torch.device) -> dict[str, Any]:
     from lightning_resnets.training.hardware import cpuinfo  # Lightning's import is no part of what others measure
 
     return {
+        "kind": device.type,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpuinfo("model name"),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
@@ -36,7 +37,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 def save(name: str, report: dict[str, Any]) -> Path:
     """Keep a report as the newest of its benchmark on this kind of device."""
-    path = FOLDER / "results" / f"{name}.{'cpu' if 'GPU' not in report['machine']['device'] else 'gpu'}.json"
+    path = FOLDER / "results" / f"{name}.{report['machine']['kind']}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(report, indent=1) + "\n")
     return path

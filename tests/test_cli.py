@@ -11,6 +11,7 @@ from lightning_resnets import build
 from lightning_resnets.checkpoint.read import read
 from lightning_resnets.checkpoint.shipped import find
 from lightning_resnets.training.cli import main, recipes, resolved
+from lightning_resnets.training.folder import claimed
 from lightning_resnets.training.trust import own
 
 SAMPLE = ["--data", "lightning_resnets.data.cifar.CIFAR10Sample"]
@@ -172,13 +173,46 @@ def test_an_option_that_is_not_understood(words: str, capsys: pytest.CaptureFixt
 
 def test_settings_that_train_nothing_or_fit_no_data(tmp_path: Path) -> None:
     recipe = ["--config", "resnet20-cifar10", *SAMPLE, *QUIET]
-    assert "0 epochs train nothing" in sentence(["fit", *recipe, "--trainer.max_epochs", "0"])
+    assert "0 epochs or batches train nothing" in sentence(["fit", *recipe, "--trainer.max_epochs", "0"])
     net = build("resnet20", classes=7)
     card = {**read(find("resnet20-cifar10")).to_dict(), "classes": list("abcdefg")}
     torch.save({"state_dict": {f"net.{k}": v for k, v in net.state_dict().items()}, "card": card}, "seven.ckpt")
     assert "tells 7 classes apart and the data has 10" in sentence(["test", *recipe, "--ckpt_path", "seven.ckpt"])
     assert "dual_cutout needs a cutout" in sentence(["fit", *recipe, "--data.dual_cutout", "true"])
     assert "mixup and cutmix are parameters" in sentence(["fit", *recipe, "--data.mixup", "-1"])
+
+
+SENSELESS = {
+    "--trainer.max_epochs -1": "A schedule needs an end",
+    "--trainer.limit_train_batches 0": "train nothing",
+    "--model.consistency 0.1": "add --data.dual_cutout true",
+    "--model.warmup 2": "warmup and label_smoothing are shares of 1",
+    "--save_minutes -1": "save_minutes and save_steps are 0 or more",
+}
+
+
+@pytest.mark.parametrize("words", SENSELESS)
+def test_settings_without_sense(words: str) -> None:
+    assert SENSELESS[words] in sentence(["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, *words.split()])
+
+
+def test_a_run_goes_on_under_its_own_settings_and_from_the_file_that_was_checked() -> None:
+    short = ["--trainer.limit_train_batches", "2", "--data.batch_size", "8", "--trainer.limit_test_batches", "0"]
+    fit = ["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, *short]
+    main([*fit, "--trainer.max_epochs", "1"])
+    again = [*fit, "--trainer.max_epochs", "2", "--ckpt_path", "last"]
+    found = sentence([*again, "--model.lr", "0.01", "--seed_everything", "5"])
+    assert "was trained with seed_everything 0, not 5, model.lr 0.4, not 0.01: give the same options" in found
+    Path("runs/resnet20-cifar10/last_one.ckpt").write_bytes(b"newer, and no checkpoint")
+    main(again)
+
+
+def test_a_folder_belongs_to_one_run() -> None:
+    fit = ["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, "--trainer.fast_dev_run", "1"]
+    with claimed(Path("runs/resnet20-cifar10")):
+        assert "Another run is writing to 'runs/resnet20-cifar10'" in sentence(fit)
+        main([*fit, "--folder", "elsewhere"])
+    main(fit)
 
 
 def test_the_settings_of_a_run_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,7 +108,7 @@ def test_with_its_name_it_is_opened_seen_tested_and_trained_on(
     assert torch.equal(module.eval()(x), net(x))
     capsys.readouterr()
     main(["test", "--config", "demo", "--model.net", example, "--ckpt_path", str(path), *QUIET])
-    (shown,) = re.findall(r"test_accuracy\D+([\d.]+)", capsys.readouterr().out)
+    (shown,) = re.findall(r"test_accuracy\W+([\d.]+)", capsys.readouterr().out)
     assert float(shown) == pytest.approx(card.metrics["test_accuracy"])
 
 

@@ -23,7 +23,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("recipe", ("demo", *CIFAR))
+@pytest.mark.parametrize("recipe", ["demo", *CIFAR])
 def test_every_recipe_runs(recipe: str) -> None:
     main(["fit", "--config", recipe, *SAMPLE, *QUIET, "--trainer.fast_dev_run", "1", "--data.batch_size", "4"])
 

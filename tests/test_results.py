@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lightning_resnets.checkpoint import read as checkpoint
+from lightning_resnets.checkpoint.shipped import shipped
 from lightning_resnets.training.cli import main, recipes
 from lightning_resnets.training.record import Record, command
 from lightning_resnets.training.results import ROOT, page, read
@@ -14,7 +16,8 @@ from lightning_resnets.training.results import ROOT, page, read
 RUN = Record(
     recipe="resnet20-cifar10", net="resnet20", options={}, data="cifar10", seed=0, parameters=269_722, pictures=50_000,
     epochs=60, steps=23_400, seconds=3723.4, hardware="1 x GPU", precision="bf16-mixed",
-    versions={"torch": "2.9", "lightning-resnets": "1"}, metrics={"test_error": 0.08, "test_error_mirror": 0.075},
+    versions={"torch": "2.9", "lightning-resnets": "1"},
+    metrics={"test_error": 0.08, "test_error_mirror": 0.075, "test_pictures": 10_000},
     command="lightning-resnets fit --config resnet20-cifar10 --data.root DIR",
 )  # fmt: skip
 
@@ -57,15 +60,35 @@ def test_the_page_is_what_the_records_say() -> None:
 
 
 def test_every_net_that_ships_has_its_record() -> None:
-    records = read(ROOT / "records")
-    assert records
-    assert all(record.recipe in recipes() for record in records)
+    records = {record.recipe: record for record in read(ROOT / "records")}
+    for name, path in shipped().items():
+        card = checkpoint.read(path)
+        assert records[name].epochs == card.trained["epochs"]
+        assert records[name].metrics["test_error"] == pytest.approx(card.metrics["test_error"], abs=1e-4)
 
 
-def test_a_run_on_a_part_of_the_pictures_is_no_result(tmp_path: Path) -> None:
-    replace(RUN, pictures=45_000).write(tmp_path / "a.json")
-    with pytest.raises(ValueError, match="saw 45,000 pictures of cifar10: a result needs all"):
+NO_RESULT = {
+    "trained on a part": ([replace(RUN, pictures=45_000)], "saw 45,000 pictures of cifar10 .* a result needs all"),
+    "tested on a part": ([replace(RUN, metrics={"test_error": 0.0, "test_pictures": 100})], "a result needs all"),
+    "not tested": ([replace(RUN, metrics={})], "was tested on None"),
+    "twice": ([RUN, RUN], "Two records are of the same command and seed"),
+    "another net": ([replace(RUN, net="resnet56")], "trained resnet56 in place of resnet20"),
+    "no recipe": ([replace(RUN, recipe="mine")], "no recipe called mine"),
+}
+
+
+@pytest.mark.parametrize("name", NO_RESULT)
+def test_what_is_no_result_is_refused(tmp_path: Path, name: str) -> None:
+    records, expected = NO_RESULT[name]
+    for place, record in enumerate(records):
+        record.write(tmp_path / f"{place}.json")
+    with pytest.raises(ValueError, match=expected):
         read(tmp_path)
+
+
+def test_runs_on_other_hardware_are_lines_of_their_own() -> None:
+    other = replace(RUN, seed=1, hardware="2 x GPU", command=RUN.command + " --seed_everything 1")
+    assert [line[5] for line in cells(page([RUN, other]), "resnet20")] == ["1", "1"]
 
 
 def test_a_record_is_read_as_it_was_written_and_nothing_else_is(tmp_path: Path) -> None:
@@ -83,6 +106,7 @@ def test_a_record_is_read_as_it_was_written_and_nothing_else_is(tmp_path: Path) 
         (["fit", "--config", "/a/resnet20-cifar10.yaml", "--data.root", "/elsewhere"], "--data.root DIR"),
         (["fit", "--ckpt_path", "last", "--trainer.max_epochs", "30"], "--trainer.max_epochs 30"),
         (["fit", "--seed_everything", "2", "--flag"], "--seed_everything 2 --flag"),
+        (["fit", "--seed_everything=2", "--data.root=/elsewhere"], "--seed_everything 2 --data.root DIR"),
         (["fit", "--trainer.default_root_dir", "x", "--a", "1e-3"], "--trainer.default_root_dir DIR --a 1e-3"),
     ],
 )  # fmt: skip
@@ -93,12 +117,18 @@ def test_the_command_holds_what_was_asked_for_and_no_place(args: list[str], expe
 def test_fit_leaves_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     quiet = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--seed_everything", "3"]
-    small = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--data.batch_size", "8"]
-    few = ["--trainer.limit_test_batches", "2", "--data.eval_batch_size", "50", "--trainer.precision", "32-true"]
-    sample = ["--data", "lightning_resnets.data.cifar.CIFAR10Sample"]
-    main(["fit", "--config", "seresnet20-cifar10", *sample, *quiet, *small, *few])
-    record = Record.read(Path("runs/seresnet20-cifar10/record.json"))
-    assert (record.net, record.seed, record.parameters, record.epochs, record.steps) == ("seresnet20", 3, 272_095, 1, 2)
+    small = ["--data", "test_classifier.Few", "--data.batch_size", "16", "--trainer.precision", "32-true"]
+    fit = ["fit", "--config", "seresnet20-cifar10", *small, *quiet, "--trainer.max_epochs"]
+    main([*fit, "1"])
+    path = Path("runs/seresnet20-cifar10/record.json")
+    record = Record.read(path)
+    assert (record.net, record.seed, record.parameters, record.epochs, record.steps) == ("seresnet20", 3, 272_095, 1, 4)
     assert record.metrics["test_error_mirror"] == pytest.approx(1 - record.metrics["test_accuracy_mirror"])
-    assert record.pictures == 2000
-    assert record.command.startswith("lightning-resnets fit --config seresnet20-cifar10 --data lightning_resnets")
+    assert (record.pictures, record.metrics["test_pictures"]) == (64, 40)
+    assert record.command.startswith("lightning-resnets fit --config seresnet20-cifar10 --data test_classifier.Few")
+    main(["test", *fit[1:-1], "--seed_everything", "0", "--ckpt_path", "runs/seresnet20-cifar10/last.ckpt"])
+    assert Record.read(path) == record, "a test changes no record"
+    main([*fit, "2", "--ckpt_path", "last"])
+    assert not path.exists(), "one epoch and one more are not the recipe's two"
+    main([*fit, "1", "--trainer.limit_test_batches", "2"])
+    assert not path.exists()

@@ -152,4 +152,4 @@ def cutout(images: Tensor, hole: Tensor, side: int) -> Tensor:
     rows = torch.arange(height, device=images.device) - first[:, :1]  # (N, H), 0..side-1 inside the hole
     columns = torch.arange(width, device=images.device) - first[:, 1:]
     inside = ((rows >= 0) & (rows < side))[:, None, :, None] & ((columns >= 0) & (columns < side))[:, None, None, :]
-    return images.masked_fill(inside, 0)
+    return torch.where(inside, 0, images)  # masked_fill would lose channels_last

@@ -1,7 +1,6 @@
 """Batches made from pictures that lie in memory (or on the GPU) as one uint8 tensor: no worker processes."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +16,7 @@ from lightning_resnets.data.augment import (
     mixed_targets,
     mixing,
 )
+from lightning_resnets.data.progress import Progress
 from lightning_resnets.data.trivial import trivial
 
 
@@ -32,25 +32,23 @@ class Normalise:
         return (images * self.scale - self.offset).contiguous(memory_format=torch.channels_last)
 
 
-class TrainBatches:
+class TrainBatches(Progress):
     """Augmented batches of one epoch after the other; the last, smaller batch is dropped.
 
     Yields images (N, C, H, W) float32 and labels (N,) int64, or, where pictures are mixed, probabilities (N, classes)
     float32; with dual cutout 2 N of each, the second half the same pictures under the other squares. `rank` of `world`
     processes takes every world-th picture of the epoch's order. `state_dict` says which batch comes next, so that a run
-    goes on in the middle of an epoch; it is true even where the caller stops at the last batch without asking for one
-    more.
+    goes on in the middle of an epoch.
     """
 
     def __init__(
         self, images: Tensor, labels: Tensor, batch_size: int, normalise: Normalise, augmentation: Augmentation,
         seed: int = 0, rank: int = 0, world: int = 1, classes: int = 10,
     ) -> None:  # fmt: skip
+        super().__init__()
         self.images, self.labels, self.batch_size, self.classes = images, labels, batch_size, classes
         self.normalise, self.augmentation, self.seed = normalise, augmentation, seed
         self.rank, self.world = rank, world
-        self.epoch = self.position = 0
-        self._resumed = False
         if not len(self):
             raise ValueError(
                 f"{len(labels)} pictures give no batch of {batch_size} in {world} process(es): take a smaller batch."
@@ -60,16 +58,13 @@ class TrainBatches:
         return len(self.labels) // self.world // self.batch_size
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        if self.position and not self._resumed:  # the epoch before was left early (limit_train_batches)
-            self.epoch, self.position = self.epoch + 1, 0
-        self._resumed = False
-        epoch = self.epoch
+        epoch, start = self.begin()
         draws = draw(len(self.labels), self.images.shape[-1], self.augmentation, self.seed, epoch)
         draws = draws.to(self.images.device)
-        for position in range(self.position, len(self)):
+        for position in range(start, len(self)):
             first = position * self.batch_size * self.world
             chosen = draws[first + self.rank : first + self.batch_size * self.world : self.world]
-            self.epoch, self.position = divmod(epoch * len(self) + position + 1, len(self))
+            self.passed(epoch, position, len(self))
             yield self._batch(chosen, epoch, position)
 
     def _batch(self, draws: Draws, epoch: int, position: int) -> tuple[Tensor, Tensor]:
@@ -87,13 +82,6 @@ class TrainBatches:
             return holed, labels
         mix = mixing(plan, images.shape[-1], self.seed, epoch, position)
         return mixed(holed, mix), mixed_targets(labels, self.classes, mix)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "position": self.position}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epoch, self.position = state["epoch"], state["position"]
-        self._resumed = True
 
 
 class EvalBatches:

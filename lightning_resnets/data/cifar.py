@@ -3,7 +3,6 @@
 Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from lightning_resnets.data import sample
 from lightning_resnets.data.augment import Augmentation, Flip
 from lightning_resnets.data.batches import EvalBatches, Normalise, TrainBatches
 from lightning_resnets.data.official import DataError, Pictures, layout, read
+from lightning_resnets.data.progress import SPLIT, at_the_end, whole_seed
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
@@ -37,8 +37,8 @@ class CIFAR10(L.LightningDataModule):
 
     `root` holds `cifar-10-batches-py` or `cifar-10-batches-bin`; `download` lets torchvision fetch the former.
     `validation` pictures are split off the training set (0: none); the test set is used by `test` alone. `pad` to
-    `cutmix` are the augmentation (`augment.Augmentation`). `seed` decides the order, the augmentation and the split; by
-    default it is that of Lightning's `seed_everything`. Batches are (N, 3, 32, 32) float32, channels last.
+    `cutmix` are the augmentation (`augment.Augmentation`). `seed` decides the order and the augmentation, not the
+    split; by default it is that of Lightning's `seed_everything`. Batches are (N, 3, 32, 32) float32, channels last.
     """
 
     name, classes, size, mean, std = "cifar10", sample.CLASSES, (3, 32, 32), MEAN, STD
@@ -62,7 +62,7 @@ class CIFAR10(L.LightningDataModule):
         super().__init__()
         self.save_hyperparameters()
         self.root, self.download = Path(root).expanduser(), download
-        self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
+        self.seed = whole_seed(seed)
         self.batch_size, self.eval_batch_size, self.validation = batch_size, eval_batch_size, validation
         self.augmentation = Augmentation(pad, flip, trivial, cutout, dual_cutout, mixup, cutmix)
         self.train_set: Pictures | None = None
@@ -112,7 +112,7 @@ class CIFAR10(L.LightningDataModule):
             return
         self.train_set, self.test_set = self.read()
         if self.validation:
-            self.train_set, self.val_set = split(self.train_set, self.validation, self.seed)
+            self.train_set, self.val_set = split(self.train_set, self.validation, SPLIT)
 
     def _place(self) -> tuple[torch.device, int, int]:
         trainer = self.trainer
@@ -139,10 +139,7 @@ class CIFAR10(L.LightningDataModule):
         return self._batches
 
     def state_dict(self) -> dict[str, Any]:
-        state = self._batches.state_dict() if self._batches else self._resume
-        if state and self.trainer is not None and 0 < self.trainer.num_training_batches <= state["position"]:
-            return {"epoch": state["epoch"] + 1, "position": 0}  # limit_train_batches: the epoch ends here
-        return state
+        return at_the_end(self._batches.state_dict() if self._batches else self._resume, self.trainer)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Called before or after the batches are made: Lightning's own restoring misses those made before."""

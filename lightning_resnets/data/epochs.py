@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from lightning_resnets.data.augment import seeded
 from lightning_resnets.data.official import DataError
+from lightning_resnets.data.progress import Progress
 
 
 class Key(NamedTuple):
@@ -61,7 +62,7 @@ class Order(Sampler[list[Key]]):
             yield [Key(number, time, epoch, side) for number, time in pairs]
 
 
-class Epochs:
+class Epochs(Progress):
     """One epoch after the other out of a DataLoader with an `Order`: images, labels and (epoch, position) of a batch.
 
     `state_dict` says which batch comes next; it is true even where the caller stops at the last batch without asking
@@ -69,28 +70,17 @@ class Epochs:
     """
 
     def __init__(self, loader: DataLoader[Any], order: Order) -> None:
+        super().__init__()
         self.loader, self.order = loader, order
-        self.epoch = self.position = 0
-        self._resumed = False
 
     def __len__(self) -> int:
         return len(self.order)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, tuple[int, int]]]:
-        if self.position and not self._resumed:
-            self.epoch, self.position = self.epoch + 1, 0
-        self._resumed = False
-        epoch, first = self.order.epoch, self.order.position = self.epoch, self.position
+        epoch, first = self.order.epoch, self.order.position = self.begin()
         for position, (images, labels) in enumerate(raised(self.loader), first):
-            self.epoch, self.position = divmod(epoch * len(self) + position + 1, len(self))
+            self.passed(epoch, position, len(self))
             yield images, labels, (epoch, position)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "position": self.position}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epoch, self.position = state["epoch"], state["position"]
-        self._resumed = True
 
 
 class Once:

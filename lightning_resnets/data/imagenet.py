@@ -22,6 +22,7 @@ from lightning_resnets.data.folder import numbered, pictures
 from lightning_resnets.data.imagenet_classes import names
 from lightning_resnets.data.official import DataError
 from lightning_resnets.data.pictures import Crops, Files, Policy, Source, Whole
+from lightning_resnets.data.progress import SPLIT, at_the_end, whole_seed
 from lightning_resnets.data.streaming import Stream, streamed
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -73,18 +74,19 @@ class ImageNet(L.LightningDataModule):
         cutmix: float = 0.0,
         repeats: int = 1,
         eval_batch_size: int = 256,
-        seed: int = 0,
+        seed: int | None = None,
         workers: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.root, self.validation, self.seed, self.workers = root, validation, seed, workers
+        self.root, self.validation, self.seed, self.workers = root, validation, whole_seed(seed), workers
         self.batch_size, self.eval_batch_size, self.repeats = batch_size, eval_batch_size, repeats
         self.sides = train_size if isinstance(train_size, dict) else {0: train_size}
         self.size, self.crop, self.erase = (3, val_size, val_size), crop, erase
         self.least, self.magnitude = least, magnitude
         self.policy: Policy | None = policy
         self.augmentation = Augmentation(pad=0, flip=True, mixup=mixup, cutmix=cutmix)
+        self._normalise: dict[torch.device, Normalise] = {}
         self.classes = names()
         self.train_set: Chosen | None = None
         self.val_set: Chosen | None = None
@@ -145,7 +147,7 @@ class ImageNet(L.LightningDataModule):
     def _split(self) -> None:
         source = self.source("train")
         assert source is not None, "train is always there"
-        chosen, held = split(source, self.validation, self.seed)
+        chosen, held = split(source, self.validation, SPLIT)
         self.train_set, self.val_set = (source, chosen), (source, held)
 
     def _test(self) -> Chosen:
@@ -207,7 +209,9 @@ class ImageNet(L.LightningDataModule):
     def on_after_batch_transfer(self, batch: tuple[Any, ...], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """On the device: uint8 images to a net's input; training batches, which say when they are, erased and mixed."""
         images, labels, *when = batch
-        images = Normalise(self.mean, self.std, images.device)(images)
+        if images.device not in self._normalise:  # its numbers are copied to the device once
+            self._normalise[images.device] = Normalise(self.mean, self.std, images.device)
+        images = self._normalise[images.device](images)
         return self._augmented(images, labels, *when[0]) if when else (images, labels)
 
     def _augmented(self, images: Tensor, labels: Tensor, epoch: int, position: int) -> tuple[Tensor, Tensor]:
@@ -222,7 +226,7 @@ class ImageNet(L.LightningDataModule):
         return images, mixed_targets(labels, self.num_classes, mix)
 
     def state_dict(self) -> dict[str, Any]:
-        return self._epochs.state_dict() if self._epochs else self._resume
+        return at_the_end(self._epochs.state_dict() if self._epochs else self._resume, self.trainer)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Called before or after the batches are made: Lightning's own restoring misses those made before."""

@@ -15,6 +15,6 @@ def trivial(images: Tensor, seed: int, epoch: int, position: int) -> Tensor:
     The draws come from (seed, epoch, position of the batch) alone; torch's own generator is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seeded(seeded(seed, epoch), position))
+        torch.default_generator.manual_seed(seeded(seeded(seed, epoch), position))  # torch.manual_seed: GPUs' too
         transform = TrivialAugmentWide()
         return torch.cat([transform(group) for group in images.split(GROUP)])

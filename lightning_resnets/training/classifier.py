@@ -26,14 +26,18 @@ def share(step: int, steps: int, warmup: float, schedule: str) -> float:
     return left if schedule == "linear" else 0.5 - 0.5 * math.cos(math.pi * left)
 
 
+PRESENT = 0.2  # share of a mixed picture from which on binary cross entropy counts a class as there
+
+
 class Classifier(L.LightningModule):
     """A net of the zoo, a loss, and an optimizer under a one-cycle schedule.
 
     `net` and `options` name the net (`zoo.build`), `classes` its outputs. `lr` is the peak rate, reached after
     `warmup` (a share of all steps) and brought down to zero as `schedule` says. Weight decay acts on weights of two
     and more dimensions, not on biases and batch norms. `loss` is cross entropy or, as in "ResNet strikes back", binary
-    cross entropy of each class. `consistency` weighs the squared distance of the two answers to a picture under dual
-    cutout. `compile` hands the net, and nothing around it, to torch.compile: saved names stay the net's own.
+    cross entropy of each class, a mixed picture showing both of its classes. `consistency` weighs the squared distance
+    of the two answers to a picture under dual cutout. `compile` hands the net, and nothing around it, to torch.compile:
+    saved names stay the net's own.
     All hyperparameters are plain values, so a checkpoint holds nothing but JSON types and tensors.
 
     A training batch is images (N, C, H, W) and targets: labels (N,) int64 or probabilities (N, classes) float32.
@@ -58,6 +62,10 @@ class Classifier(L.LightningModule):
         compile: bool = False,  # noqa: A002 - what one writes on the command line
     ) -> None:
         super().__init__()
+        if not (0 <= warmup <= 1 and 0 <= momentum < 1 and 0 <= label_smoothing < 1 and lr > 0 and consistency >= 0):
+            raise ValueError(
+                "warmup and label_smoothing are shares of 1, momentum is below 1, lr above 0, consistency 0 or more."
+            )
         self.save_hyperparameters()
         self.net = build(net, classes, **(options or {})).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
@@ -102,8 +110,11 @@ class Classifier(L.LightningModule):
 
     def on_fit_start(self) -> None:
         """Compile a second way into the net, beside the modules, so that no name gets a prefix."""
+        plan = getattr(getattr(self.trainer, "datamodule", None), "augmentation", None)
+        if self.consistency and not getattr(plan, "dual_cutout", False):
+            raise ValueError("consistency compares the two answers of dual cutout: add --data.dual_cutout true.")
         self._compiled = (
-            cast("nn.Module", torch.compile(self.net)) if self.compiled else self.net,
+            cast("nn.Module", torch.compile(self.net, dynamic=False)) if self.compiled else self.net,
         )  # in a tuple it is no submodule
 
     def on_fit_end(self) -> None:
@@ -119,7 +130,7 @@ class Classifier(L.LightningModule):
 
     def _report(self, role: str) -> None:
         """Log the epoch's mean loss and accuracy over all processes, and start counting anew."""
-        tally = self.trainer.strategy.reduce(self.tally, reduce_op="sum")
+        tally = self.trainer.strategy.reduce(self.tally.to(self.device), reduce_op="sum")
         assert isinstance(tally, Tensor)
         loss, accuracy, mirrored = tally[:3] / tally[3]
         same: dict[str, Any] = {"sync_dist": True, "reduce_fx": "max"}  # already so in all; else Lightning warns
@@ -127,6 +138,7 @@ class Classifier(L.LightningModule):
         if role == "test":
             self.log("test_error", 1 - accuracy, **same)
             self.log_dict({"test_accuracy_mirror": mirrored, "test_error_mirror": 1 - mirrored}, **same)
+            self.log("test_pictures", tally[3], **same)
         self.tally = torch.zeros(4)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
@@ -143,7 +155,7 @@ class Classifier(L.LightningModule):
         if self.loss == "cross_entropy":
             loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
         else:
-            hot = targets if targets.ndim == 2 else F.one_hot(targets, logits.shape[1]).float()
+            hot = (targets > PRESENT).float() if targets.ndim == 2 else F.one_hot(targets, logits.shape[1]).float()
             smooth = hot * (1 - self.label_smoothing) + self.label_smoothing / logits.shape[1]
             loss = F.binary_cross_entropy_with_logits(logits, smooth)
         if self.consistency:

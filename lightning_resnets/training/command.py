@@ -2,7 +2,8 @@
 
 import csv
 import errno
-from dataclasses import replace
+from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,17 @@ from torch import Tensor
 
 from lightning_resnets.checkpoint.card import Card, CheckpointError
 from lightning_resnets.checkpoint.read import open_checkpoint, read
-from lightning_resnets.training.callbacks import WriteCard, plain
+from lightning_resnets.training.callbacks import WriteCard
 from lightning_resnets.training.classifier import Classifier
 from lightning_resnets.training.divergence import StopOnDivergence
+from lightning_resnets.training.folder import claimed
 from lightning_resnets.training.hardware import precision
 from lightning_resnets.training.interruption import StopOnSignal
-from lightning_resnets.training.record import Record, command
+from lightning_resnets.training.record import Record, command, cut_short
 from lightning_resnets.training.release import release
 from lightning_resnets.training.resume import ExactResume
 from lightning_resnets.training.saving import SaveLast
+from lightning_resnets.training.settings import EXTENDED, KEY, KeepSettings, differences, extended, settings
 from lightning_resnets.training.spelling import OptionError, sentence
 from lightning_resnets.weights import settled
 
@@ -34,21 +37,25 @@ def named(net: str, options: dict[str, Any]) -> str:
     return net + (f" with {options}" if options else "")
 
 
-def resumable(path: Path) -> Card:
-    """The card of a file that a run can go on from; raises where it cannot."""
-    card = read(path)
+def resumable(path: Path, now: dict[str, Any]) -> None:
+    """Raise ValueError where no run under these settings can go on from the file; note where it is to go on longer."""
     contents = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     if missing := {"optimizer_states", "loops", "pytorch-lightning_version"} - contents.keys():
         raise ValueError(
             f"{path} holds no {min(missing)}, so that no run can go on from it: take the run's last.ckpt, or leave "
             "--ckpt_path out to begin anew."
         )
-    return card
+    now[EXTENDED] = extended(contents.get(KEY), now)
+    if found := differences(contents.get(KEY), now):
+        raise ValueError(
+            f"{path} was trained with {', '.join(found)}: give the same options, or leave --ckpt_path out "
+            "to begin anew."
+        )
 
 
 def defaults(recipe: str, folder: Path) -> dict[str, Any]:
     """The Trainer's settings where neither the recipe nor the command line says otherwise."""
-    lasting = [ExactResume(keep=["tally"]), StopOnDivergence(), SaveLast(folder), StopOnSignal()]
+    lasting = [KeepSettings(), ExactResume(keep=["tally"]), StopOnDivergence(), SaveLast(folder), StopOnSignal()]
     return {
         "callbacks": [WriteCard(recipe), *lasting],
         "default_root_dir": str(folder),
@@ -69,7 +76,7 @@ class Command(LightningCLI):
 
     def __init__(self, args: list[str], recipe: str) -> None:
         self.args, self.recipe = args, recipe or "run"
-        self.folder = Path("runs") / self.recipe
+        self.folder = Path(dict(pairwise(args)).get("--folder", f"runs/{self.recipe}"))
         strict = {"exit_on_error": False, "allow_abbrev": False}
         super().__init__(
             Classifier,
@@ -91,6 +98,7 @@ class Command(LightningCLI):
             default=True,
             help="After `fit`, test the last weights and write runs/<recipe>/<recipe>.ckpt: weights and card alone.",
         )
+        parser.add_argument("--folder", type=str, help="where the run writes (runs/<recipe>); one for each seed")
         parser.add_argument("--save_minutes", type=float, default=5.0, help=SAVING.format("minutes"))
         parser.add_argument("--save_steps", type=int, default=0, help=SAVING.format("steps"))
 
@@ -101,18 +109,26 @@ class Command(LightningCLI):
             held = self._subcommand_parsers.get(self.args[0], parser)
             options = [name for action in held._actions for name in action.option_strings]  # noqa: SLF001 - argparse's
             raise OptionError(sentence(str(error), options)) from None
-        config = self.config[self.config["subcommand"]]
-        if self.config["subcommand"] == "fit" and 0 in (
-            config["trainer"]["max_epochs"],
-            config["trainer"]["max_steps"],
-        ):
-            raise ValueError("0 epochs train nothing: give --trainer.max_epochs 1 or more.")
+        if asked := self.config.get("fit"):
+            self._check(asked)
+
+    def _check(self, asked: Any) -> None:
+        """Raises ValueError for settings under which nothing, or no end, would be trained."""
+        limits = asked["trainer"]
+        if 0 in (limits["max_epochs"], limits["max_steps"], limits["limit_train_batches"]):
+            raise ValueError("0 epochs or batches train nothing: give --trainer.max_epochs 1 or more.")
+        if limits["max_epochs"] == -1 and limits["max_steps"] == -1:
+            raise ValueError("A schedule needs an end: give --trainer.max_epochs 1 or more.")
+        if min(asked["save_minutes"], asked["save_steps"]) < 0:
+            raise ValueError("save_minutes and save_steps are 0 or more: 0 saves at the end of each epoch alone.")
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         for callback in self.trainer_defaults["callbacks"]:
             if isinstance(callback, SaveLast):
                 callback.minutes = self._get(self.config_init, "save_minutes")
                 callback.steps = self._get(self.config_init, "save_steps")
+            if isinstance(callback, KeepSettings):
+                callback.settings = self.settings
         if self._get(self.config_init, "trainer").get("enable_progress_bar") is not False:
             self.trainer_defaults["callbacks"].append(TQDMProgressBar(refresh_rate=50))
         if self.subcommand != "fit":  # what a run has written of itself stays as it is
@@ -130,18 +146,20 @@ class Command(LightningCLI):
         config = self.config[subcommand]
         path, model = config.get("ckpt_path"), config["model"]
         self.weights: dict[str, Tensor] | None = None
-        self.card: Card | None = None  # of weights to be tested
-        self.opened: Card | None = None  # of any file
+        self.opened: Card | None = None
+        self.settings = settings(config)
         if not path and subcommand == "fit":
             return
         if not path:
             raise ValueError("Say which weights: --ckpt_path FILE, or the name of a net that ships.")
         if subcommand == "fit":
-            card = resumable(self.folder / "last.ckpt" if path == "last" else Path(path))
+            path = config["ckpt_path"] = str(
+                self.folder / "last.ckpt" if path == "last" else path
+            )  # no other last*.ckpt
+            card = read(Path(path))
         else:
             opened = open_checkpoint(path, model["net"] if ":" in model["net"] else None)  # the user's own words
             card, self.weights = opened.card, opened.net.state_dict()
-            self.card = card
         self.opened = card
         options = settled(model["net"], model.get("options") or {})
         if (card.arch, card.options) != (model["net"], options):
@@ -149,6 +167,8 @@ class Command(LightningCLI):
                 f"{path} holds {named(card.arch, card.options)} and the recipe builds {named(model['net'], options)}: "
                 f"give the recipe of {card.arch}."
             )
+        if subcommand == "fit":
+            resumable(Path(path), self.settings)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
@@ -166,7 +186,8 @@ class Command(LightningCLI):
     def fit(self, **kwargs: Any) -> None:
         """Train; a disk that is full says so in a sentence, whatever was being written."""
         try:
-            self.trainer.fit(**kwargs)
+            with claimed(self.folder) if self.trainer.is_global_zero else nullcontext():
+                self.trainer.fit(**kwargs)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
@@ -178,29 +199,27 @@ class Command(LightningCLI):
     def after_fit(self) -> None:
         """Test the last weights and write the small file: weights and card, no optimizer."""
         trial = getattr(self.trainer, "fast_dev_run", False)
-        if not self._get(self.config, "test_at_end") or trial or self.trainer.interrupted:
+        skipped = trial or self.trainer.interrupted or self.trainer.limit_test_batches == 0
+        if not self._get(self.config, "test_at_end") or skipped:
             return
         self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
         path = self.folder / f"{self.recipe}.ckpt"
         release(self.trainer, path)
         if self.trainer.is_global_zero:
-            self.record(read(path)).write(self.folder / "record.json")
+            self.record(read(path))
             accuracy = float(self.trainer.callback_metrics["test_accuracy"])
             count = self.trainer.current_epoch
             print(f"{path}: {accuracy:.2%} of the test pictures right after {count} epoch{'s' * (count != 1)}")
 
-    def after_test(self) -> None:
-        """A whole test of a file that this recipe made writes the run's record anew."""
-        card, trainer = self.card, self.trainer
-        made = card and card.recipe == self.recipe and card.trained.get("epochs") == trainer.max_epochs
-        if card and made and trainer.limit_test_batches == 1.0 and trainer.is_global_zero:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.record(replace(card, metrics=plain(trainer.callback_metrics))).write(self.folder / "record.json")
-
-    def record(self, card: Card) -> Record:
-        """What the run did, for `RESULTS.md`."""
+    def record(self, card: Card) -> None:
+        """Write what the run did, for `RESULTS.md`, where it is a result."""
+        seed, path = self._get(self.config, "seed_everything"), self.folder / "record.json"
+        if why := cut_short(self.trainer, seed, self.settings.get(EXTENDED, False)):
+            path.unlink(missing_ok=True)
+            print(f"The run leaves no record: {why}.")
+            return
         count = sum(weight.numel() for weight in self.model.net.parameters())
-        return Record.of(card, count, int(self._get(self.config, "seed_everything")), command(self.args, self.recipe))
+        Record.of(card, count, seed, command(self.args, self.recipe)).write(path)
 
     def predict(self, **kwargs: Any) -> None:
         """Write runs/<recipe>/predictions.csv: picture, class, probability, for the test set in order."""

@@ -1,15 +1,19 @@
 """The record of a run: what was trained, how, on what and how well, as one small JSON file for `RESULTS.md`."""
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
+import lightning as L
+
 from lightning_resnets.checkpoint.card import Card
 
-OMITTED = ("--config", "--ckpt_path", "--trainer.enable_progress_bar", "--save_minutes")  # change no weight
+# Said otherwise, or of no weight.
+OMITTED = ("--config", "--ckpt_path", "--folder", "--trainer.enable_progress_bar", "--save_minutes", "--save_steps")
 PLACES = ("root", "dir", "path")  # options whose values are places on one machine
 
 
@@ -52,14 +56,31 @@ class Record:
             raise ValueError(f"{path} is no record of a run ({error}): take runs/<recipe>/record.json.") from None
 
     def write(self, path: Path) -> None:
-        """As a file that a person can read and compare."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        """As a file that a person can read and compare, whole or not at all."""
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            part.write_text(json.dumps(asdict(self), indent=1) + "\n")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def cut_short(trainer: L.Trainer, seed: object, extended: bool) -> str:
+    """Why a run is no result, as a clause; empty where it is one."""
+    if extended:
+        return "it was begun with another number of epochs"
+    if trainer.limit_train_batches != 1.0 or trainer.limit_test_batches != 1.0:
+        return "only a part of the pictures was used"
+    if trainer.current_epoch != trainer.max_epochs:
+        return "it ended before its last epoch"
+    return "" if type(seed) is int else "it had no seed"
 
 
 def command(args: Iterable[str], recipe: str) -> str:
     """What one types to make the run again: the recipe's name, the options given, no place of this machine."""
     words = ["lightning-resnets", "fit", "--config", recipe]
-    for option, value in pairwise([*args, ""]):
+    parts = [part for arg in args for part in (arg.split("=", 1) if arg.startswith("--") else [arg])]
+    for option, value in pairwise([*parts, ""]):
         if option.startswith("--") and option not in OMITTED:
             words += [option] if value.startswith("--") or not value else [option, shown(option, value)]
     return " ".join(words)

@@ -18,8 +18,11 @@ def release(trainer: L.Trainer, path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    trainer.save_checkpoint(part, weights_only=False)
-    if trainer.is_global_zero:
-        whole = torch.load(part, map_location="cpu", weights_only=True)
-        write_whole({name: whole[name] for name in KEPT}, path)
-        part.unlink()
+    try:
+        trainer.save_checkpoint(part, weights_only=False)
+        if trainer.is_global_zero:
+            whole = torch.load(part, map_location="cpu", weights_only=True)
+            write_whole({name: whole[name] for name in KEPT}, path)
+    finally:
+        if trainer.is_global_zero:
+            part.unlink(missing_ok=True)

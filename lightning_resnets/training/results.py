@@ -20,7 +20,7 @@ from lightning_resnets.training.record import Record
 from lightning_resnets.zoo import build
 
 ROOT = Path(__file__).resolve().parents[2]
-WHOLE = {"cifar10": 50_000, "imagenet": 1_281_167}  # training pictures: a run on fewer is no result
+WHOLE = {"cifar10": (50_000, 10_000), "imagenet": (1_281_167, 50_000)}  # pictures to train on, and to test on
 HEAD = """# Results
 
 Every run trains on all training pictures and is tested once, on all test pictures, in float32, with the weights of the
@@ -37,21 +37,36 @@ TITLES = {"cifar10": "CIFAR-10, test error", "imagenet": "ImageNet, top-1 error 
 
 
 def read(folder: Path) -> list[Record]:
-    """All records of runs on whole data sets, by recipe and seed; a run on a part is refused with a sentence."""
+    """All records, by recipe and seed; raises ValueError, one sentence, for one that is no result."""
     found = [Record.read(path) for path in sorted(folder.glob("*.json"))]
     for record in found:
-        if record.pictures != WHOLE.get(record.data):
-            raise ValueError(
-                f"The run of {record.recipe} saw {record.pictures:,} pictures of {record.data}: a result needs all."
-            )
+        check(record)
+    if len({(record.command, record.seed) for record in found}) < len(found):
+        raise ValueError("Two records are of the same command and seed: keep one of them.")
     return sorted(found, key=lambda record: (record.recipe, record.epochs, record.seed))
+
+
+def check(record: Record) -> None:
+    """Raises ValueError where a run was not that of a recipe that ships, on all pictures."""
+    tested = record.metrics.get("test_pictures")
+    if (record.pictures, tested) != WHOLE.get(record.data):
+        raise ValueError(
+            f"The run of {record.recipe} saw {record.pictures:,} pictures of {record.data} and was tested on "
+            f"{tested}: a result needs all."
+        )
+    if record.recipe not in recipes():
+        raise ValueError(f"There is no recipe called {record.recipe}: a result needs one that ships.")
+    net = yaml.safe_load(recipes()[record.recipe].read_text())["model"]["net"]
+    if record.net != net:
+        raise ValueError(f"The run of {record.recipe} trained {record.net} in place of {net}: give it its own recipe.")
 
 
 def page(records: Iterable[Record]) -> str:
     """The whole of RESULTS.md."""
-    runs = defaultdict[str, dict[str, list[Record]]](lambda: defaultdict(list))
+    runs = defaultdict[str, dict[tuple[str, ...], list[Record]]](lambda: defaultdict(list))
     for record in records:
-        runs[record.recipe][seedless(record.command)].append(record)
+        alike = (seedless(record.command), record.hardware, record.precision, *record.versions.values())
+        runs[record.recipe][alike].append(record)
     parts = [HEAD]
     for data, title in TITLES.items():
         names = [name for name in recipes() if f"-{data}" in name]
@@ -60,7 +75,7 @@ def page(records: Iterable[Record]) -> str:
     return "\n".join(parts)
 
 
-def rows(recipe: str, runs: dict[str, list[Record]]) -> Iterator[Sequence[str]]:
+def rows(recipe: str, runs: dict[tuple[str, ...], list[Record]]) -> Iterator[Sequence[str]]:
     """A line for each way in which a recipe was run, or one that says that it was not."""
     settings = yaml.safe_load(recipes()[recipe].read_text())
     net, options = settings["model"]["net"], settings["model"].get("options") or {}

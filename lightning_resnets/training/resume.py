@@ -96,6 +96,8 @@ class ExactResume(Callback):
 
         `logged_metrics` would add what other steps have logged.
         """
+        if trainer._results is None:  # noqa: SLF001 - the small file, after a run that had nothing left to do
+            return None
         metrics = numbers(trainer._logger_connector.metrics["log"])  # noqa: SLF001
         return {"epoch": trainer.current_epoch, "step": trainer.global_step - 1} | metrics if metrics else None
 

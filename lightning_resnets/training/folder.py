@@ -1,0 +1,39 @@
+"""The folder of a run belongs to one run at a time: two would tear each other's files."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold the folder while the `with` block lasts, whatever ends it; raises ValueError where another process holds it.
+
+    Where the file system or the operating system (Windows) knows no locks, nothing is held.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if not lock(handle):
+            raise ValueError(
+                f"Another run is writing to '{folder}': wait for it, or give this one its own place with --folder DIR."
+            )
+        yield
+    finally:
+        os.close(handle)
+
+
+def lock(handle: int) -> bool:
+    """False where somebody else has it; the system lets it go with the handle."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True

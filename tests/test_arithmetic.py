@@ -1,0 +1,110 @@
+"""Counts are torchinfo's and those of the papers; the bottleneck's sums are the course's, said exactly."""
+
+from functools import cache
+
+import pytest
+from matplotlib.figure import Figure
+from torch import nn
+from torchinfo import summary
+
+from lightning_resnets.analysis.arithmetic import OTHERS, arithmetic, bottleneck, family, layers, measured, named
+from lightning_resnets.analysis.result import AnalysisError, Cancelled
+from lightning_resnets.facts import PUBLISHED
+from lightning_resnets.residual import Bottleneck
+from lightning_resnets.zoo import build
+
+
+@cache
+def net(name: str) -> nn.Module:
+    return build(name).eval()
+
+
+@pytest.mark.parametrize("name", ["resnet20", "seresnet20", "densenet_bc_40_12", "highway19"])
+def test_layer_by_layer_as_torchinfo_counts(name: str) -> None:
+    theirs = summary(net(name), (1, 3, 32, 32), verbose=0, depth=9)
+    kinds = (nn.Conv2d, nn.Linear)
+    expected = [(one.layer_id, one) for one in theirs.summary_list if isinstance(one.module, kinds)]
+    ours = layers(net(name), (3, 32, 32))
+    by_module = {id(net(name).get_submodule(one.name)): one for one in ours}
+    assert len(ours) == len(expected)
+    for _, one in expected:
+        found = by_module[id(one.module)]
+        assert found.parameters == one.num_params
+        biases = found.outputs * found.positions if found.bias else 0  # torchinfo counts a bias as a multiply-add
+        assert one.macs in (found.macs, found.macs + biases, found.macs + found.outputs)
+
+
+def test_the_bottleneck_said_exactly() -> None:
+    """He et al. 2015, figure 5; 256 channels: 70K against 590K of one 3x3, 1.18M of two."""
+    rows = {row[0]: row for row in bottleneck(256).rows}
+    counts = {name: row[1] for name, row in rows.items()}
+    assert counts == {
+        "bottleneck 256→64→64→256": 69_632,
+        "one 3x3 at 256": 589_824,
+        "two 3x3 at 256": 1_179_648,
+        "two 3x3 at 64": 73_728,
+    }
+    block = Bottleneck(256, 64)
+    assert sum(part.weight.numel() for part in block.modules() if isinstance(part, nn.Conv2d)) == 69_632
+    one, two = nn.Conv2d(256, 256, 3, bias=False), nn.Conv2d(64, 64, 3, bias=False)
+    assert (one.weight.numel(), 2 * two.weight.numel()) == (589_824, 73_728)
+    assert all(row[2] == row[1] * 56 * 56 for row in rows.values())
+
+
+def test_formulas_say_what_they_sum_to() -> None:
+    for one in layers(net("seresnet20"), (3, 32, 32)):
+        product, total = one.formula.split(" = ")
+        assert eval(product.replace("·", "*")) == int(total.replace(",", "")) == one.parameters
+
+
+def test_the_field_holds_papers_figures_and_cards() -> None:
+    """Huang et al. 2017, table 2: DenseNet-BC (100, 12) has 0.8M parameters; Zagoruyko: WRN-16-8 11.0M."""
+    found = arithmetic(net("resnet20"), nets=["resnet110", "densenet_bc_100_12", "wrn_16_8"])
+    points = {point.net: point for point in found.points if point.source != "measured"}
+    assert round(points["densenet_bc_100_12"].parameters / 1e6, 1) == 0.8
+    assert round(points["wrn_16_8"].parameters / 1e6, 1) == 11.0
+    assert round(points["resnet110"].parameters / 1e6, 1) == 1.7
+    assert points["resnet110"].error == PUBLISHED["resnet110"].error
+    own = [point for point in found.points if point.source == "measured"]
+    assert {point.net for point in own} >= {"resnet20", "densenet_bc_40_12"}
+    assert all(5 < point.error < 15 for point in measured())
+    assert not {point.net for point in found.points} & set(OTHERS)
+
+
+def test_named_are_those_that_none_beats() -> None:
+    points = arithmetic(net("resnet20"), nets=["resnet20", "resnet110", "resnet56", "densenet_40_12"]).points
+    published = [point for point in points if point.source != "measured"]
+    slow = [p for p in published if not any(q.parameters < p.parameters and q.error <= p.error for q in published)]
+    assert named(points, "parameters") == slow
+    assert family("seresnet50") == "SE"
+    assert family("preresnet110") == "pre-activation"
+
+
+@pytest.mark.slow
+def test_every_published_net_of_a_size_is_a_point() -> None:
+    found = arithmetic(net("resnet20"))
+    assert {"resnet110", "wrn_28_10", "densenet_100_24"} <= {point.net for point in found.points}
+    assert "resnet50" not in {point.net for point in found.points}
+
+
+def test_tables_and_figure() -> None:
+    found = arithmetic(net("resnet20"), nets=["resnet20", "densenet_40_12"])
+    tables = found.tables()
+    assert list(tables) == ["arithmetic", "arithmetic_bottleneck", "arithmetic_field"]
+    assert tables["arithmetic"].rows[0][5:] == ("3·3·3·16 = 432", "432·1,024 = 442,368")
+    figure = Figure()
+    found.draw(figure)
+    assert [axis.get_xlabel() for axis in figure.axes] == ["multiply-adds a picture", "parameters"]
+
+
+def test_mistakes_and_cancelling() -> None:
+    with pytest.raises(
+        AnalysisError, match=r"^There is no published error of 'resnet21': there are those of resnet20, "
+    ):
+        arithmetic(net("resnet20"), nets=["resnet21"])
+
+    def tell(done: int, total: int) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        arithmetic(net("resnet20"), nets=["resnet20"], tell=tell)

@@ -1,0 +1,130 @@
+"""The surface is the loss of nets whose weights were moved by hand, filter by filter; the net itself never moves."""
+
+import copy
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from lightning_resnets.analysis.landscape import direction, grids, landscape, refine
+from lightning_resnets.analysis.result import AnalysisError, Cancelled, Pictures
+from lightning_resnets.zoo import build
+
+
+@cache
+def net(name: str = "resnet20") -> nn.Module:
+    torch.manual_seed(1)
+    return build(name).eval()
+
+
+@cache
+def pictures(count: int = 6) -> Pictures:
+    torch.manual_seed(2)
+    return Pictures(torch.randn(count, 3, 32, 32), torch.randint(0, 10, (count,)))
+
+
+def by_hand(model: nn.Module, ways: list[tuple[int, float]], given: Pictures) -> float:
+    """Loss after moving every filter of every convolution and every row of the last layer, one after the other."""
+    moved = copy.deepcopy(model)
+    for seed, step in ways:
+        chance = torch.Generator().manual_seed(seed)
+        for (name, weight), original in zip(moved.named_parameters(), model.parameters(), strict=True):
+            if name.endswith("bias") or ".bn" in f".{name}" or "norm" in name:
+                continue
+            noise = torch.randn(weight.shape, generator=chance)
+            for number in range(len(weight)):
+                length = (original[number] ** 2).sum().sqrt() / (noise[number] ** 2).sum().sqrt()
+                weight.data[number] += step * noise[number] * length
+    with torch.no_grad():
+        return float(nn.functional.cross_entropy(moved(given.images), given.labels))
+
+
+def test_a_line_and_a_plane_by_hand() -> None:
+    line = landscape(net(), pictures(), points=5, reach=0.5, dimensions=1, seed=3).surfaces["net"]
+    for at, step in enumerate((-0.5, -0.25, 0.0, 0.25, 0.5)):
+        assert line.loss[at] == pytest.approx(by_hand(net(), [(3, step)], pictures()), rel=1e-4)
+    plane = landscape(net(), pictures(), points=3, reach=0.5, seed=3).surfaces["net"]
+    assert plane.loss[0, 2] == pytest.approx(by_hand(net(), [(3, -0.5), (4, 0.5)], pictures()), rel=1e-4)
+    assert plane.loss[2, 1] == pytest.approx(by_hand(net(), [(3, 0.5)], pictures()), rel=1e-4)
+
+
+def test_a_direction_is_as_long_as_the_net_filter_by_filter() -> None:
+    weights = [net().get_parameter("layer2.0.conv1.weight").detach(), net().get_parameter("fc.weight").detach()]
+    for weight, way in zip(weights, direction(weights, 0), strict=True):
+        torch.testing.assert_close(way.flatten(1).norm(dim=1), weight.flatten(1).norm(dim=1))
+
+
+def test_filters_of_another_scale_have_the_same_surface() -> None:
+    """Section 4: scaling a filter before a batch norm that makes up for it must not change what is seen."""
+    scaled = copy.deepcopy(net())
+    conv, norm = scaled.get_submodule("layer1.0.conv1"), scaled.get_submodule("layer1.0.bn1")
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert isinstance(conv, nn.Conv2d)
+    conv.weight.data *= 16
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    norm.running_mean *= 16
+    norm.running_var.copy_((norm.running_var + norm.eps) * 256 - norm.eps)
+    one, other = (landscape(model, pictures(), 3, 0.5, 1).surfaces["net"].loss for model in (net(), scaled))
+    np.testing.assert_allclose(one, other, rtol=1e-3)
+
+
+def test_ever_finer_and_each_point_once() -> None:
+    heard: list[tuple[int, int]] = []
+    seen = list(
+        refine(net(), pictures(2), points=9, dimensions=1, tell=lambda done, total: heard.append((done, total)))
+    )
+    assert [round(surface.done * 9) for surface in seen] == [3, 5, 9]
+    assert heard == [(done, 9) for done in range(1, 10)]
+    for before, after in pairwise(seen):
+        known = np.isfinite(before.error)
+        np.testing.assert_array_equal(before.loss[known], after.loss[known])
+    assert grids(11) == [[0, 5, 10], [0, 1, 3, 5, 7, 9, 10], list(range(11))]
+
+
+def test_the_middle_is_the_net_itself_and_the_twin_on_the_same_scale() -> None:
+    found = landscape(net(), pictures(), points=3, twin=net("plain20"))
+    with torch.no_grad():
+        for name, model in (("net", net()), ("twin", net("plain20"))):
+            loss = nn.functional.cross_entropy(model(pictures().images).double(), pictures().labels)
+            assert found.surfaces[name].loss[1, 1] == pytest.approx(float(loss), abs=1e-12)
+    assert [row[0] for row in found.tables()["landscape"].rows] == ["net"] * 9 + ["twin"] * 9
+    figure = Figure()
+    found.draw(figure)
+    assert [axis.get_title() for axis in figure.axes] == ["net", "twin"]
+
+
+def test_the_figure_of_a_line() -> None:
+    figure = Figure()
+    landscape(net(), pictures(2), points=3, dimensions=1).draw(figure)
+    assert figure.axes[0].get_ylabel() == "mean cross entropy"
+
+
+def test_mistakes_are_one_sentence() -> None:
+    with pytest.raises(AnalysisError, match=r"^A landscape has 3, 5, 7 or more points a side, .*: not 4 in 2\.$"):
+        landscape(net(), pictures(), points=4)
+    with pytest.raises(AnalysisError, match="no convolution and no linear layer"):
+        landscape(nn.Flatten(), pictures())
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_the_net_is_left_as_it_was(stop: bool) -> None:
+    model = copy.deepcopy(net()).train()
+    before = copy.deepcopy(model.state_dict())
+
+    def tell(done: int, total: int) -> None:
+        if stop and done == 2:
+            raise Cancelled
+
+    if stop:
+        with pytest.raises(Cancelled):
+            landscape(model, pictures(2), points=3, dimensions=1, tell=tell)
+    else:
+        landscape(model, pictures(2), points=3, dimensions=1, tell=tell)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(module.training for module in model.modules())
+    assert all(weight.requires_grad and weight.grad is None for weight in model.parameters())
