@@ -5,7 +5,7 @@ Nothing here knows torch's modules; `graph.trace` makes a BlockGraph of a net.
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lightning_resnets.merge import Kind
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import networkx
 
 Row = tuple[str, str, str, str, str, str]  # name, operation, output, parameters, multiply-adds, skips
+Depth = Literal["stage", "block", "module", 1, 2] | None
+DEPTHS: dict[object, int | None] = {"stage": 1, 1: 1, "block": 2, 2: 2, "module": None, None: None}
 MARKS = {Kind.ADD: "⊕", Kind.CONCAT: "⧺", Kind.GATE: "⊗"}
 
 
@@ -22,7 +24,8 @@ class Block:
 
     `shape` is the output's without the batch, `macs` the multiply-adds of one picture. `kind` is set for a merge.
     `stage` and `cell` are the modules that it belongs to. `output` is the module whose output is the block's (a point
-    for `probe`), empty where no module has it. `members` are the unfolded operations in order.
+    for `probe`), empty where no module has it. `members` are the unfolded operations in order. `times` is more than 1
+    where the block stands for equal ones that follow one another; its counts are then those of all together.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Block:
     cell: str = ""
     output: str = ""
     members: tuple[str, ...] = ()
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +91,22 @@ class BlockGraph:
         found = sorted((operand, source) for source, target, operand in self.flow if target == name)
         return tuple(source for _, source in found)
 
-    def fold(self, depth: int | None = 2) -> "BlockGraph":
-        """The graph with operations folded for drawing: 1 to stages, 2 to cells, None not at all.
+    def fold(self, depth: Depth = "block", repeats: bool = False) -> "BlockGraph":
+        """The graph with operations folded for drawing: to "stage" (or 1), "block" (2), or "module" (None): not at all.
 
-        A cell is the outermost module that is no plain container: a residual block, a dense layer, a transition.
-        Merges stay blocks under their own names (at depth 2), with the activation behind them; what lies on a side
-        path (a projection, the squeeze of a gate) is a block of its own. The result has no cycle.
+        A block is the outermost module that is no plain container: a residual block, a dense layer, a transition.
+        Merges stay blocks under their own names (except in stages), with the activation behind them; what lies on a
+        side path (a projection, the squeeze of a gate) is a block of its own. With `repeats`, neighbours that are equal
+        in all that is counted become one that says how often (`Block.times`). The result has no cycle.
         """
         from lightning_resnets.folding import cells, stages
+        from lightning_resnets.repeats import repeats as once
 
-        if depth is None:
-            return self
-        if depth not in (1, 2):
-            raise ValueError(f"A graph folds to depth 1 (stages), 2 (cells) or None, not {depth}.")
-        return cells(self) if depth == 2 else stages(cells(self))
+        if depth not in DEPTHS:
+            raise ValueError(f"A graph folds to depth 1 (stage), 2 (block) or None (module), not {depth!r}.")
+        level = DEPTHS[depth]
+        folded = self if level is None else cells(self) if level == 2 else stages(cells(self))
+        return once(folded) if repeats else folded
 
     def networkx(self) -> "networkx.DiGraph[str]":
         """The same as a networkx graph: node attributes as in Block; edge attributes `operands` and `skip` (a Kind)."""
@@ -115,6 +121,7 @@ class BlockGraph:
                 parameters=block.parameters,
                 macs=block.macs,
                 kind=block.kind,
+                times=block.times,
             )
         skips = {(skip.merge, skip.operand): skip.kind for skip in self.skips}
         for source, target, operand in self.flow:
@@ -155,6 +162,7 @@ def _header(stage: str, graph: BlockGraph) -> Row:
 
 def _row(block: Block, graph: BlockGraph, indent: bool) -> Row:
     name = f"  {_short(block.name, block.stage)}" if indent else block.name
+    name += f" ×{block.times}" if block.times > 1 else ""
     op = f"{MARKS[block.kind]} {block.op}" if block.kind else block.op
     skips = [skip for skip in graph.skips if skip.merge == block.name]
     return (name, op, _shape(block), _count(block.parameters), _count(block.macs), _sources(skips, block.stage))
@@ -168,12 +176,16 @@ def _sources(skips: list[Skip], stage: str) -> str:
 
 
 def _totals(graph: BlockGraph) -> list[str]:
-    count = Counter(skip.kind for skip in graph.skips)
-    projected = sum(skip.projected is not None for skip in graph.skips)
+    times = {block.name: block.times for block in graph.blocks}
+    count: Counter[Kind] = Counter()
+    for skip in graph.skips:
+        count[skip.kind] += times[skip.merge]
+    projected = sum(times[skip.merge] for skip in graph.skips if skip.projected is not None)
     notes = {Kind.ADD: f" ({projected} projected)" if projected else ""}
     kinds = ", ".join(f"{count[kind]} {kind}{notes.get(kind, '')}" for kind in Kind if count[kind])
-    plain = len(graph.merges) - len({skip.merge for skip in graph.skips})
-    lines = [f"{len(graph.skips)} {'skip' if len(graph.skips) == 1 else 'skips'}" + (f": {kinds}" if kinds else "")]
+    skipping = {skip.merge for skip in graph.skips}
+    plain = sum(block.times for block in graph.merges if block.name not in skipping)
+    lines = [f"{count.total()} {'skip' if count.total() == 1 else 'skips'}" + (f": {kinds}" if kinds else "")]
     if plain:
         lines.append(f"{plain} {'merge' if plain == 1 else 'merges'} of even branches, no skip")
     return [*lines, f"{graph.parameters:,} parameters, {_large(graph.macs)} multiply-adds"]

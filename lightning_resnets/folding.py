@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby, takewhile
 
-from lightning_resnets.blocks import Block, BlockGraph, Skip
+from lightning_resnets.blocks import Block, BlockGraph
 
 # What may follow a convolution or a pool of the same chain outside of all cells (the stem) in one block with it.
 ALONG = {
@@ -104,18 +105,14 @@ def _contracted(graph: BlockGraph, groups: Sequence[tuple[str, list[Block]]]) ->
             continue
         flow.append((source, target, operand if target in merges else len(given[target])))
         given[target].append(source)
-    skips = tuple(
-        Skip(skip.kind, into[skip.source], skip.merge, skip.operand, skip.projected)
-        for skip in graph.skips
-        if into[skip.merge] == skip.merge
-    )
-    return BlockGraph(blocks, tuple(flow), skips)
+    skips = tuple(replace(skip, source=into[skip.source]) for skip in graph.skips if into[skip.merge] == skip.merge)
+    return replace(graph, blocks=blocks, flow=tuple(flow), skips=skips)
 
 
 def _block(name: str, members: list[Block]) -> Block:
     first, last = members[0], members[-1]
     if len(members) == 1:
-        return first if first.name == name else _renamed(first, name)
+        return first if first.name == name else replace(first, name=name)
     output = first.output if first.kind else next((b.output for b in reversed(members) if b.output), "")
     merge = first.kind if first.name == name else None
     return Block(
@@ -130,13 +127,6 @@ def _block(name: str, members: list[Block]) -> Block:
         output,
         tuple(member for block in members for member in block.members),
     )
-
-
-def _renamed(block: Block, name: str) -> Block:
-    return Block(
-        name, block.op, block.shape, block.parameters, block.macs, block.kind, block.stage, block.cell, block.output,
-        block.members,
-    )  # fmt: skip
 
 
 def _summary(members: Sequence[Block]) -> str:

@@ -1,0 +1,125 @@
+"""Equal neighbours as one: counted as a slow second way does, nothing lost, and only what is equal."""
+
+from functools import cache
+
+import networkx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightning_resnets.blank import Blank
+from lightning_resnets.blocks import Block, BlockGraph, Depth
+from lightning_resnets.graph import trace
+from lightning_resnets.merge import Add, Concat
+from lightning_resnets.zoo import build
+
+NETS = ("resnet20", "seresnet20", "resnet101", "densenet_bc_40_12", "inception_resnet_v2", "preresnet164")
+
+
+@cache
+def graph(name: str) -> BlockGraph:
+    with Blank():
+        net = build(name, 10)
+    return trace(net, (3, 96, 96) if name == "inception_resnet_v2" else (3, 32, 32))
+
+
+def unfolded(folded: BlockGraph) -> list[tuple[str, int]]:
+    """Each operation with the number of times that its block counts for."""
+    return [(member, block.times) for block in folded.blocks for member in block.members]
+
+
+def test_a_resnet_101_as_its_paper_writes_it() -> None:
+    """3, 4, 23 and 3 blocks (arXiv:1512.03385, table 1); the first of each stage has a projection of its own."""
+    folded = graph("resnet101").fold("block", repeats=True)
+    assert [block.times for block in folded.blocks if block.kind] == [1, 2, 1, 3, 1, 22, 1, 2]
+    assert len(folded.block("layer3.7.conv1").members) == 22 * 8  # conv, norm, relu; conv, norm, relu; conv, norm
+    lines = str(folded).splitlines()
+    assert "  1 ×22         conv 1x1, conv 3x3, conv 1x1" in "\n".join(lines)
+    assert lines[-2] == "33 skips: 33 add (4 projected)"
+
+
+@pytest.mark.parametrize("depth", ["stage", "block", "module"])
+@pytest.mark.parametrize("name", NETS)
+def test_nothing_is_lost(name: str, depth: Depth) -> None:
+    whole = graph(name)
+    plain, folded = whole.fold(depth), whole.fold(depth, repeats=True)
+    assert (folded.parameters, folded.macs) == (whole.parameters, whole.macs)
+    assert sorted(member for member, _ in unfolded(folded)) == sorted(block.name for block in whole.blocks)
+    assert sum(block.times for block in folded.blocks) == len(plain.blocks)
+    assert sum(block.times for block in folded.merges) == len(plain.merges)
+    times = {block.name: block.times for block in folded.blocks}
+    assert sum(times[skip.merge] for skip in folded.skips) == len(plain.skips)
+    assert sum(times[target] for _, target, _ in folded.flow) == len(plain.flow)
+    assert str(folded).splitlines()[-2:] == str(plain).splitlines()[-2:]
+    assert networkx.is_directed_acyclic_graph(folded.networkx())
+    order = {block.name: place for place, block in enumerate(folded.blocks)}
+    assert all(order[source] < order[target] for source, target, _ in folded.flow)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_what_is_one_is_equal_in_all_that_is_counted(name: str) -> None:
+    plain, folded = graph(name).fold("block"), graph(name).fold("block", repeats=True)
+    for block in folded.blocks:
+        equal = {plain.block(member).name for member in block.members}
+        alike = [plain.block(one) for one in equal]
+        assert len({(one.op, one.shape, one.parameters, one.macs, one.kind) for one in alike}) == 1
+        assert (len(equal), block.shape, block.op) == (block.times, alike[0].shape, alike[0].op)
+        shapes = {tuple(plain.block(source).shape for source in plain.operands(one)) for one in equal}
+        assert len(shapes) == 1
+
+
+@pytest.mark.parametrize("name", ["densenet_bc_40_12", "densenet_40_12"])
+def test_dense_layers_are_never_equal(name: str) -> None:
+    assert graph(name).fold(repeats=True) == graph(name).fold()
+
+
+class Chain(nn.Module):
+    """Equal residual cells, and one thing that is not as in the others."""
+
+    def __init__(self, cells: int, odd: str = "") -> None:
+        super().__init__()
+        self.stage = nn.Sequential(*(Cell() for _ in range(cells)))
+        self.concat, self.odd = Concat(), odd
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = x
+        for place, cell in enumerate(self.stage):
+            x = cell(first if (self.odd, place) == ("reads the first again", 2) else x)
+            first = x if place == (1 if self.odd == "is read later" else 0) else first
+        return self.concat(x, first) if self.odd == "is read later" else x
+
+
+class Cell(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.add = nn.Conv2d(4, 4, 3, padding=1), Add()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.add(x, torch.relu(self.conv(x)))
+
+
+@pytest.mark.parametrize(
+    ("odd", "times"),
+    [
+        ("", [4]),  # input, four cells, output
+        ("reads the first again", [1, 1, 2]),  # in place of the second
+        ("is read later", [2, 2]),  # the second's output goes on to the end
+    ],
+)
+def test_only_a_plain_chain_of_equals_is_one(odd: str, times: list[int]) -> None:
+    folded = trace(Chain(4, odd), (4, 8, 8)).fold(repeats=True)
+    assert [block.times for block in folded.merges if block.kind == "add"] == times
+
+
+def test_folded_twice_is_folded_once() -> None:
+    once = graph("resnet101").fold(repeats=True)
+    assert once.fold(repeats=True) == once
+    assert once.fold("stage").parameters == once.parameters
+
+
+def test_depths_have_names() -> None:
+    whole = graph("resnet20")
+    assert (whole.fold("stage"), whole.fold("block"), whole.fold("module")) == (whole.fold(1), whole.fold(2), whole)
+    with pytest.raises(ValueError, match="not 'cell'"):
+        whole.fold("cell")  # type: ignore[arg-type]
+    assert Block("a", "relu", (1,), 0, 0).times == 1
