@@ -34,6 +34,10 @@ FLOORS = {
         "lightning_resnets/{graph,blocks,cells,folding,operations,skips,reveal,probe,surgery}.py",
         QT | {"gui", "lightning", "torchvision", "lightning_resnets.zoo", "lightning_resnets.resnet"},
     ),
+    "a graph's other forms need only the graph": (
+        "lightning_resnets/exports/{__init__,document,dot,geometry,graphml,legend,placing,plain,strokes,svg}.py",
+        HEAVY | QT | {"gui", "networkx", "lightning_resnets.zoo", "lightning_resnets.graph"},
+    ),
     "nets stand on merge and torch": (
         "lightning_resnets/{residual,resnet,preact,densenet,highway,inception,inception_resnet,se,zoo}.py",
         QT | {"gui", "lightning", "torchvision", "lightning_resnets.graph", "lightning_resnets.lens"},

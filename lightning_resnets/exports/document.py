@@ -1,0 +1,112 @@
+"""A graph as a JSON document with a version, and back to the equal graph; a document from anywhere is checked first."""
+
+import json
+from collections.abc import Callable
+from dataclasses import MISSING, asdict, fields
+from typing import Any, get_args
+
+from lightning_resnets.blocks import Block, BlockGraph, Skip
+from lightning_resnets.merge import Kind
+
+FORMAT, VERSION = "lightning_resnets graph", 1
+LISTS = ("blocks", "flow", "skips")
+
+
+class GraphError(ValueError):
+    """A document that holds no graph; its text is one plain sentence."""
+
+
+def to_json(graph: BlockGraph, indent: int | None = 1) -> str:
+    """The graph as JSON: `format`, `version`, totals to look at, and all that `from_json` needs.
+
+    `blocks` and `skips` are objects with the names of Block and Skip, `flow` is [source, target, operand] each.
+    """
+    totals = {"parameters": graph.parameters, "macs": graph.macs}
+    document = {"format": FORMAT, "version": VERSION, **totals, **asdict(graph)}
+    return json.dumps(document, ensure_ascii=False, indent=indent) + "\n"
+
+
+def from_json(text: str) -> BlockGraph:
+    """The graph that `to_json` wrote; raises GraphError for anything else."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise GraphError(f"This is no JSON: {str(error).splitlines()[0]}.") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise GraphError(f'This JSON holds no graph: its "format" must be "{FORMAT}".')
+    if document.get("version") != VERSION:
+        raise GraphError(
+            f"This graph is of version {document.get('version')!r}, and version {VERSION} is what is read."
+        )
+    for name in LISTS:
+        if not isinstance(document.get(name), list):
+            raise GraphError(f'This graph has no list "{name}".')
+    blocks = tuple(_made(Block, item) for item in document["blocks"])
+    flow = tuple(_edge(item) for item in document["flow"])
+    skips = tuple(_made(Skip, item) for item in document["skips"])
+    _agree(blocks, flow, skips)
+    words = {field.name: get_args(field.type) for field in fields(BlockGraph) if field.name not in LISTS}
+    more = {name: document[name] for name in words if name in document}
+    if wrong := next((name for name, value in more.items() if value not in words[name]), None):
+        raise GraphError(f'The "{wrong}" of this graph is {json.dumps(more[wrong])[:40]}, which it cannot be.')
+    return BlockGraph(blocks, flow, skips, **more)
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _many(one: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(one(item) for item in value)
+
+
+CHECKS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("name", "op", "stage", "cell", "output", "source", "merge"), _text),
+    **dict.fromkeys(("parameters", "macs", "operand"), _count),
+    "shape": _many(_count),
+    "members": _many(_text),
+    "times": lambda value: _count(value) and value > 0,
+    "projected": lambda value: value is None or _text(value),
+    "kind": lambda value: value is None or (_text(value) and value in set(Kind)),
+}
+
+
+def _made(made: type[Any], item: Any) -> Any:
+    """A Block or Skip of a JSON object, every value looked at."""
+    what = made.__name__.lower()
+    if not isinstance(item, dict):
+        raise GraphError(f"A {what} of this graph is {json.dumps(item)[:40]}, not an object.")
+    known = {field.name: field for field in fields(made)}
+    if missing := [name for name, field in known.items() if field.default is MISSING and name not in item]:
+        raise GraphError(f'A {what} of this graph has no "{missing[0]}".')
+    for name, value in item.items():
+        if name not in known:
+            raise GraphError(f'A {what} of this graph has "{name[:40]}", which none has.')
+        if not CHECKS[name](value) or (made is Skip and name == "kind" and value is None):
+            raise GraphError(f'A {what} of this graph has {json.dumps(value)[:40]} as its "{name}".')
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in item.items()}
+    return made(**{**values, "kind": Kind(values["kind"])} if values.get("kind") else values)
+
+
+def _edge(item: Any) -> tuple[str, str, int]:
+    if not (isinstance(item, list) and len(item) == 3 and _many(_text)(item[:2]) and _count(item[2])):
+        raise GraphError(f"{json.dumps(item)[:40]} is no [source, target, operand].")
+    return item[0], item[1], item[2]
+
+
+def _agree(blocks: tuple[Block, ...], flow: tuple[tuple[str, str, int], ...], skips: tuple[Skip, ...]) -> None:
+    """All that flows and skips goes forward between blocks that there are."""
+    places = {block.name: place for place, block in enumerate(blocks)}
+    if len(places) < len(blocks):
+        raise GraphError("Two blocks of this graph have one name.")
+    for source, target in [edge[:2] for edge in flow] + [(skip.source, skip.merge) for skip in skips]:
+        if unknown := next((name for name in (source, target) if name not in places), None):
+            raise GraphError(f"This graph has no block called {unknown[:40]!r}, but one leads to it or from it.")
+        if places[source] >= places[target]:
+            raise GraphError(
+                f"{target[:40]!r} comes before {source[:40]!r}, which it reads: blocks stand in their order."
+            )
