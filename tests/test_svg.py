@@ -22,23 +22,15 @@ from lightning_resnets.merge import Kind
 from lightning_resnets.zoo import build
 
 SVG = "{http://www.w3.org/2000/svg}"
-NETS = (
-    "resnet20",
-    "resnet50",
-    "seresnet50",
-    "densenet_bc_40_12",
-    "densenet121",
-    "googlenet",
-    "inception_v3",
-    "highway19",
-)
+INCEPTION = pytest.param("inception_v3", marks=pytest.mark.slow)  # torchvision's, which takes long to import
+NETS = ("resnet20", "resnet50", "seresnet50", "densenet_bc_40_12", "densenet121", "googlenet", "highway19", INCEPTION)
 
 
 @cache
 def graph(name: str) -> BlockGraph:
     with Blank():
         net = build(name, 10)
-    return trace(net, (3, 96, 96) if name == "inception_v3" else (3, 64, 64))
+    return trace(net, (3, 299, 299) if name == "inception_v3" else (3, 64, 64))
 
 
 @cache
@@ -96,6 +88,8 @@ def test_what_is_seen_of_each_kind() -> None:
     assert looks["add", True] == 8  # four projections, into and out of each
     assert looks["gate", False] == 32
     assert {line.look for line in picture("googlenet").lines} == {"flow"}  # even branches are no skips
+    gates = sum(block.kind is Kind.GATE for block in graph("highway19").merges)
+    assert Counter(line.look for line in picture("highway19").lines)["gate"] == gates + gates // 2 * 2
 
 
 def texts(root: ElementTree.Element) -> list[str]:
@@ -108,7 +102,7 @@ def test_the_legend_counts_what_there_is(name: str) -> None:
     shown = texts(root)
     assert name in shown
     assert f"{graph(name).parameters:,} parameters" in shown[1]
-    expected = {"seresnet50": {"adds (16)", "skip, identity (12)", "skip, projected (4)", "weighs each channel (16)"},
+    expected = {"seresnet50": {"adds (16)", "skip, identity (12)", "skip, projected (4)", "gates (16)"},
                 "densenet121": {"concatenates (58)", "skip into a concat (535)"}}[name]  # fmt: skip
     assert expected <= set(shown)
     assert (name == "seresnet50") == any(text.startswith("equal neighbours") for text in shown)

@@ -113,11 +113,16 @@ class _Drawing:
             if fork is None or (skip and skip.kind is Kind.GATE):
                 continue
             look = (str(skip.kind), skip.projected is not None) if skip else ("gate", False)
-            found[source, target, operand] = look
-            while source != fork and len(self.given[source]) == 1:
-                source, target = self.given[source][0], source
-                found[source, target, 0] = look
+            found |= dict.fromkeys([(source, target, operand), *self._way(fork, source)], look)
         return found
+
+    def _way(self, fork: str, end: str) -> list[tuple[str, str, int]]:
+        """The links from the fork to the end, where that is one single way; none where it is not."""
+        way: list[tuple[str, str, int]] = []
+        while end != fork and len(self.given[end]) == 1:
+            end, target = self.given[end][0], end
+            way.append((end, target, 0))
+        return way if end == fork else []
 
     def _is_arc(self, source: str, target: str, operand: int) -> bool:
         """A link inside one lane that is not simply the next step."""

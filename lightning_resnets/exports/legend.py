@@ -11,7 +11,7 @@ from lightning_resnets.merge import Kind
 
 Item = tuple[str, str]  # how its mark looks, and words
 ROW = 22.0
-SAID = {Kind.ADD: "adds", Kind.CONCAT: "concatenates", Kind.GATE: "weighs each channel"}
+SAID = {Kind.ADD: "adds", Kind.CONCAT: "concatenates", Kind.GATE: "gates"}
 
 
 def legend(graph: BlockGraph) -> list[Item]:

@@ -4,6 +4,7 @@ Blue circles add, orange bars concatenate, magenta diamonds gate: the app's colo
 colour alone.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
@@ -79,11 +80,12 @@ def _title(graph: BlockGraph, title: str) -> Iterator[str]:
 
 
 def _shapes(graph: BlockGraph, picture: Picture) -> Iterator[str]:
-    totals = _totals(graph)
+    totals, parts = _totals(graph), Counter(stage for _, stage in picture.bands)
     for (x, y, wide, high), stage in picture.bands:
         yield f'<rect class="band" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" rx="8"/>'
         yield text(x + 10, y + 22, tail(stage, 118, 12), "ink name", 12, stage)
-        for place, words in enumerate(totals.pop(stage, ())):
+        told = totals[stage][: int((high - 26) / 15)] if parts[stage] == 1 else ()
+        for place, words in enumerate(told):
             yield text(x + 10, y + 39 + 15 * place, words, "soft", 11)
     for (x, y, wide, high), _ in picture.frames:
         yield f'<rect class="frame" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" rx="8"/>'
