@@ -58,11 +58,16 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class BlockGraph:
-    """A net as blocks in order of execution, `flow` as (source, target, operand index), and its skips."""
+    """A net as blocks in order of execution, `flow` as (source, target, operand index), and its skips.
+
+    `followed` says by what the forward pass was followed: torch.fx, or the recorder, whose steps hold for one size,
+    and where the net decides by its values are one way of several.
+    """
 
     blocks: tuple[Block, ...]
     flow: tuple[tuple[str, str, int], ...]
     skips: tuple[Skip, ...]
+    followed: Literal["torch.fx", "recorder", "recorder, one way of several"] = "torch.fx"
 
     @property
     def parameters(self) -> int:
@@ -188,6 +193,8 @@ def _totals(graph: BlockGraph) -> list[str]:
     lines = [f"{count.total()} {'skip' if count.total() == 1 else 'skips'}" + (f": {kinds}" if kinds else "")]
     if plain:
         lines.append(f"{plain} {'merge' if plain == 1 else 'merges'} of even branches, no skip")
+    if graph.followed != "torch.fx":
+        lines.append(f"followed for this size alone, by the {graph.followed}")
     return [*lines, f"{graph.parameters:,} parameters, {_large(graph.macs)} multiply-adds"]
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lightning_resnets.merge import Merge
@@ -63,6 +64,22 @@ def conv_shape(conv: nn.Conv2d, given: Tensor) -> tuple[int, ...] | None:
     return (given.shape[0], conv.out_channels, *sides)
 
 
+def function_conv_shape(
+    given: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+    groups: int = 1,
+) -> tuple[int, ...] | None:  # fmt: skip
+    """The same for a convolution written as a function of its weight (C, C / groups, H, W)."""
+    if given.dim() != 4 or isinstance(padding, str) or given.shape[1] != weight.shape[1] * groups:
+        return None
+    pairs = [
+        (side, side) if isinstance(side, int) else tuple(side) * (2 // len(side))
+        for side in (padding, dilation, stride)
+    ]
+    rows = zip(given.shape[2:], weight.shape[2:], *pairs, strict=True)
+    sides = [(side + 2 * pad - gap * (kernel - 1) - 1) // step + 1 for side, kernel, pad, gap, step in rows]
+    return (given.shape[0], weight.shape[0], *sides) if min(sides) > 0 else None
+
+
 def linear_shape(linear: nn.Linear, given: Tensor) -> tuple[int, ...]:
     """The same for a linear layer: the last axis changes."""
     if given.shape[-1] != linear.in_features:
@@ -82,6 +99,9 @@ SHAPES: dict[type[nn.Module], Callable[[Any, Tensor], tuple[int, ...] | None]] =
     nn.Linear: linear_shape,
     nn.BatchNorm2d: norm_shape,
 }
+
+
+FUNCTION_SHAPES: dict[Callable[..., Any], Callable[..., tuple[int, ...] | None]] = {torch.conv2d: function_conv_shape}
 
 
 def _words(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A foreign net with its joins named: where torch.fx sees two paths meet, an Add, Concat or Gate takes their place.
+"""A foreign net with its joins named: where two paths are seen to meet, an Add, Concat or Gate takes their place.
 
 A join is one where every operand depends on the picture: a bias, a position table or a scale that was learned is
 none. A weight of a Gate is (N, C, 1, 1), looked for through `expand`. What is computed stays the same to the bit.
@@ -12,8 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from lightning_resnets.graph import TraceError, Tracer, follow, values_of
+from lightning_resnets.graph import By, TraceError, follow, reason, values_of
 from lightning_resnets.merge import Add, Concat, Gate, Kind, Merge
+from lightning_resnets.phantom import blank, phantom, plain
+from lightning_resnets.recorded import for_batches
+from lightning_resnets.recorder import record
+from lightning_resnets.tracer import Places, Tracer, refuse_overwriting
 
 Join = tuple[type[Merge], tuple[fx.Node, ...]]
 
@@ -23,29 +27,49 @@ JOINS: tuple[Any, ...] = (torch.cat, torch.concat, torch.concatenate)
 SPREAD = ("expand", "expand_as")
 
 
-def reveal(model: nn.Module, size: tuple[int, int, int] = (3, 224, 224)) -> nn.Module:
+def reveal(model: nn.Module, size: tuple[int, int, int] = (3, 224, 224), by: By | None = None) -> fx.GraphModule:
     """A net that shares the model's weights and names, with named merges in the modules where the paths meet.
 
     In evaluation it answers as the model does, to the bit; nothing in it works in place. The model itself is left as
-    it was. `size` is that of a picture (C, H, W) for which the joins are looked for. Raises TraceError where torch.fx
-    cannot follow the forward pass.
+    it was. `size` is that of a picture (C, H, W) for which the joins are looked for. Where torch.fx cannot follow the
+    forward pass the recorder does: then `meta["followed"]` is "recorder", and the net holds for pictures of the size
+    in `meta["size"]` alone and for evaluation alone; it says so to others (ValueError). `by` allows one way only.
+    Raises TraceError where neither can follow.
     """
     shown = _shared(model)
     modes = {name: module.training for name, module in shown.named_modules()}
-    tracer = Tracer()
     try:
-        graph = tracer.trace(shown.eval())
-        values = values_of(shown, graph, size)
+        graph, places, values, way = _steps(model, shown.eval(), size, by)
     except Exception as error:
-        reason = str(error).strip().splitlines()
-        raise TraceError(f"The joins of this net cannot be found: {reason[0] if reason else error}.") from error
-    _name_joins(shown, graph, values, tracer)
-    tracer.note()
+        raise TraceError(f"The joins of this net cannot be found: {reason(error)}.") from error
+    _name_joins(shown, graph, values, places)
+    places.note()
     revealed = _assembled(shown, graph)
+    revealed.meta.update({"followed": way} | ({"size": tuple(size)} if way == "recorder" else {}))
     for name, module in revealed.named_modules():
         module.training = modes.get(name, model.training)
     _shortcuts_first(revealed, size)
     return revealed
+
+
+def _steps(
+    model: nn.Module, shown: nn.Module, size: tuple[int, int, int], by: By | None
+) -> tuple[fx.Graph, Places, dict[fx.Node, Any], By]:
+    if by != "recorder":
+        try:
+            tracer = Tracer()
+            graph = tracer.trace(shown)
+            values = values_of(shown, graph, size)
+            refuse_overwriting(graph, model, values)
+            return graph, tracer.places, values, "torch.fx"
+        except Exception:
+            if by:
+                raise
+    ghost, twins = phantom(plain(model)), phantom(plain(model))
+    graph, places = record(ghost, blank(torch.empty(1, *size)))
+    for_batches(graph, record(twins, blank(torch.empty(2, *size)))[0])
+    vars(shown).update({name: value for name, value in vars(ghost).items() if name.startswith("_tensor_constant")})
+    return graph, places, values_of(shown, graph, size), "recorder"
 
 
 def _shared(model: nn.Module) -> nn.Module:
@@ -58,19 +82,30 @@ def _shared(model: nn.Module) -> nn.Module:
     return shown
 
 
-def _name_joins(model: nn.Module, graph: fx.Graph, values: dict[fx.Node, Any], tracer: Tracer) -> None:
+def _name_joins(model: nn.Module, graph: fx.Graph, values: dict[fx.Node, Any], places: Places) -> None:
     """Put a merge in the place of every join."""
     seen: set[fx.Node] = set()  # nodes whose tensors depend on the picture
     for node in list(graph.nodes):
         _apart(node)
         tensors = isinstance(values.get(node), (Tensor, tuple, list))
-        if node.op != "placeholder" and not (tensors and any(given in seen for given in node.all_input_nodes)):
+        if node.op != "placeholder" and not (tensors and any(given in seen for given in _values_from(node))):
             continue
         join = _join(node, values, seen)
         new = _put(model, graph, node, *join) if join else node
         seen.add(new)
         values[new] = values.get(node)
-        tracer.replaced(node, new)
+        places.replaced(node, new)
+
+
+def _values_from(node: fx.Node) -> list[fx.Node]:
+    """What a step takes values from: not the tensor that only tells it a shape."""
+    if node.op in ("call_function", "call_method"):
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+        if name.endswith("_like") or name.startswith("new_"):
+            return []
+        if name.endswith("_as"):
+            return [item for item in node.args[:1] if isinstance(item, fx.Node)]
+    return node.all_input_nodes
 
 
 def _join(node: fx.Node, values: dict[fx.Node, Any], seen: set[fx.Node]) -> Join | None:
@@ -130,7 +165,7 @@ def _put(
     model: nn.Module, graph: fx.Graph, node: fx.Node, merge: type[Merge], operands: tuple[fx.Node, ...]
 ) -> fx.Node:
     """A merge in the module that owns the join: `layer1.0.add`, and where that is taken `layer1.0.add_1`."""
-    path = Tracer.scope(node)
+    path = Places.scope(node)
     owner, name, count = model.get_submodule(path), str(merge.kind), 0
     while hasattr(owner, name):
         count += 1

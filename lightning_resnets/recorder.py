@@ -1,0 +1,265 @@
+"""The steps of a forward pass written down while it runs, for nets that torch.fx refuses.
+
+The net runs once on blanks, under a TorchFunctionMode that sees every call of torch. What comes out is an ordinary
+fx.Graph, so nothing behind it knows the difference; but sizes are numbers in it, so it is good for pictures of one size
+alone, in batches of any length. Where the net asks a tensor for a yes or no, the blank answers, and every later pass is
+checked to get the same answer: the steps are one of the ways that the net can take.
+"""
+
+import inspect
+import numbers
+import operator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.node import map_aggregate
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from lightning_resnets.aliases import Aliases
+from lightning_resnets.phantom import MOST_VALUES, blank, run_function, run_module
+from lightning_resnets.recorded import answered, changed, of_size
+from lightning_resnets.tracer import Places, is_leaf, is_written
+
+TURNED = {"__rsub__": operator.sub, "__rdiv__": operator.truediv, "__rtruediv__": operator.truediv,
+          "__rpow__": operator.pow, "__rfloordiv__": operator.floordiv, "__rmatmul__": operator.matmul}  # fmt: skip
+READS = {"__float__", "__int__", "__index__", "__complex__", "__contains__", "item", "tolist", "numpy", "__array__",
+         "equal", "allclose", "is_nonzero"}  # fmt: skip
+
+
+def record(model: nn.Module, picture: Tensor) -> tuple[fx.Graph, Places]:
+    """The steps of a phantom for a blank picture (N, C, H, W), and which module is in charge of which.
+
+    Raises ValueError where a step cannot be written down, and whatever the net itself raises.
+    """
+    recorder = Recorder(model)
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), recorder.watching():
+        recorder.run(picture)
+    return recorder.graph, recorder.places
+
+
+class Recorder(TorchFunctionMode):
+    """Writes every call of torch down as a step; modules that are one operation are one step."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.graph, self.places = model, fx.Graph(), Places()
+        self.known: dict[int, fx.Node] = {}  # the step that made a tensor
+        self.kept: list[Tensor] = []  # tensors that are known stay alive, so that no other gets their id
+        self.constant: set[int] = set()  # tensors that depend neither on the picture nor on weights: the real values
+        self.parts: list[fx.Node] = []  # steps that take a tuple apart
+        self.aliases = Aliases()
+        self.stack: dict[str, tuple[str, type]] = {}
+        named = (*model.named_parameters(), *model.named_buffers())
+        self.weights = {id(weight): name for name, weight in named}
+        self.total, self.busy = 0, False
+
+    def run(self, picture: Tensor) -> None:
+        name = next(iter(inspect.signature(self.model.forward).parameters), "x")
+        self.picture = self.graph.placeholder(name)
+        self.graph.call_function(of_size, (self.picture, tuple(picture.shape[1:])))
+        given = blank(picture)
+        self.remember(given, self.picture)
+        with self:
+            value = self.model(given)
+        self.graph.output(self.nodes(value))
+        for part in self.parts:
+            if not part.users:
+                self.graph.erase_node(part)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Every module but the net itself tells when it is called."""
+        with ExitStack() as stack:
+            for path, module in self.model.named_modules():
+                if path:
+                    own = vars(module).get("forward")
+                    vars(module)["forward"] = self.watched(module, path, module.forward)
+                    undo = (lambda m=module, f=own: vars(m).update(forward=f)) if own else None
+                    stack.callback(undo or (lambda m=module: vars(m).pop("forward")))
+            yield
+
+    def watched(self, module: nn.Module, path: str, forward: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if self.busy:
+                return forward(*args, **kwargs)
+            before, self.stack = self.stack, {**self.stack, path: (path, type(module))}
+            try:
+                leaf = is_leaf(module, args, kwargs)
+                value = self.leaf(module, path, forward, args, kwargs) if leaf else forward(*args, **kwargs)
+            finally:
+                self.stack = before
+            if isinstance(value, Tensor) and id(value) in self.known:
+                self.places.returned(path, self.node(value))
+            return value
+
+        return call
+
+    def leaf(
+        self, module: nn.Module, path: str, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        inplace = vars(module).get("inplace") is True
+        self.busy = True
+        try:
+            if inplace:
+                vars(module)["inplace"] = False
+            value = run_module(module, forward, args, kwargs)
+            node = self.step("call_module", path, args, kwargs)
+            return self.overwritten(args[0], node) if inplace and args else self.keep(value, node, args, kwargs, False)
+        finally:
+            self.busy = False
+            if inplace:
+                vars(module)["inplace"] = True
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if self.busy:
+            return func(*args, **kwargs)
+        self.busy = True
+        try:
+            return self.call(func, args, kwargs)
+        finally:
+            self.busy = False
+
+    def call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        name = getattr(func, "__name__", "")
+        tensors = _tensors((args, kwargs))
+        constant = all(id(tensor) in self.constant for tensor in tensors)
+        if not constant and (name == "__bool__" or name in READS):
+            return self.read(name, tensors)
+        if kwargs.get("out") is not None:
+            raise ValueError(f"'{name}' writes into a tensor that it is given, and that cannot be written down")
+        if not constant and (kwargs.get("inplace") or name == "__setitem__" or is_written(name)):
+            return self.write(func, name, args, kwargs)
+        value = func(*args, **kwargs) if constant else run_function(func, args, kwargs)
+        if not _tensors(value):
+            return value
+        if constant and tensors and value is args[0]:  # a constant in place
+            return self.overwritten(value, self.stepped(func, name, args, kwargs))
+        return self.keep(value, self.stepped(func, name, args, kwargs), args, kwargs, constant)
+
+    def read(self, name: str, tensors: list[Tensor]) -> bool:
+        where = f" in '{list(self.stack)[-1]}'" if self.stack else ""
+        if name != "__bool__" or id(tensors[0]) in self.weights:
+            raise ValueError(f"its steps depend on values: '{name.strip('_')}' takes one out of a tensor{where}")
+        answer = bool(tensors[0])
+        self.step("call_function", answered, (tensors[0], answer), {})
+        return answer
+
+    def write(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+        """A call in place: its result takes the place of the tensor in all later steps."""
+        base = name[:-1]
+        places = (*((functional, torch) if not _is_method(func, name) else ()), Tensor)
+        if kwargs.get("inplace"):
+            node = self.step("call_function", func, args, {**kwargs, "inplace": False})
+        elif name != "__setitem__" and places[0] is Tensor and hasattr(Tensor, base):
+            node = self.step("call_method", base, args, kwargs)
+        elif name != "__setitem__" and (home := next((place for place in places if hasattr(place, base)), None)):
+            node = self.step("call_function", getattr(home, base), args, kwargs)
+        else:
+            node = self.step("call_function", changed, (args[0], name, *args[1:]), kwargs)
+        return self.overwritten(args[0], node)
+
+    def overwritten(self, tensor: Tensor, node: fx.Node) -> Tensor:
+        self.aliases.written(tensor)
+        self.constant.discard(id(tensor))
+        self.known[id(tensor)] = node
+        return tensor
+
+    def stepped(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> fx.Node:
+        """The step for a call, as torch.fx would write it."""
+        if name == "__get__":
+            return self.step("call_function", getattr, (args[0], func.__self__.__name__), {})
+        if name in TURNED:
+            return self.step("call_function", TURNED[name], args[::-1], {})
+        if name == "__getitem__":
+            return self.step("call_function", operator.getitem, args, {})
+        if _is_method(func, name):
+            return self.step("call_method", name, args, kwargs)
+        return self.step("call_function", func, args, kwargs)
+
+    def step(self, op: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> fx.Node:
+        nodes, named = self.nodes(args), self.nodes(kwargs)
+        if isinstance(named.get("device"), torch.device):  # what is made on the way is made where the picture is
+            named = {**named, "device": self.noted(self.graph.call_function(getattr, (self.picture, "device")))}
+        return self.noted(self.graph.create_node(op, target, nodes, named))
+
+    def noted(self, node: fx.Node) -> fx.Node:
+        node.meta["nn_module_stack"] = self.stack
+        return node
+
+    def keep(self, value: Any, node: fx.Node, args: Any, kwargs: Any, constant: bool) -> Any:
+        """What a step gives, as blanks that are known from now on."""
+        if isinstance(value, Tensor):
+            made = self.made(value, constant)
+            self.remember(made, node, constant)
+            self.aliases.made(made, value, _tensors((args, kwargs)), whole=True)
+            return made
+        if not isinstance(value, (tuple, list)):
+            raise ValueError(f"'{node.target}' gives a {type(value).__name__}, and that cannot be written down")
+        parts = [self.made(part, constant) if isinstance(part, Tensor) else part for part in value]
+        for i, (part, old) in enumerate(zip(parts, value, strict=True)):
+            if isinstance(part, Tensor):
+                self.parts.append(self.noted(self.graph.call_function(operator.getitem, (node, i))))
+                self.remember(part, self.parts[-1], constant)
+                self.aliases.made(part, old, _tensors((args, kwargs)), whole=False)
+        if isinstance(value, list):
+            return parts
+        return type(value)(parts) if not hasattr(value, "_fields") else type(value)(*parts)
+
+    def made(self, value: Tensor, constant: bool) -> Tensor:
+        self.total += value.numel()
+        if self.total > MOST_VALUES:
+            raise ValueError(f"more than {MOST_VALUES * 4 / 2**30:.1f} GB pass through it")
+        return value if constant else blank(value)
+
+    def remember(self, tensor: Tensor, node: fx.Node, constant: bool = False) -> None:
+        self.known[id(tensor)] = node
+        self.kept.append(tensor)
+        if constant:
+            self.constant.add(id(tensor))
+
+    def nodes(self, value: Any) -> Any:
+        """The same with the step in the place of every tensor."""
+
+        def node(item: Any) -> Any:
+            if isinstance(item, Tensor):
+                return self.node(item)
+            return int(item) if isinstance(item, numbers.Integral) and not isinstance(item, (int, bool)) else item
+
+        return map_aggregate(value, node)
+
+    def node(self, tensor: Tensor) -> fx.Node:
+        if self.aliases.stale(tensor):
+            raise ValueError(
+                "a tensor is used again after a part of it was overwritten, and that cannot be written down"
+            )
+        found = self.known.get(id(tensor))
+        if found is None:
+            found = self.noted(self.graph.get_attr(self.weights.get(id(tensor)) or self.attribute(tensor)))
+            self.remember(tensor, found)
+        return found
+
+    def attribute(self, tensor: Tensor) -> str:
+        """A name for a tensor that a module holds without having registered it."""
+        for module in self.model.modules():
+            if any(item is tensor for value in vars(module).values() for item in _tensors(value)):
+                count = sum(name.startswith("_tensor_constant") for name in vars(self.model))
+                setattr(self.model, name := f"_tensor_constant{count}", tensor)
+                return name
+        raise ValueError("a tensor comes from where torch's calls cannot be seen")
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    found: list[Tensor] = []
+    map_aggregate(value, lambda item: found.append(item) if isinstance(item, Tensor) else None)
+    return found
+
+
+def _is_method(func: Any, name: str) -> bool:
+    return getattr(Tensor, name, None) is func or getattr(func, "__qualname__", "").startswith(
+        ("Tensor.", "TensorBase.")
+    )
