@@ -1,119 +1,122 @@
-"""Changing what meets at a merge while a net runs: fade it, hold it, drop a whole branch; the net stays whole."""
+"""Changing what a net computes while it runs: what meets at a merge, channels, whole blocks; the net stays whole."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from lightning_resnets.merge import Add, Merge
-from lightning_resnets.probe import operands, submodule
-
-
-class SurgeryError(ValueError):
-    """An operation that this net does not allow; its text is one plain sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """Multiply one operand of a merge by a number: 0 cuts it, 1 leaves the net as it is to the bit."""
-
-    merge: str
-    operand: int | str
-    gain: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Hold:
-    """Put a fixed value in place of one operand: a number everywhere, or a tensor that broadcasts to the operand."""
-
-    merge: str
-    operand: int | str
-    value: float | Tensor
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Hold) or (self.merge, self.operand) != (other.merge, other.operand):
-            return False
-        return torch.equal(torch.as_tensor(self.value), torch.as_tensor(other.value))
-
-    def __hash__(self) -> int:
-        return hash((self.merge, self.operand))
+from lightning_resnets.edits import Bypass as Bypass
+from lightning_resnets.edits import Drop as Drop
+from lightning_resnets.edits import Edit, Touch, altered, touched
+from lightning_resnets.edits import Hold as Hold
+from lightning_resnets.edits import Keep as Keep
+from lightning_resnets.edits import Op as Op
+from lightning_resnets.edits import Scale as Scale
+from lightning_resnets.edits import Silence as Silence
+from lightning_resnets.edits import SurgeryError as SurgeryError
+from lightning_resnets.edits import Swap as Swap
+from lightning_resnets.exchange import check, exchanged
+from lightning_resnets.merge import Add, Concat, Merge
+from lightning_resnets.points import Act, called, hooked, submodule
+from lightning_resnets.probe import operands
+from lightning_resnets.sources import Sources, layers, operands_from, sources
 
 
 @dataclass(frozen=True, slots=True)
-class Drop:
-    """Make a residual block the identity: its branch counts as zero where it meets its Add (a stage: every branch)."""
+class Plan:
+    """Operations by where they act: at a merge (operands as numbers), behind a point, on two blocks; in their order."""
 
-    block: str
-
-
-Op = Scale | Hold | Drop
-Edit = Scale | Hold
+    merges: Mapping[str, tuple[Edit, ...]]
+    points: Mapping[str, tuple[Touch, ...]]
+    swaps: tuple[Swap, ...] = ()
 
 
 @contextmanager
-def operate(model: nn.Module, *ops: Op) -> Iterator[nn.Module]:
+def operate(model: nn.Module, *ops: Op, table: Sources | None = None) -> Iterator[nn.Module]:
     """Run the net with these operations inside the `with` block; they act in the order given.
 
-    Hooks do it, and they are gone at the end, after an error too. Raises SurgeryError or PointError for an operation
-    that does not fit the net, at once where that can be known and else in the forward pass.
+    A name means a place in the net: where blocks change places, what is named after one acts in its place, whoever
+    runs there. Hooks do it, and they are gone at the end, after an error too. `table` says who made the parts of each
+    Concat (`sources.sources_of`); without it the net is traced when a part is first named by its source.
+    Raises SurgeryError or PointError for an operation that does not fit the net, at once where that can be known and
+    else in the forward pass.
     """
+    planned = plan(model, ops, table)
     with ExitStack() as stack:
-        for name, edits in plan(model, ops).items():
-            handle = submodule(model, name).register_forward_pre_hook(_hook(edits), with_kwargs=True)
+        for name, edits in planned.merges.items():
+            handle = submodule(model, name).register_forward_pre_hook(_before(edits), with_kwargs=True)
             stack.callback(handle.remove)
+        for name in sorted(planned.points, key=len):  # each before those that are there: inner ones first, then probes
+            stack.enter_context(hooked(model, name, _behind(model, name, planned.points[name]), first=True))
+        stack.enter_context(exchanged(model, planned.swaps))
         yield model
 
 
-def plan(model: nn.Module, ops: Iterable[Op]) -> dict[str, tuple[Edit, ...]]:
-    """The operations by the merge they act on, operands as numbers, every Drop written out, without those of gain 1."""
-    edits: dict[str, list[Edit]] = {}
+def plan(
+    model: nn.Module, ops: Iterable[Op], table: Sources | None = None, known: Container[str] = frozenset()
+) -> Plan:
+    """The operations by where they act, every Drop written out, without those that change nothing.
+
+    `known` are points beside the net's modules.
+    """
+    merges: dict[str, list[Edit]] = {}
+    points: dict[str, list[Touch]] = {}
+    swaps: list[Swap] = []
     for op in ops:
-        for edit in _dropped(model, op) if isinstance(op, Drop) else [op]:
-            merge = submodule(model, edit.merge)
-            if not isinstance(merge, Merge):
-                raise SurgeryError(f"'{edit.merge}' is no place where paths meet: name an add, a concat or a gate.")
-            operand = _number(merge, edit)
-            if isinstance(edit, Hold):
-                edits.setdefault(edit.merge, []).append(Hold(edit.merge, operand, edit.value))
-            elif edit.gain != 1:
-                edits.setdefault(edit.merge, []).append(Scale(edit.merge, operand, float(edit.gain)))
-    return {name: tuple(found) for name, found in edits.items()}
+        for one in _dropped(model, op, table) if isinstance(op, Drop) else [op]:
+            if isinstance(one, Swap):
+                check(model, one)
+                swaps += [one] if one.one != one.other else []
+            elif isinstance(one, Edit):
+                edits = [edit for edit in _numbered(model, one, table) if getattr(edit, "gain", 0) != 1]
+                merges.setdefault(one.merge, []).extend(edits)
+            else:
+                if one.point not in known:
+                    submodule(model, one.point)
+                points.setdefault(one.point, []).append(one)
+    found = {name: tuple(edits) for name, edits in merges.items() if edits}
+    return Plan(found, {name: tuple(touches) for name, touches in points.items()}, tuple(swaps))
 
 
-def altered(given: Sequence[Tensor], edits: Iterable[Edit]) -> tuple[Tensor, ...]:
-    """The operands of one merge after its edits; the tensors given are not written to."""
-    changed = list(given)
-    for edit in edits:
-        assert isinstance(edit.operand, int)
-        if edit.operand >= len(changed):
-            raise SurgeryError(
-                f"'{edit.merge}' has {len(changed)} operands, numbered from 0: there is no number {edit.operand}."
-            )
-        changed[edit.operand] = _changed(changed[edit.operand], edit)
-    return tuple(changed)
-
-
-def _changed(operand: Tensor, edit: Edit) -> Tensor:
-    if isinstance(edit, Scale):
-        return torch.zeros_like(operand) if edit.gain == 0 else operand * edit.gain  # 0 cuts infinities too
-    value = torch.as_tensor(edit.value, dtype=operand.dtype, device=operand.device)
-    try:
-        return value.expand(operand.shape).clone()
-    except RuntimeError as error:
-        raise SurgeryError(
-            f"A value of shape {tuple(value.shape)} does not fit operand {edit.operand} of '{edit.merge}', "
-            f"which has shape {tuple(operand.shape)}."
-        ) from error
-
-
-def _hook(edits: tuple[Edit, ...]) -> Any:
+def _before(edits: tuple[Edit, ...]) -> Any:
     def change(module: Merge, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         return altered(operands(module, args, kwargs), edits), {}
 
     return change
+
+
+def _behind(model: nn.Module, name: str, touches: tuple[Touch, ...]) -> Act:
+    if any(isinstance(touch, Bypass) for touch in touches) and called(model, name)[0] is not submodule(model, name):
+        raise SurgeryError(f"'{name}' cannot be passed by here: a revealed net calls its innermost parts alone.")
+
+    def change(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        given = (*args, *kwargs.values())
+        for touch in touches:
+            output = touched(output, touch, given[0] if len(given) == 1 else given)
+        return output
+
+    return change
+
+
+def _numbered(model: nn.Module, edit: Edit, table: Sources | None) -> list[Edit]:
+    """The edit with the operand's number; one for each part where several come from one source."""
+    merge = submodule(model, edit.merge)
+    if not isinstance(merge, Merge):
+        raise SurgeryError(f"'{edit.merge}' is no place where paths meet: name an add, a concat or a gate.")
+    if isinstance(edit.operand, str) and isinstance(merge, Concat):
+        found = operands_from(sources(model) if table is None else table, edit.merge, edit.operand)
+    else:
+        found = [_number(merge, edit)]
+    return [_at(edit, number) for number in found]
+
+
+def _at(edit: Edit, number: int) -> Edit:
+    if isinstance(edit, Scale):
+        return Scale(edit.merge, number, float(edit.gain))
+    value = edit.value.clone() if isinstance(edit.value, Tensor) else edit.value  # its owner may go on to change it
+    return replace(edit, operand=number, value=value)
 
 
 def _number(merge: Merge, edit: Edit) -> int:
@@ -126,9 +129,17 @@ def _number(merge: Merge, edit: Edit) -> int:
     raise SurgeryError(f"'{edit.merge}' has no operand '{operand}': {known}.")
 
 
-def _dropped(model: nn.Module, op: Drop) -> list[Scale]:
+def _dropped(model: nn.Module, op: Drop, table: Sources | None) -> list[Scale] | list[Keep]:
+    """Every branch of the block cut; where it has none, every dense layer's output zero."""
     block = submodule(model, op.block)
     adds = [name for name, module in block.named_modules() if isinstance(module, Add)]
-    if not adds:
-        raise SurgeryError(f"'{op.block}' holds no add, so there is no branch to drop: name a residual block.")
-    return [Scale(f"{op.block}.{name}" if name else op.block, 1, 0.0) for name in adds]
+    if adds:
+        return [Scale(f"{op.block}.{name}" if name else op.block, 1, 0.0) for name in adds]
+    concats = any(isinstance(module, Concat) for module in model.modules())
+    parts = layers(sources(model) if table is None else table, op.block) if concats else []
+    if not parts:
+        raise SurgeryError(
+            f"'{op.block}' holds no add, so there is no branch to drop, and no dense layer: name a residual block, or "
+            "a layer whose output is concatenated with what it was made of."
+        )
+    return [Keep(part, ()) for part in parts]

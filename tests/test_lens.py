@@ -138,7 +138,7 @@ def test_an_error_on_the_way_leaves_the_next_look_right() -> None:
     with pytest.raises(PointError, match="near it are"):
         opened.look(PICTURES[0], ["features.denseblock4"])
     with pytest.raises(SurgeryError, match="holds no add"):
-        opened.look(PICTURES[0], (), [Drop("features")])
+        opened.look(PICTURES[0], (), [Drop("features.transition1")])
     with pytest.raises(PictureError):
         opened.look(np.zeros((4, 4), np.uint8))
     np.testing.assert_array_equal(opened.look(PICTURES[0]).logits, before.logits)

@@ -9,10 +9,25 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patient import PICTURES, WIDTHS, Slow, compositions, patient
 from torch import Tensor, nn
 
-from lightning_resnets.probe import PointError
-from lightning_resnets.surgery import Drop, Hold, Op, Scale, SurgeryError, altered, operate, plan
+from lightning_resnets.edits import altered
+from lightning_resnets.probe import PointError, probe
+from lightning_resnets.reveal import reveal
+from lightning_resnets.surgery import (
+    Bypass,
+    Drop,
+    Hold,
+    Keep,
+    Op,
+    Scale,
+    Silence,
+    SurgeryError,
+    Swap,
+    operate,
+    plan,
+)
 from lightning_resnets.zoo import build
 
 PICTURE = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -204,7 +219,7 @@ def test_the_plan_speaks_in_numbers(net: nn.Module) -> None:
         Hold("layer1.1.add", "branch", 2),
         Scale("layer1.2.add", 0, 1),
     ]
-    assert plan(net, ops) == {
+    assert plan(net, ops).merges == {
         "layer1.0.add": (Scale("layer1.0.add", 1, 0.0), Scale("layer1.0.add", 0, 0.5)),
         "layer1.1.add": (Hold("layer1.1.add", 1, 2),),
     }
@@ -222,3 +237,186 @@ def test_half_precision_nets_keep_their_numbers() -> None:
     operand = torch.ones(1, 2, 2, 2, dtype=torch.bfloat16)
     for op in (Hold("m", 0, 0.3), Scale("m", 0, 0.3), Scale("m", 0, 0.0)):
         assert altered([operand], [op])[0].dtype is torch.bfloat16
+
+
+@settings(deadline=None, max_examples=60)
+@given(ops=compositions())
+def test_any_composition_is_the_forward_pass_written_out_by_hand(ops: list[Op]) -> None:
+    net, slow = patient(), Slow(patient(), ops)
+    expected, points = slow(PICTURES), list(WIDTHS)
+    intact, before = net(PICTURES), dict(net.named_parameters())
+    with probe(net, points) as outer, operate(net, *ops), probe(net, points) as inner:
+        assert torch.equal(net(PICTURES), expected)
+    for seen in (outer, inner):
+        for point in points:
+            assert torch.equal(seen.outputs[point], slow.seen[point]), point
+        for merge, parts in seen.operands.items():
+            assert all(map(torch.equal, parts, slow.met[merge])), merge
+    assert torch.equal(net(PICTURES), intact)
+    assert all(weight is before[name] for name, weight in net.named_parameters())
+
+
+@settings(deadline=None, max_examples=30)
+@given(ops=compositions())
+def test_the_same_on_a_revealed_net(ops: list[Op]) -> None:
+    net = reveal(patient(), (3, 6, 6))
+    ops = [op for op in ops if not (isinstance(op, Bypass) and op.point in ("a", "b", "c", "c.se"))]
+    expected = Slow(patient(), ops)(PICTURES)
+    with operate(net, *ops):
+        assert torch.equal(net(PICTURES), expected)
+
+
+@settings(deadline=None, max_examples=15)
+@given(ops=compositions(3))
+def test_a_batch_is_its_pictures_one_by_one(ops: list[Op]) -> None:
+    ops = [op for op in ops if not (isinstance(op, Hold) and isinstance(op.value, Tensor) and op.value.dim() == 4)]
+    net = patient()
+    with operate(net, *ops):
+        torch.testing.assert_close(net(PICTURES), torch.cat([net(one[None]) for one in PICTURES]))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@settings(deadline=None, max_examples=15)
+@given(ops=compositions(3))
+def test_the_same_on_a_gpu(ops: list[Op]) -> None:
+    expected, net = Slow(patient(), ops)(PICTURES), patient().cuda()
+    with operate(net, *ops):
+        torch.testing.assert_close(net(PICTURES.cuda()).cpu(), expected, rtol=1e-3, atol=1e-3)
+
+
+class Foreign(nn.Module):
+    """Blocks as torchvision writes them: one ReLU for two places, sums in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relu = nn.ReLU(inplace=True)
+        self.one, self.other = ForeignBlock(), ForeignBlock()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.other(self.one(x)).mean((2, 3))
+
+
+class ForeignBlock(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = self.conv2(self.relu(self.conv1(x)))
+        branch += x
+        return self.relu(branch)
+
+
+def test_a_block_of_a_revealed_net_is_silenced_where_it_ends() -> None:
+    torch.manual_seed(0)
+    net = Foreign().eval()
+    shown = reveal(net, (3, 6, 6))
+
+    def silenced(module: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
+        output = output.clone()
+        output[:, 1] = 0
+        return output
+
+    handle = net.one.register_forward_hook(silenced)
+    expected = net(PICTURES)
+    handle.remove()
+    with operate(shown, Silence("one", 1)), probe(shown, ["one", "one.add"]) as seen:
+        with pytest.raises(RuntimeError):
+            shown(torch.ones(1, 7, 6, 6))  # a pass that ends on its way must not move the next one's count
+        assert torch.equal(shown(PICTURES), expected)
+    assert not seen.outputs["one"][:, 1].any()
+    assert seen.outputs["one"].any()
+    net.one.register_forward_hook(lambda m, args, output: shown_first.append(output.clone()))
+    shown_first: list[Tensor] = []
+    net(PICTURES)
+    with operate(shown, Scale("other.add", "shortcut", 0)):  # the sum had the branch first: by name it makes no odds
+        branch = net.other.conv2(net.other.conv1(shown_first[0]).relu())
+        assert torch.equal(shown(PICTURES), branch.relu().mean((2, 3)))
+
+
+def test_operations_compare_as_values() -> None:
+    assert Silence("a", 1) == Silence("a", [1]) == Silence("a", range(1, 2))
+    assert Keep("a", {2, 0}) == Keep("a", (0, 2)) != Silence("a", (0, 2))
+    assert Hold("m", 0, 1.0, 3) == Hold("m", 0, 1.0, [3]) != Hold("m", 0, 1.0)
+    assert Hold("m", 0, torch.ones(1, 2)) != Hold("m", 0, torch.ones(2))
+    assert Hold("m", 0, torch.ones(2)) != Hold("m", 0, torch.ones(2, dtype=torch.float64))
+    assert len({Swap("a", "b"), Swap("a", "b"), Bypass("a"), Bypass("a"), Silence("a", [0]), Silence("a", 0)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("op", "sentence"),
+    [
+        (Silence("a.conv", 4), r"^'a.conv' gives 4 channels, numbered from 0: there is no number 4\.$"),
+        (Keep("fc", [0, 7]), r"^'fc' gives 5 channels, numbered from 0: there is no number 7\.$"),
+        (
+            Hold("a.se.gate", 1, 0, 9),
+            r"^Operand 1 of 'a.se.gate' has 4 channels, numbered from 0: there is no number 9",
+        ),
+        (
+            Hold("a.se.gate", 1, torch.ones(3)),
+            r"shape \(3,\) does not fit operand 1 of 'a.se.gate', .*\(2, 4, 1, 1\)\.",
+        ),
+        (Hold("a.add", 1, torch.ones(3), (0, 2)), r"shape \(3,\) does not fit channels 0, 2 of operand 1 of 'a.add'"),
+        (
+            Bypass("stem"),
+            r"^'stem' cannot be passed by: what it is given, of shape \(2, 3, 6, 6\), does not take the pl",
+        ),
+        (Bypass("a.add"), r"^'a.add' cannot be passed by: what it is given, that is no single tensor"),
+    ],
+)
+def test_what_only_the_tensors_can_tell_is_said_in_the_pass(op: Op, sentence: str) -> None:
+    net = patient()
+    with pytest.raises(SurgeryError, match=sentence), operate(net, op):
+        net(PICTURES)
+    assert not [name for m in net.modules() for name, table in vars(m).items() if name.endswith("_hooks") and table]
+
+
+@pytest.mark.parametrize(
+    ("op", "error", "sentence"),
+    [
+        (Silence("a.convv", 0), PointError, "near it are a.conv"),
+        (Bypass("d"), PointError, "no part called 'd'"),
+        (Drop("stem"), SurgeryError, "^'stem' holds no add, so there is no branch to drop, and no dense layer: name"),
+        (Drop("dense.concat"), SurgeryError, "no dense layer"),
+        (
+            Scale("dense.denselayer3.concat", "dense.denselayer3", 0),
+            SurgeryError,
+            r"^'dense\S+' has no operand '\S+3': .* and come from c, dense.denselayer1, dense.denselayer2\.$",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_patient_is_said_at_once(op: Op, error: type[Exception], sentence: str) -> None:
+    with pytest.raises(error, match=sentence), operate(patient(), op):
+        raise AssertionError("the block must not begin")
+
+
+def test_a_revealed_block_that_no_module_ends_is_said_at_once() -> None:
+    shown = reveal(patient(), (3, 6, 6))
+    with pytest.raises(SurgeryError, match="'a' cannot be passed by here"), operate(shown, Bypass("a")):
+        raise AssertionError("the block must not begin")
+
+
+@pytest.mark.parametrize("make", [lambda: Silence("a", -1), lambda: Hold("m", 0, 0, [2, 2])])
+def test_channels_that_are_none(make: Callable[[], Op]) -> None:
+    with pytest.raises(SurgeryError, match=r"^(There is no channel -1: .*|Channel 2 is named twice: .*)\.$"):
+        make()
+
+
+def test_dense_layers_are_dropped_wherever_they_are_read() -> None:
+    net = lively("densenet_bc_40_12")
+    layer = "features.denseblock2.denselayer3"
+    handle = net.get_submodule(layer).register_forward_hook(lambda m, args, output: output * 0)
+    expected = net(PICTURE)
+    handle.remove()
+    assert torch.equal(answer(net, Drop(layer)), expected)
+    concats = [f"features.denseblock2.denselayer{i}.concat" for i in (4, 5, 6)] + ["features.denseblock2.concat"]
+    assert torch.equal(answer(net, *(Scale(concat, layer, 0) for concat in concats)), expected)
+
+
+def test_a_part_by_source_and_by_number_are_one() -> None:
+    net = lively("densenet_bc_40_12")
+    concat = "features.denseblock2.denselayer4.concat"
+    for number, source in enumerate(["features.transition1", "features.denseblock2.denselayer1"]):
+        assert torch.equal(answer(net, Scale(concat, source, 0)), answer(net, Scale(concat, number, 0)))
+    assert plan(net, [Hold(concat, "features.transition1.pool", 0.5)]).merges == {concat: (Hold(concat, 0, 0.5),)}

@@ -1,0 +1,189 @@
+"""The operations of surgery as plain data, and what each makes of a tensor."""
+
+import operator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Channels = int | Iterable[int]
+
+
+class SurgeryError(ValueError):
+    """An operation that this net does not allow; its text is one plain sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Multiply one operand of a merge by a number: 0 cuts it, 1 leaves the net as it is to the bit.
+
+    `operand` is its number from 0, its name where the merge has names (`"shortcut"` and `"branch"` of an Add, `"x"` and
+    `"weight"` of a Gate), or at a Concat the module that made the part.
+    """
+
+    merge: str
+    operand: int | str
+    gain: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hold:
+    """Put a fixed value in place of one operand of a merge, or of some of its channels.
+
+    `value` is a number, one number a channel (C,), or a tensor that broadcasts to the operand: (C, 1, 1),
+    (N, C, 1, 1). With `channels` it has a number for each of those, in their order.
+    """
+
+    merge: str
+    operand: int | str
+    value: float | Tensor
+    channels: Channels | None = None
+
+    def __post_init__(self) -> None:
+        if self.channels is not None:
+            object.__setattr__(self, "channels", numbers(self.channels))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Hold) or self._where != other._where:
+            return False
+        return _same(self.value, other.value)
+
+    def __hash__(self) -> int:
+        return hash(self._where)
+
+    @property
+    def _where(self) -> tuple[object, ...]:
+        return self.merge, self.operand, self.channels
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Make a residual block the identity: its branch counts as zero where it meets its Add (a stage: every branch).
+
+    A dense layer's new features count as zero wherever they are read (a dense block: those of every layer).
+    """
+
+    block: str
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Put zero in place of these channels of what a module gives; they are on axis 1 and numbered from 0."""
+
+    point: str
+    channels: Channels
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(sorted(set(numbers(self.channels)))))
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Put zero in place of all channels but these."""
+
+    point: str
+    channels: Channels
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(sorted(set(numbers(self.channels)))))
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """A block gives what it was given, which must have the shape of its output: so a plain net loses a block."""
+
+    point: str
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Two blocks of the same build change places (Veit et al. 2016, arXiv:1605.06431, section 4.3)."""
+
+    one: str
+    other: str
+
+
+Edit = Scale | Hold
+Touch = Silence | Keep | Bypass
+Op = Edit | Touch | Drop | Swap
+
+
+def numbers(channels: Channels) -> tuple[int, ...]:
+    """Channel numbers as a tuple; raises SurgeryError for one below 0 and for one that is named twice."""
+    found = tuple(map(operator.index, channels if isinstance(channels, Iterable) else (channels,)))
+    if found and min(found) < 0:
+        raise SurgeryError(f"There is no channel {min(found)}: channels are numbered from 0.")
+    if len(set(found)) < len(found):
+        raise SurgeryError(f"Channel {next(c for c in found if found.count(c) > 1)} is named twice: name it once.")
+    return found
+
+
+def altered(given: Sequence[Tensor], edits: Iterable[Edit]) -> tuple[Tensor, ...]:
+    """The operands of one merge after its edits; the tensors given are not written to."""
+    changed = list(given)
+    for edit in edits:
+        assert isinstance(edit.operand, int)
+        if edit.operand >= len(changed):
+            raise SurgeryError(
+                f"'{edit.merge}' has {len(changed)} operands, numbered from 0: there is no number {edit.operand}."
+            )
+        old = changed[edit.operand]
+        changed[edit.operand] = _scaled(old, edit) if isinstance(edit, Scale) else _held(old, edit)
+    return tuple(changed)
+
+
+def touched(output: object, edit: Touch, given: object) -> Tensor:
+    """What a module gives after an edit; `given` is what it was given. The tensors themselves are not written to."""
+    if not isinstance(output, Tensor) or output.dim() < 2:
+        raise SurgeryError(f"'{edit.point}' gives no tensor with channels: choose a part inside it.")
+    if isinstance(edit, Bypass):
+        return _passed(output, edit, given)
+    where = _index(output, edit.channels, f"'{edit.point}' gives {output.shape[1]} channels")
+    if isinstance(edit, Silence):
+        return output.index_fill(1, where, 0)
+    return torch.zeros_like(output).index_copy(1, where, output.index_select(1, where))
+
+
+def _scaled(operand: Tensor, edit: Scale) -> Tensor:
+    return torch.zeros_like(operand) if edit.gain == 0 else operand * edit.gain  # 0 cuts infinities too
+
+
+def _held(operand: Tensor, edit: Hold) -> Tensor:
+    here = f"operand {edit.operand} of '{edit.merge}'"
+    where = None if edit.channels is None else _index(operand, edit.channels, f"{here} has {operand.shape[1]} channels")
+    value = torch.as_tensor(edit.value, dtype=operand.dtype, device=operand.device)
+    wide = value.reshape(-1, *[1] * (operand.dim() - 2)) if value.dim() == 1 else value  # (C,) is a number a channel
+    shape = operand.shape if where is None else (operand.shape[0], len(where), *operand.shape[2:])
+    try:
+        held = wide.expand(shape)
+    except RuntimeError as error:
+        some = "" if where is None else f"channels {', '.join(map(str, where.tolist()))} of "
+        raise SurgeryError(
+            f"A value of shape {tuple(value.shape)} does not fit {some}{here}, which has shape {tuple(operand.shape)}."
+        ) from error
+    return held.clone() if where is None else operand.index_copy(1, where, held)
+
+
+def _passed(output: Tensor, edit: Bypass, given: object) -> Tensor:
+    if not isinstance(given, Tensor) or given.shape != output.shape:
+        shape = f"of shape {tuple(given.shape)}" if isinstance(given, Tensor) else "that is no single tensor"
+        raise SurgeryError(
+            f"'{edit.point}' cannot be passed by: what it is given, {shape}, does not take the place of "
+            f"{tuple(output.shape)}, which it gives."
+        )
+    return given
+
+
+def _index(tensor: Tensor, channels: Channels, known: str) -> Tensor:
+    assert isinstance(channels, tuple)
+    if channels and max(channels) >= tensor.shape[1]:
+        known = known[0].upper() + known[1:]
+        raise SurgeryError(f"{known}, numbered from 0: there is no number {max(channels)}.")
+    return torch.tensor(channels, dtype=torch.long, device=tensor.device)
+
+
+def _same(one: float | Tensor, other: float | Tensor) -> bool:
+    one, other = torch.as_tensor(one), torch.as_tensor(other)
+    alike = (one.shape, one.dtype, one.device) == (other.shape, other.dtype, other.device)
+    return alike and torch.equal(one, other)

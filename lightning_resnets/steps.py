@@ -1,0 +1,181 @@
+"""The steps of a net run one by one under surgery: from any step on, and equal to the bit to `operate` on the net."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor, fx, nn
+
+from lightning_resnets import points
+from lightning_resnets.edits import Bypass, Edit, Op, SurgeryError, Swap, Touch, altered, touched
+from lightning_resnets.exchange import exchanged
+from lightning_resnets.graph import Followed
+from lightning_resnets.merge import Merge
+from lightning_resnets.probe import operands
+from lightning_resnets.sources import Sources, sources_of
+from lightning_resnets.surgery import plan
+
+Env = dict[fx.Node, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Operations by the steps that they change: what meets at one, what it gives, whose weights it uses."""
+
+    merges: Mapping[fx.Node, tuple[Edit, ...]] = field(default_factory=dict[fx.Node, tuple[Edit, ...]])
+    points: Mapping[fx.Node, tuple[Touch, ...]] = field(default_factory=dict[fx.Node, tuple[Touch, ...]])
+    given: Mapping[str, fx.Node] = field(default_factory=dict[str, fx.Node])  # what a block that is passed by is given
+    swaps: tuple[Swap, ...] = ()
+    all: Mapping[fx.Node, tuple[Op, ...]] = field(default_factory=dict[fx.Node, tuple[Op, ...]])
+
+
+class Steps(fx.Interpreter):
+    """A net and its steps; `work` is what is done to them at present.
+
+    The net is to be in evaluation, without in-place operations. Not for use from two threads at once.
+    """
+
+    def __init__(self, net: nn.Module, followed: Followed) -> None:
+        super().__init__(net, garbage_collect_values=False, graph=followed.steps)
+        self.net, self.followed = net, followed
+        self.nodes = list(followed.steps.nodes)
+        self.place = {node: i for i, node in enumerate(self.nodes)}
+        self.revealed = isinstance(net, fx.GraphModule)
+        self.work = Work()
+        first: dict[int, str] = {}
+        modules = dict(net.named_modules(remove_duplicate=False))
+        self.path = {name: first.setdefault(id(module), name) for name, module in modules.items()}
+
+    def given(self, pictures: Tensor) -> None:
+        """The pictures (N, C, H, W) of the next pass."""
+        self.args_iter = iter([pictures])
+
+    def planned(self, ops: Iterable[Op]) -> Work:
+        """Operations for this net; raises SurgeryError and PointError for those that do not fit."""
+        ops = tuple(ops)
+        found = plan(self.net, ops, self._table if ops else None, self.followed.named)
+        merges = {node: edits for name, edits in found.merges.items() for node in self._calls(name)}
+        behind: dict[fx.Node, list[Touch]] = {}
+        for name in sorted(found.points, key=len, reverse=True):  # what an inner module gives is changed first
+            for node in self._ends(name):
+                behind.setdefault(node, []).extend(found.points[name])
+        touches = {node: tuple(some) for node, some in behind.items()}
+        passed = {touch.point for some in touches.values() for touch in some if isinstance(touch, Bypass)}
+        everything: dict[fx.Node, tuple[Op, ...]] = {}
+        for node in self.nodes:
+            moved = tuple(swap for swap in found.swaps if within(node, swap.one) or within(node, swap.other))
+            if ops := (*merges.get(node, ()), *touches.get(node, ()), *moved):
+                everything[node] = ops
+        return Work(merges, touches, {name: self._entrance(name) for name in passed}, found.swaps, everything)
+
+    def run_node(self, n: fx.Node) -> Any:
+        module = self.fetch_attr(str(n.target)) if n.op == "call_module" else None
+        if isinstance(module, Merge):
+            args, kwargs = self.fetch_args_kwargs_from_env(n)
+            parts = altered(operands(module, args, kwargs), self.work.merges.get(n, ()))
+            self.met(n, parts)
+            value = module(*parts)
+        else:
+            value = super().run_node(n)
+        for touch in self.work.points.get(n, ()):
+            value = self.touch(n, value, touch)
+        return value
+
+    def met(self, node: fx.Node, parts: tuple[Tensor, ...]) -> None:
+        """Hears what meets at a merge, after the edits."""
+
+    def touch(self, node: fx.Node, value: Any, touch: Touch) -> Tensor:
+        given = self.work.given.get(touch.point)
+        return touched(value, touch, None if given is None else self.env[given])
+
+    @cached_property
+    def _table(self) -> Sources:
+        return sources_of(self.net, self.followed)
+
+    @cached_property
+    def _repeated(self) -> set[str]:
+        """The modules with steps of their own that are called more than once."""
+        stacks = (node.meta.get("nn_module_stack") or {} for node in self.nodes)
+        return {re.sub(r"@\d+", "", key) for stack in stacks for key in map(str, stack) if "@" in key}
+
+    def _calls(self, name: str) -> list[fx.Node]:
+        path = self.path.get(name, name)
+        return [node for node in self.nodes if node.op == "call_module" and node.target == path]
+
+    def _ends(self, name: str) -> list[fx.Node]:
+        """The steps that give what the point gives."""
+        if calls := self._calls(name):
+            return calls
+        path = self.path.get(name, name)
+        node = self.followed.named.get(path)
+        if node is None or path in self._repeated or (name in self.path and not within(node, path)):
+            raise SurgeryError(f"'{name}' gives no single tensor to take hold of: choose a part inside it.")
+        return [node]
+
+    def _entrance(self, name: str) -> fx.Node:
+        path = self.path.get(name, name)
+        found = [call.all_input_nodes for call in self._calls(name)] or [entrances(self.followed, path)]
+        if len(found) > 1 or len(found[0]) != 1:
+            raise SurgeryError(f"'{name}' cannot be passed by: it is not given one tensor, once.")
+        return found[0][0]
+
+
+class Walker(Steps):
+    """Steps that may start anywhere, and let go of what nobody needs again.
+
+    `kept` lists values that must outlive their last use, and until which step (None: for good).
+    """
+
+    def __init__(
+        self, net: nn.Module, followed: Followed, kept: Mapping[fx.Node, fx.Node | None] | None = None
+    ) -> None:
+        super().__init__(net, followed)
+        self.ran = 0  # steps in all, for tests
+        self.keep(kept or {})
+
+    def keep(self, kept: Mapping[fx.Node, fx.Node | None]) -> None:
+        last: dict[fx.Node, int] = {}
+        for i, node in enumerate(self.nodes):
+            last |= dict.fromkeys(node.all_input_nodes, i)
+        for node, until in kept.items():
+            last[node] = max(last[node], self.place[until]) if until else len(self.nodes)
+        self.dead: list[list[fx.Node]] = [[] for _ in range(len(self.nodes) + 1)]
+        for node, i in last.items():
+            self.dead[i].append(node)
+
+    def walk(self, env: Env, start: int = 0) -> Iterator[fx.Node]:
+        """Run the steps from `start` on in `env`; yields each step before it is run. The last one is the output."""
+        for node in self.nodes[start:]:
+            yield node
+            self.env = env
+            env[node] = self.run_node(node)
+            self.ran += 1
+            for old in self.dead[self.place[node]]:
+                env.pop(old, None)
+
+    def rest(self, env: Env, start: int, work: Work) -> Any:
+        """The output where the steps from `start` on are run with this work done; `env` stays as it was."""
+        env, self.work = dict(env), work
+        try:
+            with exchanged(self.net, work.swaps):
+                for _ in self.walk(env, start):
+                    pass
+        finally:
+            self.work = Work()
+        return env[self.nodes[-1]]
+
+
+def within(node: fx.Node, block: str) -> bool:
+    """Whether a step is one of a module's own."""
+    if node.op in ("call_module", "get_attr"):
+        return points.within(str(node.target), block)
+    stack = list((node.meta.get("nn_module_stack") or {"": ("",)}).values())
+    return points.within(re.sub(r"@\d+", "", str(stack[-1][0])), block)  # fx writes `name@1` for a second call
+
+
+def entrances(followed: Followed, block: str) -> list[fx.Node]:
+    """The values from outside that the steps of a block read."""
+    inner = [node for node in followed.steps.nodes if within(node, block)]
+    return list(dict.fromkeys(one for node in inner for one in node.all_input_nodes if not within(one, block)))

@@ -1,0 +1,107 @@
+"""A sweep against one whole forward pass for each change; half of the steps, and no more memory for more changes."""
+
+import gc
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from patient import PICTURES, Slow, compositions, patient
+from torch import Tensor, nn
+
+from lightning_resnets.edits import Bypass, Drop, Keep, Op, Scale, Silence, SurgeryError, Swap
+from lightning_resnets.graph import follow
+from lightning_resnets.probe import PointError
+from lightning_resnets.reveal import reveal
+from lightning_resnets.surgery import operate
+from lightning_resnets.sweep import Sweep, sweep
+
+NET = patient()
+EVERY: list[Op] = [
+    *map(Drop, ["a", "b", "c", *(f"dense.denselayer{i}" for i in (1, 2, 3)), "dense"]),
+    Silence("stem", 1), Keep("a.conv", [0, 2]), Silence("fc", 3), Bypass("b"), Bypass("c.norm"),
+    Swap("a", "b"), Swap("b", "c"), Scale("dense.concat", "c", 0.5),
+]  # fmt: skip
+
+
+def naive(net: nn.Module, *ops: Op) -> Tensor:
+    with operate(net, *ops):
+        return net(PICTURES)
+
+
+def test_every_change_is_a_pass_of_its_own() -> None:
+    found = dict(sweep(NET, PICTURES, [*EVERY, ()]))
+    assert found.keys() == {*EVERY, ()}
+    assert torch.equal(found[()], NET(PICTURES))
+    for op in EVERY:
+        assert torch.equal(found[op], naive(NET, op)), op
+    assert torch.equal(found[Drop("b")], found[Bypass("b")])  # what comes from a ReLU is left by one as it is
+    assert len({str(logits) for logits in found.values()}) == len(found) - 1
+
+
+@settings(deadline=None, max_examples=25)
+@given(changes=st.lists(compositions(3).map(tuple), min_size=1, max_size=5))
+def test_any_changes_are_the_passes_by_hand(changes: list[tuple[Op, ...]]) -> None:
+    swept = list(sweep(NET, PICTURES, changes))
+    assert Counter(change for change, _ in swept) == Counter(changes)
+    for change, logits in swept:
+        assert torch.equal(logits, Slow(NET, change)(PICTURES))
+
+
+def test_a_revealed_net_is_swept_alike() -> None:
+    shown = reveal(NET, (3, 6, 6))
+    for change, logits in sweep(shown, PICTURES, EVERY):
+        assert torch.equal(logits, naive(NET, change))
+
+
+def test_half_of_the_steps_are_run_and_nothing_is_kept() -> None:
+    followed = follow(NET, (3, 6, 6))
+    one = Sweep(NET, followed, [Drop("a"), Drop("b"), Drop("c")])
+    for batch in (PICTURES, -PICTURES, PICTURES[:1]):
+        for change, logits in one.run(batch):
+            with operate(NET, change):
+                assert torch.equal(logits, NET(batch))
+    steps, behind = len(one.walker.nodes), [one.walker.place[followed.named[f"{block}.add"]] for block in "abc"]
+    assert one.walker.ran == 3 * (steps + sum(steps - place for place in behind))
+    assert len(one.walker.env) == 1
+
+
+def tensors() -> int:
+    gc.collect()
+    return sum(issubclass(type(thing), Tensor) for thing in gc.get_objects())
+
+
+def test_memory_does_not_grow_with_the_changes() -> None:
+    def most(changes: list[tuple[Op, ...]]) -> int:
+        return max(tensors() for _ in sweep(NET, PICTURES, changes, followed))
+
+    followed = follow(NET, (3, 6, 6))
+    few = [(Scale("a.add", 1, gain / 7),) for gain in range(2)]
+    assert most(few) == most([*few, *few, *few, *few])
+
+
+def test_a_sweep_that_ends_early_leaves_the_net_as_it_was() -> None:
+    before = dict(NET.named_parameters())
+    one = sweep(NET, PICTURES, [Swap("a", "b"), Drop("c")])
+    next(one)
+    assert all(weight is before[name] for name, weight in NET.named_parameters())
+    with pytest.raises(SurgeryError, match="does not take the place"):
+        list(sweep(NET, PICTURES, [(Swap("a", "b"), Scale("a.add", 0, 0)), (Swap("a", "c"), Bypass("dense"))]))
+    assert all(weight is before[name] for name, weight in NET.named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("change", "error"), [(Drop("stem"), SurgeryError), ((Drop("a"), Silence("d", 1)), PointError)]
+)
+def test_what_does_not_fit_is_said_before_the_first_pass(change: Op, error: type[ValueError]) -> None:
+    with pytest.raises(error):
+        sweep(NET, PICTURES, [Drop("a"), change])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_sweep_on_a_gpu() -> None:
+    net, pictures = patient().cuda(), PICTURES.cuda()
+    for change, logits in sweep(net, pictures, EVERY):
+        with operate(net, change):
+            torch.testing.assert_close(logits, net(pictures))
