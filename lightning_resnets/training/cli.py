@@ -17,6 +17,7 @@ from lightning_resnets.training.spelling import OptionError
 TRAINING = ("fit", "validate", "test", "predict")
 OTHERS = {  # commands that need no Lightning, and the modules whose `main` they are
     "models": "lightning_resnets.catalogue",
+    "graph": "lightning_resnets.exports.command",
     "inspect": "lightning_resnets.checkpoint.inspection",
     "evaluate": "lightning_resnets.evaluate",
     "convert": "lightning_resnets.checkpoint.convert",
@@ -25,6 +26,7 @@ OTHERS = {  # commands that need no Lightning, and the modules whose `main` they
 COMMANDS = (*TRAINING, *OTHERS)
 HELP = """usage: lightning-resnets COMMAND --config RECIPE [options]
        lightning-resnets models [PATTERN]
+       lightning-resnets graph NET|FILE [options]
        lightning-resnets inspect|evaluate|convert|export FILE [options]
 
   fit        train, test at the end, write runs/RECIPE/RECIPE.ckpt
@@ -32,6 +34,7 @@ HELP = """usage: lightning-resnets COMMAND --config RECIPE [options]
   validate   the same on the pictures held out by --data.validation N
   predict    runs/RECIPE/predictions.csv for the test set
   models     all nets, or those whose name fits PATTERN, with parameters, multiply-adds and published error
+  graph      blocks, shapes, costs and skips of any net or FILE; --out as JSON, GraphML, DOT or a picture (SVG)
 
   inspect    which net any FILE holds, how sure that is, and what does not fit
   evaluate   top-1 and top-5 of any FILE on --data cifar10|imagenet|folder --root DIR
