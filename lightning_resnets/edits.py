@@ -142,7 +142,8 @@ def touched(output: object, edit: Touch, given: object) -> Tensor:
     where = _index(output, edit.channels, f"'{edit.point}' gives {output.shape[1]} channels")
     if isinstance(edit, Silence):
         return output.index_fill(1, where, 0)
-    return torch.zeros_like(output).index_copy(1, where, output.index_select(1, where))
+    nothing = torch.zeros_like(output)
+    return nothing.index_copy(1, where, output.index_select(1, where)) if len(where) else nothing
 
 
 def _scaled(operand: Tensor, edit: Scale) -> Tensor:

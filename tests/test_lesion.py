@@ -5,16 +5,15 @@ from functools import cache
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lightning_resnets.analysis.lesion import lesion
 from lightning_resnets.analysis.result import AnalysisError, Cancelled, Pictures
 from lightning_resnets.analysis.targets import neighbours, targets
-from lightning_resnets.analysis.walk import Walker
 from lightning_resnets.graph import follow
 from lightning_resnets.merge import Concat
 from lightning_resnets.reveal import reveal
-from lightning_resnets.surgery import Drop, operate
+from lightning_resnets.surgery import Bypass, Drop, Scale, operate
 from lightning_resnets.zoo import build
 
 SIZE = (3, 16, 16)
@@ -118,37 +117,6 @@ def test_dense_layers_count_as_zero_in_every_concat() -> None:
     assert any(isinstance(module, Concat) for module in net.modules())
 
 
-def logits(net: nn.Module, images: Tensor, job: int) -> Tensor:
-    followed = follow(net, SIZE)
-    target = targets(net, followed, SIZE)[job]
-    walker, env = Walker(net, followed), {}
-    walker.given(images)
-    for node in walker.walk(env):
-        if node is target.node:
-            return walker.rest(env, node, {target.node: target.change}, {})
-    raise AssertionError
-
-
-def test_what_lies_behind_a_cut_is_equal_to_the_bit(net: nn.Module) -> None:
-    for job, block in ((0, "layer1.0"), (3, "layer2.0"), (8, "layer3.2")):
-        with torch.no_grad(), operate(net, Drop(block)):
-            assert torch.equal(logits(net, pictures().images, job), net(pictures().images))
-
-
-def test_a_sweep_runs_half_of_the_steps(net: nn.Module) -> None:
-    followed = follow(net, SIZE)
-    walker, found = Walker(net, followed), targets(net, followed, SIZE)
-    walker.given(pictures().images[:1])
-    env = {}
-    with torch.no_grad():
-        for node in walker.walk(env):
-            for target in found:
-                if node is target.node:
-                    walker.rest(env, node, {node: target.change}, {})
-    assert walker.ran < 0.6 * (len(found) + 1) * len(walker.nodes)
-    assert len(env) == 1  # what is used up was let go
-
-
 @pytest.mark.slow
 def test_a_revealed_net_has_the_same_lesions() -> None:
     from torchvision.models import resnet18
@@ -171,6 +139,17 @@ def test_neighbours_of_other_shapes_stay() -> None:
     net = made("densenet_bc_40_12")
     followed = follow(net, SIZE)
     assert neighbours(net, followed, targets(net, followed, SIZE), SIZE) == ()
+
+
+def test_what_is_dropped_is_said_as_surgery(net: nn.Module) -> None:
+    dense, plain = made("densenet_bc_40_12"), made("plain20")
+    assert targets(net, follow(net, SIZE), SIZE)["layer2.0"] == Scale("layer2.0.add", 1, 0.0)
+    assert targets(plain, follow(plain, SIZE), SIZE)["layer2.1"] == Bypass("layer2.1")
+    layer = "features.denseblock2.denselayer3"
+    with torch.no_grad(), operate(dense, targets(dense, follow(dense, SIZE), SIZE)[layer]):
+        cut = dense(pictures().images)
+    with torch.no_grad(), operate(dense, Drop(layer)):
+        assert torch.equal(dense(pictures().images), cut)
 
 
 def test_the_same_seed_draws_the_same_blocks(net: nn.Module) -> None:

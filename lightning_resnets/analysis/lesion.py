@@ -1,24 +1,27 @@
 """What breaks when blocks of a trained net are dropped or change places.
 
 Veit, Wilber, Belongie: Residual Networks Behave Like Ensembles of Relatively Shallow Networks, arXiv:1605.06431,
-sections 4.1 and 4.2, Fig. 3 and 5.
+sections 4.1 to 4.3, Fig. 3 and 5.
 """
 
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import nn
 
 from lightning_resnets.analysis.result import AnalysisError, Pictures, Table, Tell, silent
 from lightning_resnets.analysis.targets import neighbours, targets
 from lightning_resnets.analysis.ticks import FIRST, SECOND, by_depth, counted, plain
-from lightning_resnets.analysis.walk import Change, Env, Walker, evaluating, placed, size_of
+from lightning_resnets.analysis.walk import evaluating, placed, size_of
+from lightning_resnets.edits import Op
 from lightning_resnets.graph import follow
+from lightning_resnets.sweep import Sweep
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,7 +125,7 @@ def _pair(one: str, other: str) -> str:
 
 def lesion(
     net: nn.Module, pictures: Pictures, twin: nn.Module | None = None, *, draws: int = 3,
-    counts: Sequence[int] | None = None, seed: int = 0, batch: int = 100, tell: Tell = silent,
+    counts: Sequence[int] | None = None, seed: int = 0, batch: int = 50, tell: Tell = silent,
 ) -> LesionResult:  # fmt: skip
     """The error after dropping each block, several at random, and after swapping neighbours of equal shape.
 
@@ -130,8 +133,7 @@ def lesion(
     section 4.1). In a net that concatenates, what a layer made counts as zero wherever it is read. In a plain net a
     block is skipped where its input has its output's shape. `twin` is such a net (`build("plain20")`), measured in the
     same way. `counts` are the numbers of blocks to drop at once, each in so many `draws`; of themselves six from 2 to
-    all. Only what lies behind a change is computed, from the values that the whole net had there. Raises AnalysisError
-    where there is nothing to drop.
+    all. Only what lies behind a change is computed (`sweep`). Raises AnalysisError where there is nothing to drop.
     """
     nets = [net] if twin is None else [net, twin]
     plans = [_Plan(one, pictures, draws, counts, random.Random(seed), batch) for one in nets]  # noqa: S311
@@ -142,7 +144,7 @@ def lesion(
 
 
 class _Plan:
-    """All changes of one net: by the first step that each touches, as steps that change and blocks that move."""
+    """All changes of one net, and the sweep that makes them."""
 
     def __init__(
         self, net: nn.Module, pictures: Pictures, draws: int, counts: Sequence[int] | None, dice: random.Random,
@@ -151,43 +153,31 @@ class _Plan:
         size = size_of(pictures)
         self.net, self.pictures, self.batch = net, placed(pictures, net), batch
         followed = follow(net, size)
-        self.targets = targets(net, followed, size)
-        self.several = [
-            (k, dice.sample(self.targets, k)) for k in _counts(len(self.targets), counts) for _ in range(draws)
-        ]
-        self.swaps = neighbours(net, followed, self.targets, size)
-        self.walker = Walker(net, followed, {target.source: target.node for target in self.targets if target.source})
-        place = self.walker.place
-        self.jobs: list[tuple[fx.Node, dict[fx.Node, Change], dict[str, str]]] = []
-        for chosen in [*([target] for target in self.targets), *(chosen for _, chosen in self.several)]:
-            first = min((target.node for target in chosen), key=lambda node: place[node])
-            self.jobs.append((first, {target.node: target.change for target in chosen}, {}))
-        self.jobs += [(swap.first, {}, swap.moved) for swap in self.swaps]
-        self.steps = len(self.jobs) * -(-len(pictures) // batch)
+        self.drops = targets(net, followed, size)
+        drops = list(self.drops.values())
+        self.several = [tuple(dice.sample(drops, k)) for k in _counts(len(drops), counts) for _ in range(draws)]
+        self.swaps = neighbours(net, followed, self.drops, size)
+        self.changes: list[Op | tuple[Op, ...]] = list(dict.fromkeys((*drops, *self.several, *self.swaps)))
+        self.sweep = Sweep[Op | tuple[Op, ...]](net, followed, [*self.changes, ()])
+        self.steps = len(self.changes) * -(-len(pictures) // batch)
 
     def run(self, step: Callable[[], None]) -> Wounds:
-        wrong, intact, classes = [0] * len(self.jobs), 0, 0
+        wrong, classes = Counter[Op | tuple[Op, ...]](), 0
         with evaluating(self.net), torch.inference_mode():
             for images, labels in self.pictures.batches(self.batch):
-                self.walker.given(images)
-                env: Env = {}
-                for node in self.walker.walk(env):
-                    for i, (first, changes, moved) in enumerate(self.jobs):
-                        if node is first:
-                            wrong[i] += _wrong(self.walker.rest(env, first, changes, moved), labels)
-                            step()
-                logits = env[self.walker.nodes[-1]]
-                intact, classes = intact + _wrong(logits, labels), logits.shape[1]
-        return self.named(classes, intact, [count / len(self.pictures) for count in wrong])
+                for change, logits in self.sweep.run(images):
+                    wrong[change] += int((logits.argmax(1) != labels).sum())
+                    classes = logits.shape[1]
+                    if change:
+                        step()
+        return self.named(classes, {change: count / len(self.pictures) for change, count in wrong.items()})
 
-    def named(self, classes: int, intact: int, errors: list[float]) -> Wounds:
-        rest = iter(errors)
-        dropped = {target.name: next(rest) for target in self.targets}
+    def named(self, classes: int, errors: Mapping[Op | tuple[Op, ...], float]) -> Wounds:
         several: dict[int, tuple[float, ...]] = {}
-        for k, _ in self.several:
-            several[k] = (*several.get(k, ()), next(rest))
-        swapped = {swap.names: next(rest) for swap in self.swaps}
-        return Wounds(classes, intact / len(self.pictures), dropped, several, swapped)
+        for drops in self.several:
+            several[len(drops)] = (*several.get(len(drops), ()), errors[drops])
+        dropped = {name: errors[drop] for name, drop in self.drops.items()}
+        return Wounds(classes, errors[()], dropped, several, {(s.one, s.other): errors[s] for s in self.swaps})
 
 
 def _counts(blocks: int, asked: Sequence[int] | None) -> list[int]:
@@ -198,7 +188,3 @@ def _counts(blocks: int, asked: Sequence[int] | None) -> list[int]:
     if wrong := [k for k in asked if not 1 <= k <= blocks]:
         raise AnalysisError(f"{wrong[0]} blocks cannot be dropped: this net has {blocks}.")
     return list(asked)
-
-
-def _wrong(logits: Tensor, labels: Tensor) -> int:
-    return int((logits.argmax(1) != labels).sum())

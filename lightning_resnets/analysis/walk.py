@@ -1,19 +1,21 @@
-"""Walking through a net step by step: in evaluation, from any step on, and without keeping what nobody needs again."""
+"""Looking at a net while it runs: in evaluation, where the pictures are placed as its weights are, nothing left behind.
+
+The steps themselves are walked by `steps.Walker`.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from lightning_resnets.analysis.result import Pictures
-from lightning_resnets.graph import Followed, Tracer
 from lightning_resnets.probe import submodule
+from lightning_resnets.steps import Env as Env
+from lightning_resnets.steps import Walker as Walker
 
-Env = dict[fx.Node, Any]
-Change = Callable[[Env, Callable[[], Any]], Any]  # a step's value, of the values before it and of what it would give
 Look = Callable[[str, tuple[Any, ...], Any], None]
 
 
@@ -76,63 +78,3 @@ def watching(net: nn.Module, points: Mapping[str, Look]) -> Iterator[None]:
             handle = submodule(net, name).register_forward_hook(hook(name, look), with_kwargs=True)
             stack.callback(handle.remove)
         yield
-
-
-def within(node: fx.Node, block: str) -> bool:
-    """Whether a step is one of a module's own."""
-    path = str(node.target) if node.op in ("call_module", "get_attr") else Tracer.scope(node)
-    return path == block or path.startswith(f"{block}.")
-
-
-class Walker(fx.Interpreter):
-    """The steps of a net, which may start anywhere, be changed, and take another block's weights.
-
-    `kept` lists values that must outlive their last use, and until which step (None: for good).
-    """
-
-    def __init__(
-        self, net: nn.Module, followed: Followed, kept: Mapping[fx.Node, fx.Node | None] | None = None
-    ) -> None:
-        super().__init__(net, garbage_collect_values=False, graph=followed.steps)
-        self.nodes = list(followed.steps.nodes)
-        self.place = {node: i for i, node in enumerate(self.nodes)}
-        self.ran = 0  # steps in all, for tests
-        self.moved: Mapping[str, str] = {}
-        last: dict[fx.Node, int] = {}
-        for i, node in enumerate(self.nodes):
-            last |= dict.fromkeys(node.all_input_nodes, i)
-        for node, until in (kept or {}).items():
-            last[node] = max(last[node], self.place[until]) if until else len(self.nodes)
-        self.dead: list[list[fx.Node]] = [[] for _ in range(len(self.nodes) + 1)]
-        for node, i in last.items():
-            self.dead[i].append(node)
-
-    def walk(self, env: Env, start: int = 0, changes: Mapping[fx.Node, Change] | None = None) -> Iterator[fx.Node]:
-        """Run the steps from `start` on in `env`; yields each step before it is run. The last one is the output."""
-        for node in self.nodes[start:]:
-            yield node
-            self.env, change = env, (changes or {}).get(node)
-            env[node] = change(env, lambda node=node: self.run_node(node)) if change else self.run_node(node)
-            self.ran += 1
-            for old in self.dead[self.place[node]]:
-                env.pop(old, None)
-
-    def rest(self, env: Env, start: fx.Node, changes: Mapping[fx.Node, Change], moved: Mapping[str, str]) -> Tensor:
-        """The output where the steps from `start` on are changed; `env` stays as it was."""
-        env, self.moved = dict(env), moved
-        try:
-            for _ in self.walk(env, self.place[start], changes):
-                pass
-        finally:
-            self.moved = {}
-        return env[self.nodes[-1]]
-
-    def given(self, picture: Tensor) -> None:
-        """The picture (N, C, H, W) of the next walk."""
-        self.args_iter = iter([picture])
-
-    def fetch_attr(self, target: str) -> Any:
-        for block, other in self.moved.items():
-            if target == block or target.startswith(f"{block}."):
-                return super().fetch_attr(other + target.removeprefix(block))
-        return super().fetch_attr(target)
