@@ -95,6 +95,8 @@ def _fetch(source: Source, path: Path) -> None:
     except (OSError, http.client.HTTPException, ValueError) as error:
         if isinstance(error, DownloadError):
             raise
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the connection
         raise DownloadError(_sentence(source, path, _reason(error))) from error
     finally:
         Path(part).unlink(missing_ok=True)
@@ -132,6 +134,7 @@ class _Follow(urllib.request.HTTPRedirectHandler):
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         if req.type == "https" and urlsplit(newurl).scheme != "https":
+            fp.close()
             raise OSError("it sends us on to an address that is not secure")
         self.headers.append(headers)
         return super().redirect_request(req, fp, code, msg, headers, newurl)

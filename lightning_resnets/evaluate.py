@@ -1,4 +1,4 @@
-"""`lightning-resnets evaluate FILE --data cifar10|imagenet|folder --root DIR`: how many pictures a net gets right."""
+"""`lightning-resnets evaluate FILE --data cifar10|imagenet|folder|sample --root DIR`: how often a net is right."""
 
 import argparse
 import json
@@ -20,6 +20,7 @@ from lightning_resnets.data import folder, official
 from lightning_resnets.data.folder import Picture
 from lightning_resnets.data.official import DataError
 from lightning_resnets.data.sample import CLASSES
+from lightning_resnets.data.sample import pictures as sample_pictures
 
 OWN = "lightning_resnets"  # the dialect of a file whose weights have our names
 PIXELS = 16 * 224 * 224  # of one batch
@@ -119,14 +120,26 @@ def cifar10(root: Path, card: Card) -> Labelled:
             f"There is no CIFAR-10 in '{root}': give the folder that holds cifar-10-batches-py or "
             "cifar-10-batches-bin (--root DIR)."
         )
+    order = places_of_cifar10(card)
+    images, labels = official.test(place)
+    return list(images.permute(0, 2, 3, 1).contiguous().numpy()), [order[label] for label in labels.tolist()]
+
+
+def sample(root: Path, card: Card) -> Labelled:
+    """The 1,000 test pictures of CIFAR-10 that ship, wherever `root` is."""
+    order = places_of_cifar10(card)
+    images, labels = sample_pictures("test")
+    return list(images), [order[label] for label in labels.tolist()]
+
+
+def places_of_cifar10(card: Card) -> list[int]:
+    """Which of the net's classes each of CIFAR-10's is."""
     if len(card.classes) != len(CLASSES):
         raise DataError(
-            f"This net tells {len(card.classes):,} classes apart and CIFAR-10 has {len(CLASSES)}: evaluate it on "
-            "pictures of its own classes."
+            f"This net tells {len(card.classes):,} classes apart and CIFAR-10 has {len(CLASSES)}: take pictures of its "
+            "own classes."
         )
-    images, labels = official.test(place)
-    order = [card.classes.index(name) for name in CLASSES] if set(CLASSES) == set(card.classes) else list(range(10))
-    return list(images.permute(0, 2, 3, 1).contiguous().numpy()), [order[label] for label in labels.tolist()]
+    return [card.classes.index(name) for name in CLASSES] if set(CLASSES) == set(card.classes) else list(range(10))
 
 
 def imagenet(root: Path, card: Card) -> Labelled:
@@ -143,7 +156,12 @@ def pictures(root: Path, card: Card) -> Labelled:
     return [path for path, _ in found], [places[name] for _, name in found]
 
 
-DATA: dict[str, Callable[[Path, Card], Labelled]] = {"cifar10": cifar10, "imagenet": imagenet, "folder": pictures}
+DATA: dict[str, Callable[[Path, Card], Labelled]] = {
+    "cifar10": cifar10,
+    "imagenet": imagenet,
+    "folder": pictures,
+    "sample": sample,
+}
 
 
 def thinned(given: Labelled, limit: int | None) -> Labelled:
@@ -153,6 +171,13 @@ def thinned(given: Labelled, limit: int | None) -> Labelled:
         return given
     chosen = [place * len(labels) // limit for place in range(limit)]
     return [pictures[place] for place in chosen], [labels[place] for place in chosen]
+
+
+def rooted(data: str, root: Path | None) -> Path:
+    """The folder of the pictures; raises DataError where it is not said."""
+    if root is None and data != "sample":
+        raise DataError(f"Say where the pictures lie: --data {data} --root DIR.")
+    return root.expanduser() if root else Path()
 
 
 def progress(done: int, right: int, total: int) -> None:
@@ -176,7 +201,7 @@ def main(args: list[str]) -> None:
     """`lightning-resnets evaluate FILE --data NAME --root DIR [--batch-size N] [--limit N] [--threads N] [--json]`."""
     parser = Arguments("evaluate", "Count how many pictures a net gets right, at first (top-1) and among five (top-5).")
     parser.add_argument("--data", required=True, choices=DATA, help="what the pictures are")
-    parser.add_argument("--root", required=True, type=Path, metavar="DIR", help="where they lie")
+    parser.add_argument("--root", type=Path, metavar="DIR", help="where they lie (not for the sample, which ships)")
     parser.add_argument("--batch-size", type=number, metavar="N", help="pictures at once (what is fastest)")
     parser.add_argument("--limit", type=number, metavar="N", help="no more than N pictures, evenly from all")
     parser.add_argument(
@@ -184,13 +209,14 @@ def main(args: list[str]) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args(args)
+    root = rooted(given.data, given.root)
     opened = open_checkpoint(find(given.file), **({"net": given.net} if given.net else {}))
     for note in opened.notes:
         print(f"note: {note}", file=sys.stderr)
     shown = sys.stderr.isatty()
     try:
         score = evaluate(
-            opened, given.data, given.root.expanduser(), given.batch_size, given.limit, given.threads,
+            opened, given.data, root, given.batch_size, given.limit, given.threads,
             progress if shown else silent,
         )  # fmt: skip
     finally:

@@ -90,7 +90,7 @@ def test_every_published_net_of_a_size_is_a_point() -> None:
 def test_tables_and_figure() -> None:
     found = arithmetic(net("resnet20"), nets=["resnet20", "densenet_40_12"])
     tables = found.tables()
-    assert list(tables) == ["arithmetic", "arithmetic_bottleneck", "arithmetic_field"]
+    assert list(tables) == ["arithmetic", "bottleneck", "field"]
     assert tables["arithmetic"].rows[0][5:] == ("3·3·3·16 = 432", "432·1,024 = 442,368")
     figure = Figure()
     found.draw(figure)

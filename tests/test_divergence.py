@@ -18,6 +18,11 @@ from lightning_resnets.training.saving import SaveLast
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:Checkpoint directory")
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))  # a Trainer without a saver writes checkpoints/ where it is
+
+
 class Poison(Callback):
     """Multiplies loss or gradients by a number in one step or from it on."""
 

@@ -22,6 +22,11 @@ from lightning_resnets.training.saving import SaveLast
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))  # a Trainer without a saver writes checkpoints/ where it is
+
+
 class Send(Callback):
     """Sends this process a signal within a step."""
 

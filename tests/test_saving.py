@@ -22,6 +22,13 @@ from lightning_resnets.training import saving
 from lightning_resnets.training.saving import SaveLast, WholeFiles, nothing_follows, write_whole
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))  # a Trainer without a saver writes checkpoints/ where it is
+
+
 BIG = {"weights": [torch.arange(100_000) for _ in range(5)]}  # 4 MB
 
 

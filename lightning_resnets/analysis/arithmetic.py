@@ -93,7 +93,7 @@ class ArithmeticResult:
             rows.append((one.name, one.op, one.parameters, one.macs, one.positions, one.formula, product))
         field = Table(Point._fields, tuple(tuple(point) for point in self.points))
         layers = Table(columns, tuple(rows))
-        return {"arithmetic": layers, "arithmetic_bottleneck": self.bottleneck, "arithmetic_field": field}
+        return {"arithmetic": layers, "bottleneck": self.bottleneck, "field": field}
 
     def draw(self, figure: "Figure") -> None:
         """Error against multiply-adds and against parameters, both on a logarithmic axis, a mark a family."""

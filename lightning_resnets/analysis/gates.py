@@ -150,7 +150,7 @@ class GatesResult:
 
 
 def gates(
-    net: nn.Module, pictures: Pictures, classes: Sequence[str] = (), *, batch: int = 100, tell: Tell = silent
+    net: nn.Module, pictures: Pictures, classes: Sequence[str] = (), *, batch: int = 50, tell: Tell = silent
 ) -> GatesResult:
     """How every Gate weighs the pictures of each class: means by channel, shares below .05 and above .95, distances.
 

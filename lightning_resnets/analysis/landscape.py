@@ -105,7 +105,7 @@ class LandscapeResult:
 
 def landscape(
     net: nn.Module, pictures: Pictures, points: int = 11, reach: float = 1.0, dimensions: int = 2,
-    twin: nn.Module | None = None, seed: int = 0, batch: int = 250, tell: Tell = silent,
+    twin: nn.Module | None = None, seed: int = 0, batch: int = 50, tell: Tell = silent,
 ) -> LandscapeResult:  # fmt: skip
     """The whole surface at once, and the twin's: `refine` to its end. Raises AnalysisError as it does."""
     nets = {"net": net} | ({"twin": twin} if twin is not None else {})
@@ -124,7 +124,7 @@ def landscape(
 
 def refine(
     net: nn.Module, pictures: Pictures, points: int = 11, reach: float = 1.0, dimensions: int = 2, seed: int = 0,
-    batch: int = 250, tell: Tell = silent,
+    batch: int = 50, tell: Tell = silent,
 ) -> Iterator[Surface]:  # fmt: skip
     """Surfaces of ever more points: corners and middle first, then all that lie between, each point looked at once.
 

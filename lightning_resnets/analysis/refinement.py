@@ -18,7 +18,7 @@ from lightning_resnets.probe import probe
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BATCH = 250
+BATCH = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -81,7 +81,7 @@ class ResponsesResult:
 
 
 def responses(
-    net: nn.Module, pictures: Pictures, twin: nn.Module | None = None, *, batch: int = 100, tell: Tell = silent
+    net: nn.Module, pictures: Pictures, twin: nn.Module | None = None, *, batch: int = 50, tell: Tell = silent
 ) -> ResponsesResult:
     """The standard deviation of every 3x3 convolution's answer, after batch norm where one follows it directly.
 

@@ -22,12 +22,14 @@ OTHERS = {  # commands that need no Lightning, and the modules whose `main` they
     "evaluate": "lightning_resnets.evaluate",
     "convert": "lightning_resnets.checkpoint.convert",
     "export": "lightning_resnets.checkpoint.export",
+    "analyse": "lightning_resnets.analyse",
 }
 COMMANDS = (*TRAINING, *OTHERS)
 HELP = """usage: lightning-resnets COMMAND --config RECIPE [options]
        lightning-resnets models [PATTERN]
        lightning-resnets graph NET|FILE [options]
        lightning-resnets inspect|evaluate|convert|export FILE [options]
+       lightning-resnets analyse NAME FILE [options]
 
   fit        train, test at the end, write runs/RECIPE/RECIPE.ckpt
   test       accuracy on the test set of --ckpt_path
@@ -37,9 +39,11 @@ HELP = """usage: lightning-resnets COMMAND --config RECIPE [options]
   graph      blocks, shapes, costs and skips of any net or FILE; --out as JSON, GraphML, DOT or a picture (SVG)
 
   inspect    which net any FILE holds, how sure that is, and what does not fit
-  evaluate   top-1 and top-5 of any FILE on --data cifar10|imagenet|folder --root DIR
+  evaluate   top-1 and top-5 of any FILE on --data cifar10|imagenet|folder|sample --root DIR
   convert    FILE OUT: as safetensors or .ckpt, in torchvision's (timm's) names, with a card
   export     FILE OUT: as ONNX or torch.export, its answers compared with the net's
+
+  analyse    NAME FILE: an experiment on what its skips and gates do, as tables and a figure (NAME: lesion, all ...)
 
 RECIPE is a file or one of: {recipes}.
 Often used: --data.root DIR, --trainer.max_epochs N, --ckpt_path FILE (or a shipped net's name, or `last` to resume).

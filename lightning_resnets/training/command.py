@@ -147,7 +147,7 @@ class Command(LightningCLI):
         path, model = config.get("ckpt_path"), config["model"]
         self.weights: dict[str, Tensor] | None = None
         self.opened: Card | None = None
-        self.settings = settings(config)
+        self.settings = settings(config) | {EXTENDED: False}
         if not path and subcommand == "fit":
             return
         if not path:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -13,15 +13,28 @@ def claimed(folder: Path) -> Iterator[None]:
     Where the file system or the operating system (Windows) knows no locks, nothing is held.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    path = folder / ".lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        if not lock(handle):
+        if not lock(handle) or not same(handle, path):
             raise ValueError(
                 f"Another run is writing to '{folder}': wait for it, or give this one its own place with --folder DIR."
             )
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows lets nobody take away an open file
+                path.unlink()
     finally:
         os.close(handle)
+
+
+def same(handle: int, path: Path) -> bool:
+    """Whether the open file is still the one of that name: another run may have ended, and taken it away, since."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def lock(handle: int) -> bool:
