@@ -191,7 +191,7 @@ BAD = {
     "batch": (["--data", "folder", "--root", "{}", "--batch-size", "0"], "'0' is no whole number from 1 on"),
     "limit": (["--data", "folder", "--root", "{}", "--limit", "-3"], "'-3' is no whole number from 1 on"),
     "data": (["--data", "mnist", "--root", "{}"], "invalid choice: 'mnist'"),
-    "root": (["--data", "folder"], "required: --root"),
+    "root": (["--data", "folder"], "Say where the pictures lie: --data folder --root DIR"),
     "option": (["--data", "folder", "--root", "{}", "--what"], "--what"),
 }
 

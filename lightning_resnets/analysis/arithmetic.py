@@ -116,9 +116,11 @@ class ArithmeticResult:
                     point.net,
                     (getattr(point, field), point.error),
                     fontsize=6,
-                    xytext=(4, 3),
+                    xytext=(-4, -3),
                     textcoords="offset points",
-                )
+                    ha="right",
+                    va="top",
+                )  # below and to the left of those that none beats there is nobody
             axis.set_xscale("log")
             axis.set_xlabel(label)
             axis.margins(x=0.15)
