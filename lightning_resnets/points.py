@@ -1,5 +1,6 @@
 """A point: a module of a net by its name, and a hook where what it gives can be seen or changed."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
@@ -35,6 +36,12 @@ def within(path: str, block: str) -> bool:
     return path == block or path.startswith(f"{block}.")
 
 
+def repeated(steps: fx.Graph) -> set[str]:
+    """The modules with steps of their own that are called more than once: fx writes `name@1` for the second call."""
+    stacks = (node.meta.get("nn_module_stack") or {} for node in steps.nodes)
+    return {re.sub(r"@\d+", "", key) for stack in stacks for key in map(str, stack) if "@" in key}
+
+
 def called(model: nn.Module, name: str) -> tuple[nn.Module, int | None]:
     """The module that gives what the point gives, and in which of its calls in a pass (None: in each).
 
@@ -48,7 +55,7 @@ def called(model: nn.Module, name: str) -> tuple[nn.Module, int | None]:
     if any(model.get_submodule(str(node.target)) is module for node in calls):
         return module, None
     last = next((node for node in calls if name in node.meta.get("gives", ())), None)
-    if last is None or not within(str(last.target), name):
+    if last is None or not within(str(last.target), name) or name in repeated(model.graph):
         raise PointError(f"'{name}' gives no single tensor to take hold of: choose a part inside it.")
     same = [node for node in calls if node.target == last.target]
     return model.get_submodule(str(last.target)), same.index(last) if len(same) > 1 else None

@@ -36,10 +36,9 @@ def sources(model: nn.Module) -> Sources:
     """
     mark = tuple(id(module) for module in model.modules())
     if model not in _known or _known[model][0] != mark:
-        channels = next((one.in_channels for one in model.modules() if isinstance(one, nn.Conv2d)), 3)
-        for side in SIDES:
+        for size in _sizes(model):
             with suppress(TraceError):
-                _known[model] = mark, sources_of(model, follow(model, (channels, side, side)))
+                _known[model] = mark, sources_of(model, follow(model, size))
                 break
         else:
             raise SurgeryError(
@@ -47,6 +46,14 @@ def sources(model: nn.Module) -> Sources:
                 "operand by its number, from 0."
             )
     return _known[model][1]
+
+
+def _sizes(model: nn.Module) -> list[tuple[int, int, int]]:
+    """Sizes of pictures that a net may take; one whose steps were recorded knows its own."""
+    if isinstance(model, fx.GraphModule) and "size" in model.meta:
+        return [model.meta["size"]]
+    channels = next((one.in_channels for one in model.modules() if isinstance(one, nn.Conv2d)), 3)
+    return [(channels, side, side) for side in SIDES]
 
 
 def sources_of(model: nn.Module, followed: Followed) -> Sources:

@@ -1,6 +1,5 @@
 """The steps of a net run one by one under surgery: from any step on, and equal to the bit to `operate` on the net."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +15,7 @@ from lightning_resnets.merge import Merge
 from lightning_resnets.probe import operands
 from lightning_resnets.sources import Sources, sources_of
 from lightning_resnets.surgery import plan
+from lightning_resnets.tracer import Places
 
 Env = dict[fx.Node, Any]
 
@@ -96,9 +96,7 @@ class Steps(fx.Interpreter):
 
     @cached_property
     def _repeated(self) -> set[str]:
-        """The modules with steps of their own that are called more than once."""
-        stacks = (node.meta.get("nn_module_stack") or {} for node in self.nodes)
-        return {re.sub(r"@\d+", "", key) for stack in stacks for key in map(str, stack) if "@" in key}
+        return points.repeated(self.followed.steps)
 
     def _calls(self, name: str) -> list[fx.Node]:
         path = self.path.get(name, name)
@@ -169,10 +167,7 @@ class Walker(Steps):
 
 def within(node: fx.Node, block: str) -> bool:
     """Whether a step is one of a module's own."""
-    if node.op in ("call_module", "get_attr"):
-        return points.within(str(node.target), block)
-    stack = list((node.meta.get("nn_module_stack") or {"": ("",)}).values())
-    return points.within(re.sub(r"@\d+", "", str(stack[-1][0])), block)  # fx writes `name@1` for a second call
+    return points.within(str(node.target) if node.op in ("call_module", "get_attr") else Places.scope(node), block)
 
 
 def entrances(followed: Followed, block: str) -> list[fx.Node]:

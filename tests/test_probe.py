@@ -1,13 +1,17 @@
 """A probe records what passes, at its points only, and leaves nothing behind."""
 
+import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from lightning_resnets.merge import Add, Concat
+from lightning_resnets.graph import trace
+from lightning_resnets.merge import Add, Concat, Merge
 from lightning_resnets.probe import PointError, probe
+from lightning_resnets.reveal import reveal
 from lightning_resnets.surgery import Scale, operate
 from lightning_resnets.zoo import build
 
@@ -127,3 +131,122 @@ def test_operands_in_order_however_the_call_names_them() -> None:
         net(one)
     assert [part.mean().item() for part in seen.operands["add"]] == [1, 1]
     assert [part.mean().item() for part in seen.operands["concat"]] == [2, 1]
+
+
+def everything(net: nn.Module) -> list[str]:
+    """Every block and every merge."""
+    blocks = {block.cell for block in trace(net).blocks if block.cell}
+    return [name for name, module in net.named_modules() if name in blocks or isinstance(module, Merge)]
+
+
+@pytest.mark.parametrize("name", ["seresnet20", "densenet_bc_40_12"])
+def test_nothing_is_copied_on_our_nets(name: str) -> None:
+    torch.manual_seed(0)
+    net = build(name).eval()
+    points, own = everything(net), dict[str, tuple[int, ...]]()
+
+    def note(point: str) -> None:
+        def look(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+            own[point] = tuple(tensor.data_ptr() for tensor in (output, *args))
+
+        handles.append(net.get_submodule(point).register_forward_hook(look))
+
+    handles: list[torch.utils.hooks.RemovableHandle] = []
+    for point in points:
+        note(point)
+    with torch.no_grad(), probe(net, points) as seen:
+        net(PICTURE)
+    for handle in handles:
+        handle.remove()
+    assert seen.outputs.keys() == set(points)
+    assert len(seen.operands) == sum(isinstance(module, Merge) for module in net.modules())
+    for point in points:
+        parts = seen.operands.get(point, ())
+        assert own[point][0] == seen.outputs[point].data_ptr()
+        assert not parts or own[point][1:] == tuple(part.data_ptr() for part in parts)
+
+
+def living() -> int:
+    """Tensors that are alive, however they are held."""
+    gc.collect()
+    return sum(issubclass(type(thing), Tensor) for thing in gc.get_objects())
+
+
+def test_five_hundred_pictures_leave_no_more_than_one(net: nn.Module) -> None:
+    points, pictures = everything(net), torch.randn(500, 3, 8, 8)
+    before, counts = living(), set[int]()
+    with torch.no_grad(), probe(net, points) as seen:
+        for i in range(500):
+            net(pictures[i : i + 1])
+            if i in (0, 250, 499):
+                counts.add(living() - before)
+        first = weakref.ref(seen.outputs[points[0]])
+        net(pictures[:1])
+        assert first() is None
+        last = [weakref.ref(tensor) for tensor in seen.outputs.values()]
+    assert len(counts) == 1
+    assert counts.pop() <= len(seen.outputs) + sum(map(len, seen.operands.values())) + 1
+    assert all(one() is not None for one in last)
+    del seen
+    gc.collect()
+    assert not any(one() is not None for one in last)
+    assert living() == before
+
+
+def test_a_pass_with_gradients_lets_go_of_the_one_before(net: nn.Module) -> None:
+    counts = set[int]()
+    with probe(net, everything(net)):
+        for _ in range(3):
+            net(PICTURE)
+            counts.add(living())
+    assert len(counts) == 1
+
+
+class Overwriting(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.relu = nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.conv(x))
+
+
+def test_what_a_later_step_overwrites_is_copied_first() -> None:
+    net = Overwriting().eval()
+    with torch.no_grad(), probe(net, ["conv"]) as seen:
+        net(PICTURE)
+        assert torch.equal(seen.outputs["conv"], net.conv(PICTURE))
+    assert seen.outputs["conv"].min() < 0
+
+
+def test_blocks_of_a_revealed_net_are_seen_where_they_end(net: nn.Module) -> None:
+    shown = reveal(net, (3, 32, 32))
+    points = everything(net)
+    with torch.no_grad(), probe(net, points) as ours, probe(shown, points) as theirs:
+        net(PICTURE)
+        shown(PICTURE)
+    assert theirs.outputs.keys() == ours.outputs.keys()
+    assert all(torch.equal(theirs.outputs[point], ours.outputs[point]) for point in points)
+    assert not hooks(shown)
+    with pytest.raises(PointError, match="choose a part"), probe(reveal(Flat(), (3, 4, 4)), ["flat"]):
+        raise AssertionError("the block must not begin")
+
+
+class Flat(nn.Module):
+    """A part that ends in no module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flat = Half()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.flat(x)
+
+
+class Half(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.flatten(self.conv(x), 1)
