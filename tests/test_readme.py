@@ -76,6 +76,7 @@ def test_commands_on_a_file_are_understood(
         folder = tmp_path / "DIR" / sample.CLASSES[labels[place]]
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pictures[place]).save(folder / f"{place}.png")
+    monkeypatch.chdir(tmp_path)  # analyses are written where one is
     replaced = {"FILE": "resnet20", "DIR": str(tmp_path / "DIR"), "imagenet": "folder"}
     for args in (args for args in lines("lightning-resnets") if "FILE" in args):
         outs = {word: str(tmp_path / word) for word in args if word.startswith("OUT")}
@@ -93,6 +94,16 @@ def test_training_commands_are_understood(args: list[str], capsys: pytest.Captur
     printed = capsys.readouterr().out
     for value in (value for option, value in pairwise(args) if option.startswith("--trainer.")):
         assert value in printed
+
+
+@pytest.mark.parametrize("args", [args for args in lines("lightning-resnets") if args[0] == "analyse"], ids=" ".join)
+def test_analyses_are_understood(args: list[str]) -> None:
+    """Smaller variant: the arguments and what they name; tests/test_analyse.py does each analysis."""
+    from lightning_resnets.analyse import chosen, parser
+
+    given = parser().parse_args(args[1:])
+    assert chosen(given.name)
+    assert given.file == "FILE" or find(given.file).is_file()
 
 
 @pytest.mark.parametrize("args", lines("lightning-resnets-gui"), ids=" ".join)
