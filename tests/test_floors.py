@@ -38,6 +38,10 @@ FLOORS = {
         "lightning_resnets/exports/{__init__,document,dot,geometry,graphml,legend,placing,plain,strokes,svg}.py",
         HEAVY | QT | {"gui", "networkx", "lightning_resnets.zoo", "lightning_resnets.graph"},
     ),
+    "so do the parts of surgery": (
+        "lightning_resnets/{points,edits,sources,exchange,steps,replay,sweep}.py",
+        QT | {"gui", "lightning", "torchvision", "lightning_resnets.zoo", "lightning_resnets.resnet"},
+    ),
     "nets stand on merge and torch": (
         "lightning_resnets/{residual,resnet,preact,densenet,highway,inception,inception_resnet,se,zoo}.py",
         QT | {"gui", "lightning", "torchvision", "lightning_resnets.graph", "lightning_resnets.lens"},
