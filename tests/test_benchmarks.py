@@ -6,7 +6,7 @@ import sys
 import pytest
 from photographs import photographs
 
-from benchmarks import loading, opening
+from benchmarks import loading, opening, training
 
 
 @pytest.mark.slow
@@ -31,3 +31,21 @@ def test_loading_is_measured_beside_the_reference(
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report["pictures_per_second"].keys() == {"ours", "reference"}
     assert report["ratios"]["ours_over_reference"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_training_is_measured_beside_a_bare_loop_and_the_usual_script(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)  # its monitor is a thread that stays
+    small = ["--batch-size", "16", "--steps", "3", "--rounds", "2", "--threads", "1", "--workers", "1"]
+    monkeypatch.setattr(sys, "argv", ["training", "--json", *small])
+    training.main()
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["ratios"].keys() == {"fit_over_bare", "fit_over_usual"}
+    assert all(len(speeds) == 2 and min(speeds) > 0 for speeds in report["rounds"].values())
+    both = zip(report["rounds"]["fit"], report["rounds"]["bare"], strict=True)
+    assert report["ratios"]["fit_over_bare"] == pytest.approx(
+        sum(fit / bare for fit, bare in both) / 2
+    )  # median of two

@@ -10,7 +10,6 @@ from typing import Literal, Self
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 Flip = bool | Literal["alternating"]
 
@@ -113,9 +112,14 @@ def mixed(images: Tensor, mix: Mix) -> Tensor:
     return out
 
 
+def one_hot(labels: Tensor, classes: int) -> Tensor:
+    """(N, classes) float32; torch's own looks at the labels first, for which a device would have to wait."""
+    return (labels[:, None] == torch.arange(classes, device=labels.device)).float()
+
+
 def mixed_targets(labels: Tensor, classes: int, mix: Mix) -> Tensor:
     """Labels (N,) as probabilities (N, classes) float32, mixed as the images are."""
-    own = F.one_hot(labels, classes).float()
+    own = one_hot(labels, classes)
     return torch.lerp(own.roll(1, 0), own, mix.share)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_resnets.checkpoint.read import open_checkpoint
+from lightning_resnets.data.augment import one_hot
 from lightning_resnets.training.optimizers import OPTIMIZERS, Name, groups
 from lightning_resnets.training.trust import only_own_files
 from lightning_resnets.zoo import build
@@ -155,7 +156,7 @@ class Classifier(L.LightningModule):
         if self.loss == "cross_entropy":
             loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
         else:
-            hot = (targets > PRESENT).float() if targets.ndim == 2 else F.one_hot(targets, logits.shape[1]).float()
+            hot = (targets > PRESENT).float() if targets.ndim == 2 else one_hot(targets, logits.shape[1])
             smooth = hot * (1 - self.label_smoothing) + self.label_smoothing / logits.shape[1]
             loss = F.binary_cross_entropy_with_logits(logits, smooth)
         if self.consistency:
