@@ -111,7 +111,7 @@ class BlockGraph:
             raise ValueError(f"A graph folds to depth 1 (stage), 2 (block) or None (module), not {depth!r}.")
         level = DEPTHS[depth]
         folded = self if level is None else cells(self) if level == 2 else stages(cells(self))
-        return once(folded) if repeats else folded
+        return once(folded, self) if repeats else folded
 
     def networkx(self) -> "networkx.DiGraph[str]":
         """The same as a networkx graph: node attributes as in Block; edge attributes `operands` and `skip` (a Kind)."""

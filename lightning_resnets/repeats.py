@@ -1,21 +1,23 @@
 """Equal neighbours of a graph as one: the 22 residual blocks behind the first of a ResNet-101's third stage, "×22".
 
-Two cells are equal where their operations, shapes, parameters and multiply-adds are, all flow inside them, and every
-skip; where each reads only the one before it, at the same places, and nobody else reads what is folded away.
+Two units, a cell or several between places where all paths are one, are equal where their operations, shapes,
+parameters and multiply-adds are, all flow inside them, and every skip; where each reads only the one before it, at the
+same places, and nobody else reads what is folded away.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, takewhile
 
 from lightning_resnets.blocks import Block, BlockGraph
 
-Word = tuple[object, ...]  # how a block is met: (its place in the cell, as what)
+Word = tuple[object, ...]  # how a block is met: (its place in the unit, as what)
+LONGEST = 24  # cells in a unit: an Inception module has up to 12
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """The blocks of one cell, how they meet, what they are given from outside (how, by whom), and who reads them."""
+class Unit:
+    """Blocks, how they meet, what they are given from outside (how, by whom), and who reads them."""
 
     blocks: tuple[Block, ...]
     inner: frozenset[Word]
@@ -28,22 +30,18 @@ class Cell:
         return {block.name: place for place, block in enumerate(self.blocks)}
 
 
-def repeats(graph: BlockGraph) -> BlockGraph:
-    """The graph with every run of equal neighbouring cells as its first, whose blocks count for all (`Block.times`).
+def repeats(graph: BlockGraph, whole: BlockGraph) -> BlockGraph:
+    """The graph with every run of equal neighbours as its first, whose blocks count for all (`Block.times`).
 
+    `whole` is the graph before it was folded: what stands in one block is looked at operation by operation.
     Parameters and multiply-adds are those of all together, and so are the counts in the text; flow and skips are those
     of one, since the others' are the same. Dense layers differ in what they read and are never folded.
     """
-    runs: list[list[Cell]] = []
-    for cell in _cells(graph):
-        if runs and _goes_on(runs[-1], cell):
-            runs[-1].append(cell)
-        else:
-            runs.append([cell])
+    runs = _Finder(graph, whole).runs()
     into: dict[str, str] = {}
     for run in runs:
-        for cell in run:
-            into |= {block.name: kept.name for block, kept in zip(cell.blocks, run[0].blocks, strict=True)}
+        for unit in run:
+            into |= {block.name: kept.name for block, kept in zip(unit.blocks, run[0].blocks, strict=True)}
     kept = set(into.values())
     return replace(
         graph,
@@ -53,38 +51,74 @@ def repeats(graph: BlockGraph) -> BlockGraph:
     )
 
 
-def _cells(graph: BlockGraph) -> list[Cell]:
-    """Blocks that follow one another in one cell, with all that they give and take."""
-    met: dict[str, list[tuple[Word, str]]] = {block.name: [] for block in graph.blocks}
-    readers: dict[str, set[str]] = {block.name: set() for block in graph.blocks}
-    for source, target, operand in graph.flow:
-        met[target].append((("flow", operand), source))
-        readers[source].add(target)
-    for skip in graph.skips:
-        met[skip.merge].append((("skip", skip.kind, skip.operand, skip.projected), skip.source))
-        readers[skip.source].add(skip.merge)
-    shapes = {block.name: block.shape for block in graph.blocks}
-    cells: list[Cell] = []
-    for _, run in groupby(graph.blocks, key=lambda block: block.cell or block.name):
-        blocks = tuple(run)
+class _Finder:
+    """Looks through the cells of a graph from the front, for the shortest unit first."""
+
+    def __init__(self, graph: BlockGraph, whole: BlockGraph) -> None:
+        parts = {block.name: _looks(block) for block in whole.blocks}
+        cells = groupby(graph.blocks, key=lambda block: block.cell or block.name)
+        self.cells = [tuple(cell) for _, cell in cells]
+        self.looks = [[(_looks(b), [parts.get(name) for name in b.members]) for b in cell] for cell in self.cells]
+        self.shapes = {block.name: block.shape for block in graph.blocks}
+        self.met: dict[str, list[tuple[Word, str]]] = {block.name: [] for block in graph.blocks}
+        self.readers: dict[str, set[str]] = {block.name: set() for block in graph.blocks}
+        for source, target, operand in graph.flow:
+            self.met[target].append((("flow", operand), source))
+            self.readers[source].add(target)
+        for skip in graph.skips:
+            self.met[skip.merge].append((("skip", skip.kind, skip.operand, skip.projected), skip.source))
+            self.readers[skip.source].add(skip.merge)
+
+    def runs(self) -> list[list[Unit]]:
+        found: list[list[Unit]] = []
+        start = 0
+        while start < len(self.cells):
+            runs = ((length, self.run(start, length)) for length in range(1, LONGEST + 1))
+            length, run = next(((k, run) for k, run in runs if len(run) > 1), (1, [self.unit(start, 1)]))
+            found.append(run)
+            start += length * len(run)
+        return found
+
+    def run(self, start: int, length: int) -> list[Unit]:
+        """Equal units of so many cells from there on; none where not even the first two are equal."""
+        first, again = self.looks[start : start + length], start + length
+        while self.looks[again : again + length] == first:
+            again += length
+        if again == start + length or (length > 1 and not self.whole(start, length)):
+            return []
+        units = [self.unit(start, length)]
+        for place in range(start + length, again, length):
+            unit = self.unit(place, length)
+            if not _goes_on(units, unit):
+                break
+            units.append(unit)
+        return units
+
+    def whole(self, start: int, length: int) -> bool:
+        """Several cells are a unit where paths meet inside, that all begin at one output, and the end alone is read."""
+        unit = self.unit(start, length)
+        others = {reader for block in unit.blocks[:-1] for reader in self.readers[block.name]} - unit.places.keys()
+        merges = any(block.kind for block in unit.blocks)
+        return merges and not others and len({source for _, source in unit.given}) == 1
+
+    def unit(self, start: int, length: int) -> Unit:
+        blocks = tuple(block for cell in self.cells[start : start + length] for block in cell)
         places = {block.name: place for place, block in enumerate(blocks)}
-        joined = [((place, *how), source) for name, place in places.items() for how, source in met[name]]
+        joined = [((place, *how), source) for name, place in places.items() for how, source in self.met[name]]
         inner = frozenset((*how, places[source]) for how, source in joined if source in places)
         given = tuple((how, source) for how, source in joined if source not in places)
-        read = frozenset[str]().union(*(readers[name] for name in places)) - places.keys()
-        cells.append(Cell(blocks, inner, given, read, {source: shapes[source] for _, source in given}))
-    return cells
+        read = frozenset[str]().union(*(self.readers[name] for name in places)) - places.keys()
+        return Unit(blocks, inner, given, read, {source: self.shapes[source] for _, source in given})
 
 
-def _goes_on(run: Sequence[Cell], cell: Cell) -> bool:
-    """True where the cell does after the run's last what that one does after the one before it."""
+def _goes_on(run: Sequence[Unit], unit: Unit) -> bool:
+    """True where the unit does after the run's last what that one does after the one before it."""
     last, places = run[-1], run[-1].places
-    same = [_looks(block) for block in last.blocks] == [_looks(block) for block in cell.blocks]
-    if not same or last.inner != cell.inner or not last.readers <= cell.places.keys():
+    if last.inner != unit.inner or not last.readers <= unit.places.keys():
         return False
-    if [how for how, _ in last.given] != [how for how, _ in cell.given]:
+    if [how for how, _ in last.given] != [how for how, _ in unit.given]:
         return False
-    pairs = {(before, source) for (_, before), (_, source) in zip(last.given, cell.given, strict=True)}
+    pairs = {(before, source) for (_, before), (_, source) in zip(last.given, unit.given, strict=True)}
     if not all(source in places for _, source in pairs):
         return False  # it reads what lies further back
     if len(run) > 1:
@@ -92,24 +126,32 @@ def _goes_on(run: Sequence[Cell], cell: Cell) -> bool:
         return all(former[before] == places[source] for before, source in pairs)
     firsts, seconds = {before for before, _ in pairs}, {source for _, source in pairs}
     shapes = {block.name: block.shape for block in last.blocks}
-    return len(pairs) == len(firsts) == len(seconds) and all(
-        last.shapes[before] == shapes[source] for before, source in pairs
-    )
+    alike = all(last.shapes[before] == shapes[source] for before, source in pairs)
+    return alike and len(pairs) == len(firsts) == len(seconds)
 
 
 def _looks(block: Block) -> Word:
-    return (block.op, block.shape, block.parameters, block.macs, block.kind, block.stage, block.times)
+    return (block.op, block.shape, block.parameters, block.macs, block.kind, block.times)
 
 
-def _together(run: Sequence[Cell]) -> list[Block]:
-    """The first cell's blocks, each for its equals in the whole run."""
-    alike = zip(*(cell.blocks for cell in run), strict=True)
-    return [_counted(equal) for equal in alike]
+def _together(run: Sequence[Unit]) -> list[Block]:
+    """The first unit's blocks, each for its equals in the whole run."""
+    if len(run) == 1:
+        return list(run[0].blocks)
+    cells = {block.cell or block.name for block in run[0].blocks}
+    cell = cells.pop() if len(cells) == 1 else _common(block.name for block in run[0].blocks)
+    alike = zip(*(unit.blocks for unit in run), strict=True)
+    return [_counted(equal, cell) for equal in alike]
 
 
-def _counted(equal: Sequence[Block]) -> Block:
-    if len(equal) == 1:
-        return equal[0]
+def _common(names: Iterable[str]) -> str:
+    """The module that they all lie in; the first of them where that is the net itself."""
+    parts = [name.split(".") for name in names]
+    columns = takewhile(lambda column: len(set(column)) == 1, zip(*parts, strict=False))
+    return ".".join(column[0] for column in columns) or ".".join(parts[0])
+
+
+def _counted(equal: Sequence[Block], cell: str) -> Block:
     return replace(
         equal[0],
         parameters=sum(block.parameters for block in equal),
@@ -117,4 +159,5 @@ def _counted(equal: Sequence[Block]) -> Block:
         output=equal[-1].output,
         members=tuple(member for block in equal for member in block.members),
         times=sum(block.times for block in equal),
+        cell=cell,
     )

@@ -23,6 +23,11 @@ def graph(name: str) -> BlockGraph:
     return trace(net, (3, 96, 96) if name == "inception_resnet_v2" else (3, 32, 32))
 
 
+def operation(name: str, member: str) -> tuple[object, ...]:
+    block = graph(name).block(member)
+    return block.op, block.shape, block.parameters, block.macs, block.kind
+
+
 def unfolded(folded: BlockGraph) -> list[tuple[str, int]]:
     """Each operation with the number of times that its block counts for."""
     return [(member, block.times) for block in folded.blocks for member in block.members]
@@ -64,6 +69,8 @@ def test_what_is_one_is_equal_in_all_that_is_counted(name: str) -> None:
         alike = [plain.block(one) for one in equal]
         assert len({(one.op, one.shape, one.parameters, one.macs, one.kind) for one in alike}) == 1
         assert (len(equal), block.shape, block.op) == (block.times, alike[0].shape, alike[0].op)
+        inside = {tuple(operation(name, member) for member in one.members) for one in alike}
+        assert len(inside) == 1
         shapes = {tuple(plain.block(source).shape for source in plain.operands(one)) for one in equal}
         assert len(shapes) == 1
 
@@ -109,6 +116,46 @@ class Cell(nn.Module):
 def test_only_a_plain_chain_of_equals_is_one(odd: str, times: list[int]) -> None:
     folded = trace(Chain(4, odd), (4, 8, 8)).fold(repeats=True)
     assert [block.times for block in folded.merges if block.kind == "add"] == times
+
+
+class Wide(nn.Module):
+    """Several cells in a container and an Add around them, as MobileNetV3's; the last may end without a ReLU."""
+
+    def __init__(self, last: bool) -> None:
+        super().__init__()
+        self.block = nn.Sequential(nn.Conv2d(4, 4, 1), Cell(), nn.Conv2d(4, 4, 1, bias=False))
+        self.add, self.last = Add(), last
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.add(x, self.block(x))
+        return x if self.last else torch.relu(x)
+
+
+def chained(*parts: nn.Module) -> BlockGraph:
+    return trace(nn.Sequential(nn.Conv2d(3, 4, 1), *parts, nn.AdaptiveAvgPool2d(1)), (3, 8, 8))
+
+
+def test_a_unit_may_have_several_cells() -> None:
+    made = trace(
+        nn.Sequential(nn.Conv2d(3, 4, 1), *(Wide(False) for _ in range(3)), nn.AdaptiveAvgPool2d(1)), (3, 8, 8)
+    )
+    folded = made.fold(repeats=True)
+    assert [(block.name, block.times) for block in folded.merges] == [("1.block.1.add", 3), ("1.add", 3)]
+    assert len({block.cell for block in made.fold().blocks if block.name.startswith("1.")}) > 2
+    assert {block.cell for block in folded.blocks if block.times > 1} == {"1"}
+    assert (folded.parameters, folded.macs) == (made.parameters, made.macs)
+    assert {block.times for block in folded.blocks} == {1, 3}
+    assert folded.operands("1.add")[0] == "0"
+
+
+def test_what_is_counted_alike_but_computed_otherwise_is_not_equal() -> None:
+    """Inception-ResNet-v2's last block has no activation behind its sum."""
+    made = trace(
+        nn.Sequential(nn.Conv2d(3, 4, 1), Wide(False), Wide(False), Wide(True), nn.AdaptiveAvgPool2d(1)), (3, 8, 8)
+    )
+    assert [block.times for block in made.fold(repeats=True).merges] == [2, 2, 1, 1]
+    adds = [block for block in graph("inception_resnet_v2").fold(repeats=True).merges if block.kind == "add"]
+    assert [block.times for block in adds] == [10, 20, 9, 1]
 
 
 def test_folded_twice_is_folded_once() -> None:
