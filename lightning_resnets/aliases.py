@@ -44,6 +44,14 @@ class Aliases:
             above = above.whole
         self.overwritten.discard(id(tensor))
 
+    def sound(self, tensor: Tensor) -> None:
+        """The tensor is what it should be after all."""
+        self.overwritten.discard(id(tensor))
+
+    def share(self, one: Tensor, other: Tensor) -> bool:
+        """True for tensors over the same memory."""
+        return self.of(one) is self.of(other)
+
     def stale(self, tensor: Tensor) -> bool:
         """True for a tensor that was overwritten by way of another."""
         return id(tensor) in self.overwritten

@@ -54,9 +54,8 @@ def trace(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32)) -> BlockGr
 
 def follow(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32), by: By | None = None) -> Followed:
     """The same together with the steps behind the blocks, for who runs them one by one; `by` allows one way only."""
-    ghost = phantom(plain(model))
-    picture = blank(torch.empty(1, *size))
     try:
+        ghost, picture = phantom(plain(model)), blank(torch.empty(1, *size))
         if isinstance(model, fx.GraphModule) and by is None:
             way, places = model.meta.get("followed", "torch.fx"), Places()
             steps = places.again(model.graph)

@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 
 from lightning_resnets.operations import FUNCTION_SHAPES, SHAPES
+from lightning_resnets.recorded import answered
 
 MOST_VALUES = 10**9  # numbers that pass through a net for one picture: who looks at it keeps them all
 
@@ -23,12 +24,22 @@ def blank(tensor: Tensor) -> Tensor:
     return torch.zeros((), dtype=dtype).expand(tensor.shape)
 
 
+def uniform(tensor: Tensor) -> Tensor:
+    """The same with the first of its values in the place of zero, if it is finite: what blanks make is uniform."""
+    if not tensor.numel():
+        return blank(tensor)
+    first = tensor[(0,) * tensor.dim()].clone()
+    if not bool(first.isfinite()):
+        return blank(tensor)
+    return (first.float() if tensor.is_floating_point() else first).expand(tensor.shape)
+
+
 def plain(model: nn.Module) -> nn.Module:
     """A revealed net without its steps, which a copy would tear out of their modules."""
     if not isinstance(model, fx.GraphModule):
         return model
     shell = nn.Module()
-    kept = {name for name in vars(model) if name.startswith("_tensor_constant")}
+    kept = {name for name, value in vars(model).items() if isinstance(value, Tensor)}
     vars(shell).update({name: vars(model)[name] for name in {*kept, "_modules", "_parameters", "_buffers"}})
     return shell
 
@@ -39,8 +50,14 @@ def phantom(model: nn.Module) -> nn.Module:
     kept = (value for module in model.modules() for name, value in vars(module).items() if "_hooks" in name)
     memo: dict[int, Any] = {id(hooks): none for hooks in kept if isinstance(hooks, dict)}
     memo |= {id(weight): nn.Parameter(blank(weight), requires_grad=False) for weight in model.parameters()}
-    memo |= {id(buffer): blank(buffer) for buffer in model.buffers()}
+    memo |= {id(tensor): blank(tensor) for tensor in (*model.buffers(), *computed(model))}
     return copy.deepcopy(model, memo).eval()
+
+
+def computed(model: nn.Module) -> list[Tensor]:
+    """What modules hold that was computed of their weights (by the old weight norm): it cannot be copied."""
+    values = [value for module in model.modules() for value in vars(module).values()]
+    return [value for value in values if isinstance(value, Tensor) and not value.is_leaf]
 
 
 def run_module(module: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -93,6 +110,8 @@ class Values(fx.Interpreter):
         return value
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if target is answered:
+            return None  # the blanks of the recorder gave the answer
         return run_function(target, args, kwargs)
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

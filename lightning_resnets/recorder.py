@@ -20,7 +20,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from lightning_resnets.aliases import Aliases
-from lightning_resnets.phantom import MOST_VALUES, blank, run_function, run_module
+from lightning_resnets.phantom import MOST_VALUES, blank, run_function, run_module, uniform
 from lightning_resnets.recorded import answered, changed, of_size
 from lightning_resnets.tracer import Places, is_leaf, is_written
 
@@ -52,6 +52,7 @@ class Recorder(TorchFunctionMode):
         self.constant: set[int] = set()  # tensors that depend neither on the picture nor on weights: the real values
         self.parts: list[fx.Node] = []  # steps that take a tuple apart
         self.aliases = Aliases()
+        self.origins: dict[int, tuple[Tensor, Any]] = {}  # slices: of what, and which
         self.stack: dict[str, tuple[str, type]] = {}
         named = (*model.named_parameters(), *model.named_buffers())
         self.weights = {id(weight): name for name, weight in named}
@@ -132,14 +133,17 @@ class Recorder(TorchFunctionMode):
             return self.read(name, tensors)
         if kwargs.get("out") is not None:
             raise ValueError(f"'{name}' writes into a tensor that it is given, and that cannot be written down")
-        if not constant and (kwargs.get("inplace") or name == "__setitem__" or is_written(name)):
-            return self.write(func, name, args, kwargs)
+        if kwargs.get("inplace") or name == "__setitem__" or is_written(name):
+            if constant:
+                func(*args, **kwargs)
+            return self.write(func, name, args, kwargs, constant)
         value = func(*args, **kwargs) if constant else run_function(func, args, kwargs)
         if not _tensors(value):
             return value
-        if constant and tensors and value is args[0]:  # a constant in place
-            return self.overwritten(value, self.stepped(func, name, args, kwargs))
-        return self.keep(value, self.stepped(func, name, args, kwargs), args, kwargs, constant)
+        made = self.keep(value, self.stepped(func, name, args, kwargs), args, kwargs, constant)
+        if name == "__getitem__" and self.aliases.share(args[0], made):
+            self.origins[id(made)] = (args[0], args[1])
+        return made
 
     def read(self, name: str, tensors: list[Tensor]) -> bool:
         where = f" in '{list(self.stack)[-1]}'" if self.stack else ""
@@ -149,7 +153,7 @@ class Recorder(TorchFunctionMode):
         self.step("call_function", answered, (tensors[0], answer), {})
         return answer
 
-    def write(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    def write(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], constant: bool) -> Tensor:
         """A call in place: its result takes the place of the tensor in all later steps."""
         base = name[:-1]
         places = (*((functional, torch) if not _is_method(func, name) else ()), Tensor)
@@ -161,12 +165,22 @@ class Recorder(TorchFunctionMode):
             node = self.step("call_function", getattr(home, base), args, kwargs)
         else:
             node = self.step("call_function", changed, (args[0], name, *args[1:]), kwargs)
-        return self.overwritten(args[0], node)
+        return self.overwritten(args[0], node, constant)
 
-    def overwritten(self, tensor: Tensor, node: fx.Node) -> Tensor:
+    def overwritten(self, tensor: Tensor, node: fx.Node, constant: bool = False) -> Tensor:
+        """From now on the tensor is what the step gives, and so is the part of another that it is a slice of."""
+        whole, index = self.origins.get(id(tensor), (tensor, None))
+        sound = whole is not tensor and not self.aliases.stale(whole)
         self.aliases.written(tensor)
-        self.constant.discard(id(tensor))
         self.known[id(tensor)] = node
+        if not constant:
+            self.constant.discard(id(tensor))
+        if sound:
+            self.aliases.sound(whole)
+            self.overwritten(
+                whole, self.step("call_function", changed, (whole, "__setitem__", index, tensor), {}), constant
+            )
+            self.aliases.sound(tensor)
         return tensor
 
     def stepped(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> fx.Node:
@@ -214,7 +228,7 @@ class Recorder(TorchFunctionMode):
         self.total += value.numel()
         if self.total > MOST_VALUES:
             raise ValueError(f"more than {MOST_VALUES * 4 / 2**30:.1f} GB pass through it")
-        return value if constant else blank(value)
+        return value if constant else uniform(value)
 
     def remember(self, tensor: Tensor, node: fx.Node, constant: bool = False) -> None:
         self.known[id(tensor)] = node
@@ -228,7 +242,8 @@ class Recorder(TorchFunctionMode):
         def node(item: Any) -> Any:
             if isinstance(item, Tensor):
                 return self.node(item)
-            return int(item) if isinstance(item, numbers.Integral) and not isinstance(item, (int, bool)) else item
+            plain = type(item) in (int, float, bool, complex) or not isinstance(item, numbers.Real)
+            return item if plain else int(item) if isinstance(item, numbers.Integral) else float(item)  # numpy's
 
         return map_aggregate(value, node)
 

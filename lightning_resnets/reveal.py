@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 
 from lightning_resnets.graph import By, TraceError, follow, reason, values_of
 from lightning_resnets.merge import Add, Concat, Gate, Kind, Merge
-from lightning_resnets.phantom import blank, phantom, plain
+from lightning_resnets.phantom import blank, computed, phantom, plain
 from lightning_resnets.recorded import for_batches
 from lightning_resnets.recorder import record
 from lightning_resnets.tracer import Places, Tracer, refuse_overwriting
@@ -75,6 +75,7 @@ def _steps(
 def _shared(model: nn.Module) -> nn.Module:
     """The same modules once more, around the same weights, and none that works in place."""
     memo: dict[int, Any] = {id(weight): weight for weight in (*model.parameters(), *model.buffers())}
+    memo |= {id(tensor): tensor.detach() for tensor in computed(model)}
     shown = copy.deepcopy(model, memo)
     for module in shown.modules():
         if vars(module).get("inplace") is True:
@@ -190,7 +191,7 @@ def _apart(node: fx.Node) -> None:
 
 def _assembled(model: nn.Module, graph: fx.Graph) -> fx.GraphModule:
     """The steps as the forward pass of the model's own modules, which keep their classes and their order."""
-    constants = {name: value for name, value in vars(model).items() if name.startswith("_tensor_constant")}
+    constants = {name: value for name, value in vars(model).items() if isinstance(value, Tensor)}
     made = fx.GraphModule(model, graph, type(model).__name__)
     for name in ("_modules", "_parameters", "_buffers"):
         vars(made)[name] = vars(model)[name]

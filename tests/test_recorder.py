@@ -93,6 +93,41 @@ def sliced(p: nn.ModuleDict, x: Tensor) -> Tensor:
     return y
 
 
+def masked(p: nn.ModuleDict, x: Tensor) -> Tensor:
+    y, mask = torch.zeros_like(x), torch.ones(8, 8, device=x.device)
+    y[:, :2] = p["a"](x)[:, 2:]
+    y[:, 2:] += x[:, :2]  # an add of parts
+    y[:, 1].relu_()
+    mask[0] = 0
+    mask.fill_diagonal_(int(torch.tensor(1.5).ceil()))
+    return y * mask + x
+
+
+def careful(p: nn.ModuleDict, x: Tensor) -> Tensor:
+    y = p["a"](x)
+    if not torch.isfinite(y).all():
+        raise ValueError("The weights are not finite.")
+    return x + y
+
+
+def doubled(x: Tensor) -> Tensor:
+    return 2 / (1 - (-x).exp() * -1) + x**2 - 2 // (x.abs() + 1)
+
+
+class Holding(nn.Module):
+    """Tensors that are no buffers, in a module and in a list, and an old weight norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 1)
+        self.scale, self.scales = torch.rand(4, 1, 1), [torch.rand(4, 1, 1)]
+        self.weights = nn.ParameterList([nn.Parameter(torch.rand(4, 1, 1))])
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, _, *_ = x.unbind(1)
+        return self.conv(x * self.weights[0]) * self.scale * self.scales[0] + x + first.unsqueeze(1)
+
+
 def halves(p: nn.ModuleDict, x: Tensor) -> Tensor:
     one, two = p["a"](x).chunk(2, 1)
     one += two
@@ -123,6 +158,10 @@ NETS: dict[str, tuple[nn.Module, tuple[int, int, int]]] = {
     "attention": (Attention(), (1, 0, 0)),
     "aliased": (Net(aliased, a=part(), b=part()), (2, 0, 0)),
     "sliced": (Net(sliced, a=part(), b=part()), (0, 0, 0)),
+    "masked": (Net(masked, a=part()), (2, 0, 0)),
+    "careful": (Net(careful, a=part()), (1, 0, 0)),
+    "numbers": (Net(lambda p, x: doubled(x) + x), (2, 0, 0)),
+    "holding": (Holding(), (1, 0, 0)),  # the last sum spreads one channel over all: no two of equal shape
     "halves": (Net(halves, a=part(), b=part()), (1, 1, 0)),
     "nested": (Net(nested, a=part(), pyramid=Pyramid()), (2, 0, 0)),
     "spelled": (Net(spelled, a=part(), b=part()), (4, 0, 0)),
@@ -223,7 +262,7 @@ def test_where_a_net_decides_by_its_values_one_way_is_shown_and_another_refused(
 def test_a_view_that_was_overwritten_is_not_taken_for_what_it_was() -> None:
     def run(p: nn.ModuleDict, x: Tensor) -> Tensor:
         y = p["a"](x)
-        y[:, :2].relu_()
+        y.view(-1).relu_()
         return y
 
     with pytest.raises(TraceError, match="used again after a part of it was overwritten"):
