@@ -157,7 +157,7 @@ def _words(block: Block, x: float, y: float) -> Iterator[str]:
     inset = 20 if block.op in ("input", "output") else 10
     second = block.op if block.op != name else ""
     first = y + (18 if second or cost else 26)
-    yield text(x + inset, first, tail(name, BOX - 32 - len(shape) * 6.4, 12), "ink name", 12)
+    yield text(x + inset, first, tail(name, BOX - 40 - len(shape) * 6.8, 12), "ink name", 12)
     yield text(x + BOX - inset, first, shape, "ink", 11, anchor="end")
     yield text(x + inset, y + 33, cut(second, BOX - 26 - len(cost) * 6, 10.5), "soft", 10.5)
     yield text(x + BOX - inset, y + 33, cost, "soft", 10.5, anchor="end")
