@@ -1,15 +1,14 @@
 """A point: a module of a net by its name, and a hook where what it gives can be seen or changed."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from difflib import get_close_matches
 from itertools import count
 from typing import Any
 
 from torch import fx, nn
 
-Act = Callable[[nn.Module, tuple[Any, ...], dict[str, Any], Any], Any]  # module, arguments, named ones, output
+Act = Callable[..., Any]  # of the module, its arguments, perhaps its named ones, and its output
 
 
 class PointError(ValueError):
@@ -61,20 +60,26 @@ def called(model: nn.Module, name: str) -> tuple[nn.Module, int | None]:
     return model.get_submodule(str(last.target)), same.index(last) if len(same) > 1 else None
 
 
-@contextmanager
-def hooked(model: nn.Module, name: str, act: Act, first: bool = False) -> Iterator[None]:
+def hook(model: nn.Module, name: str, act: Act, first: bool = False, named: bool = True) -> Callable[[], None]:
     """Call `act` whenever the point has given something; what it returns takes that place, unless it is None.
 
-    `first`: before the hooks that are there.
+    `first`: before the hooks that are there. `named`: with the named arguments, which costs a little. Returns what
+    takes the hook away again.
     """
     module, turn = called(model, name)
-    with ExitStack() as stack:
-        if turn is not None:
-            counted = _Turn(act, turn)
-            stack.callback(model.register_forward_pre_hook(counted.begin).remove)
-            act = counted
-        stack.callback(module.register_forward_hook(act, with_kwargs=True, prepend=first).remove)
-        yield
+    if turn is None:
+        return module.register_forward_hook(act, with_kwargs=named, prepend=first).remove
+    counted = _Turn(act, turn)
+    handles = (
+        model.register_forward_pre_hook(counted.begin),
+        module.register_forward_hook(counted, with_kwargs=named, prepend=first),
+    )
+
+    def remove() -> None:
+        for handle in handles:
+            handle.remove()
+
+    return remove
 
 
 class _Turn:
@@ -86,5 +91,5 @@ class _Turn:
     def begin(self, model: nn.Module, args: tuple[Any, ...]) -> None:
         self.calls = count()
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-        return self.act(module, args, kwargs, output) if next(self.calls) == self.turn else None
+    def __call__(self, *given: Any) -> Any:
+        return self.act(*given) if next(self.calls) == self.turn else None

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lightning_resnets.merge import Merge
-from lightning_resnets.points import Act, hooked
+from lightning_resnets.points import Act, hook
 from lightning_resnets.points import PointError as PointError
 from lightning_resnets.points import submodule as submodule
 
@@ -34,21 +34,34 @@ def probe(model: nn.Module, points: Iterable[str]) -> Iterator[Recording]:
     copies = any(vars(module).get("inplace") is True for module in model.modules())
     with ExitStack() as stack:
         for point in dict.fromkeys(points):
-            stack.enter_context(hooked(model, point, _keep(point, recording, copies)))
+            merge = isinstance(submodule(model, point), Merge)
+            act = (_meet if merge else _keep)(point, recording, copies)
+            stack.callback(hook(model, point, act, named=merge))
         yield recording
 
 
 def operands(merge: Merge, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Tensor, ...]:
     """What a merge was given, in the order of its operands, however the call named them."""
-    return (*args, *(kwargs[name] for name in merge.operands if name in kwargs)) if kwargs else args
+    return (*args, *(kwargs[name] for name in merge.operands if name in kwargs))
 
 
 def _keep(point: str, recording: Recording, copies: bool) -> Act:
-    def keep(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    """A hook that does next to nothing: it runs in every pass."""
+    outputs = recording.outputs
+
+    def keep(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if isinstance(output, Tensor):
-            recording.outputs[point] = output.clone() if copies else output
-        if isinstance(module, Merge):
-            given = operands(module, args, kwargs)
-            recording.operands[point] = tuple(one.clone() for one in given) if copies else given
+            outputs[point] = output.clone() if copies else output
+
+    return keep
+
+
+def _meet(point: str, recording: Recording, copies: bool) -> Act:
+    outputs, met = recording.outputs, recording.operands
+
+    def keep(module: Merge, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
+        outputs[point] = output.clone() if copies else output
+        given = operands(module, args, kwargs) if kwargs else args
+        met[point] = tuple(one.clone() for one in given) if copies else given
 
     return keep

@@ -37,7 +37,8 @@ class Replay(Steps):
             self.picture = None  # what is kept may be half old and half new
             raise
         recording = Recording({point: self.value(point, node) for point, node in nodes.items()})
-        recording.operands.update({point: self.parts[node] for point, node in nodes.items() if node in self.parts})
+        merges = [point for point, node in nodes.items() if node in self.parts and self.path.get(point) == node.target]
+        recording.operands.update({point: self.parts[nodes[point]] for point in merges})
         return output, recording
 
     def again(self, picture: Tensor, work: Work) -> Tensor:

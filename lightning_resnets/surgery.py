@@ -19,7 +19,7 @@ from lightning_resnets.edits import SurgeryError as SurgeryError
 from lightning_resnets.edits import Swap as Swap
 from lightning_resnets.exchange import check, exchanged
 from lightning_resnets.merge import Add, Concat, Merge
-from lightning_resnets.points import Act, called, hooked, submodule
+from lightning_resnets.points import Act, called, hook, submodule
 from lightning_resnets.probe import operands
 from lightning_resnets.sources import Sources, layers, operands_from, sources
 
@@ -49,7 +49,7 @@ def operate(model: nn.Module, *ops: Op, table: Sources | None = None) -> Iterato
             handle = submodule(model, name).register_forward_pre_hook(_before(edits), with_kwargs=True)
             stack.callback(handle.remove)
         for name in sorted(planned.points, key=len):  # each before those that are there: inner ones first, then probes
-            stack.enter_context(hooked(model, name, _behind(model, name, planned.points[name]), first=True))
+            stack.callback(hook(model, name, _behind(model, name, planned.points[name]), first=True))
         stack.enter_context(exchanged(model, planned.swaps))
         yield model
 
