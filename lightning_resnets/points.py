@@ -51,9 +51,11 @@ def called(model: nn.Module, name: str) -> tuple[nn.Module, int | None]:
     if not isinstance(model, fx.GraphModule):
         return module, None
     calls = [node for node in model.graph.nodes if node.op == "call_module"]
-    if any(model.get_submodule(str(node.target)) is module for node in calls):
+    if any(node.target == name for node in calls):
         return module, None
     last = next((node for node in calls if name in node.meta.get("gives", ())), None)
+    if last is None and any(model.get_submodule(str(node.target)) is module for node in calls):
+        return module, None  # it is called by another of its names
     if last is None or not within(str(last.target), name) or name in repeated(model.graph):
         raise PointError(f"'{name}' gives no single tensor to take hold of: choose a part inside it.")
     same = [node for node in calls if node.target == last.target]

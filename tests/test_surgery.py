@@ -13,8 +13,11 @@ from patient import PICTURES, WIDTHS, Patient, Slow, compositions, patient
 from torch import Tensor, nn
 
 from lightning_resnets.edits import altered
+from lightning_resnets.graph import follow
 from lightning_resnets.probe import PointError, probe
+from lightning_resnets.replay import Replay
 from lightning_resnets.reveal import reveal
+from lightning_resnets.sources import sources
 from lightning_resnets.surgery import (
     Bypass,
     Drop,
@@ -354,6 +357,51 @@ def test_a_block_of_a_revealed_net_is_silenced_where_it_ends() -> None:
     with operate(shown, Scale("other.add", "shortcut", 0)):  # the sum had the branch first: by name it makes no odds
         branch = net.other.conv2(net.other.conv1(shown_first[0]).relu())
         assert torch.equal(shown(PICTURES), branch.relu().mean((2, 3)))
+
+
+class Shared(nn.Module):
+    """One module by two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(3, 3, 1)
+        self.other = self.one
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.other(self.one(x)).mean((2, 3))
+
+
+def test_a_module_by_another_of_its_names() -> None:
+    net = Shared().eval()
+    shown = reveal(net, (3, 6, 6))
+    for own in (net, shown):
+        with operate(own, Silence("one", 2)):
+            expected = own(PICTURES)
+        with operate(own, Silence("other", 2)), probe(own, ["other"]) as seen:
+            assert torch.equal(own(PICTURES), expected)
+        assert not seen.outputs["other"][:, 2].any()
+    logits, _ = Replay(net, follow(net, (3, 6, 6))).look(PICTURES, ["other"], [Silence("other", 2)])
+    assert torch.equal(logits, expected)
+
+
+@pytest.mark.slow
+def test_a_dense_layer_of_torchvisions_net_is_dropped_by_its_name() -> None:
+    from torchvision.models import densenet121
+
+    torch.manual_seed(0)
+    theirs, pictures = densenet121(num_classes=10).eval(), torch.randn(1, 3, 64, 64)
+    shown, layer = reveal(theirs, (3, 64, 64)), "features.denseblock2.denselayer3"
+    handle = theirs.get_submodule(layer).register_forward_hook(lambda m, args, output: output * 0)
+    expected = theirs(pictures)
+    handle.remove()
+    concats = [
+        name for name, parts in sources(shown).items() if any(layer in part.names and part.grown for part in parts)
+    ]
+    assert len(concats) == 12 - 3 + 1
+    with operate(shown, Drop(layer)):
+        assert torch.equal(shown(pictures), expected)
+    with operate(shown, *(Scale(concat, layer, 0) for concat in concats)):
+        assert torch.equal(shown(pictures), expected)
 
 
 def test_operations_compare_as_values() -> None:
