@@ -1,18 +1,19 @@
 """Equal neighbours of a graph as one: the 22 residual blocks behind the first of a ResNet-101's third stage, "×22".
 
-Two units, a cell or several between places where all paths are one, are equal where their operations, shapes,
+Two units, each a cell or what lies between places where all paths are one, are equal where their operations, shapes,
 parameters and multiply-adds are, all flow inside them, and every skip; where each reads only the one before it, at the
 same places, and nobody else reads what is folded away.
 """
 
+from bisect import bisect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, takewhile
+from itertools import accumulate, groupby, takewhile
 
 from lightning_resnets.blocks import Block, BlockGraph
 
 Word = tuple[object, ...]  # how a block is met: (its place in the unit, as what)
-LONGEST = 24  # cells in a unit: an Inception module has up to 12
+LONGEST = 64  # blocks in a unit that is not one cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,15 @@ def repeats(graph: BlockGraph, whole: BlockGraph) -> BlockGraph:
 
 
 class _Finder:
-    """Looks through the cells of a graph from the front, for the shortest unit first."""
+    """Looks through the blocks of a graph from the front, for whole cells first and for the shortest unit."""
 
     def __init__(self, graph: BlockGraph, whole: BlockGraph) -> None:
         parts = {block.name: _looks(block) for block in whole.blocks}
-        cells = groupby(graph.blocks, key=lambda block: block.cell or block.name)
-        self.cells = [tuple(cell) for _, cell in cells]
-        self.looks = [[(_looks(b), [parts.get(name) for name in b.members]) for b in cell] for cell in self.cells]
+        self.blocks = graph.blocks
+        self.looks = [(_looks(block), [parts.get(name) for name in block.members]) for block in graph.blocks]
+        cells = [len(list(cell)) for _, cell in groupby(graph.blocks, key=lambda block: block.cell or block.name)]
+        self.starts = list(accumulate(cells, initial=0))  # where cells begin, and the end
+        self.cells = frozenset(self.starts)
         self.shapes = {block.name: block.shape for block in graph.blocks}
         self.met: dict[str, list[tuple[Word, str]]] = {block.name: [] for block in graph.blocks}
         self.readers: dict[str, set[str]] = {block.name: set() for block in graph.blocks}
@@ -72,37 +75,49 @@ class _Finder:
     def runs(self) -> list[list[Unit]]:
         found: list[list[Unit]] = []
         start = 0
-        while start < len(self.cells):
-            runs = ((length, self.run(start, length)) for length in range(1, LONGEST + 1))
-            length, run = next(((k, run) for k, run in runs if len(run) > 1), (1, [self.unit(start, 1)]))
-            found.append(run)
-            start += length * len(run)
+        while start < len(self.blocks):
+            found.append(self.run(start))
+            start += sum(len(unit.blocks) for unit in found[-1])
         return found
 
-    def run(self, start: int, length: int) -> list[Unit]:
-        """Equal units of so many cells from there on; none where not even the first two are equal."""
-        first, again = self.looks[start : start + length], start + length
-        while self.looks[again : again + length] == first:
-            again += length
-        if again == start + length or (length > 1 and not self.whole(start, length)):
-            return []
-        units = [self.unit(start, length)]
-        for place in range(start + length, again, length):
+    def run(self, start: int) -> list[Unit]:
+        """Equal units from there on: whole cells, else blocks inside of one; a single block where none are equal."""
+        behind = bisect(self.starts, start)  # the next place where a cell begins
+        far = max(behind + 1, bisect(self.starts, start + LONGEST))
+        ends = self.starts[behind:far] if start in self.cells else []
+        for end in ends:
+            run = self.equal(start, end - start)
+            if len(run) > 1 and (end == ends[0] or self.whole(run[0])):
+                return run
+        for length in range(2, min(LONGEST, self.starts[behind] - start)):
+            run = self.equal(start, length, self.starts[behind])
+            if len(run) > 1 and self.whole(run[0]):
+                return run
+        return [self.unit(start, 1)]
+
+    def equal(self, start: int, length: int, stop: int | None = None) -> list[Unit]:
+        """Units of so many blocks that equal the first: up to `stop`, else as long as each ends where a cell does."""
+        first, units = self.looks[start : start + length], list[Unit]()
+        for place in range(start, len(self.blocks), length):
+            end = place + length
+            if not (end <= stop if stop else end in self.cells) or self.looks[place:end] != first:
+                break
             unit = self.unit(place, length)
-            if not _goes_on(units, unit):
+            if units and not _goes_on(units, unit):
                 break
             units.append(unit)
+            if self.looks[end : end + 1] != first[:1]:
+                break
         return units
 
-    def whole(self, start: int, length: int) -> bool:
-        """Several cells are a unit where paths meet inside, that all begin at one output, and the end alone is read."""
-        unit = self.unit(start, length)
+    def whole(self, unit: Unit) -> bool:
+        """Blocks that are no cell are a unit where paths meet inside, all begin at one output, and the end is read."""
         others = {reader for block in unit.blocks[:-1] for reader in self.readers[block.name]} - unit.places.keys()
         merges = any(block.kind for block in unit.blocks)
         return merges and not others and len({source for _, source in unit.given}) == 1
 
     def unit(self, start: int, length: int) -> Unit:
-        blocks = tuple(block for cell in self.cells[start : start + length] for block in cell)
+        blocks = self.blocks[start : start + length]
         places = {block.name: place for place, block in enumerate(blocks)}
         joined = [((place, *how), source) for name, place in places.items() for how, source in self.met[name]]
         inner = frozenset((*how, places[source]) for how, source in joined if source in places)
@@ -138,8 +153,9 @@ def _together(run: Sequence[Unit]) -> list[Block]:
     """The first unit's blocks, each for its equals in the whole run."""
     if len(run) == 1:
         return list(run[0].blocks)
-    cells = {block.cell or block.name for block in run[0].blocks}
-    cell = cells.pop() if len(cells) == 1 else _common(block.name for block in run[0].blocks)
+    cells = {block.cell or block.name for unit in run[:2] for block in unit.blocks[:1]}
+    cell = run[0].blocks[0].cell if len(cells) > 1 == len({block.cell for block in run[0].blocks}) else ""
+    cell = cell or _common(block.name for block in run[0].blocks)
     alike = zip(*(unit.blocks for unit in run), strict=True)
     return [_counted(equal, cell) for equal in alike]
 

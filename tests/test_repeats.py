@@ -11,6 +11,7 @@ from lightning_resnets.blank import Blank
 from lightning_resnets.blocks import Block, BlockGraph, Depth
 from lightning_resnets.graph import trace
 from lightning_resnets.merge import Add, Concat
+from lightning_resnets.reveal import reveal
 from lightning_resnets.zoo import build
 
 NETS = ("resnet20", "seresnet20", "resnet101", "densenet_bc_40_12", "inception_resnet_v2", "preresnet164")
@@ -146,6 +147,36 @@ def test_a_unit_may_have_several_cells() -> None:
     assert (folded.parameters, folded.macs) == (made.parameters, made.macs)
     assert {block.times for block in folded.blocks} == {1, 3}
     assert folded.operands("1.add")[0] == "0"
+
+
+class Stage(nn.Module):
+    """Blocks and a downsampling in one module, which is then one cell (timm's ConvNeXt, torchvision's ViT)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.downsample = nn.Conv2d(4, 4, 2, stride=2)
+        self.blocks = nn.Sequential(*(Cell() for _ in range(5)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks(self.downsample(x))
+
+
+def test_equal_blocks_inside_of_a_cell() -> None:
+    made = chained(Stage(), Stage())
+    assert {block.cell for block in made.fold().blocks if "blocks" in block.name} == {"1", "2"}
+    for depth in ("block", "module"):
+        folded = made.fold(depth, repeats=True)  # type: ignore[arg-type]
+        assert [(block.name, block.times) for block in folded.merges] == [("1.blocks.0.add", 5), ("2.blocks.0.add", 5)]
+        assert folded.block("1.downsample").times == 1
+
+
+@pytest.mark.slow  # imports torchvision
+def test_the_twelve_layers_of_vit_b() -> None:
+    """Dosovitskiy et al. 2021, arXiv:2010.11929, table 1."""
+    with Blank():
+        net = reveal(build("torchvision/vit_b_16", 10))
+    folded = trace(net, (3, 224, 224)).fold(repeats=True)
+    assert [block.times for block in folded.merges if block.kind == "add"] == [12, 12]
 
 
 def test_what_is_counted_alike_but_computed_otherwise_is_not_equal() -> None:
