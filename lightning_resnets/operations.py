@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lightning_resnets.merge import Merge
 
@@ -87,6 +88,11 @@ def linear_shape(linear: nn.Linear, given: Tensor) -> tuple[int, ...]:
     return (*given.shape[:-1], linear.out_features)
 
 
+def function_linear_shape(given: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[int, ...] | None:
+    """The same for a linear layer written as a function of its weight."""
+    return (*given.shape[:-1], len(weight)) if weight.dim() == 2 and given.shape[-1] == weight.shape[1] else None
+
+
 def norm_shape(norm: nn.BatchNorm2d, given: Tensor) -> tuple[int, ...]:
     """The same for a batch norm, which changes nothing."""
     if given.dim() != 4 or given.shape[1] != norm.num_features:
@@ -101,7 +107,10 @@ SHAPES: dict[type[nn.Module], Callable[[Any, Tensor], tuple[int, ...] | None]] =
 }
 
 
-FUNCTION_SHAPES: dict[Callable[..., Any], Callable[..., tuple[int, ...] | None]] = {torch.conv2d: function_conv_shape}
+FUNCTION_SHAPES: dict[Callable[..., Any], Callable[..., tuple[int, ...] | None]] = {
+    torch.conv2d: function_conv_shape,
+    functional.linear: function_linear_shape,
+}
 
 
 def _words(name: str) -> str:

@@ -56,8 +56,8 @@ def phantom(model: nn.Module) -> nn.Module:
 
 def computed(model: nn.Module) -> list[Tensor]:
     """What modules hold that was computed of their weights (by the old weight norm): it cannot be copied."""
-    values = [value for module in model.modules() for value in vars(module).values()]
-    return [value for value in values if isinstance(value, Tensor) and not value.is_leaf]
+    values = (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor))
+    return [value for value in values if not value.is_leaf]
 
 
 def run_module(module: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -56,10 +56,11 @@ def is_leaf(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     """
     if isinstance(module, nn.Sequential):
         return False
-    bare = next(chain(module.children(), module.parameters(recurse=False), module.buffers(recurse=False)), None) is None
-    one = len(args) == 1 and not kwargs and not isinstance(args[0], (list, tuple, dict))
-    torchs = module.__module__.startswith(("torch.nn", "torch.ao.nn"))
-    return torchs or isinstance(module, LAYERS) or (bare and one)
+    if module.__module__.startswith(("torch.nn", "torch.ao.nn")) or isinstance(module, LAYERS):
+        return True
+    if len(args) != 1 or kwargs or isinstance(args[0], (list, tuple, dict)):
+        return False
+    return next(chain(module.children(), module.parameters(recurse=False), module.buffers(recurse=False)), None) is None
 
 
 # What may give its first argument again, or a part of it, over the same memory.
