@@ -66,8 +66,8 @@ class Steps(fx.Interpreter):
         everything: dict[fx.Node, tuple[Op, ...]] = {}
         for node in self.nodes:
             moved = tuple(swap for swap in found.swaps if within(node, swap.one) or within(node, swap.other))
-            if ops := (*merges.get(node, ()), *touches.get(node, ()), *moved):
-                everything[node] = ops
+            if changes := (*merges.get(node, ()), *touches.get(node, ()), *moved):
+                everything[node] = changes
         return Work(merges, touches, {name: self._entrance(name) for name in passed}, found.swaps, everything)
 
     def run_node(self, n: fx.Node) -> Any:
