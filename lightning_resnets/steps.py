@@ -50,7 +50,7 @@ class Steps(fx.Interpreter):
 
     def given(self, pictures: Tensor) -> None:
         """The pictures (N, C, H, W) of the next pass."""
-        self.args_iter = iter([pictures])
+        self.pictures, self.args_iter = pictures, iter(())  # other arguments of the net's have their defaults
 
     def planned(self, ops: Iterable[Op]) -> Work:
         """Operations for this net; raises SurgeryError and PointError for those that do not fit."""
@@ -78,7 +78,7 @@ class Steps(fx.Interpreter):
             self.met(n, parts)
             value = module(*parts)
         else:
-            value = super().run_node(n)
+            value = super().run_node(n) if self.place[n] else self.pictures
         for touch in self.work.points.get(n, ()):
             value = self.touch(n, value, touch)
         return value

@@ -55,6 +55,14 @@ def test_a_revealed_net_is_swept_alike() -> None:
         assert torch.equal(logits, naive(NET, change))
 
 
+def test_the_picture_itself_is_a_place_too() -> None:
+    pictures = PICTURES.clone()
+    pictures[:, 1] = 0
+    (_, cut), (_, whole) = sweep(NET, PICTURES, [Silence("input", 1), ()])
+    assert torch.equal(cut, NET(pictures))
+    assert torch.equal(whole, NET(PICTURES))
+
+
 def test_half_of_the_steps_are_run_and_nothing_is_kept() -> None:
     followed = follow(NET, (3, 6, 6))
     one = Sweep(NET, followed, [Drop("a"), Drop("b"), Drop("c")])
