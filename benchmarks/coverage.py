@@ -36,6 +36,7 @@ from lightning_resnets.reveal import reveal
 from lightning_resnets.surgery import Scale, operate
 
 LIMIT = 300.0  # seconds a net
+LARGEST = 320  # pixels a side
 Merges = tuple[int, int, int]  # adds, concats, gates
 
 
@@ -75,7 +76,7 @@ def filled(net: nn.Module) -> nn.Module:
             elif weight.numel() == max(weight.shape, default=1):  # a scale: of a norm, of a layer, of a branch
                 weight.uniform_(0.4, 1, generator=rng)
             else:
-                bound = math.sqrt(4.5 / weight[0].numel())
+                bound = max(math.sqrt(4.5 / weight[0].numel()), 0.03)  # rows of experts hold whole convolutions
                 weight.uniform_(-bound, bound, generator=rng)
     for name, buffer in net.named_buffers():
         if name.endswith(("running_mean", "running_var")):
@@ -85,10 +86,12 @@ def filled(net: nn.Module) -> nn.Module:
 
 
 def size_of(name: str, net: nn.Module) -> tuple[int, int, int]:
-    """The size of picture that the net is made for."""
+    """The size of picture that the net is made for, no side over 320 where it takes others too."""
     config: dict[str, Any] = getattr(net, "pretrained_cfg", None) or {}
     side = 299 if name == "torchvision/inception_v3" else 224
-    return tuple(config.get("input_size", (3, side, side)))
+    channels, height, width = config.get("input_size", (3, side, side))
+    most = max(height, width) if config.get("fixed_input_size") else LARGEST
+    return channels, min(height, most), min(width, most)
 
 
 def merges(net: nn.Module, size: tuple[int, int, int], by: By) -> Merges | None:

@@ -56,13 +56,13 @@ class Recorder(TorchFunctionMode):
         self.stack: dict[str, tuple[str, type]] = {}
         named = (*model.named_parameters(), *model.named_buffers())
         self.weights = {id(weight): name for name, weight in named}
-        self.total, self.busy = 0, False
+        self.total, self.pictures, self.busy = 0, 1, False
 
     def run(self, picture: Tensor) -> None:
         name = next(iter(inspect.signature(self.model.forward).parameters), "x")
         self.picture = self.graph.placeholder(name)
         self.graph.call_function(of_size, (self.picture, tuple(picture.shape[1:])))
-        given = blank(picture)
+        given, self.pictures = blank(picture), len(picture)
         self.remember(given, self.picture)
         with self:
             value = self.model(given)
@@ -226,7 +226,7 @@ class Recorder(TorchFunctionMode):
 
     def made(self, value: Tensor, constant: bool) -> Tensor:
         self.total += value.numel()
-        if self.total > MOST_VALUES:
+        if self.total > MOST_VALUES * self.pictures:
             raise ValueError(f"more than {MOST_VALUES * 4 / 2**30:.1f} GB pass through it")
         return value if constant else uniform(value)
 
