@@ -239,3 +239,35 @@ def test_a_compiled_net_keeps_its_names_and_trains_alike(tmp_path: Path, monkeyp
     assert list(model.state_dict()) == list(plain.state_dict())
     for name, weight in plain.state_dict().items():
         assert torch.allclose(model.state_dict()[name], weight, rtol=1e-3, atol=1e-4), name
+
+
+class Mine(L.LightningModule):
+    """A script of one's own, with neither our module nor our data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = build("resnet20", 2)
+
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        return F.cross_entropy(self.net(batch[0]), batch[1])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.01)
+
+
+def test_the_card_writer_alone(tmp_path: Path) -> None:
+    pictures = [(torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 0, 1]))] * 2
+    facts: dict[str, Any] = {"net": "resnet20", "classes": ("cat", "dog"), "size": (3, 32, 32)}
+    facts |= {"mean": (0.5,) * 3, "std": (0.25,) * 3, "name": "pets"}
+    save = ModelCheckpoint(tmp_path, filename="mine")
+    run = trainer(tmp_path, max_epochs=1, callbacks=[WriteCard("own", **facts), save], log_every_n_steps=1)
+    run.fit(module := Mine(), pictures)
+    net, card = load(tmp_path / "mine.ckpt")
+    assert (card.arch, card.classes, card.data, card.recipe) == ("resnet20", ("cat", "dog"), "pets", "own")
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(net(x), module.eval().net(x))
+    facts.pop("mean")
+    with pytest.raises(ValueError, match=r"does not know the net's mean: say WriteCard\(mean=\.\.\.\)"):
+        trainer(tmp_path, max_epochs=1, callbacks=[WriteCard(**facts), save]).fit(Mine(), pictures)
+    with pytest.raises(ValueError, match=r"no place for 'colour': it holds net"):
+        WriteCard(colour="red")

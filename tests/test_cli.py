@@ -153,7 +153,7 @@ def test_a_run_keeps_its_own_files_in_mind(tmp_path: Path) -> None:
 MISSPELT = {
     "--model.lrr 3": "There is no option '--model.lrr' (did you mean --model.lr?).",
     "--trainer.max_epoch 3": "There is no option '--trainer.max_epoch' (did you mean --trainer.max_epochs?).",
-    "--model.lr abc": "model.lr: Expected a float. Got value: abc.",
+    "--model.lr abc": "--model.lr takes a number, not 'abc'.",
     "--data.batch_sice 3": (
         "lightning_resnets.data.cifar.CIFAR10 has no setting 'batch_sice' (did you mean batch_size?)."
     ),
@@ -186,8 +186,14 @@ SENSELESS = {
     "--trainer.max_epochs -1": "A schedule needs an end",
     "--trainer.limit_train_batches 0": "train nothing",
     "--model.consistency 0.1": "add --data.dual_cutout true",
-    "--model.warmup 2": "warmup and label_smoothing are shares of 1",
+    "--model.warmup 2": "warmup is a share of the steps, 0 to 1, not 2",
     "--save_minutes -1": "save_minutes and save_steps are 0 or more",
+    "--model.weight_decay -1": "weight_decay is 0 or more, not -1",
+    "--model.lr 0": "lr is above 0, not 0",
+    "--model.options.classes 7": "'classes' is no option of a net",
+    "--trainer.accumulate_grad_batches 0": "accumulate_grad_batches is 1 or more, not 0",
+    "--trainer.devices -2": "see to the --trainer options",
+    "--folder /dev/null/a": "cannot be written to",
 }
 
 
@@ -207,6 +213,27 @@ def test_a_run_goes_on_under_its_own_settings_and_from_the_file_that_was_checked
     main(again)
 
 
+def test_a_run_that_has_not_ended_is_not_begun_anew_by_mistake() -> None:
+    short = ["--trainer.limit_train_batches", "2", "--data.batch_size", "8", "--trainer.limit_test_batches", "0"]
+    fit = ["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, *short, "--trainer.max_epochs"]
+    main([*fit, "1"])
+    main([*fit, "1"])  # it had ended
+    values = torch.load("runs/resnet20-cifar10/last.ckpt", weights_only=True)
+    values["settings"]["trainer.max_epochs"] = 2
+    torch.save(values, "runs/resnet20-cifar10/last.ckpt")
+    assert "has done 1 of 2 epochs: go on with --ckpt_path last" in sentence([*fit, "2"])
+    main([*fit, "1", "--folder", "elsewhere"])
+    main([*fit, "2", "--overwrite", "true"])
+    assert torch.load("runs/resnet20-cifar10/last.ckpt", weights_only=True)["global_step"] == 4
+
+
+def test_one_batch_is_one_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    limits = ["--trainer.limit_train_batches", "1", "--trainer.limit_test_batches=1", "--data.eval_batch_size", "50"]
+    main(["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, *limits, "--trainer.max_epochs", "1"])
+    assert "leaves no record: only a part" in capsys.readouterr().out
+    assert torch.load("runs/resnet20-cifar10/last.ckpt", weights_only=True)["global_step"] == 1
+
+
 def test_a_folder_belongs_to_one_run() -> None:
     fit = ["fit", "--config", "resnet20-cifar10", *SAMPLE, *QUIET, "--trainer.fast_dev_run", "1"]
     with claimed(Path("runs/resnet20-cifar10")):
@@ -222,3 +249,25 @@ def test_the_settings_of_a_run_can_be_read(capsys: pytest.CaptureFixture[str]) -
     assert shown["model"]["net"] == "resnet20"
     assert shown["data"]["init_args"]["batch_size"] == 128
     assert shown["trainer"]["max_epochs"] == 60
+
+
+@pytest.mark.parametrize(
+    ("words", "takes"),
+    {
+        "--trainer.max_epochs many": "a whole number or null, not 'many'",
+        "--trainer.max_epochs 1.5": "a whole number or null, not '1.5'",
+        "--trainer.precision 8": "64, 32, 16, transformer-engine",
+        "--seed_everything abc": "true, false or a whole number, not 'abc'",
+        "--model.options notadict": "a mapping as in '{name: value}' or null, not 'notadict'",
+        "--data.policy rnd": "trivial, rand or null, not 'rnd'",
+        "--model.optimizer adamx": "sgd, adamw or lamb, not 'adamx'",
+        "--data CIFAR10X": "a class by its dotted path, not 'CIFAR10X' (did you mean",
+    }.items(),
+)
+def test_a_value_that_does_not_fit(words: str, takes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["fit", "--config", "resnet50-imagenet-a3", *words.split()])
+    said = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert said.startswith(f"lightning-resnets: {words.split()[0]} takes {takes}")
+    assert said.count("\n") == 1

@@ -74,8 +74,8 @@ def test_a_loss_that_stays_absurd_is_told_from_a_spike(tmp_path: Path) -> None:
     try:
         run(tmp_path, Poison(5, 100.0), StopOnDivergence(patience=4))
         with pytest.raises(Diverged, match=r"above 2\.2 in all 4 steps up to step 16: begin anew"):
-            run(tmp_path, Poison(13, 1e6, lasts=True), StopOnDivergence(patience=4))
-        run(tmp_path, Poison(13, 1e6, lasts=True), StopOnDivergence(limit=0, patience=4))
+            run(tmp_path, Poison(13, 1e4, lasts=True), StopOnDivergence(patience=4))
+        run(tmp_path, Poison(13, 1e4, lasts=True), StopOnDivergence(limit=0, patience=4))
     finally:
         del Points.num_classes  # type: ignore[attr-defined]
 
@@ -106,3 +106,11 @@ def test_the_command_ends_with_a_sentence(tmp_path: Path, monkeypatch: pytest.Mo
     assert "no longer finite" in str(caught.value.code)
     assert "\n" not in str(caught.value.code)
     assert not list(Path().rglob("demo.ckpt"))
+
+
+@pytest.mark.parametrize("step", [1, 7, 13])
+def test_a_loss_beyond_all_bounds_is_said_at_its_step(tmp_path: Path, step: int) -> None:
+    with pytest.raises(Diverged, match=f"above a million at step {step}[ :]"):
+        run(tmp_path, Poison(step, 1e9), StopOnDivergence(limit=10.0), SaveLast(tmp_path))
+    run(tmp_path, Poison(step, 1e4), StopOnDivergence(limit=10.0))
+    run(tmp_path, Poison(step, 1e9), StopOnDivergence(limit=0))

@@ -77,6 +77,33 @@ def test_without_a_saver_it_says_that_nothing_was_saved(tmp_path: Path, capsys: 
     assert capsys.readouterr().err.endswith("Stopped by SIGTERM after step 3, nothing was saved.\n")
 
 
+class WithATest(Tiny):
+    def test_step(self, batch: list[torch.Tensor], batch_idx: int) -> None:
+        self.net(batch[0])
+
+
+class SendInTest(Callback):
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def on_test_batch_start(self, *_: object, **__: object) -> None:
+        os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "Ctrl-C")])
+def test_a_test_ends_at_once_and_what_was_trained_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int, name: str
+) -> None:
+    before = signal.getsignal(number)
+    trainer = run(tmp_path, SendInTest(number))
+    with pytest.raises(Interrupted) as caught:
+        trainer.test(WithATest(), [[torch.zeros(4, 4)]])
+    assert caught.value.code == 128 + number
+    said = f"Stopped by {name} while testing; what was trained is in {tmp_path / 'last.ckpt'}: test it with --ckpt_path"
+    assert said in capsys.readouterr().err
+    assert signal.getsignal(number) is before
+
+
 def recipe(folder: Path) -> None:
     folder.mkdir()
     plan = {"accelerator": "cpu", "precision": "bf16-mixed", "max_epochs": 500, "enable_progress_bar": False}

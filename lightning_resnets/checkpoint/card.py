@@ -147,7 +147,7 @@ def _number(value: object) -> bool:
     """A number that float32 holds, or one that is not finite (a loss that diverged)."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False
-    return abs(value) < 1e30 or value != value or abs(value) == math.inf
+    return abs(value) < 3.5e38 or value != value or abs(value) == math.inf
 
 
 def _numbers(values: object) -> bool:

@@ -13,6 +13,8 @@ from lightning_resnets.checkpoint.card import Card
 from lightning_resnets.training.hardware import hardware
 from lightning_resnets.weights import settled
 
+NEEDED = ("net", "classes", "size", "mean", "std")
+FACTS = (*NEEDED, "options", "name", "crop", "resample")
 VERSIONS = ("torch", "lightning", "lightning-resnets")
 
 
@@ -20,11 +22,15 @@ class WriteCard(Callback):
     """Write the card into every checkpoint: net, options, classes, input, metrics, recipe, circumstances, versions.
 
     The datamodule says what the pictures are: `name`, `classes`, `size`, `mean`, `std`, and `crop` and `resample` where
-    it fits larger ones (`checkpoint.card.Card`).
+    it fits larger ones (`checkpoint.card.Card`); the module's hyperparameters `net` and `options` say which net it has,
+    as its attribute `net`. In a script of your own `facts` say any of these: `WriteCard(net="resnet20",
+    classes=("cat", "dog"), size=(3, 32, 32), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))`.
     """
 
-    def __init__(self, recipe: str = "") -> None:
-        self.recipe = recipe
+    def __init__(self, recipe: str = "", **facts: Any) -> None:
+        if strange := facts.keys() - FACTS:
+            raise ValueError(f"A card has no place for '{min(strange)}': it holds {', '.join(FACTS)}.")
+        self.recipe, self.facts = recipe, facts
         self.seconds = 0.0  # of training, over all resumed parts
         self._since: float | None = None
 
@@ -47,29 +53,38 @@ class WriteCard(Callback):
         checkpoint["card"] = self.card(trainer, pl_module).to_dict()
 
     def card(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Card:
-        data, hparams = trainer.datamodule, pl_module.hparams  # type: ignore[attr-defined]
+        facts = {**self._known(trainer, pl_module), **self.facts}
+        if missing := [name for name in NEEDED if name not in facts]:
+            raise ValueError(f"The card does not know the net's {missing[0]}: say WriteCard({missing[0]}=...).")
+        train_set = getattr(getattr(trainer, "datamodule", None), "train_set", None)
         trained = {
             "epochs": trainer.current_epoch,
             "steps": trainer.global_step,
             "seconds": round(self._total(), 1),
             "hardware": hardware(trainer),
             "precision": str(trainer.precision),
-            "pictures": len(data.train_set[1]) if data.train_set else 0,
+            "pictures": len(train_set[1]) if train_set else 0,
         }
         return Card(
-            arch=hparams["net"],
-            options=settled(hparams["net"], hparams["options"] or {}),
-            classes=tuple(data.classes),
-            size=tuple(data.size),
-            mean=tuple(data.mean),
-            std=tuple(data.std),
-            **{name: getattr(data, name) for name in ("crop", "resample") if hasattr(data, name)},
+            arch=facts["net"],
+            options=settled(facts["net"], facts.get("options") or {}),
+            classes=tuple(facts["classes"]),
+            size=tuple(facts["size"]),
+            mean=tuple(facts["mean"]),
+            std=tuple(facts["std"]),
+            **{name: facts[name] for name in ("crop", "resample") if name in facts},
             metrics=plain(trainer.callback_metrics),
-            data=data.name,
+            data=facts.get("name", ""),
             recipe=self.recipe,
             trained=trained,
             versions={name: version(name) for name in VERSIONS},
         )
+
+    def _known(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """What the datamodule and the hyperparameters say."""
+        data = getattr(trainer, "datamodule", None)
+        said = {name: getattr(data, name) for name in FACTS if hasattr(data, name) and name not in ("net", "options")}
+        return said | {name: pl_module.hparams[name] for name in ("net", "options") if name in pl_module.hparams}
 
 
 def plain(metrics: Mapping[str, torch.Tensor]) -> dict[str, float]:

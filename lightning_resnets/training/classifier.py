@@ -63,10 +63,19 @@ class Classifier(L.LightningModule):
         compile: bool = False,  # noqa: A002 - what one writes on the command line
     ) -> None:
         super().__init__()
-        if not (0 <= warmup <= 1 and 0 <= momentum < 1 and 0 <= label_smoothing < 1 and lr > 0 and consistency >= 0):
-            raise ValueError(
-                "warmup and label_smoothing are shares of 1, momentum is below 1, lr above 0, consistency 0 or more."
-            )
+        ranges: dict[str, tuple[bool, float, str]] = {
+            "lr": (0 < lr < math.inf, lr, "above 0"),
+            "momentum": (0 <= momentum < 1, momentum, "0 or more and below 1"),
+            "weight_decay": (0 <= weight_decay < math.inf, weight_decay, "0 or more"),
+            "label_smoothing": (0 <= label_smoothing < 1, label_smoothing, "0 or more and below 1"),
+            "warmup": (0 <= warmup <= 1, warmup, "a share of the steps, 0 to 1"),
+            "consistency": (0 <= consistency < math.inf, consistency, "0 or more"),
+        }
+        for name, (good, value, allowed) in ranges.items():
+            if not good:
+                raise ValueError(f"{name} is {allowed}, not {value:g} (--model.{name}).")
+        if wrong := {"classes", "name", "pretrained"} & (options or {}).keys():
+            raise ValueError(f"'{min(wrong)}' is no option of a net: the data say how many classes there are.")
         self.save_hyperparameters()
         self.net = build(net, classes, **(options or {})).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import re
 from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +31,8 @@ from lightning_resnets.training.settings import EXTENDED, KEY, KeepSettings, dif
 from lightning_resnets.training.spelling import OptionError, sentence
 from lightning_resnets.weights import settled
 
+EPOCHS = "trainer.max_epochs"
+LEAST = {"accumulate_grad_batches": 1, "gradient_clip_val": 0, "log_every_n_steps": 0, "check_val_every_n_epoch": 1}
 SAVING = "`fit` writes runs/<recipe>/last.ckpt at the end of every epoch, and every so many {} within one (0: not)."
 
 
@@ -50,6 +53,22 @@ def resumable(path: Path, now: dict[str, Any]) -> None:
         raise ValueError(
             f"{path} was trained with {', '.join(found)}: give the same options, or leave --ckpt_path out "
             "to begin anew."
+        )
+
+
+def unfinished(path: Path) -> None:
+    """Raise ValueError where the file is the last of a run that still has epochs to go."""
+    if not path.is_file():
+        return
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        done, planned = held["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"], held[KEY][EPOCHS]
+    except Exception:  # noqa: BLE001 - not a file of ours: nothing to lose that anyone could go on from
+        return
+    if planned is not None and done < planned:
+        raise ValueError(
+            f"{path} is of a run that has done {done} of {planned} epochs: go on with --ckpt_path last, give this one "
+            "its own place with --folder DIR, or begin anew in its place with --overwrite true."
         )
 
 
@@ -98,6 +117,9 @@ class Command(LightningCLI):
             default=True,
             help="After `fit`, test the last weights and write runs/<recipe>/<recipe>.ckpt: weights and card alone.",
         )
+        parser.add_argument(
+            "--overwrite", type=bool, default=False, help="Begin anew where the folder holds a run that has not ended."
+        )
         parser.add_argument("--folder", type=str, help="where the run writes (runs/<recipe>); one for each seed")
         parser.add_argument("--save_minutes", type=float, default=5.0, help=SAVING.format("minutes"))
         parser.add_argument("--save_steps", type=int, default=0, help=SAVING.format("steps"))
@@ -112,6 +134,12 @@ class Command(LightningCLI):
         if asked := self.config.get("fit"):
             self._check(asked)
 
+    def _single(self) -> dict[str, int]:
+        """Limits of one batch, where `1` is written; the parser takes it for 1.0, all of them."""
+        words = pairwise(part for arg in self.args for part in arg.split("=", 1))
+        given = [option.removeprefix("--trainer.") for option, value in words if value == "1"]
+        return {name: 1 for name in given if re.fullmatch(r"limit_\w+_batches", name)}
+
     def _check(self, asked: Any) -> None:
         """Raises ValueError for settings under which nothing, or no end, would be trained."""
         limits = asked["trainer"]
@@ -119,6 +147,11 @@ class Command(LightningCLI):
             raise ValueError("0 epochs or batches train nothing: give --trainer.max_epochs 1 or more.")
         if limits["max_epochs"] == -1 and limits["max_steps"] == -1:
             raise ValueError("A schedule needs an end: give --trainer.max_epochs 1 or more.")
+        for name, least in LEAST.items():
+            if (value := limits[name]) is not None and value < least:
+                raise ValueError(
+                    f"{name} is {least} or more, not {value}: leave --trainer.{name} out for Lightning's own."
+                )
         if min(asked["save_minutes"], asked["save_steps"]) < 0:
             raise ValueError("save_minutes and save_steps are 0 or more: 0 saves at the end of each epoch alone.")
 
@@ -134,7 +167,10 @@ class Command(LightningCLI):
         if self.subcommand != "fit":  # what a run has written of itself stays as it is
             kwargs["logger"] = False
             self.save_config_callback = None
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs | self._single())
+        except TypeError as error:  # Lightning's answer to some numbers that make no sense
+            raise ValueError(f"{str(error).splitlines()[0].rstrip('.')}: see to the --trainer options.") from error
 
     def _parse_ckpt_path(self) -> None:
         """Open the checkpoint with our own reader before anything is built.
@@ -149,13 +185,15 @@ class Command(LightningCLI):
         self.opened: Card | None = None
         self.settings = settings(config) | {EXTENDED: False}
         if not path and subcommand == "fit":
+            if not config["overwrite"] and not config["trainer"]["fast_dev_run"]:
+                unfinished(self.folder / "last.ckpt")
             return
+        if path == "last":  # Lightning's own takes any last*.ckpt
+            path = str(self.folder / "last.ckpt")
         if not path:
             raise ValueError("Say which weights: --ckpt_path FILE, or the name of a net that ships.")
         if subcommand == "fit":
-            path = config["ckpt_path"] = str(
-                self.folder / "last.ckpt" if path == "last" else path
-            )  # no other last*.ckpt
+            config["ckpt_path"] = path
             card = read(Path(path))
         else:
             opened = open_checkpoint(path, model["net"] if ":" in model["net"] else None)  # the user's own words

@@ -11,6 +11,7 @@ from torch import Tensor
 from lightning_resnets.training.saving import SaveLast, shown
 
 NEVER = 2**62
+HOPELESS = 1e6  # a mean loss that no training comes back from
 REMEDY = "a lower learning rate (--model.lr), a longer warm-up (--model.warmup) or --trainer.precision 32-true"
 
 
@@ -19,7 +20,7 @@ class Diverged(ValueError):  # noqa: N818 - as in: raise Diverged("at step 3")
 
 
 class StopOnDivergence(Callback):
-    """Raise `Diverged` where the loss is not finite, or was above `limit` in `patience` steps one after the other.
+    """Raise `Diverged` where the loss is not finite, above a million, or was above `limit` in `patience` steps on end.
 
     `limit` is by default twice ln(classes), where the datamodule knows its `num_classes`: the loss of a guess that
     knows nothing is ln(classes), and a net that does twice as badly for hundreds of steps is not on its way back.
@@ -68,17 +69,21 @@ class StopOnDivergence(Callback):
 
     def _read(self, trainer: L.Trainer) -> None:
         """Raise for the first step, over all processes, whose loss was wrong."""
-        lost, high = NEVER, NEVER
+        lost, wild, high = NEVER, NEVER, NEVER
         assert self._losses is not None
         for step, loss in zip(self._steps, self._losses.tolist(), strict=False):
             self._high = self._high + 1 if loss > self._limit else 0
             lost = min(lost, NEVER if math.isfinite(loss) else step)
+            wild = min(wild, NEVER if loss < HOPELESS or self._limit == math.inf else step)
             high = min(high, NEVER if self._high < self.patience else step)
         self._steps = []
         if trainer.world_size > 1:
-            first = trainer.strategy.reduce(torch.tensor([lost, high], device=self._losses.device), reduce_op="min")
+            found = torch.tensor([lost, wild, high], device=self._losses.device)
+            first = trainer.strategy.reduce(found, reduce_op="min")
             assert isinstance(first, Tensor)
-            lost, high = first.tolist()
+            lost, wild, high = first.tolist()
+        if wild < lost:
+            raise self._diverged(trainer, f"The loss was above a million at step {wild}")
         if lost < NEVER:
             raise self._diverged(trainer, f"The loss was no longer finite at step {lost}")
         if high < NEVER:

@@ -12,9 +12,14 @@ def claimed(folder: Path) -> Iterator[None]:
 
     Where the file system or the operating system (Windows) knows no locks, nothing is held.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise ValueError(
+            f"'{folder}' cannot be written to ({error.strerror}): give the run another place with --folder DIR."
+        ) from error
     try:
         if not lock(handle) or not same(handle, path):
             raise ValueError(

@@ -50,6 +50,26 @@ class StopOnSignal(Checkpoint):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._give_back()
 
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """A test has nothing to save: it ends at once."""
+
+        def end(number: int, frame: FrameType | None) -> None:
+            if not trainer.is_global_zero:
+                raise Interrupted(0)
+            name = NAMES[signal.Signals(number)]
+            print(f"\nStopped by {name} while testing{self._trained(trainer)}.", file=sys.stderr)
+            raise Interrupted(128 + number)
+
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, end) for number in NAMES}
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._give_back()
+
+    def _trained(self, trainer: L.Trainer) -> str:
+        path = _file(trainer)
+        return f"; what was trained is in {path}: test it with --ckpt_path last" if path else ""
+
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         self._give_back()
 
@@ -65,12 +85,21 @@ class StopOnSignal(Checkpoint):
 
     def _stop(self, trainer: L.Trainer) -> None:
         number = signal.Signals(self._signal or signal.SIGTERM)
-        savers = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, SaveLast)]
-        for saver in savers:
+        for saver in _savers(trainer):
             saver.save(trainer)
         if not trainer.is_global_zero:
             raise Interrupted(0)  # a launcher that sees another process fail kills the first one
-        path = shown(savers[0].last_model_path) if savers and savers[0].last_model_path else ""
+        path = _file(trainer)
         where = f"saved in {path}: go on with --ckpt_path last" if path else "nothing was saved"
         print(f"\nStopped by {NAMES[number]} after step {trainer.global_step}, {where}.", file=sys.stderr)
         raise Interrupted(128 + number)
+
+
+def _savers(trainer: L.Trainer) -> list[SaveLast]:
+    return [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, SaveLast)]
+
+
+def _file(trainer: L.Trainer) -> str:
+    """The file that a run goes on from; nothing where there is none."""
+    paths = [saver.last_model_path for saver in _savers(trainer) if saver.last_model_path]
+    return shown(paths[0]) if paths else ""

@@ -69,7 +69,7 @@ def cut_short(trainer: L.Trainer, seed: object, extended: bool) -> str:
     """Why a run is no result, as a clause; empty where it is one."""
     if extended:
         return "it was begun with another number of epochs"
-    if trainer.limit_train_batches != 1.0 or trainer.limit_test_batches != 1.0:
+    if any(limit != 1.0 or type(limit) is int for limit in (trainer.limit_train_batches, trainer.limit_test_batches)):
         return "only a part of the pictures was used"
     if trainer.current_epoch != trainer.max_epochs:
         return "it ended before its last epoch"
