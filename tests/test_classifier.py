@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 from lightning_resnets import build
 from lightning_resnets.checkpoint.card import Card
@@ -256,7 +257,7 @@ class Mine(L.LightningModule):
 
 
 def test_the_card_writer_alone(tmp_path: Path) -> None:
-    pictures = [(torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 0, 1]))] * 2
+    pictures = DataLoader([(torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 0, 1]))] * 2, batch_size=None)  # type: ignore[arg-type]
     facts: dict[str, Any] = {"net": "resnet20", "classes": ("cat", "dog"), "size": (3, 32, 32)}
     facts |= {"mean": (0.5,) * 3, "std": (0.25,) * 3, "name": "pets"}
     save = ModelCheckpoint(tmp_path, filename="mine")
@@ -268,6 +269,8 @@ def test_the_card_writer_alone(tmp_path: Path) -> None:
     assert torch.equal(net(x), module.eval().net(x))
     facts.pop("mean")
     with pytest.raises(ValueError, match=r"does not know the net's mean: say WriteCard\(mean=\.\.\.\)"):
-        trainer(tmp_path, max_epochs=1, callbacks=[WriteCard(**facts), save]).fit(Mine(), pictures)
+        trainer(tmp_path, max_epochs=1, callbacks=[WriteCard(**facts), ModelCheckpoint(tmp_path / "b")]).fit(
+            Mine(), pictures
+        )
     with pytest.raises(ValueError, match=r"no place for 'colour': it holds net"):
         WriteCard(colour="red")
