@@ -271,3 +271,17 @@ def test_a_value_that_does_not_fit(words: str, takes: str, capsys: pytest.Captur
     assert caught.value.code == 2
     assert said.startswith(f"lightning-resnets: {words.split()[0]} takes {takes}")
     assert said.count("\n") == 1
+
+
+def test_what_is_to_be_trained_must_be_said(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ("--trainer.max_epochs 1", "--model.net resnet20 --data.root DIR", "--ckpt_path last"):
+        assert sentence(["fit", *words.split()]).startswith("lightning-resnets: Say which recipe: --config RECIPE (")
+    with pytest.raises(SystemExit):
+        main(["fit", *SAMPLE, "--print_config"])
+    assert "CIFAR10Sample" in capsys.readouterr().out
+
+
+def test_a_recipe_that_was_meant_comes_before_all_that_there_are() -> None:
+    for wrong, meant in {"resnet20-cifar": "resnet20-cifar10", "Demo": "demo"}.items():
+        assert f"called '{wrong}' (did you mean {meant}? Recipes: demo, " in sentence(["fit", "--config", wrong])
+    assert "called 'x.yaml' (recipes: demo, " in sentence(["test", "-c", "x.yaml"])

@@ -25,6 +25,8 @@ OTHERS = {  # commands that need no Lightning, and the modules whose `main` they
     "analyse": "lightning_resnets.analyse",
 }
 COMMANDS = (*TRAINING, *OTHERS)
+EVERYTHING = "--help-all"  # jsonargparse's page, of more than 500 lines
+SAYING = {"-c", "--config", "--data", "--data.class_path", "--print_config", EVERYTHING}
 HELP = """usage: lightning-resnets COMMAND --config RECIPE [options]
        lightning-resnets models [PATTERN]
        lightning-resnets graph NET|FILE [options]
@@ -47,7 +49,7 @@ HELP = """usage: lightning-resnets COMMAND --config RECIPE [options]
 
 RECIPE is a file or one of: {recipes}.
 Often used: --data.root DIR, --trainer.max_epochs N, --ckpt_path FILE (or a shipped net's name, or `last` to resume).
-All options: lightning-resnets COMMAND --help"""
+Options with their defaults: lightning-resnets COMMAND --help; Lightning's too: lightning-resnets COMMAND --help-all"""
 
 
 def recipes() -> dict[str, Path]:
@@ -81,8 +83,16 @@ def recipe_file(value: str) -> Path:
     if value in known:
         return known[value]
     if not Path(value).is_file():
-        raise ValueError(f"There is no recipe and no file called '{value}' (recipes: {', '.join(known)}).")
+        found = get_close_matches(value, known, 1)
+        hint = f"did you mean {found[0]}? R" if found else "r"
+        raise ValueError(f"There is no recipe and no file called '{value}' ({hint}ecipes: {', '.join(known)}).")
     return Path(value)
+
+
+def chosen(args: list[str]) -> bool:
+    """Whether the arguments say what is to be trained, or only ask how one may."""
+    options = [arg.partition("=")[0] for arg in args]
+    return any(option in SAYING or option.endswith(".help") for option in options)
 
 
 def hush() -> None:
@@ -124,12 +134,17 @@ def run(given: list[str]) -> None:
         near = get_close_matches(given[0], COMMANDS, 1)
         hint = f"did you mean {near[0]}?" if near else f"commands: {', '.join(COMMANDS)}"
         raise ValueError(f"There is no command '{given[0]}' ({hint}).")
-    if given[0] in TRAINING and len(given) == 1:
+    if given[0] in TRAINING and {"-h", "--help"} & set(given):
+        from lightning_resnets.training.help import page
+
+        print(page(given[0]))
+        return
+    if given[0] in TRAINING and not chosen(given[1:]):
         raise ValueError(f"Say which recipe: --config RECIPE (recipes: {', '.join(recipes())}).")
     if given[0] in OTHERS:
         importlib.import_module(OTHERS[given[0]]).main(given[1:])
         return
-    ready = resolved(given)
+    ready = resolved(["--help" if arg == EVERYTHING else arg for arg in given])
     hush()
     from lightning_resnets.training.command import Command
 
