@@ -30,9 +30,10 @@ from benchmarks.report import machine, save
 from lightning_resnets.blank import Blank
 from lightning_resnets.blocks import BlockGraph
 from lightning_resnets.foreign import construct
-from lightning_resnets.graph import By, TraceError, follow, trace
+from lightning_resnets.graph import TraceError, follow, trace
+from lightning_resnets.graph.reveal import reveal
+from lightning_resnets.graph.tracing import By
 from lightning_resnets.merge import Kind
-from lightning_resnets.reveal import reveal
 from lightning_resnets.surgery import Scale, operate
 
 LIMIT = 300.0  # seconds a net

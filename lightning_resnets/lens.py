@@ -19,9 +19,9 @@ from lightning_resnets.checkpoint.card import Card
 from lightning_resnets.checkpoint.read import open_checkpoint
 from lightning_resnets.checkpoint.shipped import find
 from lightning_resnets.graph import TraceError, follow
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.image import prepare, restored
 from lightning_resnets.replay import Replay
-from lightning_resnets.reveal import reveal
 from lightning_resnets.surgery import Op
 
 Array = NDArray[np.float32]

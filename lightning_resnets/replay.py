@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from lightning_resnets.edits import Op, Touch
-from lightning_resnets.exchange import exchanged
 from lightning_resnets.graph import Followed
 from lightning_resnets.points import PointError, submodule, within
 from lightning_resnets.probe import Recording
-from lightning_resnets.steps import Steps, Work
+from lightning_resnets.surgery.edits import Op, Touch
+from lightning_resnets.surgery.exchange import exchanged
+from lightning_resnets.surgery.steps import Steps, Work
 
 
 class Replay(Steps):

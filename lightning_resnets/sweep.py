@@ -5,9 +5,9 @@ from typing import Generic, TypeVar
 
 from torch import Tensor, fx, nn
 
-from lightning_resnets.edits import Op
 from lightning_resnets.graph import Followed, follow
-from lightning_resnets.steps import Env, Walker, Work
+from lightning_resnets.surgery.edits import Op
+from lightning_resnets.surgery.steps import Env, Walker, Work
 
 Change = Op | tuple[Op, ...]
 C = TypeVar("C", bound=Change)

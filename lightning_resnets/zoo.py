@@ -11,14 +11,15 @@ from typing import Any
 
 from torch import nn
 
-from lightning_resnets import comparison, foreign
-from lightning_resnets.densenet import DenseNet
-from lightning_resnets.highway import Highway
-from lightning_resnets.inception import BNInception, GoogLeNet
-from lightning_resnets.inception_resnet import InceptionResNetV2
-from lightning_resnets.preact import PreActBasic, PreActBottleneck, PreActResNet
-from lightning_resnets.residual import BasicBlock, Bottleneck
-from lightning_resnets.resnet import ResNet
+from lightning_resnets import foreign
+from lightning_resnets.nets import comparison
+from lightning_resnets.nets.densenet import DenseNet
+from lightning_resnets.nets.highway import Highway
+from lightning_resnets.nets.inception import BNInception, GoogLeNet
+from lightning_resnets.nets.inception_resnet import InceptionResNetV2
+from lightning_resnets.nets.preact import PreActBasic, PreActBottleneck, PreActResNet
+from lightning_resnets.nets.residual import BasicBlock, Bottleneck
+from lightning_resnets.nets.resnet import ResNet
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from lightning_resnets.densenet import DenseBlock
-from lightning_resnets.edits import Bypass, Drop, Hold, Keep, Op, Scale, Silence, Swap, Touch
 from lightning_resnets.merge import Add
-from lightning_resnets.se import SqueezeExcite
+from lightning_resnets.nets.densenet import DenseBlock
+from lightning_resnets.nets.se import SqueezeExcite
+from lightning_resnets.surgery.edits import Bypass, Drop, Hold, Keep, Op, Scale, Silence, Swap, Touch
 
 CHANNELS = 4
 PICTURES = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(1))

@@ -92,7 +92,7 @@ def test_every_number_is_that_of_a_loop(name: str, count: int) -> None:
 def test_a_revealed_net_weighs_alike() -> None:
     from torchvision.models import regnet_y_400mf
 
-    from lightning_resnets.reveal import reveal
+    from lightning_resnets.graph.reveal import reveal
 
     torch.manual_seed(0)
     theirs, kept = regnet_y_400mf().eval(), list[Tensor]()

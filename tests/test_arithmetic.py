@@ -10,7 +10,7 @@ from torchinfo import summary
 from lightning_resnets.analysis.arithmetic import OTHERS, arithmetic, bottleneck, family, layers, measured, named
 from lightning_resnets.analysis.result import AnalysisError, Cancelled
 from lightning_resnets.facts import PUBLISHED
-from lightning_resnets.residual import Bottleneck
+from lightning_resnets.nets.residual import Bottleneck
 from lightning_resnets.zoo import build
 
 

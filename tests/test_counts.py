@@ -21,7 +21,7 @@ from torchinfo import summary
 from lightning_resnets import build
 from lightning_resnets.blocks import Block, BlockGraph
 from lightning_resnets.graph import trace
-from lightning_resnets.reveal import reveal
+from lightning_resnets.graph.reveal import reveal
 
 OURS = (
     "resnet20", "seresnet20", "preresnet20", "highway19", "densenet_bc_40_12", "resnext50_32x4d", "seresnet50",

@@ -6,8 +6,8 @@ from test_resnet import parameters
 from torch.autograd.graph import saved_tensors_hooks
 
 from lightning_resnets import build
-from lightning_resnets.densenet import DenseBlock, DenseLayer, DenseNet
 from lightning_resnets.graph import trace
+from lightning_resnets.nets.densenet import DenseBlock, DenseLayer, DenseNet
 
 
 @pytest.mark.parametrize(

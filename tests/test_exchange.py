@@ -7,11 +7,11 @@ import torch
 from patient import PICTURES, patient
 from torch import Tensor, nn
 
-from lightning_resnets.edits import Drop, Silence, SurgeryError, Swap
-from lightning_resnets.exchange import exchanged
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.probe import PointError, probe
-from lightning_resnets.reveal import reveal
 from lightning_resnets.surgery import operate
+from lightning_resnets.surgery.edits import Drop, Silence, SurgeryError, Swap
+from lightning_resnets.surgery.exchange import exchanged
 from lightning_resnets.zoo import build
 
 

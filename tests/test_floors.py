@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "lightning", "torchvision", "torchmetrics"}
 QT = {"PySide6", "shiboken6", "pyqtgraph"}
 
+ANY = QT | {"gui", "lightning", "torchvision", "lightning_resnets.zoo", "lightning_resnets.nets"}
+
 # (files, what they must never import)
 FLOORS = {
     "views paint plain data": (
@@ -30,20 +32,15 @@ FLOORS = {
     "data never gui": ("lightning_resnets/data/*.py", QT | {"gui"}),
     "the lens is light": ("lightning_resnets/lens.py", QT | {"gui", "lightning", "torchvision", "torchmetrics"}),
     "samples are plain": ("lightning_resnets/data/sample.py", HEAVY | QT | {"gui", "lightning_resnets.data.cifar"}),
-    "graph, probe, surgery take any module": (
-        "lightning_resnets/{graph,blocks,cells,folding,operations,skips,reveal,probe,surgery}.py",
-        QT | {"gui", "lightning", "torchvision", "lightning_resnets.zoo", "lightning_resnets.resnet"},
-    ),
+    "the graph is any module's": ("lightning_resnets/graph/*.py", ANY),
+    "surgery takes any module": ("lightning_resnets/surgery/*.py", ANY),
+    "so do what stands beside them": ("lightning_resnets/{blocks,folding,repeats,points,probe,replay,sweep}.py", ANY),
     "a graph's other forms need only the graph": (
         "lightning_resnets/exports/{__init__,document,dot,geometry,graphml,legend,placing,plain,strokes,svg}.py",
         HEAVY | QT | {"gui", "networkx", "lightning_resnets.zoo", "lightning_resnets.graph"},
     ),
-    "so do the parts of surgery": (
-        "lightning_resnets/{points,edits,sources,exchange,steps,replay,sweep}.py",
-        QT | {"gui", "lightning", "torchvision", "lightning_resnets.zoo", "lightning_resnets.resnet"},
-    ),
     "nets stand on merge and torch": (
-        "lightning_resnets/{residual,resnet,preact,densenet,highway,inception,inception_resnet,se,zoo}.py",
+        "lightning_resnets/{nets/residual,nets/resnet,nets/preact,nets/densenet,nets/highway,nets/inception,nets/inception_resnet,nets/se,zoo}.py",
         QT | {"gui", "lightning", "torchvision", "lightning_resnets.graph", "lightning_resnets.lens"},
     ),
     "merge stands on torch": (

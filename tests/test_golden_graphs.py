@@ -9,7 +9,7 @@ import pytest
 
 from lightning_resnets.blank import Blank
 from lightning_resnets.graph import trace
-from lightning_resnets.reveal import reveal
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.zoo import NETS, build
 
 GOLDEN = Path(__file__).parent / "golden" / "graph"

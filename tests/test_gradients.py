@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 from lightning_resnets.analysis.gradients import Flow, GradientsResult, gradients
 from lightning_resnets.analysis.result import AnalysisError, Cancelled, Pictures
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.merge import Add
-from lightning_resnets.residual import BasicBlock
-from lightning_resnets.reveal import reveal
+from lightning_resnets.nets.residual import BasicBlock
 from lightning_resnets.zoo import build
 
 PICTURES = Pictures(torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(1)), torch.arange(6))

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_resnets.graph import BlockGraph, Skip, TraceError, trace
+from lightning_resnets.graph.skips import dominators
 from lightning_resnets.merge import Add, Concat, Gate, Kind, Merge
-from lightning_resnets.skips import dominators
 from lightning_resnets.zoo import build
 
 GOLDEN = Path(__file__).parent / "golden"

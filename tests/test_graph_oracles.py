@@ -9,8 +9,8 @@ import pytest
 from lightning_resnets.blank import Blank
 from lightning_resnets.blocks import BlockGraph
 from lightning_resnets.graph import trace
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.merge import Kind
-from lightning_resnets.reveal import reveal
 from lightning_resnets.zoo import build
 
 SIZE = (3, 64, 64)

@@ -5,7 +5,7 @@ import torch
 from test_resnet import parameters
 
 from lightning_resnets import Add, Gate, build
-from lightning_resnets.highway import HighwayLayer
+from lightning_resnets.nets.highway import HighwayLayer
 
 
 def test_a_layer_is_the_formula() -> None:

@@ -26,7 +26,7 @@ from gui.layout.words import described, node_words, pretty, summary, way_words
 from gui.state import Diagram, Edit, Link
 from lightning_resnets.foreign import construct
 from lightning_resnets.graph import trace
-from lightning_resnets.reveal import reveal
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.zoo import build
 
 PLACED = {name: place(net) for name, net in NETS.items()}

@@ -11,8 +11,8 @@ from lightning_resnets.analysis.lesion import lesion
 from lightning_resnets.analysis.result import AnalysisError, Cancelled, Pictures
 from lightning_resnets.analysis.targets import neighbours, targets
 from lightning_resnets.graph import follow
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.merge import Concat
-from lightning_resnets.reveal import reveal
 from lightning_resnets.surgery import Bypass, Drop, Scale, operate
 from lightning_resnets.zoo import build
 

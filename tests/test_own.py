@@ -21,7 +21,7 @@ EXAMPLE = """
 from torch import nn
 
 from lightning_resnets import Add, Concat
-from lightning_resnets.resnet import ResNet
+from lightning_resnets.nets.resnet import ResNet
 
 
 class TwoWindows(nn.Module):

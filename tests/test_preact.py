@@ -6,7 +6,7 @@ from test_resnet import parameters, scramble
 
 from lightning_resnets import Add, build
 from lightning_resnets.blank import Blank
-from lightning_resnets.preact import PreActBasic, PreActBottleneck
+from lightning_resnets.nets.preact import PreActBasic, PreActBottleneck
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from lightning_resnets.graph import trace
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.merge import Add, Concat, Merge
 from lightning_resnets.probe import PointError, probe
-from lightning_resnets.reveal import reveal
 from lightning_resnets.surgery import Scale, operate
 from lightning_resnets.zoo import build
 

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from lightning_resnets.analysis.receptive import measure, receptive
 from lightning_resnets.analysis.result import AnalysisError, Cancelled
 from lightning_resnets.blank import Blank
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.merge import Add, Concat
-from lightning_resnets.reveal import reveal
 from lightning_resnets.surgery import Scale, operate
 from lightning_resnets.zoo import build
 

@@ -14,10 +14,10 @@ from torch.nn import functional
 
 from lightning_resnets.foreign import construct
 from lightning_resnets.graph import TraceError, follow, trace
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.merge import Add, Kind
 from lightning_resnets.probe import probe
 from lightning_resnets.replay import Replay
-from lightning_resnets.reveal import reveal
 from lightning_resnets.surgery import Scale, operate
 
 Run = Callable[[nn.ModuleDict, Tensor], Tensor]

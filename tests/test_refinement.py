@@ -12,7 +12,7 @@ from lightning_resnets.analysis.places import Tail, places
 from lightning_resnets.analysis.refinement import refinement
 from lightning_resnets.analysis.result import AnalysisError, Cancelled, Pictures
 from lightning_resnets.graph import follow
-from lightning_resnets.reveal import reveal
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.zoo import build
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from lightning_resnets.blank import Blank
 from lightning_resnets.blocks import Block, BlockGraph, Depth
 from lightning_resnets.graph import trace
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.merge import Add, Concat
-from lightning_resnets.reveal import reveal
 from lightning_resnets.zoo import build
 
 NETS = ("resnet20", "seresnet20", "resnet101", "densenet_bc_40_12", "inception_resnet_v2", "preresnet164")

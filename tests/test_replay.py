@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from patient import PICTURES, WIDTHS, Slow, compositions, patient
 from torch import Tensor, nn
 
-from lightning_resnets.edits import Bypass, Drop, Hold, Keep, Op, Silence, SurgeryError, Swap
 from lightning_resnets.graph import follow
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.probe import Recording, probe
 from lightning_resnets.replay import Replay
-from lightning_resnets.reveal import reveal
 from lightning_resnets.surgery import operate
+from lightning_resnets.surgery.edits import Bypass, Drop, Hold, Keep, Op, Silence, SurgeryError, Swap
 
 NET = patient()
 REVEALED = reveal(NET, (3, 6, 6))

@@ -6,8 +6,8 @@ from torch import nn
 
 from lightning_resnets import Add, Gate, build
 from lightning_resnets.blank import Blank
-from lightning_resnets.residual import BasicBlock, Bottleneck, Pad
-from lightning_resnets.se import SqueezeExcite
+from lightning_resnets.nets.residual import BasicBlock, Bottleneck, Pad
+from lightning_resnets.nets.se import SqueezeExcite
 
 
 def parameters(net: nn.Module) -> int:

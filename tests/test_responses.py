@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from lightning_resnets.analysis.responses import ResponsesResult, Strength, layers, responses
 from lightning_resnets.analysis.result import AnalysisError, Cancelled, Pictures
 from lightning_resnets.graph import trace
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.merge import Add
 from lightning_resnets.probe import probe
-from lightning_resnets.reveal import reveal
 from lightning_resnets.zoo import build
 
 PICTURES = Pictures(torch.randn(7, 3, 16, 16, generator=torch.Generator().manual_seed(1)), torch.zeros(7).long())

@@ -6,7 +6,7 @@ from torch import nn
 
 from lightning_resnets.analysis.result import AnalysisError, Cancelled
 from lightning_resnets.analysis.reuse import DenseWeights, ReuseResult, per_channel, reuse
-from lightning_resnets.reveal import reveal
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.zoo import build
 
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from lightning_resnets import build
 from lightning_resnets.foreign import construct
 from lightning_resnets.graph import TraceError, follow, trace
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.merge import Kind
 from lightning_resnets.probe import probe
-from lightning_resnets.reveal import reveal
 from lightning_resnets.surgery import Scale, operate
 
 # Adds, concatenations and gates as the papers and the packages' own code have them.

@@ -12,7 +12,7 @@ from torch import nn
 
 from lightning_resnets.analysis.result import AnalysisError, Cancelled, Pictures
 from lightning_resnets.analysis.saliency import half_area, resized, saliency
-from lightning_resnets.reveal import reveal
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.zoo import build
 
 BLOCKS = {"resnet20": "layer2.1", "seresnet20": "layer3.2", "densenet_bc_40_12": "features.transition2"}

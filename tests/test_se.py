@@ -7,8 +7,8 @@ from torch import Tensor
 
 from lightning_resnets import build
 from lightning_resnets.blank import Blank
-from lightning_resnets.residual import BasicBlock, Bottleneck
-from lightning_resnets.se import SqueezeExcite, squeezed
+from lightning_resnets.nets.residual import BasicBlock, Bottleneck
+from lightning_resnets.nets.se import SqueezeExcite, squeezed
 
 X = torch.randn(2, 8, 6, 6, generator=torch.Generator().manual_seed(0))
 

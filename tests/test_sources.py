@@ -7,12 +7,12 @@ import torch
 from patient import Patient, patient
 from torch import Tensor, nn
 
-from lightning_resnets import sources as module
-from lightning_resnets.edits import SurgeryError
 from lightning_resnets.graph import follow
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.merge import Concat
-from lightning_resnets.reveal import reveal
-from lightning_resnets.sources import layers, sources, sources_of
+from lightning_resnets.surgery import sources as module
+from lightning_resnets.surgery.edits import SurgeryError
+from lightning_resnets.surgery.sources import layers, sources, sources_of
 from lightning_resnets.zoo import build
 
 
@@ -92,6 +92,7 @@ def test_a_net_is_traced_once_and_again_when_its_modules_change(monkeypatch: pyt
     net.dense.denselayer4 = nn.Identity()
     sources(net)
     assert len(traced) == 2
+    gc.collect()  # nets of other tests
     known = len(module._known)
     del net
     traced.clear()

@@ -12,12 +12,10 @@ from hypothesis import strategies as st
 from patient import PICTURES, WIDTHS, Patient, Slow, compositions, patient
 from torch import Tensor, nn
 
-from lightning_resnets.edits import altered
 from lightning_resnets.graph import follow
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.probe import PointError, probe
 from lightning_resnets.replay import Replay
-from lightning_resnets.reveal import reveal
-from lightning_resnets.sources import sources
 from lightning_resnets.surgery import (
     Bypass,
     Drop,
@@ -31,6 +29,8 @@ from lightning_resnets.surgery import (
     operate,
     plan,
 )
+from lightning_resnets.surgery.edits import altered
+from lightning_resnets.surgery.sources import sources
 from lightning_resnets.zoo import build
 
 PICTURE = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from patient import PICTURES, Slow, compositions, patient
 from torch import Tensor, nn
 
-from lightning_resnets.edits import Bypass, Drop, Keep, Op, Scale, Silence, SurgeryError, Swap
 from lightning_resnets.graph import follow
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.probe import PointError
-from lightning_resnets.reveal import reveal
 from lightning_resnets.surgery import operate
+from lightning_resnets.surgery.edits import Bypass, Drop, Keep, Op, Scale, Silence, SurgeryError, Swap
 from lightning_resnets.sweep import Sweep, sweep
 
 NET = patient()

@@ -17,7 +17,7 @@ from lightning_resnets.checkpoint.read import read
 from lightning_resnets.checkpoint.shipped import shipped
 from lightning_resnets.facts import PUBLISHED
 from lightning_resnets.graph import follow, trace
-from lightning_resnets.operations import CONVS
+from lightning_resnets.graph.operations import CONVS
 from lightning_resnets.zoo import NETS, build
 
 if TYPE_CHECKING:

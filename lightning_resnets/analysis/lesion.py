@@ -19,8 +19,8 @@ from lightning_resnets.analysis.result import AnalysisError, Pictures, Table, Te
 from lightning_resnets.analysis.targets import neighbours, targets
 from lightning_resnets.analysis.ticks import FIRST, SECOND, by_depth, counted, plain
 from lightning_resnets.analysis.walk import evaluating, placed, size_of
-from lightning_resnets.edits import Op
 from lightning_resnets.graph import follow
+from lightning_resnets.surgery.edits import Op
 from lightning_resnets.sweep import Sweep
 
 if TYPE_CHECKING:

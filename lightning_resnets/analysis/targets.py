@@ -8,11 +8,12 @@ from torch import Tensor, fx, nn
 
 from lightning_resnets.analysis.result import AnalysisError
 from lightning_resnets.blocks import BlockGraph, Skip
-from lightning_resnets.edits import Bypass, Keep, Op, Scale, SurgeryError, Swap
-from lightning_resnets.exchange import check
-from lightning_resnets.graph import Followed, values_of
+from lightning_resnets.graph import Followed
+from lightning_resnets.graph.tracing import values_of
 from lightning_resnets.merge import Kind
-from lightning_resnets.steps import entrances, within
+from lightning_resnets.surgery.edits import Bypass, Keep, Op, Scale, SurgeryError, Swap
+from lightning_resnets.surgery.exchange import check
+from lightning_resnets.surgery.steps import entrances, within
 
 Size = tuple[int, int, int]
 

@@ -13,8 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPriva
 
 from lightning_resnets.analysis.result import Pictures
 from lightning_resnets.probe import submodule
-from lightning_resnets.steps import Env as Env
-from lightning_resnets.steps import Walker as Walker
+from lightning_resnets.surgery.steps import Env as Env
+from lightning_resnets.surgery.steps import Walker as Walker
 
 Look = Callable[[str, tuple[Any, ...], Any], None]
 

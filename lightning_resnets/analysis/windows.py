@@ -11,7 +11,8 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from lightning_resnets.analysis.result import AnalysisError
-from lightning_resnets.graph import Followed, values_of
+from lightning_resnets.graph import Followed
+from lightning_resnets.graph.tracing import values_of
 
 Window = tuple[int, int, int, int]  # size, stride, padding in front, dilation
 

@@ -19,8 +19,8 @@ from lightning_resnets.checkpoint.shipped import find, shipped
 from lightning_resnets.checkpoint.write import listed, replacing
 from lightning_resnets.exports import to_dot, to_graphml, to_json, to_svg
 from lightning_resnets.graph import TraceError, trace
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.lens import zoo_net
-from lightning_resnets.reveal import reveal
 
 Size = tuple[int, int, int]
 FOLDS: dict[str, Depth] = {"stages": "stage", "blocks": "block", "none": "module"}

@@ -11,11 +11,11 @@ from torch import nn
 from lightning_resnets import zoo
 from lightning_resnets.checkpoint.card import MOST_CLASSES
 from lightning_resnets.checkpoint.origin.reshape import dense_depths
-from lightning_resnets.densenet import DenseNet
-from lightning_resnets.preact import PreActBasic, PreActBottleneck, PreActResNet
-from lightning_resnets.residual import BasicBlock, Bottleneck
-from lightning_resnets.resnet import ResNet
-from lightning_resnets.se import squeezed
+from lightning_resnets.nets.densenet import DenseNet
+from lightning_resnets.nets.preact import PreActBasic, PreActBottleneck, PreActResNet
+from lightning_resnets.nets.residual import BasicBlock, Bottleneck
+from lightning_resnets.nets.resnet import ResNet
+from lightning_resnets.nets.se import squeezed
 
 Shapes = Mapping[str, tuple[int, ...]]
 Candidate = tuple[str, dict[str, Any]]

@@ -14,9 +14,9 @@ from lightning_resnets.checkpoint.origin.finding import Sure
 from lightning_resnets.checkpoint.origin.fit import Match, Reading
 from lightning_resnets.checkpoint.origin.index import lookup
 from lightning_resnets.checkpoint.origin.structure import Shapes, Structure
-from lightning_resnets.preact import PreActBottleneck
-from lightning_resnets.residual import Bottleneck
-from lightning_resnets.resnet import ResNet
+from lightning_resnets.nets.preact import PreActBottleneck
+from lightning_resnets.nets.residual import Bottleneck
+from lightning_resnets.nets.resnet import ResNet
 
 Option = tuple[str, Any]
 PACKAGES = ("torchvision", "timm")  # dialects in which a net may be another of these packages than ours

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from lightning_resnets.edits import SurgeryError, Swap
 from lightning_resnets.points import submodule, within
+from lightning_resnets.surgery.edits import SurgeryError, Swap
 
 SHAPING = ("kernel_size", "stride", "padding", "dilation", "groups", "output_size", "normalized_shape")  # of maps
 Pair = tuple[str, nn.Module, nn.Module]  # the path inside both blocks

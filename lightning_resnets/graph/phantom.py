@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 
-from lightning_resnets.operations import FUNCTION_SHAPES, SHAPES
-from lightning_resnets.recorded import answered
+from lightning_resnets.graph.operations import FUNCTION_SHAPES, SHAPES
+from lightning_resnets.graph.recorded import answered
 
 MOST_VALUES = 10**9  # numbers that pass through a net for one picture: who looks at it keeps them all
 

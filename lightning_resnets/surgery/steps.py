@@ -8,14 +8,14 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from lightning_resnets import points
-from lightning_resnets.edits import Bypass, Edit, Op, SurgeryError, Swap, Touch, altered, touched
-from lightning_resnets.exchange import exchanged
 from lightning_resnets.graph import Followed
+from lightning_resnets.graph.tracer import Places
 from lightning_resnets.merge import Merge
 from lightning_resnets.probe import operands
-from lightning_resnets.sources import Sources, sources_of
-from lightning_resnets.surgery import plan
-from lightning_resnets.tracer import Places
+from lightning_resnets.surgery.edits import Bypass, Edit, Op, SurgeryError, Swap, Touch, altered, touched
+from lightning_resnets.surgery.exchange import exchanged
+from lightning_resnets.surgery.operation import plan
+from lightning_resnets.surgery.sources import Sources, sources_of
 
 Env = dict[fx.Node, Any]
 

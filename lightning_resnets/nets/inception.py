@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_resnets.merge import Concat
-from lightning_resnets.se import SEOptions, SqueezeExcite, excitation
+from lightning_resnets.nets.se import SEOptions, SqueezeExcite, excitation
 
 
 class ConvUnit(nn.Module):

@@ -7,21 +7,21 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lightning_resnets.edits import Bypass as Bypass
-from lightning_resnets.edits import Drop as Drop
-from lightning_resnets.edits import Edit, Touch, altered, touched
-from lightning_resnets.edits import Hold as Hold
-from lightning_resnets.edits import Keep as Keep
-from lightning_resnets.edits import Op as Op
-from lightning_resnets.edits import Scale as Scale
-from lightning_resnets.edits import Silence as Silence
-from lightning_resnets.edits import SurgeryError as SurgeryError
-from lightning_resnets.edits import Swap as Swap
-from lightning_resnets.exchange import check, exchanged
 from lightning_resnets.merge import Add, Concat, Merge
 from lightning_resnets.points import Act, called, hook, submodule
 from lightning_resnets.probe import operands
-from lightning_resnets.sources import Sources, layers, operands_from, sources
+from lightning_resnets.surgery.edits import Bypass as Bypass
+from lightning_resnets.surgery.edits import Drop as Drop
+from lightning_resnets.surgery.edits import Edit, Touch, altered, touched
+from lightning_resnets.surgery.edits import Hold as Hold
+from lightning_resnets.surgery.edits import Keep as Keep
+from lightning_resnets.surgery.edits import Op as Op
+from lightning_resnets.surgery.edits import Scale as Scale
+from lightning_resnets.surgery.edits import Silence as Silence
+from lightning_resnets.surgery.edits import SurgeryError as SurgeryError
+from lightning_resnets.surgery.edits import Swap as Swap
+from lightning_resnets.surgery.exchange import check, exchanged
+from lightning_resnets.surgery.sources import Sources, layers, operands_from, sources
 
 
 @dataclass(frozen=True, slots=True)

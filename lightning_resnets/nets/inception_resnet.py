@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lightning_resnets.inception import ConvUnit, start
 from lightning_resnets.merge import Add, Concat
+from lightning_resnets.nets.inception import ConvUnit, start
 
 Window = int | tuple[int, int]
 

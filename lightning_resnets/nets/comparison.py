@@ -34,7 +34,7 @@ def inception_v3(classes: int = 1000, dropout: float = 0.5) -> nn.Module:
     """
     from torchvision import models
 
-    from lightning_resnets.reveal import reveal
+    from lightning_resnets.graph.reveal import reveal
 
     options = {"aux_logits": False, "transform_input": False, "init_weights": False}
     return reveal(kept(models.inception_v3(num_classes=classes, dropout=dropout, **options)), (3, 299, 299))

@@ -19,10 +19,10 @@ from torch.fx.node import map_aggregate
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from lightning_resnets.aliases import Aliases
-from lightning_resnets.phantom import MOST_VALUES, blank, run_function, run_module, uniform
-from lightning_resnets.recorded import answered, changed, of_size
-from lightning_resnets.tracer import Places, is_leaf, is_written
+from lightning_resnets.graph.aliases import Aliases
+from lightning_resnets.graph.phantom import MOST_VALUES, blank, run_function, run_module, uniform
+from lightning_resnets.graph.recorded import answered, changed, of_size
+from lightning_resnets.graph.tracer import Places, is_leaf, is_written
 
 TURNED = {"__rsub__": operator.sub, "__rdiv__": operator.truediv, "__rtruediv__": operator.truediv,
           "__rpow__": operator.pow, "__rfloordiv__": operator.floordiv, "__rmatmul__": operator.matmul}  # fmt: skip

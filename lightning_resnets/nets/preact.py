@@ -11,7 +11,7 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor, nn
 
-from lightning_resnets.residual import (
+from lightning_resnets.nets.residual import (
     Residual,
     Shortcut,
     StrideIn,
@@ -23,7 +23,7 @@ from lightning_resnets.residual import (
     sum_of,
     width_of,
 )
-from lightning_resnets.se import SEOptions
+from lightning_resnets.nets.se import SEOptions
 
 
 class PreActivated(Residual):

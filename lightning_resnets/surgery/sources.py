@@ -7,10 +7,10 @@ from weakref import WeakKeyDictionary
 
 from torch import fx, nn
 
-from lightning_resnets.edits import SurgeryError
 from lightning_resnets.graph import Followed, TraceError, follow
 from lightning_resnets.merge import Concat
 from lightning_resnets.points import within
+from lightning_resnets.surgery.edits import SurgeryError
 
 SIDES = (32, 64, 224, 299)  # pixels
 

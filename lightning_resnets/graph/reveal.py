@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from lightning_resnets.graph import By, TraceError, follow, reason, values_of
+from lightning_resnets.graph.phantom import blank, computed, phantom, plain
+from lightning_resnets.graph.recorded import for_batches
+from lightning_resnets.graph.recorder import record
+from lightning_resnets.graph.tracer import Places, Tracer, refuse_overwriting
+from lightning_resnets.graph.tracing import By, TraceError, follow, reason, values_of
 from lightning_resnets.merge import Add, Concat, Gate, Kind, Merge
-from lightning_resnets.phantom import blank, computed, phantom, plain
-from lightning_resnets.recorded import for_batches
-from lightning_resnets.recorder import record
-from lightning_resnets.tracer import Places, Tracer, refuse_overwriting
 
 Join = tuple[type[Merge], tuple[fx.Node, ...]]
 

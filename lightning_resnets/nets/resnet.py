@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lightning_resnets.residual import BasicBlock, Bottleneck, conv3x3, stage, width_of
+from lightning_resnets.nets.residual import BasicBlock, Bottleneck, conv3x3, stage, width_of
 
 Stem = Literal["imagenet", "cifar"]
 Pool = Literal["pad", "ceil"]

@@ -15,14 +15,14 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
 
 from lightning_resnets.blocks import Block, BlockGraph, Skip
-from lightning_resnets.cells import Cells
+from lightning_resnets.graph.cells import Cells
+from lightning_resnets.graph.operations import function_macs, function_op, module_macs, module_op
+from lightning_resnets.graph.phantom import Values, blank, phantom, plain
+from lightning_resnets.graph.recorded import answered
+from lightning_resnets.graph.recorder import record
+from lightning_resnets.graph.skips import find_skips
+from lightning_resnets.graph.tracer import Places, Tracer, refuse_overwriting
 from lightning_resnets.merge import Concat, Merge
-from lightning_resnets.operations import function_macs, function_op, module_macs, module_op
-from lightning_resnets.phantom import Values, blank, phantom, plain
-from lightning_resnets.recorded import answered
-from lightning_resnets.recorder import record
-from lightning_resnets.skips import find_skips
-from lightning_resnets.tracer import Places, Tracer, refuse_overwriting
 
 __all__ = ["Block", "BlockGraph", "Followed", "Skip", "TraceError", "follow", "trace"]
 

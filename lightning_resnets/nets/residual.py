@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_resnets.merge import Add
-from lightning_resnets.se import Place, SEOptions, SqueezeExcite, excitation
+from lightning_resnets.nets.se import Place, SEOptions, SqueezeExcite, excitation
 
 Shortcut = Literal["A", "B", "C", "none"]
 StrideIn = Literal["1x1", "3x3"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from lightning_resnets.operations import LAYERS
+from lightning_resnets.graph.operations import LAYERS
 
 
 class Places:

@@ -1,0 +1,1 @@
+"""The nets, each family written with named merges; `zoo` has them by name."""
