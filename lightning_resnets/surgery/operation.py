@@ -23,6 +23,8 @@ from lightning_resnets.surgery.edits import Swap as Swap
 from lightning_resnets.surgery.exchange import check, exchanged
 from lightning_resnets.surgery.sources import Sources, layers, operands_from, sources
 
+LISTED = 6  # names that a sentence lists
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -104,7 +106,7 @@ def _numbered(model: nn.Module, edit: Edit, table: Sources | None) -> list[Edit]
     """The edit with the operand's number; one for each part where several come from one source."""
     merge = submodule(model, edit.merge)
     if not isinstance(merge, Merge):
-        raise SurgeryError(f"'{edit.merge}' is no place where paths meet: name an add, a concat or a gate.")
+        raise SurgeryError(f"'{edit.merge}' is no place where paths meet: {_listed(model)}.")
     if isinstance(edit.operand, str) and isinstance(merge, Concat):
         found = operands_from(sources(model) if table is None else table, edit.merge, edit.operand)
     else:
@@ -140,6 +142,15 @@ def _dropped(model: nn.Module, op: Drop, table: Sources | None) -> list[Scale] |
     if not parts:
         raise SurgeryError(
             f"'{op.block}' holds no add, so there is no branch to drop, and no dense layer: name a residual block, or "
-            "a layer whose output is concatenated with what it was made of."
+            f"a layer whose output is concatenated with what it was made of ({_listed(model)})."
         )
     return [Keep(part, ()) for part in parts]
+
+
+def _listed(model: nn.Module) -> str:
+    """The first few merges that a net has, as a sentence goes on."""
+    names = [name for name, module in model.named_modules() if isinstance(module, Merge)]
+    if not names:
+        return "this net has none that is named (`reveal` names those of a foreign net)"
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"this net has {', '.join(names[:LISTED])}{more}"
