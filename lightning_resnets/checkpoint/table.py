@@ -17,8 +17,9 @@ HEAD = """# Nets that ship
 
 Each was trained by `Trainer.fit` with the recipe of its name on all 50,000 training pictures of CIFAR-10, and tested in
 float32 on all 10,000 test pictures with the weights of the last epoch; the test set chose nothing. Training time is
-that of a machine shared with other work. Every figure comes from the file's own card:
-`python -m lightning_resnets.checkpoint.table` writes this page.
+that of a machine shared with other work. Every figure comes from the file's own card and is that of the trained
+weights; the files keep them rounded to half precision, which may change an answer or two in 10,000. This page is
+written by `python -m lightning_resnets.checkpoint.table`.
 
 | file | parameters | test error | test accuracy | epochs | training | hardware | versions |
 |---|---|---|---|---|---|---|---|
