@@ -59,7 +59,7 @@ def test_every_parameter_has_words_and_words_have_a_parameter(function: Any, wor
 
 
 def test_every_option_of_the_command_has_words() -> None:
-    assert help.extras().keys() <= help.RUN.keys()
+    assert help.extras().keys() | help.LIGHTNINGS.keys() == help.RUN.keys()
     assert help.TRAINER.keys() <= inspect.signature(L.Trainer.__init__).parameters.keys()
     known = help.RUN | help.MODEL | help.DATA | help.CIFAR | help.IMAGENET | help.TRAINER
     assert known.keys() >= help.ELSEWHERE
