@@ -285,7 +285,7 @@ def test_what_is_to_be_trained_must_be_said(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_recipe_that_was_meant_comes_before_all_that_there_are() -> None:
-    for wrong, meant in {"resnet20-cifar": "resnet20-cifar10", "Demo": "demo"}.items():
+    for wrong, meant in {"resnet20-cifar": "resnet20-cifar10", "resnet20": "resnet20-cifar10", "Demo": "demo"}.items():
         assert f"called '{wrong}' (did you mean {meant}? Recipes: demo, " in sentence(["fit", "--config", wrong])
     assert "called 'x.yaml' (recipes: demo, " in sentence(["test", "-c", "x.yaml"])
 

@@ -28,6 +28,8 @@ def refused(*args: str) -> str:
     parser.add_argument("--trainer.precision", type=Literal[32, 16] | Literal["32-true", "16"] | None)
     parser.add_argument("--data", type=Pictures | None)
     parser.add_argument("--reader", type=Reader | None)
+    parser.add_argument("--classes", type=int)
+    parser.link_arguments("trainer.epochs", "classes")
     with pytest.raises(ArgumentError) as caught:
         parser.parse_args(list(args))
     return sentence(str(caught.value), [option for action in parser._actions for option in action.option_strings])
@@ -53,6 +55,7 @@ SENTENCES = {
     ),
     "--data Nothing": f"--data takes a class by its dotted path, not 'Nothing' (there are {', '.join(DATA)}).",
     "--data nosuch.Data": "nosuch.Data cannot be had: No module named 'nosuch'.",
+    "--classes 5": "--classes cannot be given: it is trainer.epochs.",
     "--trainer.epoch 3": "There is no option '--trainer.epoch' (did you mean --trainer.epochs?).",
 }
 

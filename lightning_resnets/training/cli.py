@@ -83,7 +83,8 @@ def recipe_file(value: str) -> Path:
     if value in known:
         return known[value]
     if not Path(value).is_file():
-        found = get_close_matches(value, known, 1)
+        begun = sorted((name for name in known if value and name.startswith(value)), key=len)
+        found = begun or get_close_matches(value, known, 1)
         hint = f"did you mean {found[0]}? R" if found else "r"
         raise ValueError(f"There is no recipe and no file called '{value}' ({hint}ecipes: {', '.join(known)}).")
     return Path(value)

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 
 UNKNOWN = re.compile(r"unrecognized arguments: --([^\s=]+)")
 NO_KEY = re.compile(r"does not accept option '([\w.]+)'")
+LINKED = re.compile(r"Linked ['\"]([\w.]+)['\"] must be given via ['\"]([\w.]+)['\"]")
 CLASS = re.compile(r"Problem with given class_path '([\w.]+)':\s*(.+?)(?:\s+- Expected|$)")
 REFUSED = re.compile(r"Option '([\w.]+)' is not accepted")
 KEY = re.compile(r"^(.*)Parser key ['\"]([\w.]+)['\"]:", re.MULTILINE)
@@ -49,6 +50,8 @@ def sentence(message: str, options: Iterable[str]) -> str:
     if match := UNKNOWN.search(text) or NO_KEY.search(text):
         name = "--" + ".".join([*keys, match[1]])
         return f"There is no option '{name}'{near(name, options)}."
+    if match := LINKED.search(text):
+        return f"--{match[1]} cannot be given: it is {match[2]}."
     if len(keys) < 2 and (match := CLASS.search(text)):
         return refused(*match.groups())
     if keys and (found := value(f"--{'.'.join(keys)}", rest)):
