@@ -1,8 +1,5 @@
 """The command line: names are resolved, a run leaves its files, a mistake ends in one sentence."""
 
-import re
-import shlex
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -288,68 +285,3 @@ def test_a_recipe_that_was_meant_comes_before_all_that_there_are() -> None:
     for wrong, meant in {"resnet20-cifar": "resnet20-cifar10", "resnet20": "resnet20-cifar10", "Demo": "demo"}.items():
         assert f"called '{wrong}' (did you mean {meant}? Recipes: demo, " in sentence(["fit", "--config", wrong])
     assert "called 'x.yaml' (recipes: demo, " in sentence(["test", "-c", "x.yaml"])
-
-
-DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGE = (DOCS / "training.md").read_text()
-
-
-def printed(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture
-def beside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files that docs/training.md prints, where one is."""
-    for text in [*printed("yaml"), *printed("python")]:
-        if text.startswith("# "):
-            Path(text.split()[1]).write_text(text)
-    monkeypatch.delitem(sys.modules, "gated", raising=False)
-
-
-def test_the_printed_recipe_runs(beside: None, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its average, its callbacks and its net: a step of everything."""
-    commands = [shlex.split(line)[1:] for block in printed("sh") for line in block.splitlines()]
-    (tried,) = [args for args in commands if "--trainer.fast_dev_run" in args]
-    main([*tried, *QUIET])
-    rows = Path("runs/mine/gate_statistics_val.csv").read_text().splitlines()
-    assert {row.split(",")[0] for row in rows[1:]} == {"1", "2"}, "the gates of two blocks"
-    for args in commands:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as done:
-            main([*args, "--print_config"])
-        assert not done.value.code
-        shown = yaml.safe_load(capsys.readouterr().out)
-        assert shown["trainer"]["devices"] in ("auto", "1", "8")
-
-
-@pytest.mark.slow  # trains four epochs
-def test_the_printed_recipe_ends_with_the_averaged_weights(beside: None) -> None:
-    main(["fit", "--config", "mine.yaml", *QUIET])
-    small, last = (torch.load(f"runs/mine/{name}.ckpt", weights_only=True) for name in ("mine", "last"))
-    names = [name for name, value in small["state_dict"].items() if value.is_floating_point()]
-    assert all(torch.equal(small["state_dict"][name], last["state_dict"][name]) for name in names)
-    assert not all(torch.equal(small["state_dict"][name], last["current_model_state"][name]) for name in names)
-    assert "skip_norms/1/branch" in Path("runs/mine/version_0/metrics.csv").read_text()
-
-
-@pytest.mark.filterwarnings("ignore:.* does not have many workers", "ignore:`weights_only` was not set")
-def test_the_printed_script_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)  # its monitor is a thread that stays
-    (script,) = [text for text in printed("python") if not text.startswith("# ")]
-    exec(compile(script, "training.md", "exec"), {"__name__": "page"})  # our own page
-    assert {path.name for path in Path().glob("*.c*")} == {"mine.ckpt", "gate_statistics_val.csv"}
-    (metrics,) = Path().rglob("metrics.csv")
-    assert "skip_norms/layer1.0/branch" in metrics.read_text()
-    capsys.readouterr()
-    main(["inspect", "mine.ckpt"])
-    assert "seresnet20" in capsys.readouterr().out
-
-
-def test_the_links_of_the_page_lead_somewhere() -> None:
-    assert all((DOCS / link).exists() for link in re.findall(r"\]\(([^)#:]+)\)", PAGE))
-
-
-def test_the_printed_rate_is_the_recipes() -> None:
-    recipe = yaml.safe_load(recipes()["resnet50-imagenet-a3"].read_text())
-    assert f"has {recipe['model']['lr']} for 2,048: 8 processes of {recipe['data']['init_args']['batch_size']}." in PAGE
