@@ -74,7 +74,7 @@ class Classifier(L.LightningModule):
         for name, (good, value, allowed) in ranges.items():
             if not good:
                 raise ValueError(f"{name} is {allowed}, not {value:g} (--model.{name}).")
-        if wrong := {"classes", "name", "pretrained"} & (options or {}).keys():
+        if wrong := {"classes", "name"} & (options or {}).keys():
             raise ValueError(f"'{min(wrong)}' is no option of a net: the data say how many classes there are.")
         self.save_hyperparameters()
         self.net = build(net, classes, **(options or {})).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
