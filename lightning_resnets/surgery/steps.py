@@ -65,7 +65,7 @@ class Steps(fx.Interpreter):
         passed = {touch.point for some in touches.values() for touch in some if isinstance(touch, Bypass)}
         everything: dict[fx.Node, tuple[Op, ...]] = {}
         for node in self.nodes:
-            moved = tuple(swap for swap in found.swaps if within(node, swap.one) or within(node, swap.other))
+            moved = _moved(node, found.swaps)
             if changes := (*merges.get(node, ()), *touches.get(node, ()), *moved):
                 everything[node] = changes
         return Work(merges, touches, {name: self._entrance(name) for name in passed}, found.swaps, everything)
@@ -163,6 +163,19 @@ class Walker(Steps):
         finally:
             self.work = Work()
         return env[self.nodes[-1]]
+
+
+def _moved(node: fx.Node, swaps: tuple[Swap, ...]) -> tuple[Swap, ...]:
+    """The swaps that decide whose weights a step uses: those of its block, and of whoever came there from elsewhere."""
+    reached = [swap for swap in swaps if within(node, swap.one) or within(node, swap.other)]
+    while more := [swap for swap in swaps if swap not in reached and any(_meet(swap, other) for other in reached)]:
+        reached += more
+    return tuple(swap for swap in swaps if swap in reached)
+
+
+def _meet(swap: Swap, other: Swap) -> bool:
+    pairs = [(one, two) for one in (swap.one, swap.other) for two in (other.one, other.other)]
+    return any(points.within(one, two) or points.within(two, one) for one, two in pairs)
 
 
 def within(node: fx.Node, block: str) -> bool:
