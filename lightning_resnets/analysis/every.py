@@ -19,7 +19,7 @@ from lightning_resnets.analysis.reuse import reuse
 from lightning_resnets.analysis.saliency import saliency
 from lightning_resnets.analysis.shattering import shattering
 
-SURFACE = 100  # pictures that the loss is taken over at each of the landscape's points
+SURFACE = 300  # pictures that the loss is taken over at each of the landscape's points
 SHOWN = 4  # pictures that saliency looks at
 
 
