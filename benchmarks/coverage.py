@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.families import families
-from benchmarks.report import machine, save
+from benchmarks.report import finish, machine, outputs
 from lightning_resnets.blank import Blank
 from lightning_resnets.blocks import BlockGraph
 from lightning_resnets.foreign import construct
@@ -218,8 +218,7 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="PATTERN", help="nets whose name this regular expression finds")
     parser.add_argument("--part", default="1/1", metavar="K/N", help="every N-th net, from number K on")
     parser.add_argument("--rows", type=Path, metavar="FILE", help="keep each row here, and take those that are there")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    parser.add_argument("--save", action="store_true", help="keep the figures for the page of results")
+    outputs(parser)
     given = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -237,10 +236,7 @@ def main() -> None:
     report = {"machine": machine(torch.device("cpu"))} | totals(found)
     report |= {name: totals(part) | lists(part) for name, part in packages.items() if part}
     report["nets"] = [asdict(row) for row in found]
-    if given.save:
-        save("coverage", report)
-    if given.json:
-        print(json.dumps(report))
+    finish("coverage", report, given)
 
 
 if __name__ == "__main__":

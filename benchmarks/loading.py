@@ -8,7 +8,6 @@ normalised in its worker, batches are put together from float32.
 """
 
 import argparse
-import json
 import os
 import statistics
 import time
@@ -21,7 +20,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from benchmarks.report import machine, save
+from benchmarks.report import finish, machine, outputs
 from lightning_resnets.data.imagenet import MEAN, STD, ImageNet, cores
 
 Batches = Callable[[], Iterable[object]]
@@ -83,8 +82,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=cores(), help="processes that load (one a core)")
     parser.add_argument("--policy", choices=("trivial", "rand"), help="automatic augmentation")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    parser.add_argument("--save", action="store_true", help="keep the figures for the page of results")
+    outputs(parser)
     given = parser.parse_args()
     torch.set_num_threads(1)
     with warnings.catch_warnings():
@@ -98,10 +96,7 @@ def main() -> None:
     settings = {name: getattr(given, name) for name in ("size", "batch_size", "workers", "policy", "rounds")}
     report = {"cores": os.cpu_count(), "pictures_per_second": median, "ratios": {"ours_over_reference": ratio}}
     report = {"machine": machine(torch.device("cpu"))} | settings | report
-    if given.save:
-        save("loading", report)
-    if given.json:
-        print(json.dumps(report))
+    finish("loading", report, given)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ before. `first` is the first opening in the process, `later` the median of five 
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -16,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from benchmarks.report import machine, save
+from benchmarks.report import finish, machine, outputs
 
 NET = "resnet152"
 
@@ -63,8 +62,7 @@ def measured() -> dict[str, dict[str, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.opening", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    parser.add_argument("--save", action="store_true", help="keep the figures for the page of results")
+    outputs(parser)
     given = parser.parse_args()
     found = measured()
     for name, times in found.items():
@@ -72,10 +70,7 @@ def main() -> None:
         print(f"{name:<12} first {times['first']:.2f} s   later {times['later']:.2f} s   {share:.2f} of the usual way")
     shares = {name: times["later"] / found["usual way"]["later"] for name, times in found.items()}
     report = {"machine": machine(torch.device("cpu")), "net": NET, "seconds": found, "share_of_the_usual_way": shares}
-    if given.save:
-        save("opening", report)
-    if given.json:
-        print(json.dumps(report))
+    finish("opening", report, given)
 
 
 if __name__ == "__main__":

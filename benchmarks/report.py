@@ -3,6 +3,7 @@
 `python -m benchmarks.report` writes `benchmarks/README.md`, so that no figure there is written by hand.
 """
 
+import argparse
 import importlib
 import json
 import platform
@@ -41,6 +42,20 @@ def save(name: str, report: dict[str, Any]) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(report, indent=1) + "\n")
     return path
+
+
+def outputs(parser: argparse.ArgumentParser) -> None:
+    """The options of every benchmark that `finish` heeds."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    parser.add_argument("--save", action="store_true", help="keep the figures for the page of results")
+
+
+def finish(name: str, report: dict[str, Any], given: argparse.Namespace) -> None:
+    """Keep the report and print it, as far as that was asked for."""
+    if given.save:
+        save(name, report)
+    if given.json:
+        print(json.dumps(report))
 
 
 def page() -> str:

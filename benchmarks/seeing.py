@@ -10,7 +10,6 @@ sweep drops each block once; the naive way is a whole pass for each.
 import argparse
 import contextlib
 import gc
-import json
 import random
 import resource
 import statistics
@@ -25,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.report import machine, save
+from benchmarks.report import finish, machine, outputs
 from lightning_resnets.graph import follow
 from lightning_resnets.merge import Merge
 from lightning_resnets.probe import probe
@@ -259,18 +258,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.seeing", description=__doc__)
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--pictures", type=int, default=500, help="for the row on memory")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    parser.add_argument("--save", action="store_true", help="keep the figures for the page of results")
+    outputs(parser)
     given = parser.parse_args()
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = report(given.rounds, given.pictures)
     found = {"machine": machine(torch.device("cpu"))} | found
-    if given.save:
-        save("seeing", found)
-    if given.json:
-        print(json.dumps(found))
+    finish("seeing", found, given)
 
 
 if __name__ == "__main__":

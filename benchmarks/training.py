@@ -13,7 +13,6 @@ The pictures are random, of CIFAR-10's size: speed does not depend on what they 
 import argparse
 import contextlib
 import io
-import json
 import os
 import statistics
 import tempfile
@@ -34,7 +33,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from benchmarks.report import machine, save
+from benchmarks.report import finish, machine, outputs
 from lightning_resnets.data.augment import Augmentation
 from lightning_resnets.data.batches import Normalise, TrainBatches
 from lightning_resnets.data.cifar import CIFAR10, MEAN, STD
@@ -235,8 +234,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if cuda else "cpu")
     parser.add_argument("--precision", default="bf16-mixed", choices=("bf16-mixed", "32-true"))
     parser.add_argument("--compile", action="store_true", default=cuda, help="torch.compile in bare and fit")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    parser.add_argument("--save", action="store_true", help="keep the figures for the page of results")
+    outputs(parser)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     device = torch.device(given.device)
@@ -245,10 +243,7 @@ def main() -> None:
               "precision": given.precision, "compile": given.compile} | measured(setting, given.rounds)  # fmt: skip
     for name, ratio in report["ratios"].items():
         print(f"{name:<16} {ratio:.3f}")
-    if given.save:
-        save("training", report)
-    if given.json:
-        print(json.dumps(report))
+    finish("training", report, given)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A point: a module of a net by its name, and a hook where what it gives can be seen or changed."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from itertools import count
 from typing import Any
@@ -13,6 +13,12 @@ Act = Callable[..., Any]  # of the module, its arguments, perhaps its named ones
 
 class PointError(ValueError):
     """A point that the net does not have; its text is one plain sentence."""
+
+
+def some(names: Iterable[str], most: int = 8) -> str:
+    """The first few of many names, as a sentence lists them."""
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def submodule(model: nn.Module, name: str) -> nn.Module:

@@ -79,27 +79,27 @@ def test_a_paths_gradient_is_a_product_of_matrices() -> None:
         torch.testing.assert_close(found.flatten(1), first @ product)
 
 
-def test_all_paths_together_are_the_gradient() -> None:
-    torch.manual_seed(0)
-    net, some = Line(), pictures(3, 4, 1, 1)
-    skips = list(residual(trace(net, (4, 1, 1))).values())
+def check_all_together(net: nn.Module, some: Pictures) -> None:
+    channels, height, width = some.images.shape[1:]
+    skips = list(residual(trace(net, (channels, height, width))).values())
     images = some.images.clone().requires_grad_()
     F.cross_entropy(net(images), some.labels, reduction="sum").backward()
     subsets = itertools.chain.from_iterable(itertools.combinations(skips, k) for k in range(len(skips) + 1))
     whole = sum(gradient(net, some, skips, chosen) for chosen in subsets)
     torch.testing.assert_close(whole, images.grad)
+
+
+def test_all_paths_together_are_the_gradient() -> None:
+    torch.manual_seed(0)
+    net, some = Line(), pictures(3, 4, 1, 1)
+    check_all_together(net, some)
 
 
 def test_every_path_of_a_real_net_together_too() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(build("resnet20").get_submodule("layer2"), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
     some = pictures(2, 16, 8, 8)
-    skips = list(residual(trace(net, (16, 8, 8))).values())
-    images = some.images.clone().requires_grad_()
-    F.cross_entropy(net(images), some.labels, reduction="sum").backward()
-    subsets = itertools.chain.from_iterable(itertools.combinations(skips, k) for k in range(len(skips) + 1))
-    whole = sum(gradient(net, some, skips, chosen) for chosen in subsets)
-    torch.testing.assert_close(whole, images.grad)
+    check_all_together(net, some)
 
 
 def test_the_sample_of_lengths_and_its_seed() -> None:

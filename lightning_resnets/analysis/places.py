@@ -8,8 +8,7 @@ from torch import Tensor, fx, nn
 
 from lightning_resnets.analysis.result import AnalysisError
 from lightning_resnets.graph import Followed
-
-LISTED = 8  # names that a sentence lists
+from lightning_resnets.points import some
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +59,6 @@ def chosen(known: tuple[Place, ...], blocks: Iterable[str] | None) -> tuple[Plac
             f"This net has no block called '{wrong[0]}': its blocks are {some(place.block for place in known)}."
         )
     return tuple(by_name[name] for name in blocks)
-
-
-def some(names: Iterable[str]) -> str:
-    """The first few of many names, as a sentence lists them."""
-    names = list(names)
-    return ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
 
 
 class Tail(fx.Interpreter):

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from lightning_resnets.analysis.places import Place, Tail, device_of, places, some
+from lightning_resnets.analysis.places import Place, Tail, device_of, places
 from lightning_resnets.analysis.result import AnalysisError, Cell, Pictures, Table, Tell, silent, told
 from lightning_resnets.graph import Followed, follow
+from lightning_resnets.points import some
 from lightning_resnets.probe import probe
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lightning_resnets.merge import Add, Concat, Merge
-from lightning_resnets.points import Act, called, hook, submodule
+from lightning_resnets.points import Act, called, hook, some, submodule
 from lightning_resnets.probe import operands
 from lightning_resnets.surgery.edits import Bypass as Bypass
 from lightning_resnets.surgery.edits import Drop as Drop
@@ -152,5 +152,4 @@ def _listed(model: nn.Module) -> str:
     names = [name for name, module in model.named_modules() if isinstance(module, Merge)]
     if not names:
         return "this net has none that is named (`reveal` names those of a foreign net)"
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return f"this net has {', '.join(names[:LISTED])}{more}"
+    return f"this net has {some(names, LISTED)}"
