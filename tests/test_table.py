@@ -1,12 +1,14 @@
 """The nets that ship: the page is made of their cards, the accuracy of a card is that of its file."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from official import cifar10
 
 from lightning_resnets.checkpoint.read import load, read
 from lightning_resnets.checkpoint.shipped import folder, shipped
-from lightning_resnets.checkpoint.table import page
+from lightning_resnets.checkpoint.table import command, page
 from lightning_resnets.data import cifar
 from lightning_resnets.data.cifar import CIFAR10
 
@@ -15,6 +17,14 @@ NETS = {"densenet_bc_40_12", "plain20", "resnet20", "seresnet20"}
 
 def test_the_page_is_what_the_cards_say() -> None:
     assert (folder() / "README.md").read_text() == page(shipped())
+
+
+def test_the_command_names_the_epochs_where_they_are_not_those_of_the_recipe() -> None:
+    file = shipped()["resnet20-cifar10"]
+    card = read(file)
+    assert command("fit", card, file) == "lightning-resnets fit --config resnet20-cifar10 --data.root DIR"
+    shorter = replace(card, trained=dict(card.trained) | {"epochs": 30})
+    assert command("fit", shorter, file).endswith("--config resnet20-cifar10 --data.root DIR --trainer.max_epochs 30")
 
 
 def test_every_promised_net_ships_small_and_trained_on_everything() -> None:

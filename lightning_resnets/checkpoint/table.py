@@ -5,8 +5,10 @@ It writes `checkpoints/README.md` of a checkout, so that no figure there is writ
 
 import sys
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 
+import yaml
 from torch import nn
 
 from lightning_resnets.checkpoint.card import Card
@@ -54,8 +56,13 @@ def row(net: nn.Module, card: Card, path: Path) -> str:
 
 
 def command(verb: str, card: Card, path: Path) -> str:
-    checkpoint = f" --ckpt_path checkpoints/{path.name}" if verb == "test" else ""
-    return f"lightning-resnets {verb} --config {card.recipe}{checkpoint} --data.root DIR"
+    """What made a net, or checks it."""
+    if verb == "test":
+        return f"lightning-resnets test --config {card.recipe} --ckpt_path checkpoints/{path.name} --data.root DIR"
+    recipe = yaml.safe_load((files("lightning_resnets") / "recipes" / f"{card.recipe}.yaml").read_text())
+    other = card.trained["epochs"] != recipe["trainer"]["max_epochs"]
+    epochs = f" --trainer.max_epochs {card.trained['epochs']}" if other else ""
+    return f"lightning-resnets fit --config {card.recipe} --data.root DIR{epochs}"
 
 
 def page(nets: Mapping[str, Path]) -> str:
