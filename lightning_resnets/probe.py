@@ -20,6 +20,11 @@ class Recording:
     outputs: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     operands: dict[str, tuple[Tensor, ...]] = field(default_factory=dict[str, tuple[Tensor, ...]])
 
+    def clear(self, *_: object) -> None:
+        """Forget: a pass that begins finds the memory of the one before, still warm."""
+        self.outputs.clear()
+        self.operands.clear()
+
 
 @contextmanager
 def probe(model: nn.Module, points: Iterable[str]) -> Iterator[Recording]:
@@ -27,12 +32,13 @@ def probe(model: nn.Module, points: Iterable[str]) -> Iterator[Recording]:
 
     The tensors are those of the net itself, with their graph and on their device; of a foreign net with modules that
     work in place they are copies, for a later step would write over them. A module that is called twice in one pass
-    keeps its last output. Raises PointError for a name that is no module of the net, and for a block of a revealed net
-    that no single module ends.
+    keeps its last output; a new pass begins with an empty recording. Raises PointError for a name that is no module of
+    the net, and for a block of a revealed net that no single module ends.
     """
     recording = Recording()
     copies = any(vars(module).get("inplace") is True for module in model.modules())
     with ExitStack() as stack:
+        stack.callback(model.register_forward_pre_hook(recording.clear).remove)
         for point in dict.fromkeys(points):
             merge = isinstance(submodule(model, point), Merge)
             act = (_meet if merge else _keep)(point, recording, copies)
