@@ -182,6 +182,13 @@ def test_settings_that_train_nothing_or_fit_no_data(tmp_path: Path) -> None:
     assert "mixup and cutmix are parameters" in sentence(["fit", *recipe, "--data.mixup", "-1"])
 
 
+def test_a_run_that_never_began_leaves_no_folder() -> None:
+    recipe = ["--config", "resnet20-cifar10", *QUIET]
+    before = set(Path().rglob("*"))
+    assert "nowhere" in sentence(["fit", *recipe, "--data.root", "nowhere", "--folder", "mine/first"])
+    assert set(Path().rglob("*")) - before <= {Path("mine")}
+
+
 SENSELESS = {
     "--trainer.max_epochs -1": "A schedule needs an end",
     "--trainer.limit_train_batches 0": "train nothing",

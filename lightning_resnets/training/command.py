@@ -20,7 +20,7 @@ from lightning_resnets.checkpoint.read import open_checkpoint, read
 from lightning_resnets.training.callbacks import WriteCard
 from lightning_resnets.training.classifier import Classifier
 from lightning_resnets.training.divergence import StopOnDivergence
-from lightning_resnets.training.folder import claimed
+from lightning_resnets.training.folder import claimed, forget
 from lightning_resnets.training.hardware import precision
 from lightning_resnets.training.interruption import StopOnSignal
 from lightning_resnets.training.record import Record, command, cut_short
@@ -233,6 +233,9 @@ class Command(LightningCLI):
                 f"The run stopped because a file could not be written ({error.strerror}): free some space, then go on "
                 "with --ckpt_path last."
             ) from error
+        finally:
+            if self.trainer.is_global_zero and not self.trainer.global_step and self.trainer.log_dir:
+                forget(Path(self.trainer.log_dir))
 
     def after_fit(self) -> None:
         """Test the last weights and write the small file: weights and card, no optimizer."""

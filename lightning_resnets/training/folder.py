@@ -1,6 +1,7 @@
 """The folder of a run belongs to one run at a time: two would tear each other's files."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,14 @@ def claimed(folder: Path) -> Iterator[None]:
                 path.unlink()
     finally:
         os.close(handle)
+
+
+def forget(log: Path) -> None:
+    """Take away the log folder of a run that never began, with its settings alone in it; and the run's, if empty."""
+    if log.is_dir() and {file.name for file in log.iterdir()} <= {"config.yaml", "hparams.yaml"}:
+        shutil.rmtree(log, ignore_errors=True)
+        with suppress(OSError):
+            log.parent.rmdir()
 
 
 def same(handle: int, path: Path) -> bool:
