@@ -12,7 +12,7 @@ from lightning_resnets.checkpoint.table import command, page
 from lightning_resnets.data import cifar
 from lightning_resnets.data.cifar import CIFAR10
 
-NETS = {"densenet_bc_40_12", "plain20", "resnet20", "seresnet20"}
+NETS = {"densenet_bc_40_12", "plain20", "resnet20", "resnet56", "seresnet20"}
 
 
 def test_the_page_is_what_the_cards_say() -> None:
