@@ -5,12 +5,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_leaves
 
 from lightning_resnets.merge import Merge
 from lightning_resnets.points import Act, hook
 from lightning_resnets.points import PointError as PointError
 from lightning_resnets.points import submodule as submodule
+
+KNOWN = ("torch.nn.", "lightning_resnets.")  # modules that work in place only where their setting says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +31,38 @@ class Recording:
 
 
 @contextmanager
-def probe(model: nn.Module, points: Iterable[str]) -> Iterator[Recording]:
+def probe(model: nn.Module, points: str | Iterable[str]) -> Iterator[Recording]:
     """Record the outputs of the modules called `points` in every forward pass inside the `with` block.
 
-    The tensors are those of the net itself, with their graph and on their device; of a foreign net with modules that
-    work in place they are copies, for a later step would write over them. A module that is called twice in one pass
+    The tensors are those of the net itself, with their graph and on their device, so gradients reach them: after
+    `score = net(x)[0, 3]`, `torch.autograd.grad(score, seen.outputs["layer4"])` is that of Grad-CAM. A foreign net may
+    work in place, and a later step write over what was seen. It answers the same, but there a copy goes on where
+    gradients are kept, and else a copy is recorded; so too, and out of reach of gradients, where a module gives the
+    memory that it was given (an Identity, Dropout in evaluation, a view). A module that is called twice in one pass
     keeps its last output; a new pass begins with an empty recording. Raises PointError for a name that is no module of
     the net, and for a block of a revealed net that no single module ends.
     """
-    recording = Recording()
-    copies = any(vars(module).get("inplace") is True for module in model.modules())
+    recording, foreign = Recording(), overwrites(model)
     with ExitStack() as stack:
         stack.callback(model.register_forward_pre_hook(recording.clear).remove)
-        for point in dict.fromkeys(points):
-            merge = isinstance(submodule(model, point), Merge)
-            act = (_meet if merge else _keep)(point, recording, copies)
-            stack.callback(hook(model, point, act, named=merge))
+        for point in dict.fromkeys([points] if isinstance(points, str) else points):
+            module = submodule(model, point)
+            merge = isinstance(module, Merge)
+            if merge and foreign:
+                stack.callback(module.register_forward_pre_hook(_apart, with_kwargs=True).remove)
+            act = (_meet if merge else _keep)(point, recording, foreign)
+            stack.callback(hook(model, point, act, named=merge or foreign))
         yield recording
+
+
+def overwrites(model: nn.Module) -> bool:
+    """Whether a net may work in place: not ours and no revealed one, but any with other people's modules."""
+    if isinstance(model, fx.GraphModule) and "followed" in model.meta:
+        return False
+    return any(
+        vars(module).get("inplace") is True or not type(module).__module__.startswith(KNOWN)
+        for module in model.modules()
+    )
 
 
 def operands(merge: Merge, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Tensor, ...]:
@@ -51,23 +70,49 @@ def operands(merge: Merge, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     return (*args, *(kwargs[name] for name in merge.operands if name in kwargs))
 
 
-def _keep(point: str, recording: Recording, copies: bool) -> Act:
-    """A hook that does next to nothing: it runs in every pass."""
+def _keep(point: str, recording: Recording, foreign: bool) -> Act:
+    """A hook that does next to nothing on our nets: it runs in every pass."""
     outputs = recording.outputs
 
     def keep(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if isinstance(output, Tensor):
-            outputs[point] = output.clone() if copies else output
+            outputs[point] = output
 
-    return keep
+    def part(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Tensor | None:
+        if not isinstance(output, Tensor):
+            return None
+        outputs[point], passed = _parted(module, (args, kwargs), output)
+        return passed
+
+    return part if foreign else keep
 
 
-def _meet(point: str, recording: Recording, copies: bool) -> Act:
+def _meet(point: str, recording: Recording, foreign: bool) -> Act:
     outputs, met = recording.outputs, recording.operands
 
-    def keep(module: Merge, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
-        outputs[point] = output.clone() if copies else output
-        given = operands(module, args, kwargs) if kwargs else args
-        met[point] = tuple(one.clone() for one in given) if copies else given
+    def keep(module: Merge, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> Tensor | None:
+        met[point] = operands(module, args, kwargs) if kwargs else args
+        outputs[point], passed = _parted(module, (args, kwargs), output) if foreign else (output, None)
+        return passed
 
     return keep
+
+
+def _apart(module: Merge, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Nobody but the merge has what it is given, so nobody writes over it."""
+    return tuple(one.clone() for one in args), {name: one.clone() for name, one in kwargs.items()}
+
+
+def _parted(module: nn.Module, given: object, output: Tensor) -> tuple[Tensor, Tensor | None]:
+    """What is recorded of an output, and what the net goes on with in its place (None: with the output itself).
+
+    What lies in memory that the module was given stays in the net: another step may look there for what a later one
+    writes. A module that writes into that memory itself is the exception: it is called for what it gives.
+    """
+    if not (torch.is_grad_enabled() and output.requires_grad):
+        return output.clone(), None
+    place, inplace = output.untyped_storage().data_ptr(), vars(module).get("inplace") is True
+    shared = not inplace and any(
+        one.untyped_storage().data_ptr() == place for one in tree_leaves(given) if isinstance(one, Tensor)
+    )
+    return (output.clone(), None) if shared else (output, output.clone())

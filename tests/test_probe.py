@@ -3,10 +3,12 @@
 import gc
 import weakref
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lightning_resnets.graph import trace
 from lightning_resnets.graph.reveal import reveal
@@ -214,20 +216,147 @@ def test_a_pass_with_gradients_lets_go_of_the_one_before(net: nn.Module) -> None
 
 
 class Overwriting(nn.Module):
+    """Blocks as torchvision writes them: sums, ReLUs and functions in place."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.conv, self.relu = nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True)
+        self.stem, self.norm, self.relu = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True)
+        self.conv, self.add, self.nothing = nn.Conv2d(4, 4, 3, padding=1), Add(), nn.Identity()
+        self.fc = nn.Linear(4, 5)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.conv(x))
+        x = self.relu(self.norm(self.stem(x)))
+        branch = self.nothing(self.conv(x))
+        branch += x
+        y = self.add(x, functional.relu_(branch))
+        if not x.requires_grad:
+            x.sub_(1)  # writes over the shortcut that has met, which autograd does not forgive
+        return self.fc(functional.relu(y, inplace=True).mean((2, 3)))
 
 
-def test_what_a_later_step_overwrites_is_copied_first() -> None:
+def by_hand(net: Overwriting) -> dict[str, Tensor]:
+    """The same without anything in place: what each module gives, and what meets."""
+    seen = {"stem": net.stem(PICTURE)}
+    seen["norm"] = net.norm(seen["stem"])
+    seen["relu"] = seen["shortcut"] = seen["norm"].relu()
+    seen["conv"] = net.conv(seen["relu"])
+    seen["branch"] = (seen["conv"] + seen["relu"]).relu()
+    seen["add"] = seen["shortcut"] + seen["branch"]
+    seen["fc"] = seen[""] = net.fc(seen["add"].relu().mean((2, 3)))
+    return seen
+
+
+PLAIN = ["stem", "norm", "relu", "conv", "add", "fc"]
+
+
+@pytest.mark.parametrize("points", [PLAIN, ["relu"], ["add"], ["norm", "conv"]])
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_a_later_step_overwrites_is_seen_as_it_was(points: list[str], kept: bool) -> None:
+    torch.manual_seed(0)
     net = Overwriting().eval()
-    with torch.no_grad(), probe(net, ["conv"]) as seen:
-        net(PICTURE)
-        assert torch.equal(seen.outputs["conv"], net.conv(PICTURE))
-    assert seen.outputs["conv"].min() < 0
+    with torch.set_grad_enabled(kept):
+        expected, answer = by_hand(net), net(PICTURE)
+        with probe(net, [*points, "nothing"]) as seen:
+            assert torch.equal(net(PICTURE), answer)
+    assert torch.equal(answer, expected[""])
+    assert all(torch.equal(seen.outputs[point], expected[point]) for point in points)
+    assert torch.equal(seen.outputs["nothing"], expected["conv"])
+    if "add" in points:
+        assert all(map(torch.equal, seen.operands["add"], (expected["shortcut"], expected["branch"])))
+
+
+def test_gradients_reach_what_a_later_step_overwrites() -> None:
+    torch.manual_seed(0)
+    net, chosen = Overwriting().eval(), PLAIN[:-1]
+    with probe(net, chosen) as seen:
+        answer = net(PICTURE)
+    expected = by_hand(net)
+    wanted = torch.autograd.grad(expected["fc"][0, 3], [expected[point] for point in chosen])
+    found = torch.autograd.grad(answer[0, 3], [seen.outputs[point] for point in chosen], retain_graph=True)
+    for point, one, other in zip(chosen, found, wanted, strict=True):
+        torch.testing.assert_close(one, other, msg=point)
+    operands = torch.autograd.grad(answer[0, 3], seen.operands["add"])
+    assert all(torch.equal(one, found[-1]) for one in operands)  # a sum gives its gradient to both
+
+
+def test_weights_have_the_gradient_that_they_have_without_a_probe() -> None:
+    torch.manual_seed(0)
+    net = Overwriting()
+    with probe(net, PLAIN):
+        seen = torch.autograd.grad(net(PICTURE).square().sum(), list(net.parameters()))
+    plain = torch.autograd.grad(net(PICTURE).square().sum(), list(net.parameters()))
+    assert all(map(torch.equal, seen, plain))
+
+
+def test_a_gradient_is_kept_where_it_is_asked_for() -> None:
+    net = Overwriting().eval()
+    with probe(net, "relu") as seen:
+        answer = net(PICTURE)
+    seen.outputs["relu"].retain_grad()
+    answer[0, 3].backward()
+    assert seen.outputs["relu"].grad is not None
+
+
+class Aliased(nn.Module):
+    """Writes over what a module gave, and looks for it where the module found it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.same = nn.Conv2d(3, 4, 3), nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        functional.relu_(self.same(x))
+        return x.mean((2, 3))
+
+
+@pytest.mark.parametrize("points", [["same"], ["conv", "same"]])
+def test_a_net_that_looks_where_it_wrote_answers_the_same(points: list[str]) -> None:
+    net = Aliased().eval()
+    with probe(net, points) as seen:
+        assert torch.equal(net(PICTURE), net.conv(PICTURE).relu().mean((2, 3)))
+        assert torch.equal(seen.outputs["same"], net.conv(PICTURE))
+
+
+@contextmanager
+def moved(module: nn.Module, step: Tensor) -> Iterator[None]:
+    """A step is added to what the module gives: the gradient of a step of zero is that of the output."""
+
+    def move(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        return output + step
+
+    handle = module.register_forward_hook(move)
+    yield
+    handle.remove()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "googlenet", "mobilenet_v3_small", "timm:seresnet18"])
+def test_a_foreign_net_is_seen_with_its_gradients(name: str) -> None:
+    import timm
+    import torchvision
+
+    torch.manual_seed(0)
+    options = {"init_weights": False, "aux_logits": False} if name == "googlenet" else {}
+    kind, _, own = name.rpartition(":")
+    net = (timm.create_model(own) if kind else torchvision.models.get_model(own, **options)).eval()
+    picture = torch.randn(2, 3, 64, 64)
+    points = [point for point, module in net.named_modules() if point and not isinstance(module, nn.Dropout)]
+    with probe(net, points) as seen:
+        answer = net(picture)
+    assert torch.equal(answer, net(picture))
+    with torch.no_grad(), probe(net, points) as plain:
+        assert torch.equal(net(picture), answer)
+    assert all(torch.equal(seen.outputs[point], value) for point, value in plain.outputs.items())
+    convs = [point for point in seen.outputs if isinstance(net.get_submodule(point), (nn.Conv2d, nn.BatchNorm2d))]
+    found = torch.autograd.grad(answer[0, 3], [seen.outputs[point] for point in convs], retain_graph=True)
+    steps = [torch.zeros_like(seen.outputs[point], requires_grad=True) for point in convs]
+    with ExitStack() as stack:
+        for point, step in zip(convs, steps, strict=True):
+            stack.enter_context(moved(net.get_submodule(point), step))
+        wanted = torch.autograd.grad(net(picture)[0, 3], steps)
+    for point, one, other in zip(convs, found, wanted, strict=True):
+        torch.testing.assert_close(one, other, msg=point)
 
 
 def test_blocks_of_a_revealed_net_are_seen_where_they_end(net: nn.Module) -> None:
