@@ -30,9 +30,12 @@ class Place:
 def places(net: nn.Module, followed: Followed) -> tuple[Place, ...]:
     """Every block of the net that gives a map, in order of execution."""
     last = {block.cell: block for block in followed.blocks.fold().blocks if block.cell}
+    modules = dict(net.named_modules(remove_duplicate=False))
     found: list[Place] = []
     for cell, block in last.items():
-        whole = bool(list(net.get_submodule(cell).children()))
+        if cell not in modules:
+            continue  # an operation of the net itself (a pool in front of the head) belongs to no module
+        whole = bool(list(modules[cell].children()))
         step = followed.named.get(cell if whole else block.output)
         point = point_of(net, followed, cell if whole else block.output, step) if step else ""
         if step and point and len(block.shape) == 3:

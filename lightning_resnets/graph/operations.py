@@ -1,4 +1,4 @@
-"""What one operation is called in a drawing and what it costs; for leaf modules and for traced functions."""
+"""What one operation is called in a drawing, and the shape that it makes; for leaf modules and for traced functions."""
 
 import re
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from lightning_resnets.merge import Merge
 
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm)
+UNCOUNTED = (nn.Bilinear, nn.Transformer, nn.TransformerDecoder, nn.TransformerDecoderLayer)
 LAYERS = (Merge, *CONVS, *NORMS, nn.Linear)  # one operation each, subclasses too
 FUNCTIONS = {"getitem": "slice", "add": "sum", "iadd": "sum", "mul": "product", "cat": "join"}
 
@@ -24,7 +25,8 @@ def module_op(module: nn.Module) -> str:
     if isinstance(module, CONVS):
         word = "conv transpose" if module.transposed else "conv"
         return word + _window(module) + _unless(" groups ", module.groups) + _unless(" dilated ", module.dilation)
-    return word + _window(module) if word.endswith("pool") else word
+    note = ", multiply-adds unknown" if isinstance(module, UNCOUNTED) else ""
+    return word + _window(module) if word.endswith("pool") else word + note
 
 
 def function_op(target: Callable[..., Any] | str) -> str:
@@ -32,21 +34,6 @@ def function_op(target: Callable[..., Any] | str) -> str:
     name = target if isinstance(target, str) else getattr(target, "__name__", type(target).__name__)
     name = name.strip("_")
     return FUNCTIONS.get(name) or _words(name.replace("_", " "))
-
-
-def module_macs(module: nn.Module, given: Tensor, made: Tensor) -> int:
-    """Multiply-adds of one picture, exact for convolutions and linear layers, 0 for all else."""
-    if isinstance(module, CONVS):
-        spread = given if module.transposed else made
-        return spread[0].numel() * module.weight[0].numel()
-    return made[0].numel() * module.in_features if isinstance(module, nn.Linear) else 0
-
-
-def function_macs(op: str, weight: Tensor | None, made: Tensor) -> int:
-    """The same for a convolution or a linear map written as a function of its weight."""
-    if op not in ("conv", "linear") or weight is None:
-        return 0
-    return made[0].numel() * weight[0].numel()
 
 
 def conv_shape(conv: nn.Conv2d, given: Tensor) -> tuple[int, ...] | None:
@@ -66,10 +53,11 @@ def conv_shape(conv: nn.Conv2d, given: Tensor) -> tuple[int, ...] | None:
 
 
 def function_conv_shape(
-    given: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-    groups: int = 1,
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,  # noqa: A002
+    dilation: Any = 1, groups: int = 1,
 ) -> tuple[int, ...] | None:  # fmt: skip
-    """The same for a convolution written as a function of its weight (C, C / groups, H, W)."""
+    """The same for a convolution written as a function of its weight (C, C / groups, H, W), named as torch does."""
+    given = input
     if given.dim() != 4 or isinstance(padding, str) or given.shape[1] != weight.shape[1] * groups:
         return None
     pairs = [
@@ -88,9 +76,11 @@ def linear_shape(linear: nn.Linear, given: Tensor) -> tuple[int, ...]:
     return (*given.shape[:-1], linear.out_features)
 
 
-def function_linear_shape(given: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[int, ...] | None:
+def function_linear_shape(
+    input: Tensor, weight: Tensor, bias: Tensor | None = None,  # noqa: A002
+) -> tuple[int, ...] | None:  # fmt: skip
     """The same for a linear layer written as a function of its weight."""
-    return (*given.shape[:-1], len(weight)) if weight.dim() == 2 and given.shape[-1] == weight.shape[1] else None
+    return (*input.shape[:-1], len(weight)) if weight.dim() == 2 and input.shape[-1] == weight.shape[1] else None
 
 
 def norm_shape(norm: nn.BatchNorm2d, given: Tensor) -> tuple[int, ...]:

@@ -5,8 +5,9 @@ arXiv:1512.03385), every earlier layer at a Concat (Huang et al. 2017, arXiv:160
 (Hu et al. 2018, arXiv:1709.01507).
 """
 
+import operator
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +17,8 @@ from torch.fx.node import map_arg
 
 from lightning_resnets.blocks import Block, BlockGraph, Skip
 from lightning_resnets.graph.cells import Cells
-from lightning_resnets.graph.operations import function_macs, function_op, module_macs, module_op
+from lightning_resnets.graph.costs import Product, function_products, module_products
+from lightning_resnets.graph.operations import function_op, module_op
 from lightning_resnets.graph.phantom import Values, blank, phantom, plain
 from lightning_resnets.graph.recorded import answered
 from lightning_resnets.graph.recorder import record
@@ -95,6 +97,22 @@ def values_of(model: nn.Module, steps: fx.Graph, size: tuple[int, int, int]) -> 
     return Values(phantom(plain(model)), steps).of(blank(torch.empty(1, *size)))
 
 
+def products(
+    node: fx.Node, modules: Mapping[str, nn.Module], values: Mapping[fx.Node, Any], seen: Container[fx.Node]
+) -> tuple[Product, ...]:
+    """What a step multiplies with weights; `seen` holds the steps that depend on the picture."""
+    made = values.get(node)
+    if isinstance(made, (tuple, list)):
+        made = next((part for part in made if isinstance(part, Tensor)), None)
+    if node.op not in ("call_module", "call_function", "call_method") or not isinstance(made, Tensor):
+        return ()
+    args, kwargs = map_arg((node.args, node.kwargs), values.get)
+    if node.op == "call_module":
+        return module_products(modules[str(node.target)], args, kwargs, made)
+    learned = [i for i, factor in enumerate(node.args[:2]) if isinstance(factor, fx.Node) and factor not in seen]
+    return function_products(node.target, args, kwargs, made, learned[0] if len(learned) == 1 else None)
+
+
 class _Builder:
     """Turns fx nodes into blocks: only tensors that depend on the picture are blocks and flow."""
 
@@ -103,8 +121,10 @@ class _Builder:
         self.modules = dict(model.named_modules(remove_duplicate=False))
         self.cells = Cells(model)
         self.sources: dict[fx.Node, list[str]] = {}  # the blocks whose value a node carries
-        self.weights: dict[fx.Node, list[Tensor]] = {}  # parameters that reach a node directly
+        self.weights: dict[fx.Node, dict[int, Tensor]] = {}  # parameters that reach a node directly
+        self.fixed: dict[fx.Node, dict[fx.Node, int]] = {}  # multiply-adds on the way, of steps without the picture
         self.counted: set[int] = set()
+        self.spent: set[fx.Node] = set()
         self.names: Counter[str] = Counter()
         self.blocks: list[Block] = []
         self.steps: dict[str, fx.Node] = {}
@@ -122,19 +142,48 @@ class _Builder:
     def add(self, node: fx.Node) -> None:
         value, operands = self.values.get(node), self.operands(node)
         given = [(i, name) for i, operand in enumerate(operands) for name in self.sources.get(operand, ())]
-        self.weights[node] = [weight for operand in operands for weight in self.weights.get(operand, ())]
+        self.weights[node] = {key: w for operand in operands for key, w in self.weights.get(operand, {}).items()}
+        self.fixed[node] = {key: n for operand in operands for key, n in self.fixed.get(operand, {}).items()}
         if node.op == "get_attr":
-            self.weights[node] = [value] if isinstance(value, nn.Parameter) else []
+            self.weights[node] = {id(value): value} if isinstance(value, nn.Parameter) else {}
         elif not given and not (node.op == "placeholder" and not self.blocks):
-            return  # a constant, or an argument that is not the picture
+            self.constant(node)  # or an argument that is not the picture
         elif self.passes(node, value, given):
             self.sources[node] = [name for _, name in given]
-        elif isinstance(value, Tensor):
-            block = self.block(node, value, len(given))
+        elif (made := self.made(node)) is not None:
+            block = self.block(node, made, len(given))
             self.blocks.append(block)
             self.steps[block.name] = node
             self.flow += [(source, block.name, operand) for operand, source in given]
-            self.sources[node], self.weights[node] = [block.name], []
+            self.sources[node], self.weights[node], self.fixed[node] = [block.name], {}, {}
+
+    def constant(self, node: fx.Node) -> None:
+        """A step that depends on no picture (a position code's convolution): it is counted where it meets one."""
+        if node.op == "call_module":
+            self.weights[node] |= {id(weight): weight for weight in self.modules[str(node.target)].parameters()}
+        if macs := sum(product.macs for product in self.products(node)):
+            self.fixed[node][node] = macs
+
+    def made(self, node: fx.Node) -> Tensor | None:
+        """The tensor that a step gives; of a layer that gives several (attention, LSTM) the first."""
+        value = self.values.get(node)
+        if isinstance(value, (tuple, list)) and node.op == "call_module":
+            module = self.modules[str(node.target)]
+            if type(module).__module__.startswith("torch.nn") or next(module.parameters(), None) is not None:
+                return next((part for part in value if isinstance(part, Tensor)), None)
+        return value if isinstance(value, Tensor) else None
+
+    def first(self, node: fx.Node) -> bool:
+        """True for the step that takes the first tensor out of what such a layer gives."""
+        given = node.args[0] if node.target is operator.getitem else None
+        values = self.values.get(given) if isinstance(given, fx.Node) else None
+        if not isinstance(given, fx.Node) or not isinstance(values, tuple):
+            return False
+        index = node.args[1]
+        return isinstance(index, int) and values[index] is self.made(given)
+
+    def products(self, node: fx.Node) -> tuple[Product, ...]:
+        return products(node, self.modules, self.values, self.sources)
 
     def operands(self, node: fx.Node) -> list[fx.Node]:
         """Every argument that is a node, in order; a merge's named arguments in its own order."""
@@ -149,27 +198,39 @@ class _Builder:
         """True for what changes nothing: the identity, a Concat of one part, a tuple that is taken apart later."""
         module = self.modules.get(str(node.target)) if node.op == "call_module" else None
         if isinstance(value, (tuple, list)):
-            return any(isinstance(part, Tensor) for part in value) and node.op != "output"
+            parts = any(isinstance(part, Tensor) for part in value) and node.op != "output"
+            return parts and self.made(node) is None
+        if self.first(node):
+            return True
         return isinstance(module, nn.Identity) or (isinstance(module, Concat) and len(given) == 1)
 
     def block(self, node: fx.Node, value: Tensor, given: int) -> Block:
-        path, op, kind, macs = Places.scope(node), node.op, None, 0
+        path, op, kind = Places.scope(node), node.op, None
         if node.op == "call_module":
             module = self.modules[str(node.target)]
             path, op = str(node.target), module_op(module)
             kind = module.kind if isinstance(module, Merge) and given > 1 else None
-            macs = module_macs(module, self.values[node.all_input_nodes[0]], value)
-            weights = list(module.parameters())
+            weights = [*module.parameters(), *self.weights[node].values()]
             name = path
         else:
             op = {"placeholder": "input"}.get(op) or (op if op == "output" else function_op(node.target))
-            weights = self.weights[node]
-            macs = function_macs(op, weights[0] if weights else None, value)
+            weights = self.weights[node].values()
             name = f"{path}.{op.replace(' ', '_')}" if path else op.replace(" ", "_")
         cell = self.cells.cell(path)
-        name, output = self.unique(name), "" if node.target in self.reused else self.inner.get(node, "")
-        stage = self.cells.stage(cell)
+        name, output = self.unique(name), "" if node.target in self.reused else self.output(node)
+        stage, macs = self.cells.stage(cell), self.macs(node)
         return Block(name, op, tuple(value.shape[1:]), self.count(weights), macs, kind, stage, cell, output, (name,))
+
+    def output(self, node: fx.Node) -> str:
+        """The module that gives what the step gives, or the first of several."""
+        shown = node if isinstance(self.values[node], Tensor) else next(filter(self.first, node.users), None)
+        return self.inner.get(shown, "") if shown else ""
+
+    def macs(self, node: fx.Node) -> int:
+        """Multiply-adds of a step and of those before it that depend on no picture and that no block has counted."""
+        new = {step: count for step, count in self.fixed[node].items() if step not in self.spent}
+        self.spent |= set(new)
+        return sum(new.values()) + sum(product.macs for product in self.products(node))
 
     def count(self, weights: Iterable[Tensor]) -> int:
         """Parameters that no block before has counted: shared weights count once."""

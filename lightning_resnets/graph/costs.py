@@ -1,0 +1,113 @@
+"""What an operation costs: its products with weights, as their shapes are in the pass, for modules and for functions.
+
+Counted is what convolutions and linear maps multiply, however they are written; products of two activations
+(attention) and sums, norms and pools are not, as in the tables of the papers.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lightning_resnets.graph.operations import CONVS
+
+# Every matrix of these works once at every position of the sequence (N, L, C).
+SEQUENCES = (nn.RNNBase, nn.RNNCellBase, nn.TransformerEncoderLayer, nn.TransformerEncoder)
+DIRECT: tuple[Any, ...] = (torch.conv1d, torch.conv2d, torch.conv3d)
+TRANSPOSED: tuple[Any, ...] = (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)
+MATRICES: tuple[Any, ...] = (torch.matmul, torch.mm, operator.matmul, "matmul", "mm")
+LINEAR: Callable[..., Tensor] = functional.linear
+
+
+class Product(NamedTuple):
+    """A weight at work: (outputs, inputs of one group, *window) at so many positions, the batch's all together."""
+
+    name: str  # of the weight, where a module has several; else empty
+    shape: tuple[int, ...]
+    positions: int
+    bias: bool = False
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds: every number of the weight once at every position."""
+        return math.prod(self.shape) * self.positions
+
+
+def module_products(
+    module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], made: Tensor
+) -> tuple[Product, ...]:
+    """The products of a module that is one operation, from the values it is given and its (first) output."""
+    given = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+    if isinstance(module, CONVS):
+        return (_conv(module.weight, module.bias, given[0], made, module.groups, module.transposed),)
+    if isinstance(module, nn.Linear):
+        return (_linear(module.weight, module.bias, made),)
+    if isinstance(module, nn.MultiheadAttention):
+        return _attention(module, args, kwargs, made)
+    if isinstance(module, SEQUENCES):
+        places = _places(given[0])
+        return tuple(
+            Product(name, tuple(weight.shape), places)
+            for name, weight in module.named_parameters()
+            if weight.dim() == 2
+        )
+    return ()
+
+
+def function_products(
+    target: Callable[..., Any] | str, args: Sequence[Any], kwargs: Mapping[str, Any], made: Any,
+    learned: int | None = None,
+) -> tuple[Product, ...]:  # fmt: skip
+    """The same for a function or a tensor's method; a plain product counts where its factor number `learned` is."""
+    if not isinstance(made, Tensor):
+        return ()
+    if target in (*DIRECT, *TRANSPOSED, LINEAR):
+        given, weight, bias = (_argument(args, kwargs, i, name) for i, name in enumerate(("input", "weight", "bias")))
+        if target is LINEAR:
+            return (_linear(weight, bias, made),)
+        groups = _argument(args, kwargs, 6, "groups", 1)  # at the same place for both
+        return (_conv(weight, bias, given, made, groups, target in TRANSPOSED),)
+    if learned is not None and target in MATRICES:
+        outputs = made.shape[-1 if learned or made.dim() < 2 else -2] if made.dim() else 1
+        return (Product("", (outputs, args[0].shape[-1]), made.numel() // outputs),)
+    return ()
+
+
+def _conv(weight: Tensor, bias: Tensor | None, given: Tensor, made: Tensor, groups: int, transposed: bool) -> Product:
+    """Weights are (outputs, inputs of a group, *window); of a transposed one (inputs, outputs of a group, *window)."""
+    first, second, *window = weight.shape
+    if not transposed:
+        return Product("", (first, second, *window), made.numel() // first, bias is not None)
+    return Product("", (second * groups, first // groups, *window), given.numel() // first, bias is not None)
+
+
+def _linear(weight: Tensor, bias: Tensor | None, made: Tensor) -> Product:
+    outputs = len(weight) if weight.dim() == 2 else 1
+    return Product("", (outputs, weight.shape[-1]), made.numel() // outputs, bias is not None)
+
+
+def _attention(
+    module: nn.MultiheadAttention, args: Sequence[Any], kwargs: Mapping[str, Any], made: Tensor
+) -> tuple[Product, ...]:
+    """Three maps into the heads and one out of them; what queries, keys and values do among themselves is left out."""
+    sides = {"query": module.embed_dim, "key": module.kdim, "value": module.vdim}
+    bias = module.in_proj_bias is not None
+    inner = [
+        Product(name, (module.embed_dim, side), _places(_argument(args, kwargs, i, name)), bias)
+        for i, (name, side) in enumerate(sides.items())
+    ]
+    out = Product("out_proj", (module.embed_dim, module.embed_dim), _places(made), module.out_proj.bias is not None)
+    return (*inner, out)
+
+
+def _argument(args: Sequence[Any], kwargs: Mapping[str, Any], place: int, name: str, other: Any = None) -> Any:
+    return args[place] if len(args) > place else kwargs.get(name, other)
+
+
+def _places(tensor: Tensor) -> int:
+    """Positions of a tensor whose last axis are channels."""
+    return tensor.numel() // max(tensor.shape[-1] if tensor.dim() else 1, 1)
