@@ -220,8 +220,8 @@ def open_picture(picture: Picture) -> np.ndarray:
 
 
 def maps(values: np.ndarray) -> np.ndarray:
-    """Any output as maps (C, H, W): a vector becomes maps of one element."""
-    return values.reshape(len(values), 1, -1) if values.ndim < 3 else values
+    """Any output as maps (C, H, W): a vector becomes maps of one element, groups (R, C, H, W) stand in a row."""
+    return values.reshape(len(values), 1, -1) if values.ndim < 3 else values.reshape(-1, *values.shape[-2:])
 
 
 def detail(shown: Diagram, name: str | None, view: View) -> Detail | None:
@@ -232,8 +232,8 @@ def detail(shown: Diagram, name: str | None, view: View) -> Detail | None:
     operands = view.operands.get(node.output, ())
     if node.kind == "add" and len(operands) == 2:
         return Residual(node.name, *operands, view.outputs[node.output])
-    if node.kind == "gate" and len(operands) == 2 and operands[1][0].size == 1:
-        return Gates(node.name, operands[1].reshape(-1), operands[0], view.outputs[node.output])
+    if node.kind == "gate" and len(operands) == 2 and operands[1].shape[1:][-2:] in ((), (1, 1)):
+        return Gates(node.name, operands[1].reshape(-1), maps(operands[0]), maps(view.outputs[node.output]))
     if node.kind == "concat" and operands:
         return Parts(node.name, view.outputs[node.output], parts(shown, node.name, [len(part) for part in operands]))
     if node.kind == "input":

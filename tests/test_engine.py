@@ -1,5 +1,6 @@
 """The engine against the lens itself, on nets with random weights; and the sentences for what cannot be opened."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from gui.engine import Engine, Recent, parts, shelf
+from gui.engine import Engine, Recent, maps, parts, shelf
 from gui.state import Diagram, Edit, Gates, Link, Maps, Node, Part, Parts, Picture, Residual, Sight, Wish
 from lightning_resnets.checkpoint import Card, CheckpointError
 from lightning_resnets.lens import Lens
@@ -97,6 +98,15 @@ def test_a_cut_shortcut_is_zero_where_it_is_shown(engine: Engine, nets: dict[str
     assert isinstance(detail, Residual)
     assert not detail.shortcut.any()
     assert detail.branch.any()
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((5,), (5, 1, 1)), ((5, 7), (5, 1, 7)), ((3, 4, 6), (3, 4, 6)), ((2, 3, 4, 6), (6, 4, 6))]
+)
+def test_whatever_a_block_gives_is_shown_as_maps(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    values = np.arange(math.prod(shape)).reshape(shape)
+    assert maps(values).shape == expected
+    assert (maps(values).ravel() == values.ravel()).all()
 
 
 def test_a_gate_weighs(engine: Engine, nets: dict[str, str]) -> None:
