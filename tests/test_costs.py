@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from lightning_resnets.graph import follow
+from lightning_resnets.analysis.arithmetic import layers
+from lightning_resnets.graph import follow, trace
 from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.graph.tracing import By
 
@@ -40,7 +41,7 @@ class Watch(TorchFunctionMode):
 class Net(nn.Module):
     """A convolution to 8 channels, then what is asked about: a function of the module and its map (N, 8, 16, 16)."""
 
-    def __init__(self, behind: Callable[["Net", Tensor], Any], **parts: Any) -> None:
+    def __init__(self, behind: Callable[[Any, Tensor], Any], **parts: Any) -> None:
         super().__init__()
         self.stem, self.behind = nn.Conv2d(3, 8, 1, bias=False), behind
         for name, part in parts.items():
@@ -177,3 +178,50 @@ def test_steps_without_the_picture_count_once() -> None:
     ):
         assert graph.macs == STEM + 256 * 8 * 8
         assert graph.parameters == sum(weight.numel() for weight in net.parameters())
+
+
+class Mixed(nn.Module):
+    """A linear layer over channels that lie last, groups, a transposed convolution, and a function of a weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(4, 16)
+        self.grouped, self.up = nn.Conv2d(16, 16, 3, 2, 1, groups=4), nn.ConvTranspose2d(16, 6, 2, 2, groups=2)
+        self.weight = nn.Parameter(torch.randn(5, 6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.last(self.stem(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return F.conv2d(self.up(self.grouped(x)), self.weight.view(5, 6, 1, 1))
+
+
+def test_layers_of_all_sorts_by_hand() -> None:
+    """Pictures of 8x8; window, inputs of a group, outputs and positions as one would write them down."""
+    model = Mixed().eval()
+    found = {one.name: one for one in layers(model, (3, 8, 8))}
+    assert {name: (*one.window, one.inputs, one.outputs, one.positions) for name, one in found.items()} == {
+        "stem": (3, 3, 3, 4, 64),
+        "last": (4, 16, 64),
+        "grouped": (3, 3, 4, 16, 16),
+        "up": (2, 2, 8, 6, 16),
+        "conv": (1, 1, 6, 5, 64),
+    }
+    assert found["last"].macs == 4096
+    assert found["grouped"].formula == "3·3·4·16 + 16 = 592"
+    assert sum(one.macs for one in found.values()) == trace(model, (3, 8, 8)).macs
+    assert sum(one.parameters for one in found.values()) == sum(weight.numel() for weight in model.parameters())
+
+
+def test_attention_has_a_row_for_each_matrix() -> None:
+    class Attending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.heads = nn.MultiheadAttention(3, 1, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.flatten(2).transpose(1, 2)
+            return self.heads(x, x, x)[0]
+
+    found = layers(Attending().eval(), (3, 8, 8))
+    assert [one.name for one in found] == ["heads.query", "heads.key", "heads.value", "heads.out_proj"]
+    assert {one.macs for one in found} == {64 * 9}
+    assert sum(one.parameters for one in found) == sum(weight.numel() for weight in Attending().parameters())

@@ -17,7 +17,6 @@ from lightning_resnets.checkpoint.read import read
 from lightning_resnets.checkpoint.shipped import shipped
 from lightning_resnets.facts import PUBLISHED
 from lightning_resnets.graph import follow, trace
-from lightning_resnets.graph.operations import CONVS
 from lightning_resnets.zoo import NETS, build
 
 if TYPE_CHECKING:
@@ -33,7 +32,10 @@ DEEP = ("resnet1202", "preresnet1001", "densenet_bc_250_24")  # seconds to follo
 
 
 class Layer(NamedTuple):
-    """A convolution or linear layer, counted by formula: weights, biases, and multiply-adds of one picture."""
+    """A convolution or linear map, counted by formula: weights, biases, and multiply-adds of one picture.
+
+    A weight works at so many `positions`: those of its output, of a transposed convolution those of its input.
+    """
 
     name: str
     op: str
@@ -151,23 +153,20 @@ def arithmetic(
 
 
 def layers(net: nn.Module, size: tuple[int, int, int]) -> tuple[Layer, ...]:
-    """Every convolution and linear layer in order of execution; one that is used twice counts in both places."""
-    modules = dict(net.named_modules(remove_duplicate=False))
+    """Every convolution (transposed ones and functions too) and linear map in order of execution.
+
+    One that is used twice counts in both places. Attention and recurrent layers have a row for each of their matrices.
+    """
     followed = follow(net, size)
+    blocks = {followed.named[block.name]: block for block in followed.blocks.blocks}
     found: list[Layer] = []
-    for block in followed.blocks.blocks:
-        step = followed.named[block.name]
-        module = modules.get(str(step.target)) if step.op == "call_module" else None
-        if isinstance(module, CONVS) and not module.transposed:
-            window, inputs, outputs = module.kernel_size, module.in_channels // module.groups, module.out_channels
-        elif isinstance(module, nn.Linear):
-            window, inputs, outputs = (), module.in_features, module.out_features
-        else:
-            continue
-        positions = 1
-        for side in block.shape[1:]:
-            positions *= side
-        found.append(Layer(block.name, block.op, window, inputs, outputs, module.bias is not None, positions))
+    for step, products in followed.products.items():
+        block = blocks.get(step)  # none for what depends on no picture: a position code's convolution
+        name, op = (block.name, block.op) if block else (str(step.target), "without the picture")
+        for one in products:
+            label = f"{name}.{one.name}" if one.name else name
+            outputs, inputs, *window = one.shape
+            found.append(Layer(label, op, tuple(window), inputs, outputs, one.bias, one.positions))
     return tuple(found)
 
 

@@ -37,11 +37,15 @@ class TraceError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A traced net: its graph, the steps that compute it, and which step makes what a module or a block gives."""
+    """A traced net: its graph, the steps that compute it, and which step makes what a module or a block gives.
+
+    `products` are what steps multiply with weights, of those that the graph counts, in order of execution.
+    """
 
     blocks: BlockGraph
     steps: fx.Graph
     named: dict[str, fx.Node]
+    products: dict[fx.Node, tuple[Product, ...]]
 
 
 def trace(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32)) -> BlockGraph:
@@ -68,7 +72,8 @@ def follow(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32), by: By | 
         sides = "×".join(map(str, size))
         raise TraceError(f"This net cannot be followed for a picture of {sides}: {reason(error)}.") from error
     builder = _Builder(ghost, places.inner, values)
-    return Followed(builder.build(steps, way), steps, {**builder.steps, **places.outputs})
+    blocks = builder.build(steps, way)
+    return Followed(blocks, steps, {**builder.steps, **places.outputs}, builder.counts())
 
 
 def _followed(ghost: nn.Module, picture: Tensor, by: By | None) -> tuple[fx.Graph, Places, dict[fx.Node, Any], By]:
@@ -125,6 +130,7 @@ class _Builder:
         self.fixed: dict[fx.Node, dict[fx.Node, int]] = {}  # multiply-adds on the way, of steps without the picture
         self.counted: set[int] = set()
         self.spent: set[fx.Node] = set()
+        self.found: dict[fx.Node, tuple[Product, ...]] = {}
         self.names: Counter[str] = Counter()
         self.blocks: list[Block] = []
         self.steps: dict[str, fx.Node] = {}
@@ -161,7 +167,7 @@ class _Builder:
         """A step that depends on no picture (a position code's convolution): it is counted where it meets one."""
         if node.op == "call_module":
             self.weights[node] |= {id(weight): weight for weight in self.modules[str(node.target)].parameters()}
-        if macs := sum(product.macs for product in self.products(node)):
+        if macs := self.products(node):
             self.fixed[node][node] = macs
 
     def made(self, node: fx.Node) -> Tensor | None:
@@ -182,8 +188,15 @@ class _Builder:
         index = node.args[1]
         return isinstance(index, int) and values[index] is self.made(given)
 
-    def products(self, node: fx.Node) -> tuple[Product, ...]:
-        return products(node, self.modules, self.values, self.sources)
+    def products(self, node: fx.Node) -> int:
+        """What a step multiplies with weights, noted for all who count; the multiply-adds."""
+        self.found[node] = products(node, self.modules, self.values, self.sources)
+        return sum(product.macs for product in self.found[node])
+
+    def counts(self) -> dict[fx.Node, tuple[Product, ...]]:
+        """The products of blocks and of the steps that they count besides."""
+        counted = self.spent.union(self.steps.values())
+        return {node: found for node, found in self.found.items() if found and node in counted}
 
     def operands(self, node: fx.Node) -> list[fx.Node]:
         """Every argument that is a node, in order; a merge's named arguments in its own order."""
@@ -230,7 +243,7 @@ class _Builder:
         """Multiply-adds of a step and of those before it that depend on no picture and that no block has counted."""
         new = {step: count for step, count in self.fixed[node].items() if step not in self.spent}
         self.spent |= set(new)
-        return sum(new.values()) + sum(product.macs for product in self.products(node))
+        return sum(new.values()) + self.products(node)
 
     def count(self, weights: Iterable[Tensor]) -> int:
         """Parameters that no block before has counted: shared weights count once."""
