@@ -12,7 +12,7 @@ from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.merge import Concat
 from lightning_resnets.surgery import sources as module
 from lightning_resnets.surgery.edits import SurgeryError
-from lightning_resnets.surgery.sources import layers, sources, sources_of
+from lightning_resnets.surgery.sources import layers, read_at, sources, sources_of
 from lightning_resnets.zoo import build
 
 
@@ -70,8 +70,12 @@ def test_names_of_a_small_net() -> None:
     assert [part[0] for part in names] == ["c", *(f"dense.denselayer{i}" for i in (1, 2, 3))]
     assert "c.relu" in names[0]
     assert [part.grown for part in table["dense.concat"]] == [False, True, True, True]
-    assert layers(table, "dense") == ["dense.denselayer1", "dense.denselayer2", "dense.denselayer3"]
-    assert layers(table, "dense.denselayer2") == ["dense.denselayer2"]
+    every = [f"dense.denselayer{i}" for i in (1, 2, 3)]
+    assert (
+        [part.names[0] for part in layers(table, "dense")] == [part.module for part in layers(table, "dense")] == every
+    )
+    assert [part.module for part in layers(table, "dense.denselayer2")] == ["dense.denselayer2"]
+    assert read_at(table, table["dense.concat"][2]) == [("dense.denselayer3.concat", 2), ("dense.concat", 2)]
     assert layers(table, "c") == []
 
 

@@ -2,6 +2,7 @@
 
 import gc
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from patient import PICTURES, Slow, compositions, patient
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lightning_resnets.graph import follow
 from lightning_resnets.graph.reveal import reveal
@@ -105,6 +107,62 @@ def test_a_sweep_that_ends_early_leaves_the_net_as_it_was() -> None:
 def test_what_does_not_fit_is_said_before_the_first_pass(change: Op, error: type[ValueError]) -> None:
     with pytest.raises(error):
         sweep(NET, PICTURES, [Drop("a"), change])
+
+
+def test_one_change_alone_and_changes_in_lists() -> None:
+    ((op, logits),) = sweep(NET, PICTURES, Drop("a"))
+    assert op == Drop("a")
+    assert torch.equal(logits, naive(NET, Drop("a")))
+    both: list[Op] = [Drop("a"), Silence("stem", 1)]
+    ((_, together),) = sweep(NET, PICTURES, [both])
+    assert torch.equal(together, naive(NET, *both))
+
+
+@pytest.mark.parametrize("changes", ["a", ["a"], [("a", "b")], [None]])
+def test_what_is_no_change(changes: Any) -> None:
+    with pytest.raises(SurgeryError, match="is no operation: give Scale"):
+        sweep(NET, PICTURES, changes)
+
+
+def test_a_picture_without_a_batch_is_said() -> None:
+    with pytest.raises(SurgeryError, match=r"takes pictures \(N, C, H, W\), not \(3, 6, 6\): .*`picture\[None\]`\.$"):
+        sweep(NET, PICTURES[0], [Drop("a")])
+
+
+def test_a_net_in_training_is_swept_in_evaluation_and_its_statistics_stay() -> None:
+    net = patient().train()
+    net.a.eval()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    for change, logits in sweep(net, PICTURES, EVERY):
+        assert (net.training, net.a.norm.training, net.b.norm.training) == (True, False, True)
+        assert torch.equal(logits, naive(NET, change))
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+class InPlace(nn.Module):
+    """Steps that are not the same when they are done twice in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.act, self.fc = nn.Conv2d(3, 4, 3), nn.Hardswish(inplace=True), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.conv(x))
+        x = functional.leaky_relu(self.fc(x), 0.5, inplace=True).mul_(2)
+        return functional.elu_(x).mean((2, 3))
+
+
+def test_what_works_in_place_is_done_to_copies() -> None:
+    torch.manual_seed(0)
+    net = InPlace().eval().requires_grad_(False)
+    changes: list[Op] = [Silence(point, 1) for point in ("input", "conv", "act", "fc", "leaky_relu", "product", "elu")]
+    for own in (changes, changes[::-1]):
+        for change, logits in sweep(net, PICTURES, [*own, ()]):
+            if isinstance(change, Silence) and change.point not in ("conv", "act", "fc"):
+                continue
+            assert torch.equal(logits, naive(net, *([change] if change else [])))
+    (*_, (_, whole)) = sweep(net, PICTURES, [*changes, ()])
+    assert torch.equal(whole, net(PICTURES))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

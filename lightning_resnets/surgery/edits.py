@@ -1,8 +1,10 @@
 """The operations of surgery as plain data, and what each makes of a tensor."""
 
+import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -26,6 +28,10 @@ class Scale:
     operand: int | str
     gain: float
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.gain, Real) or not math.isfinite(self.gain):
+            raise SurgeryError(f"A gain is a finite number, 0 to cut and 1 to leave as it is, not {self.gain!r}.")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hold:
@@ -41,6 +47,8 @@ class Hold:
     channels: Channels | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.value, (Real, Tensor)):
+            raise SurgeryError(f"A value to hold is a number or a tensor, not {self.value!r}.")
         if self.channels is not None:
             object.__setattr__(self, "channels", numbers(self.channels))
 
@@ -61,7 +69,10 @@ class Hold:
 class Drop:
     """Make a residual block the identity: its branch counts as zero where it meets its Add (a stage: every branch).
 
-    A dense layer's new features count as zero wherever they are read (a dense block: those of every layer).
+    What is left is the shortcut: with its projection where it has one, and in a highway layer the carry x (1 - T(x)),
+    weighed as it was (with `Hold(carry, "weight", 1)` beside it, x itself). In a revealed net an Add of two even
+    branches has no shortcut, and is left as it is. A dense layer's new features count as zero wherever they are read
+    (a dense block: those of every layer).
     """
 
     block: str
@@ -109,9 +120,33 @@ Touch = Silence | Keep | Bypass
 Op = Edit | Touch | Drop | Swap
 
 
+def every(ops: Iterable[Op | Sequence[Op]]) -> Iterator[Op]:
+    """All operations, those in lists too; raises SurgeryError for what is none."""
+    for op in ops:
+        if isinstance(op, (list, tuple)):
+            yield from every(op)
+        elif isinstance(op, Op) and all(isinstance(place, str) for place in _places(op)):
+            yield op
+        else:
+            raise SurgeryError(
+                f"{op!r} is no operation: give Scale, Hold, Drop, Silence, Keep, Bypass or Swap with the names of "
+                "parts, as in Drop('layer1.0')."
+            )
+
+
+def _places(op: Op) -> tuple[object, ...]:
+    """The names in an operation."""
+    if isinstance(op, Swap):
+        return op.one, op.other
+    return (op.merge if isinstance(op, Edit) else op.block if isinstance(op, Drop) else op.point,)
+
+
 def numbers(channels: Channels) -> tuple[int, ...]:
-    """Channel numbers as a tuple; raises SurgeryError for one below 0 and for one that is named twice."""
-    found = tuple(map(operator.index, channels if isinstance(channels, Iterable) else (channels,)))
+    """Channel numbers as a tuple; raises SurgeryError for one below 0, one named twice and what is no number."""
+    try:
+        found = tuple(map(operator.index, channels if isinstance(channels, Iterable) else (channels,)))
+    except TypeError as error:
+        raise SurgeryError(f"Channels are whole numbers from 0, not {channels!r}.") from error
     if found and min(found) < 0:
         raise SurgeryError(f"There is no channel {min(found)}: channels are numbered from 0.")
     if len(set(found)) < len(found):

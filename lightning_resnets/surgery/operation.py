@@ -1,6 +1,6 @@
 """Changing what a net computes while it runs: what meets at a merge, channels, whole blocks; the net stays whole."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,11 +8,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from lightning_resnets.merge import Add, Concat, Merge
-from lightning_resnets.points import Act, called, hook, some, submodule
+from lightning_resnets.points import Act, called, hook, submodule
 from lightning_resnets.probe import operands
+from lightning_resnets.surgery.bypass import entered
+from lightning_resnets.surgery.drop import dropped, listed, revealed, shortcut
 from lightning_resnets.surgery.edits import Bypass as Bypass
 from lightning_resnets.surgery.edits import Drop as Drop
-from lightning_resnets.surgery.edits import Edit, Touch, altered, touched
+from lightning_resnets.surgery.edits import Edit, Touch, altered, every, touched
 from lightning_resnets.surgery.edits import Hold as Hold
 from lightning_resnets.surgery.edits import Keep as Keep
 from lightning_resnets.surgery.edits import Op as Op
@@ -21,9 +23,7 @@ from lightning_resnets.surgery.edits import Silence as Silence
 from lightning_resnets.surgery.edits import SurgeryError as SurgeryError
 from lightning_resnets.surgery.edits import Swap as Swap
 from lightning_resnets.surgery.exchange import check, exchanged
-from lightning_resnets.surgery.sources import Sources, layers, operands_from, sources
-
-LISTED = 6  # names that a sentence lists
+from lightning_resnets.surgery.sources import Origins, operands_from, origins
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class Plan:
 
 
 @contextmanager
-def operate(model: nn.Module, *ops: Op, table: Sources | None = None) -> Iterator[nn.Module]:
-    """Run the net with these operations inside the `with` block; they act in the order given.
+def operate(model: nn.Module, *ops: Op | Sequence[Op], table: Origins | None = None) -> Iterator[nn.Module]:
+    """Run the net with these operations inside the `with` block; they act in the order given, lists of them too.
 
     A name means a place in the net: where blocks change places, what is named after one acts in its place, whoever
-    runs there. Hooks do it, and they are gone at the end, after an error too. `table` says who made the parts of each
-    Concat (`sources.sources_of`); without it the net is traced when a part is first named by its source.
+    runs there. Hooks do it, and they are gone at the end, after an error too. `table` says where
+    what meets comes from (`sources.origins_of`); without it the net is traced when that is first asked.
     Raises SurgeryError or PointError for an operation that does not fit the net, at once where that can be known and
     else in the forward pass.
     """
@@ -51,13 +51,20 @@ def operate(model: nn.Module, *ops: Op, table: Sources | None = None) -> Iterato
             handle = submodule(model, name).register_forward_pre_hook(_before(edits), with_kwargs=True)
             stack.callback(handle.remove)
         for name in sorted(planned.points, key=len):  # each before those that are there: inner ones first, then probes
-            stack.callback(hook(model, name, _behind(model, name, planned.points[name]), first=True))
+            touches = planned.points[name]
+            passed = any(isinstance(touch, Bypass) for touch in touches)
+            inner = passed and called(model, name)[0] is not submodule(model, name)
+            given = stack.enter_context(entered(model, name)) if inner else None
+            stack.callback(hook(model, name, _behind(touches, given), first=True))
         stack.enter_context(exchanged(model, planned.swaps))
         yield model
 
 
 def plan(
-    model: nn.Module, ops: Iterable[Op], table: Sources | None = None, known: Container[str] = frozenset()
+    model: nn.Module,
+    ops: Iterable[Op | Sequence[Op]],
+    table: Origins | None = None,
+    known: Container[str] = frozenset(),
 ) -> Plan:
     """The operations by where they act, every Drop written out, without those that change nothing.
 
@@ -66,8 +73,9 @@ def plan(
     merges: dict[str, list[Edit]] = {}
     points: dict[str, list[Touch]] = {}
     swaps: list[Swap] = []
-    for op in ops:
-        for one in _dropped(model, op, table) if isinstance(op, Drop) else [op]:
+    for op in every(ops):
+        for one in dropped(model, op, table) if isinstance(op, Drop) else [op]:
+            assert not isinstance(one, Drop)
             if isinstance(one, Swap):
                 check(model, one)
                 swaps += [one] if one.one != one.other else []
@@ -89,12 +97,11 @@ def _before(edits: tuple[Edit, ...]) -> Any:
     return change
 
 
-def _behind(model: nn.Module, name: str, touches: tuple[Touch, ...]) -> Act:
-    if any(isinstance(touch, Bypass) for touch in touches) and called(model, name)[0] is not submodule(model, name):
-        raise SurgeryError(f"'{name}' cannot be passed by here: a revealed net calls its innermost parts alone.")
+def _behind(touches: tuple[Touch, ...], entrance: list[Any] | None) -> Act:
+    """What changes what a point gives; `entrance` holds what it was given, where its module is not called itself."""
 
     def change(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-        given = (*args, *kwargs.values())
+        given = (*args, *kwargs.values()) if entrance is None else (entrance.pop(),)
         for touch in touches:
             output = touched(output, touch, given[0] if len(given) == 1 else given)
         return output
@@ -102,13 +109,16 @@ def _behind(model: nn.Module, name: str, touches: tuple[Touch, ...]) -> Act:
     return change
 
 
-def _numbered(model: nn.Module, edit: Edit, table: Sources | None) -> list[Edit]:
+def _numbered(model: nn.Module, edit: Edit, table: Origins | None) -> list[Edit]:
     """The edit with the operand's number; one for each part where several come from one source."""
     merge = submodule(model, edit.merge)
     if not isinstance(merge, Merge):
-        raise SurgeryError(f"'{edit.merge}' is no place where paths meet: {_listed(model)}.")
+        raise SurgeryError(f"'{edit.merge}' is no place where paths meet: {listed(model)}.")
     if isinstance(edit.operand, str) and isinstance(merge, Concat):
-        found = operands_from(sources(model) if table is None else table, edit.merge, edit.operand)
+        found = operands_from((table or origins(model)).parts, edit.merge, edit.operand)
+    elif edit.operand in Add.operands and isinstance(merge, Add) and revealed(model):
+        number = shortcut(model, edit.merge, table)
+        found = [number if edit.operand == "shortcut" else 1 - number]
     else:
         found = [_number(merge, edit)]
     return [_at(edit, number) for number in found]
@@ -129,27 +139,3 @@ def _number(merge: Merge, edit: Edit) -> int:
         return operand
     known = f"its operands are {' and '.join(names)}" if names else "its operands are numbered from 0"
     raise SurgeryError(f"'{edit.merge}' has no operand '{operand}': {known}.")
-
-
-def _dropped(model: nn.Module, op: Drop, table: Sources | None) -> list[Scale] | list[Keep]:
-    """Every branch of the block cut; where it has none, every dense layer's output zero."""
-    block = submodule(model, op.block)
-    adds = [name for name, module in block.named_modules() if isinstance(module, Add)]
-    if adds:
-        return [Scale(f"{op.block}.{name}" if name else op.block, 1, 0.0) for name in adds]
-    concats = any(isinstance(module, Concat) for module in model.modules())
-    parts = layers(sources(model) if table is None else table, op.block) if concats else []
-    if not parts:
-        raise SurgeryError(
-            f"'{op.block}' holds no add, so there is no branch to drop, and no dense layer: name a residual block, or "
-            f"a layer whose output is concatenated with what it was made of ({_listed(model)})."
-        )
-    return [Keep(part, ()) for part in parts]
-
-
-def _listed(model: nn.Module) -> str:
-    """The first few merges that a net has, as a sentence goes on."""
-    names = [name for name, module in model.named_modules() if isinstance(module, Merge)]
-    if not names:
-        return "this net has none that is named (`reveal` names those of a foreign net)"
-    return f"this net has {some(names, LISTED)}"

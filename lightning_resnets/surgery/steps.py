@@ -1,6 +1,7 @@
 """The steps of a net run one by one under surgery: from any step on, and equal to the bit to `operate` on the net."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -9,13 +10,14 @@ from torch import Tensor, fx, nn
 
 from lightning_resnets import points
 from lightning_resnets.graph import Followed
-from lightning_resnets.graph.tracer import Places
 from lightning_resnets.merge import Merge
 from lightning_resnets.probe import operands
+from lightning_resnets.surgery.bypass import read_by
+from lightning_resnets.surgery.bypass import within as within
 from lightning_resnets.surgery.edits import Bypass, Edit, Op, SurgeryError, Swap, Touch, altered, touched
 from lightning_resnets.surgery.exchange import exchanged
 from lightning_resnets.surgery.operation import plan
-from lightning_resnets.surgery.sources import Sources, sources_of
+from lightning_resnets.surgery.sources import Origins, origins_of
 
 Env = dict[fx.Node, Any]
 
@@ -31,10 +33,22 @@ class Work:
     all: Mapping[fx.Node, tuple[Op, ...]] = field(default_factory=dict[fx.Node, tuple[Op, ...]])
 
 
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[nn.Module]:
+    """The net in evaluation inside the `with` block, every module in its own mode again behind it."""
+    modes = [(module, module.training) for module in net.modules()]
+    net.eval()
+    try:
+        yield net
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
 class Steps(fx.Interpreter):
     """A net and its steps; `work` is what is done to them at present.
 
-    The net is to be in evaluation, without in-place operations. Not for use from two threads at once.
+    The net is to be in evaluation. What it does in place is done to copies. Not for use from two threads at once.
     """
 
     def __init__(self, net: nn.Module, followed: Followed) -> None:
@@ -52,7 +66,7 @@ class Steps(fx.Interpreter):
         """The pictures (N, C, H, W) of the next pass."""
         self.pictures, self.args_iter = pictures, iter(())  # other arguments of the net's have their defaults
 
-    def planned(self, ops: Iterable[Op]) -> Work:
+    def planned(self, ops: Iterable[Op | Sequence[Op]]) -> Work:
         """Operations for this net; raises SurgeryError and PointError for those that do not fit."""
         ops = tuple(ops)
         found = plan(self.net, ops, self._table if ops else None, self.followed.named)
@@ -78,10 +92,22 @@ class Steps(fx.Interpreter):
             self.met(n, parts)
             value = module(*parts)
         else:
-            value = super().run_node(n) if self.place[n] else self.pictures
+            value = self.apart(n, module) if self.place[n] else self.pictures
         for touch in self.work.points.get(n, ()):
             value = self.touch(n, value, touch)
         return value
+
+    def apart(self, node: fx.Node, module: Any) -> Any:
+        """What a step gives; a step that works in place is given a copy, for its value may be asked for again."""
+        given = node.args[0] if node.args else None
+        if not (isinstance(given, fx.Node) and _in_place(node, module)):
+            return super().run_node(node)
+        before = self.env[given]
+        self.env[given] = before.clone() if isinstance(before, Tensor) else before
+        try:
+            return super().run_node(node)
+        finally:
+            self.env[given] = before
 
     def met(self, node: fx.Node, parts: tuple[Tensor, ...]) -> None:
         """Hears what meets at a merge, after the edits."""
@@ -91,8 +117,8 @@ class Steps(fx.Interpreter):
         return touched(value, touch, None if given is None else self.env[given])
 
     @cached_property
-    def _table(self) -> Sources:
-        return sources_of(self.net, self.followed)
+    def _table(self) -> Origins:
+        return origins_of(self.net, self.followed)
 
     @cached_property
     def _repeated(self) -> set[str]:
@@ -165,6 +191,13 @@ class Walker(Steps):
         return env[self.nodes[-1]]
 
 
+def _in_place(node: fx.Node, module: Any) -> bool:
+    if node.op == "call_module":
+        return vars(module).get("inplace") is True
+    name = str(node.target if isinstance(node.target, str) else getattr(node.target, "__name__", ""))
+    return node.kwargs.get("inplace") is True or (name.endswith("_") and not name.endswith("__"))
+
+
 def _moved(node: fx.Node, swaps: tuple[Swap, ...]) -> tuple[Swap, ...]:
     """The swaps that decide whose weights a step uses: those of its block, and of whoever came there from elsewhere."""
     reached = [swap for swap in swaps if within(node, swap.one) or within(node, swap.other)]
@@ -178,12 +211,6 @@ def _meet(swap: Swap, other: Swap) -> bool:
     return any(points.within(one, two) or points.within(two, one) for one, two in pairs)
 
 
-def within(node: fx.Node, block: str) -> bool:
-    """Whether a step is one of a module's own."""
-    return points.within(str(node.target) if node.op in ("call_module", "get_attr") else Places.scope(node), block)
-
-
 def entrances(followed: Followed, block: str) -> list[fx.Node]:
     """The values from outside that the steps of a block read."""
-    inner = [node for node in followed.steps.nodes if within(node, block)]
-    return list(dict.fromkeys(one for node in inner for one in node.all_input_nodes if not within(one, block)))
+    return read_by(followed.steps, block)
