@@ -76,10 +76,14 @@ def _named(chains: Sequence[list[Block]]) -> list[tuple[str, list[Block]]]:
 
 
 def _common(chain: Sequence[Block]) -> str:
+    """The module that a chain's modules lie in; of a single module its name, and without one that of the first step."""
     first = chain[0]
+    own = [block for block in chain if block.module]
     if first.kind or len(chain) == 1 or _loose(first):
         return first.name
-    columns = zip(*(block.name.split(".") for block in chain), strict=False)
+    if len(own) < 2:
+        return (own or chain)[0].name
+    columns = zip(*(block.name.split(".") for block in own), strict=False)
     parts = [column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns)]
     return ".".join(parts) or first.name
 
@@ -95,7 +99,8 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 def _contracted(graph: BlockGraph, groups: Sequence[tuple[str, list[Block]]]) -> BlockGraph:
     into = {block.name: name for name, members in groups for block in members}
-    blocks = tuple(_block(name, members) for name, members in groups)
+    modules = _modules(graph)
+    blocks = tuple(_block(name, members, name in modules) for name, members in groups)
     merges = {block.name for block in blocks if block.kind}
     flow: list[tuple[str, str, int]] = []
     given: dict[str, list[str]] = {block.name: [] for block in blocks}
@@ -106,13 +111,32 @@ def _contracted(graph: BlockGraph, groups: Sequence[tuple[str, list[Block]]]) ->
         flow.append((source, target, operand if target in merges else len(given[target])))
         given[target].append(source)
     skips = tuple(replace(skip, source=into[skip.source]) for skip in graph.skips if into[skip.merge] == skip.merge)
-    return replace(graph, blocks=blocks, flow=tuple(flow), skips=skips)
+    return _with_hidden(graph, replace(graph, blocks=blocks, flow=tuple(flow), skips=skips))
 
 
-def _block(name: str, members: list[Block]) -> Block:
+def _with_hidden(before: BlockGraph, folded: BlockGraph) -> BlockGraph:
+    """The folded graph with the skips, and a count of the other merges, that it no longer shows."""
+    shown = {block.name for block in folded.blocks if block.kind}
+    hidden = {block.name: block.times for block in before.merges if block.name not in shown}
+    inside = [skip for skip in before.skips for _ in range(hidden.get(skip.merge, 0))]
+    skipping = {skip.merge for skip in inside}
+    even = sum(times for name, times in hidden.items() if name not in skipping)
+    return replace(folded, inside=(*before.inside, *inside), even=before.even + even)
+
+
+def _modules(graph: BlockGraph) -> set[str]:
+    """The names that are modules of the net: those of steps that are, and all that a step lies in."""
+    found = {block.name for block in graph.blocks if block.module}
+    for name in [block.name for block in graph.blocks]:
+        while name := name.rpartition(".")[0]:
+            found.add(name)
+    return found
+
+
+def _block(name: str, members: list[Block], module: bool) -> Block:
     first, last = members[0], members[-1]
     if len(members) == 1:
-        return first if first.name == name else replace(first, name=name)
+        return first if first.name == name else replace(first, name=name, module=module)
     output = first.output if first.kind else next((b.output for b in reversed(members) if b.output), "")
     merge = first.kind if first.name == name else None
     return Block(
@@ -126,6 +150,7 @@ def _block(name: str, members: list[Block]) -> Block:
         first.cell if all(block.cell == first.cell for block in members) else name,
         output,
         tuple(member for block in members for member in block.members),
+        module=module,
     )
 
 

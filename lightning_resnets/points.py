@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import fx, nn
 
+JOIN = re.compile(r"(^|\.)(add|concat|gate|sum|join|product)(_\d+)?$")  # names that joins by functions have in a graph
 Act = Callable[..., Any]  # of the module, its arguments, perhaps its named ones, and its output
 
 
@@ -28,12 +29,35 @@ def submodule(model: nn.Module, name: str) -> nn.Module:
             return model.get_submodule(name)
     except AttributeError:
         pass
-    modules = dict(model.named_modules(remove_duplicate=False))
-    near = get_close_matches(name, modules, n=3, cutoff=0.6)
-    raise PointError(
-        f"This net has no part called '{name}'"
-        + (f"; near it are {', '.join(near)}." if near else "; trace it to see all.")
-    )
+    hint = ""
+    if JOIN.search(name) and not isinstance(model, fx.GraphModule):
+        hint = " (a join by a function has a name, and is a part, in the net that `reveal` gives)"
+    raise PointError(f"This net has no part called '{name}'; near it are {some(_near(model, name), 5)}{hint}.")
+
+
+def _near(model: nn.Module, name: str) -> list[str]:
+    """Parts that somebody may have meant: of alike names, else those of the part that the name begins with."""
+    modules = {path: module for path, module in model.named_modules(remove_duplicate=False) if path}
+    points = [path for path, module in modules.items() if is_called(module)]
+    if near := get_close_matches(name, points, n=3, cutoff=0.6) if name else []:
+        return near
+    while name and name not in modules:
+        name = name.rpartition(".")[0]
+    return _inside(model, name) or _inside(model, "")
+
+
+def _inside(model: nn.Module, name: str) -> list[str]:
+    """The parts directly in a module that can be points; of one that is never called those in it."""
+    found: list[str] = []
+    for child, module in model.get_submodule(name).named_children():
+        path = f"{name}.{child}" if name else child
+        found += [path] if is_called(module) else _inside(model, path)
+    return found
+
+
+def is_called(module: nn.Module) -> bool:
+    """False for what only holds others, as nn.ModuleList does: it has no forward pass."""
+    return type(module).forward is not nn.Module.forward
 
 
 def within(path: str, block: str) -> bool:
@@ -54,6 +78,9 @@ def called(model: nn.Module, name: str) -> tuple[nn.Module, int | None]:
     for a name that is no module, and for a block of a revealed net that no single module ends.
     """
     module = submodule(model, name)
+    if not is_called(module):
+        inside = _inside(model, name)
+        raise PointError(f"'{name}' is never called" + (f": choose one of {some(inside)}." if inside else "."))
     if not isinstance(model, fx.GraphModule):
         return module, None
     calls = [node for node in model.graph.nodes if node.op == "call_module"]
@@ -63,7 +90,9 @@ def called(model: nn.Module, name: str) -> tuple[nn.Module, int | None]:
     if last is None and any(model.get_submodule(str(node.target)) is module for node in calls):
         return module, None  # it is called by another of its names
     if last is None or not within(str(last.target), name) or name in repeated(model.graph):
-        raise PointError(f"'{name}' gives no single tensor to take hold of: choose a part inside it.")
+        inside = dict.fromkeys(str(node.target) for node in calls if within(str(node.target), name))
+        hint = f"choose a part inside it ({some(inside)})" if inside else "no module is called in it"
+        raise PointError(f"'{name}' gives no single tensor to take hold of: {hint}.")
     same = [node for node in calls if node.target == last.target]
     return model.get_submodule(str(last.target)), same.index(last) if len(same) > 1 else None
 

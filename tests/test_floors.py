@@ -34,9 +34,12 @@ FLOORS = {
     "samples are plain": ("lightning_resnets/data/sample.py", HEAVY | QT | {"gui", "lightning_resnets.data.cifar"}),
     "the graph is any module's": ("lightning_resnets/graph/*.py", ANY),
     "surgery takes any module": ("lightning_resnets/surgery/*.py", ANY),
-    "so do what stands beside them": ("lightning_resnets/{blocks,folding,repeats,points,probe,replay,sweep}.py", ANY),
+    "so do what stands beside them": (
+        "lightning_resnets/{blocks,folding,outline,repeats,points,probe,replay,sweep}.py",
+        ANY,
+    ),
     "a graph's other forms need only the graph": (
-        "lightning_resnets/exports/{__init__,document,dot,geometry,graphml,legend,placing,plain,strokes,svg}.py",
+        "lightning_resnets/exports/{__init__,document,dot,geometry,graphml,legend,placing,plain,saving,strokes,svg}.py",
         HEAVY | QT | {"gui", "networkx", "lightning_resnets.zoo", "lightning_resnets.graph"},
     ),
     "nets stand on merge and torch": (

@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lightning_resnets.graph import BlockGraph, Skip, TraceError, trace
+from lightning_resnets.graph import BlockGraph, Skip, TraceError, follow, trace
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.graph.skips import dominators
 from lightning_resnets.merge import Add, Concat, Gate, Kind, Merge
 from lightning_resnets.zoo import build
@@ -309,6 +310,112 @@ def test_block_is_found_by_name_and_by_member() -> None:
     with pytest.raises(KeyError, match="no block called 'layer9'"):
         graph("resnet20").block("layer9")
     assert graph("resnet20").block("layer1.0.conv1").op == "conv 3x3"
+
+
+def test_a_name_that_is_no_block_is_told_what_is_near() -> None:
+    with pytest.raises(KeyError, match=r"has layer1\.0\.conv2, layer1\.0\.conv1"):
+        graph("resnet20").block("layer1.0.conv3")
+    with pytest.raises(KeyError, match="has input, conv1"):
+        graph("resnet20").block("9")
+
+
+@pytest.mark.parametrize("wrong", [32, (32, 32), (1, 3, 32, 32), "3x32", (3, 32, 0), (3, 32.0, 32), None])
+def test_what_is_no_size_is_told_what_one_is(wrong: object) -> None:
+    for call in (trace, follow, reveal):
+        with pytest.raises(
+            TraceError, match=r"size of a picture is \(C, H, W\), e\.g\. \(3, 32, 32\), and .* is none\.$"
+        ):
+            call(net("resnet20"), wrong)  # type: ignore[arg-type]
+
+
+def test_depths_are_called_as_on_the_command_line_too() -> None:
+    whole = graph("resnet20")
+    for words in (("stage", "stages", 1), ("block", "blocks", 2), ("module", "modules", "none", None)):
+        assert len({str(whole.fold(depth)) for depth in words}) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_what_a_fold_to_stages_hides_is_still_counted(name: str) -> None:
+    whole = graph(name)
+    for folded in (whole.fold(1), whole.fold(1).fold(1), whole.fold(2).fold(1), whole.fold(repeats=True).fold(1)):
+        assert Counter(skip.kind for skip in (*folded.skips, *folded.inside)) == Counter(s.kind for s in whole.skips)
+        line = next(line for line in str(folded).splitlines() if "skip" in line)
+        expected = next(line for line in str(whole).splitlines() if "skip" in line)
+        assert line == expected + (", inside the stages" if whole.skips else "")
+
+
+def test_merges_that_are_no_skips_are_counted_inside_stages() -> None:
+    run = lambda p, x: p["inner"](x)  # noqa: E731
+    even = Net(lambda p, x: p["cat"](p["a"](x), p["b"](x)), a=conv(), b=conv(), cat=Concat())
+    assert "1 merge of even branches, no skip" in str(trace(Net(run, inner=even), (3, 8, 8)).fold("stage")).splitlines()
+
+
+def test_names_that_are_no_modules_stand_in_brackets() -> None:
+    class Head(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.relu = conv(), nn.ReLU()
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = torch.relu(self.conv(x))  # a function of the same name as a module
+            return self.conv(self.relu(x)).mean((2, 3))
+
+    made = Head()
+    for found in (trace(made, (3, 8, 8)), trace(made, (3, 8, 8)).fold(), trace(made, (3, 8, 8)).fold(1)):
+        modules = dict(made.named_modules())
+        assert all(block.module == (block.name in modules) for block in found.blocks)
+        words = str(found).split()
+        for block in found.blocks:
+            assert (f"({block.name.rpartition('.')[2]})" in words) is not block.module
+        assert "in brackets: a step of the net that is no module" in str(found)
+    assert "in brackets" not in str(graph("resnet20").fold())
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_what_stands_without_brackets_can_be_probed(name: str) -> None:
+    for folded in (graph(name), graph(name).fold(), graph(name).fold(1), graph(name).fold(repeats=True)):
+        assert all((block.name in dict(net(name).named_modules())) == block.module for block in folded.blocks)
+
+
+def test_a_graph_is_a_line_among_others() -> None:
+    assert repr(graph("resnet20")) == (
+        "<BlockGraph: 73 blocks, 9 skips: 9 add (2 projected); 269,722 parameters, 40.55 M multiply-adds>"
+    )
+
+
+class Layer(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm, self.conv = nn.BatchNorm2d(channels), nn.Conv2d(channels, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(torch.relu(self.norm(x)))
+
+
+class Dense(nn.Module):
+    """A dense block by functions, and a highway layer, as people write them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([Layer(3), Layer(6)])
+        self.lone = nn.ModuleList([conv(), nn.Conv2d(6, 3, 1)])
+        self.gate = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [x]
+        for layer in self.layers:
+            parts.append(layer(torch.cat(parts, 1)))
+        x, weight = parts[-1], torch.sigmoid(self.gate(parts[-1]))
+        x = torch.relu(self.lone[0](x)) * weight + x * (1 - weight)
+        return torch.relu(self.lone[1](torch.cat([x, parts[0]], 1)))
+
+
+def test_rows_of_one_module_among_functions_have_its_name() -> None:
+    held = Net(lambda p, x: p["block"](x), block=Dense())
+    names = {block.name.removeprefix("parts.block."): block.op for block in trace(held, (3, 8, 8)).fold().blocks}
+    heavy = [name for name, op in names.items() if op.startswith("conv")]
+    assert heavy == ["layers.0", "layers.1", "gate", "lone.0", "lone.1"]
+    assert [name for name, op in names.items() if op == "concat"] == ["concat", "concat_1"]
 
 
 def test_networkx_says_the_same() -> None:

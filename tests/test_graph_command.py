@@ -38,7 +38,9 @@ def printed(capsys: pytest.CaptureFixture[str], words: str) -> str:
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("fold", "depth"), [("stages", "stage"), ("blocks", "block"), ("none", "module")])
+@pytest.mark.parametrize(
+    ("fold", "depth"), [("stages", "stage"), ("blocks", "block"), ("none", "module"), ("stage", "stages")]
+)
 def test_the_text_is_the_graphs_own(fold: str, depth: str, capsys: pytest.CaptureFixture[str]) -> None:
     graph = trace(build("seresnet20"), (3, 32, 32))
     assert printed(capsys, f"seresnet20 --fold {fold}") == f"{graph.fold(depth)}\n"  # type: ignore[arg-type]
@@ -86,7 +88,7 @@ MISTAKES = {
     "resnet20 --out there.svg": "'there.svg' is there already: choose another name, or add --overwrite.",
     "resnet20 --out folder.svg": "'folder.svg' is no ordinary file",
     "resnet20 --size 0": "Argument --size: '0' is no number of pixels from 1 to 4096",
-    "resnet20 --fold block": "Argument --fold: invalid choice: 'block'",
+    "resnet20 --fold cell": "Argument --fold: 'cell' is no depth to fold to: take stages, blocks or none",
     "alexnet --size 32": "This net cannot be followed for a picture of 3×32×32",
     "seresnet20-cifar10 --net plain20": "seresnet20",
 }

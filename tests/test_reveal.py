@@ -3,6 +3,7 @@
 import copy
 import operator
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from lightning_resnets import build
 from lightning_resnets.foreign import construct
-from lightning_resnets.graph import TraceError, follow, trace
+from lightning_resnets.graph import BlockGraph, TraceError, follow, trace
 from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.merge import Kind
 from lightning_resnets.probe import probe
@@ -94,7 +95,7 @@ class Odd(nn.Module):
         y += x  # add
         y = torch.add(y, x, alpha=2)  # no plain sum: left alone
         y = y * self.pool(y).sigmoid()  # gate
-        y = y.mul(self.pool(x).expand_as(y))  # gate
+        y = y.mul(self.pool(x).sigmoid().expand_as(y))  # gate
         y = torch.cat([y, x], dim=1)  # concat
         y = torch.cat([y], 1)  # one part
         return torch.cat([y, y], 2).add_(0.5)  # along another axis
@@ -139,6 +140,80 @@ def test_the_net_itself_is_left_as_it_was() -> None:
     assert (net.training, shown.training, type(net).forward, net.relu.inplace) == (True, True, forward, True)
     assert shown.get_parameter("conv1.weight") is net.conv1.weight
     assert follow(copy.deepcopy(shown), (3, 64, 64)).blocks.merges
+
+
+def named_as_by_reveal(net: nn.Module, size: tuple[int, int, int]) -> BlockGraph:
+    """What `trace` finds in a net, checked against what it finds in the revealed one."""
+    graph, shown = trace(net, size), trace(reveal(net, size), size)
+    assert graph.named == ("by reveal" if shown.merges else "by the net")
+    assert replace(graph, named="by the net") == shown
+    return graph
+
+
+@pytest.mark.parametrize("by", ["torch.fx", "recorder"])
+def test_trace_names_joins_as_reveal_does_and_leaves_the_net_alone(by: str) -> None:
+    net = Asking(Odd()) if by == "recorder" else Odd()
+    before = [(name, module) for name, module in net.named_modules()]
+    weights, hooks = {name: id(value) for name, value in net.named_parameters()}, dict(net._forward_hooks)
+    graph = named_as_by_reveal(net, (3, 8, 8))
+    assert graph.followed.startswith(by)
+    place = "inner." if by == "recorder" else ""
+    assert [merge.name for merge in graph.merges] == [
+        f"{place}{n}" for n in ("add", "add_1", "gate", "gate_1", "concat")
+    ]
+    assert [(name, module) for name, module in net.named_modules()] == before
+    assert {name: id(value) for name, value in net.named_parameters()} == weights
+    assert dict(net._forward_hooks) == hooks
+    assert not follow(net, (3, 8, 8)).blocks.merges, "the steps are those of this very net"
+
+
+def test_the_text_of_a_foreign_net_says_where_its_names_are_good() -> None:
+    net = construct("torchvision/resnet18", 10)
+    lines = str(trace(net, (3, 64, 64))).splitlines()
+    assert "8 skips: 8 add (3 projected)" in lines
+    assert "reveal(net, size)" in lines[-1]
+    assert not any("reveal" in line for line in str(trace(reveal(net, (3, 64, 64)), (3, 64, 64))).splitlines())
+    assert not any("reveal" in line for line in str(trace(build("resnet20"))).splitlines())
+
+
+@pytest.mark.parametrize("name", ["torchvision/googlenet", "torchvision/shufflenet_v2_x1_0", "torchvision/alexnet"])
+def test_trace_of_foreign_nets(name: str) -> None:
+    named_as_by_reveal(construct(name, 10), (3, 64, 64))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["torchvision/densenet121", "timm/dpn48b", "timm/ghostnet_100", "timm/efficientvit_b0"]
+)
+def test_trace_of_more_foreign_nets(name: str) -> None:
+    pytest.importorskip("timm")
+    named_as_by_reveal(construct(name, 10), (3, 64, 64))
+
+
+@pytest.mark.parametrize("by", ["torch.fx", "recorder"])
+def test_no_state_that_a_net_may_be_in_matters(by: str) -> None:
+    made = Asking(Odd()) if by == "recorder" else Odd()
+    expected = str(trace(made, (3, 8, 8)))
+    meta = copy.deepcopy(made).to("meta")
+    for net in (made.train(), made.eval(), copy.deepcopy(made).half(), copy.deepcopy(made).bfloat16(), meta):
+        kept = {name: (value.device, value.dtype, value.data_ptr()) for name, value in net.state_dict().items()}
+        modes = [module.training for module in net.modules()]
+        with torch.autocast("cpu", torch.bfloat16):
+            assert str(trace(net, (3, 8, 8))) == expected
+        assert str(trace(net, (3, 8, 8)).fold("stage")) == str(trace(made, (3, 8, 8)).fold("stage"))
+        assert {n: (value.device, value.dtype, value.data_ptr()) for n, value in net.state_dict().items()} == kept
+        assert [module.training for module in net.modules()] == modes
+
+
+class Asking(nn.Module):
+    """The same net with a question that torch.fx cannot follow."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x if (x > 1e9).sum() < 1 else -x)
 
 
 class Counting(nn.Module):

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -10,27 +9,20 @@ from torch import nn
 
 from lightning_resnets import zoo
 from lightning_resnets.blank import Blank
-from lightning_resnets.blocks import BlockGraph, Depth
+from lightning_resnets.blocks import DEPTHS
 from lightning_resnets.checkpoint.card import CheckpointError
 from lightning_resnets.checkpoint.command import Arguments
 from lightning_resnets.checkpoint.origin import index
 from lightning_resnets.checkpoint.read import open_checkpoint
 from lightning_resnets.checkpoint.shipped import find, shipped
 from lightning_resnets.checkpoint.write import listed, replacing
-from lightning_resnets.exports import to_dot, to_graphml, to_json, to_svg
+from lightning_resnets.exports.saving import FORMS
 from lightning_resnets.graph import TraceError, trace
 from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.lens import zoo_net
+from lightning_resnets.outline import cost
 
 Size = tuple[int, int, int]
-FOLDS: dict[str, Depth] = {"stages": "stage", "blocks": "block", "none": "module"}
-FORMS: dict[str, Callable[[BlockGraph, str], str]] = {
-    ".json": lambda graph, _: to_json(graph),
-    ".graphml": lambda graph, _: to_graphml(graph),
-    ".dot": to_dot,
-    ".svg": to_svg,
-    ".txt": lambda graph, _: f"{graph}\n",
-}
 USUAL: Size = (3, 224, 224)
 LARGEST = 4096
 
@@ -42,7 +34,7 @@ def main(args: list[str]) -> None:
     net, size = found(options.file, options.net)
     if options.size:
         size = (size[0], options.size, options.size)
-    graph = trace(net, size).fold(FOLDS[options.fold], repeats=options.repeats)
+    graph = trace(net, size).fold(options.fold, repeats=options.repeats)
     if out is None:
         print(graph)
         return
@@ -50,7 +42,7 @@ def main(args: list[str]) -> None:
         part.write_text(FORMS[out.suffix.lower()](graph, Path(options.file).name), encoding="utf-8", newline="\n")
     blocks, total = len(graph.blocks), sum(block.times for block in graph.blocks)
     of = f" for {total:,} with repeats" if total > blocks else ""
-    print(f"{out}: {blocks:,} blocks{of}, {str(graph).splitlines()[-1]}")
+    print(f"{out}: {blocks:,} blocks{of}, {cost(graph)}")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -60,11 +52,19 @@ def arguments() -> argparse.ArgumentParser:
         "one of `lightning-resnets models`, torchvision/NAME, timm/NAME, or module:function of your own.",
     )
     parser.add_argument("--size", type=side, metavar="H", help="pixels of a side of the picture (the net's own)")
-    parser.add_argument("--fold", choices=FOLDS, default="blocks", help="what is drawn as one (blocks)")
+    parser.add_argument(
+        "--fold", type=depth, default="blocks", metavar="{stages,blocks,none}", help="what is drawn as one (blocks)"
+    )
     parser.add_argument("--repeats", action="store_true", help="equal neighbours once, with how often")
     parser.add_argument("--out", metavar="OUT", help=f"a file to write: {listed(FORMS)}")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT where it is there")
     return parser
+
+
+def depth(text: str) -> str:
+    if text not in DEPTHS:
+        raise argparse.ArgumentTypeError(f"'{text}' is no depth to fold to: take stages, blocks or none")
+    return text
 
 
 def side(text: str) -> int:

@@ -10,6 +10,7 @@ from lightning_resnets.merge import Kind
 
 FORMAT, VERSION = "lightning_resnets graph", 1
 LISTS = ("blocks", "flow", "skips")
+WORDS = ("followed", "named")
 
 
 class GraphError(ValueError):
@@ -45,11 +46,14 @@ def from_json(text: str) -> BlockGraph:
     flow = tuple(_edge(item) for item in document["flow"])
     skips = tuple(_made(Skip, item) for item in document["skips"])
     _agree(blocks, flow, skips)
-    words = {field.name: get_args(field.type) for field in fields(BlockGraph) if field.name not in LISTS}
+    inside, even = document.get("inside", []), document.get("even", 0)
+    if not isinstance(inside, list) or not _count(even):
+        raise GraphError('This graph has an "inside" that is no list or an "even" that is no count.')
+    words = {field.name: get_args(field.type) for field in fields(BlockGraph) if field.name in WORDS}
     more = {name: document[name] for name in words if name in document}
     if wrong := next((name for name, value in more.items() if value not in words[name]), None):
         raise GraphError(f'The "{wrong}" of this graph is {json.dumps(more[wrong])[:40]}, which it cannot be.')
-    return BlockGraph(blocks, flow, skips, **more)
+    return BlockGraph(blocks, flow, skips, **more, inside=tuple(_made(Skip, item) for item in inside), even=even)
 
 
 def _count(value: Any) -> bool:
@@ -70,6 +74,7 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     "shape": _many(_count),
     "members": _many(_text),
     "times": lambda value: _count(value) and value > 0,
+    "module": lambda value: isinstance(value, bool),
     "projected": lambda value: value is None or _text(value),
     "kind": lambda value: value is None or (_text(value) and value in set(Kind)),
 }

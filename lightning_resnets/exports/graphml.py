@@ -1,7 +1,6 @@
 """A graph as GraphML, for networkx, yEd, Gephi and Cytoscape (Brandes et al. 2002, graphml.graphdrawing.org)."""
 
 from collections.abc import Iterator
-from dataclasses import fields
 
 from lightning_resnets.blocks import Block, BlockGraph, Skip
 from lightning_resnets.exports.plain import xml
@@ -10,6 +9,7 @@ Value = str | int
 NODE: dict[str, str] = {
     "op": "string", "shape": "string", "parameters": "long", "macs": "long", "kind": "string", "stage": "string",
     "cell": "string", "output": "string", "members": "string", "times": "int",
+    "module": "boolean",
 }  # fmt: skip
 EDGE = {"operand": "int", "skip": "string", "source_of_skip": "string", "projected": "string"}
 WHOLE = {"parameters": "long", "macs": "long"}
@@ -28,7 +28,7 @@ def to_graphml(graph: BlockGraph) -> str:
 def _lines(graph: BlockGraph) -> Iterator[str]:
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">'
-    more = {field.name: "string" for field in fields(graph) if field.name not in ("blocks", "flow", "skips")}
+    more = {"followed": "string", "named": "string"}
     for target, keys in (("graph", {**WHOLE, **more}), ("node", NODE), ("edge", EDGE)):
         for name, kind in keys.items():
             yield f'  <key id="{target}.{name}" for="{target}" attr.name="{name}" attr.type="{kind}"/>'
@@ -49,7 +49,8 @@ def _lines(graph: BlockGraph) -> Iterator[str]:
 
 def _node(block: Block) -> dict[str, Value | None]:
     values = {name: getattr(block, name) for name in NODE}
-    return {**values, "shape": " ".join(map(str, block.shape)), "members": " ".join(block.members)}
+    return {**values, "shape": " ".join(map(str, block.shape)), "members": " ".join(block.members),
+            "module": str(block.module).lower()}  # fmt: skip
 
 
 def _edge(operand: int, skip: Skip | None) -> dict[str, Value | None]:

@@ -89,7 +89,11 @@ class Recorder(TorchFunctionMode):
                 return forward(*args, **kwargs)
             before, self.stack = self.stack, {**self.stack, path: (path, type(module))}
             try:
-                leaf = is_leaf(module, args, kwargs)
+                self.busy = True
+                try:
+                    leaf = is_leaf(module, args, kwargs)
+                finally:
+                    self.busy = False
                 value = self.leaf(module, path, forward, args, kwargs) if leaf else forward(*args, **kwargs)
             finally:
                 self.stack = before

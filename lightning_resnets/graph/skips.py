@@ -1,5 +1,10 @@
-"""Which of the paths that meet at a merge is a skip: by the immediate dominator, where they fork, and by weight."""
+"""Which of the paths that meet at a merge is a skip: by the immediate dominator, where they fork, and by weight.
 
+A norm weighs nothing: it belongs to the convolution that it stands beside. A depthwise convolution weighs nothing where
+a 1x1 takes up what it gives: both are one (the shortcut of a GhostNet's stride, Han et al. 2020, arXiv:1911.11907).
+"""
+
+import re
 from collections.abc import Sequence
 
 from lightning_resnets.blocks import Block, Skip
@@ -52,18 +57,50 @@ class _Finder:
     def add(self, merge: int) -> list[Skip]:
         fork = self.forks[merge]
         ways = [self.way(fork, source) for source in self.sources[merge]]
-        weighted = [sum(self.blocks[i].parameters + self.blocks[i].macs > 0 for i in way) for way in ways]
-        shorter = min(range(len(ways)), key=lambda i: (weighted[i], len(ways[i])))
-        even = all(count == weighted[shorter] for count in weighted) and bool(ways[shorter])
+        separable = [self.separable(way) for way in ways]
+        counted = [set(way) - pairs for way, pairs in zip(ways, separable, strict=True)]
+        heavy = [sum(map(self.weighs, way)) for way in counted]
+        shorter = min(range(len(ways)), key=lambda i: (heavy[i], len(ways[i])))
+        even = all(count == heavy[shorter] for count in heavy) and bool(ways[shorter])
         twin = len(set(self.sources[merge])) == 1
-        if even or twin or not all(self.blocks[i].op.startswith(PROJECTIONS) for i in ways[shorter]):
+        light = (self.blocks[i].op.startswith(PROJECTIONS) or i in separable[shorter] for i in ways[shorter])
+        if even or twin or not all(light):
             return []
         return [self.skip(merge, shorter, fork, self.projection(fork, ways[shorter]))]
 
+    def weighs(self, i: int) -> bool:
+        block = self.blocks[i]
+        return block.parameters + block.macs > 0 and "norm" not in block.op
+
+    def separable(self, way: Sequence[int]) -> set[int]:
+        """The depthwise convolutions on a way that a 1x1 follows, with nothing but a norm between them."""
+        behind = {self.sources[i][0]: i for i in way if len(self.sources[i]) == 1}
+        found: set[int] = set()
+        for i in way:
+            after = behind.get(i)
+            while after is not None and "norm" in self.blocks[after].op:
+                after = behind.get(after)
+            if self.depthwise(i) and after is not None and self.blocks[after].op.startswith("conv 1x1"):
+                found.add(i)
+        return found
+
+    def depthwise(self, i: int) -> bool:
+        if not self.blocks[i].op.startswith("conv "):
+            return False
+        channels = self.blocks[self.sources[i][0]].shape[0]
+        return channels > 1 and f" groups {channels} " in f"{self.blocks[i].op} "
+
     def concat(self, merge: int) -> list[Skip]:
-        last = max(self.sources[merge])
-        earlier = [(i, s) for i, s in enumerate(self.sources[merge]) if s != last and self.before[last] >> s & 1]
-        return [self.skip(merge, i, source, None) for i, source in earlier]
+        """Every part that another part was made of, and every slice of such a one."""
+        given = self.sources[merge]
+        whole = [self.whole(source) for source in given]
+        round_it = [any(other != one and self.before[other] >> one & 1 for other in whole) for one in whole]
+        pairs = [(i, one) for i, one in enumerate(whole) if round_it[i]]
+        return [self.skip(merge, i, one, self.projection(one, self.way(one, given[i]))) for i, one in pairs]
+
+    def whole(self, i: int) -> int:
+        """What a block is a slice of, else itself."""
+        return self.whole(self.sources[i][0]) if self.blocks[i].op == "slice" else i
 
     def gate(self, merge: int) -> list[Skip]:
         return [self.skip(merge, 0, self.sources[merge][0], None)]
@@ -78,7 +115,7 @@ class _Finder:
         given, made = self.blocks[fork].shape, self.blocks[way[-1]].shape
         width = f"{given[0]}→{made[0]}" if given[0] != made[0] else str(made[0])
         stride = given[-1] // made[-1] if len(made) > 1 and made[-1] else 1
-        ops = [self.blocks[i].op.split(" /")[0] for i in way if "norm" not in self.blocks[i].op]
+        ops = [re.sub(r" /\S+", "", self.blocks[i].op) for i in way if "norm" not in self.blocks[i].op]
         return f"{width}{f' /{stride}' if stride > 1 else ''}, {' + '.join(ops) or 'norm'}"
 
     def skip(self, merge: int, operand: int, source: int, projected: str | None) -> Skip:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
+from lightning_resnets.graph.joins import meets
 from lightning_resnets.graph.operations import LAYERS
 
 
@@ -52,7 +53,7 @@ class Places:
 def is_leaf(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """True for a module that is one operation: a layer of torch's, and what has neither parts nor weights (Pad).
 
-    Such a module is given one tensor alone: no paths meet in it.
+    Such a module is given one tensor alone, and no paths meet in it.
     """
     if isinstance(module, nn.Sequential):
         return False
@@ -60,7 +61,16 @@ def is_leaf(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         return True
     if len(args) != 1 or kwargs or isinstance(args[0], (list, tuple, dict)):
         return False
-    return next(chain(module.children(), module.parameters(recurse=False), module.buffers(recurse=False)), None) is None
+    held = chain(module.children(), module.parameters(recurse=False), module.buffers(recurse=False))
+    return next(held, None) is None and not hides(module)
+
+
+def hides(module: nn.Module) -> bool:
+    """Whether paths meet within a module that has no parts of its own: `torch.cat((x, -x), 1)`."""
+    try:
+        return meets(fx.Tracer().trace(module))
+    except Exception:  # noqa: BLE001 - it branches on values, or calls what it did not register: one step, as it was
+        return False
 
 
 # What may give its first argument again, or a part of it, over the same memory.

@@ -7,8 +7,8 @@ arXiv:1512.03385), every earlier layer at a Concat (Huang et al. 2017, arXiv:160
 
 import operator
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -18,6 +18,7 @@ from torch.fx.node import map_arg
 from lightning_resnets.blocks import Block, BlockGraph, Skip
 from lightning_resnets.graph.cells import Cells
 from lightning_resnets.graph.costs import Product, function_products, module_products
+from lightning_resnets.graph.naming import name_joins, shortcuts_first
 from lightning_resnets.graph.operations import function_op, module_op
 from lightning_resnets.graph.phantom import Values, blank, phantom, plain
 from lightning_resnets.graph.recorded import answered
@@ -51,15 +52,26 @@ class Followed:
 def trace(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32)) -> BlockGraph:
     """The unfolded graph of a net for pictures of size (C, H, W), as in evaluation.
 
-    The net itself is not run and not touched: a copy of its structure is, so mode, device, dtype and hooks do not
-    matter. By torch.fx, and where that refuses the net by the recorder: `followed` says which. Raises TraceError where
-    neither can follow, or the size does not fit.
+    Where a net joins paths by functions (`+`, `torch.cat`), as torchvision's and timm's do, the joins have the names
+    that `reveal` gives them, and `named` says so: they are for use with the revealed net, `operate(reveal(net, size),
+    Scale("layer1.0.add", ...))`. The net itself is not run and not touched: a copy of its structure is, so mode,
+    device, dtype and hooks do not matter. By torch.fx, and where that refuses the net by the recorder: `followed` says
+    which. Raises TraceError where neither can follow, or the size does not fit.
     """
-    return follow(model, size).blocks
+    return _traced(model, size, None, naming=True).blocks
 
 
 def follow(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32), by: By | None = None) -> Followed:
-    """The same together with the steps behind the blocks, for who runs them one by one; `by` allows one way only."""
+    """The graph with the steps behind its blocks, for who runs them one by one on this very net.
+
+    Joins by functions stay as they are: `reveal` the net first to have them named. `by` allows one way only.
+    """
+    return _traced(model, size, by, naming=False)
+
+
+def _traced(model: nn.Module, size: tuple[int, int, int], by: By | None, naming: bool) -> Followed:
+    checked(size)
+    joins = 0
     try:
         ghost, picture = phantom(plain(model)), blank(torch.empty(1, *size))
         if isinstance(model, fx.GraphModule) and by is None:
@@ -68,12 +80,25 @@ def follow(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32), by: By | 
             values = Values(ghost, steps).of(picture)
         else:
             steps, places, values, way = _followed(ghost, picture, by)
+            joins = name_joins(ghost, steps, values, places) if naming else 0
     except Exception as error:
         sides = "×".join(map(str, size))
         raise TraceError(f"This net cannot be followed for a picture of {sides}: {reason(error)}.") from error
     builder = _Builder(ghost, places.inner, values)
     blocks = builder.build(steps, way)
+    if joins:
+        if shortcuts_first(builder.steps, blocks.skips):
+            builder = _Builder(ghost, places.inner, values)
+            blocks = builder.build(steps, way)
+        blocks = replace(blocks, named="by reveal")
     return Followed(blocks, steps, {**builder.steps, **places.outputs}, builder.counts())
+
+
+def checked(size: object) -> None:
+    """Raises TraceError for what is no size (C, H, W) of a picture."""
+    sides: Sequence[object] = size if isinstance(size, (tuple, list)) else ()
+    if len(sides) != 3 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise TraceError(f"The size of a picture is (C, H, W), e.g. (3, 32, 32), and {size!r} is none.")
 
 
 def _followed(ghost: nn.Module, picture: Tensor, by: By | None) -> tuple[fx.Graph, Places, dict[fx.Node, Any], By]:
@@ -230,9 +255,10 @@ class _Builder:
             weights = self.weights[node].values()
             name = f"{path}.{op.replace(' ', '_')}" if path else op.replace(" ", "_")
         cell = self.cells.cell(path)
-        name, output = self.unique(name), "" if node.target in self.reused else self.output(node)
-        stage, macs = self.cells.stage(cell), self.macs(node)
-        return Block(name, op, tuple(value.shape[1:]), self.count(weights), macs, kind, stage, cell, output, (name,))
+        own = node.op == "call_module" and name not in self.steps
+        name, output = name if own else self.unique(name), "" if node.target in self.reused else self.output(node)
+        stage, macs, shape, count = self.cells.stage(cell), self.macs(node), tuple(value.shape[1:]), self.count(weights)
+        return Block(name, op, shape, count, macs, kind, stage, cell, output, (name,), module=own)
 
     def output(self, node: fx.Node) -> str:
         """The module that gives what the step gives, or the first of several."""
@@ -252,6 +278,10 @@ class _Builder:
         return sum(new.values())
 
     def unique(self, name: str) -> str:
-        self.names[name] += 1
+        """The name with a number, such as neither a module nor a step has; without one where it is free."""
         count = self.names[name]
-        return name if count == 1 else self.unique(f"{name}_{count - 1}")
+        found = f"{name}_{count}" if count else name
+        while found in self.steps or found in self.modules:
+            found, count = f"{name}_{count + 1}", count + 1
+        self.names[name] = count + 1
+        return found
