@@ -179,7 +179,8 @@ def test_mistakes_are_one_sentence() -> None:
     with pytest.raises(AnalysisError, match=r"no block called 'layer9'"):
         receptive(net("resnet20"), pictures=0, blocks=["layer9"])
     with pytest.raises(AnalysisError, match=r"^The window of '1' is not known: .*\.$"):
-        receptive(nn.Sequential(nn.Conv2d(3, 3, 3), nn.Upsample(scale_factor=2)), (3, 16, 16), pictures=0)
+        model = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Upsample(scale_factor=2))
+        receptive(model, (3, 16, 16), pictures=0, blocks=["1"])
 
 
 @pytest.mark.parametrize("stop", [False, True])

@@ -4,6 +4,7 @@ The box: arithmetic of windows and strides, as in Dumoulin & Visin 2016, arXiv:1
 longest path. The effective field: Luo et al. 2016, arXiv:1701.04128, section 2: the gradient of the centre.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lightning_resnets.analysis.places import Place, chosen, device_of, places, spread
-from lightning_resnets.analysis.result import Cell, Pictures, Table, Tell, silent, told
+from lightning_resnets.analysis.result import AnalysisError, Cell, Pictures, Table, Tell, silent, told
 from lightning_resnets.analysis.windows import Reach, reaches
 from lightning_resnets.graph import follow
 from lightning_resnets.merge import Kind
@@ -33,6 +34,8 @@ SHOWN = 5
 class ReceptiveResult:
     """By block: its `Reach`, and the effective field (H, W), a mean of absolute gradients whose sum is 1.
 
+    `unknown` is by block the sentence that says why it has no `Reach`.
+
     `cut` is the same with every skip set to zero, empty for a net without skips or where it was not asked for.
     """
 
@@ -40,21 +43,25 @@ class ReceptiveResult:
     reach: dict[str, Reach]
     effective: dict[str, NDArray[np.float32]]
     cut: dict[str, NDArray[np.float32]]
+    unknown: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def tables(self) -> dict[str, Table]:
         """A row a block: the boxes in pixels, and the side of a square as large as the effective field."""
         columns = (
             "block", "stride", "offset", "shortest_height", "shortest_width", "longest_height", "longest_width",
             "whole_picture", "effective_side", "effective_spread", "side_without_skips", "spread_without_skips",
+            "note",
         )  # fmt: skip
-        return {"receptive": Table(columns, tuple(self._row(block) for block in self.reach))}
+        return {"receptive": Table(columns, tuple(self._row(block) for block in (*self.reach, *self.unknown)))}
 
     def _row(self, block: str) -> tuple[Cell, ...]:
+        seen = [measure(fields[block]) if block in fields else (None, None) for fields in (self.effective, self.cut)]
+        if block in self.unknown:
+            return (block, *[None] * 7, *seen[0], *seen[1], self.unknown[block])
         reach = self.reach[block]
         sides = [span.size for box in (reach.shortest, reach.longest) for span in box]
-        seen = [measure(fields[block]) if block in fields else (None, None) for fields in (self.effective, self.cut)]
         span = reach.longest[0]
-        return (block, float(span.stride), span.offset, *sides, "yes" if reach.whole else "no", *seen[0], *seen[1])
+        return (block, float(span.stride), span.offset, *sides, "yes" if reach.whole else "no", *seen[0], *seen[1], "")
 
     def draw(self, figure: "Figure") -> None:
         """Above the sides by block, below the effective fields of some blocks on the picture's grid."""
@@ -98,7 +105,7 @@ def receptive(
 
     The effective field is averaged over `pictures`: of noise as in the paper where it is their number, 0 for none.
     `cut` looks once more with every skip of the net set to zero: an identity or projection at an Add, all but the last
-    part at a Concat. Raises AnalysisError for a block that the net does not have, and for a layer whose window is not
+    part at a Concat. Raises AnalysisError for a block that the net does not have, and where the box of no block is
     known.
     """
     if isinstance(pictures, Pictures):
@@ -106,7 +113,10 @@ def receptive(
     followed = follow(net, size)
     found = chosen(places(net, followed), blocks)
     known = reaches(net, followed, size)
-    reach = {place.block: known[place.step] for place in found if place.step in known}
+    reach = {place.block: known.known[place.step] for place in found if place.step in known.known}
+    unknown = {place.block: known.unknown[place.step] for place in found if place.step in known.unknown}
+    if unknown and not reach:
+        raise AnalysisError(next(iter(unknown.values())))
     images = noise(pictures, size, seed) if isinstance(pictures, int) else pictures.images
     skips = [skip for skip in followed.blocks.skips if skip.kind is not Kind.GATE]
     named = dict(net.named_modules(remove_duplicate=False))
@@ -119,7 +129,7 @@ def receptive(
         for way in told([way for way in range(len(ways)) for _ in found], tell):
             block, field = next(made)
             fields[way][block] = field
-    return ReceptiveResult(size, reach, fields[0], fields[1])
+    return ReceptiveResult(size, reach, fields[0], fields[1], unknown)
 
 
 def noise(count: int, size: tuple[int, int, int], seed: int) -> Tensor:

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, fx, nn
-from torch.nn import functional as F
 
-from lightning_resnets.analysis.result import AnalysisError
+from lightning_resnets.analysis import sights
+from lightning_resnets.analysis.kernels import Axes, Sight, UnknownError
 from lightning_resnets.graph import Followed
 from lightning_resnets.graph.tracing import values_of
-
-Window = tuple[int, int, int, int]  # size, stride, padding in front, dilation
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,44 +51,70 @@ class Reach:
     whole: bool = False
 
 
-def reaches(net: nn.Module, followed: Followed, size: tuple[int, int, int]) -> dict[fx.Node, Reach]:
-    """The reach of every step that gives a map (N, C, H, W), for a picture of `size` (C, H, W).
+@dataclass(frozen=True, slots=True)
+class Reaches:
+    """The reach of every step whose positions are known, and one sentence for each of which that cannot be said."""
 
-    Raises AnalysisError where a step's window is not known.
+    known: dict[fx.Node, Reach]
+    unknown: dict[fx.Node, str]
+
+
+def reaches(net: nn.Module, followed: Followed, size: tuple[int, int, int]) -> Reaches:
+    """What every step that depends on a picture of `size` (C, H, W) sees of it.
+
+    A step is unknown where its own window is, or that of a step before it.
     """
     values = values_of(net, followed.steps, size)
     modules = dict(net.named_modules(remove_duplicate=False))
-    found: dict[fx.Node, Reach] = {}
+    found, axes = Reaches({}, {}), dict[fx.Node, Axes | None]()
     for node in followed.steps.nodes:
-        value, given = values.get(node), [one for one in node.all_input_nodes if one in found]
-        if not isinstance(value, Tensor) or value.dim() != 4 or node.op == "output":
-            continue
-        if node.op == "placeholder":
-            found[node] = Reach((Span(1, 0, 0), Span(1, 0, 0)), (Span(1, 0, 0), Span(1, 0, 0)))
-        elif given:
-            found[node] = _reach(node, modules, values, {one: found[one] for one in given})
+        given = [one for one in node.all_input_nodes if one in axes]
+        if node.op == "placeholder" and not axes:
+            pixel = (Span(1, 0, 0), Span(1, 0, 0))
+            found.known[node], axes[node] = Reach(pixel, pixel), (2, 3)
+        elif before := next((one for one in node.all_input_nodes if one in found.unknown), None):
+            if _holds_tensors(values.get(node)):
+                found.unknown[node] = found.unknown[before]
+        elif given and node.op != "output" and _holds_tensors(values.get(node)):
+            try:
+                sight = sights.sight(node, modules, values, axes)
+                found.known[node] = _seen(sight, given, axes, values, found.known)
+                axes[node] = sight.axes
+            except UnknownError as error:
+                name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", node.target)
+                found.unknown[node] = f"The window of '{name}' is not known: {error}."
     return found
 
 
-def _reach(
-    node: fx.Node, modules: dict[str, nn.Module], values: dict[fx.Node, Any], given: dict[fx.Node, Reach]
-) -> Reach:
-    made = tuple(values[node].shape[2:])
-    if len(given) > 1:  # paths meet: a gate's weight, one for the whole map, is no path of positions
-        paths = {one: reach for one, reach in given.items() if tuple(values[one].shape[2:]) == made} or given
-        whole = len(paths) < len(given) or any(reach.whole for reach in given.values())
-        return met(list(paths.values()), whole)
-    ((one, reach),) = given.items()
-    had = tuple(values[one].shape[2:])
-    windows = _windows(node, modules.get(str(node.target)) if node.op == "call_module" else None, had, made)
-    if windows is None:
-        if had != made and made != (1, 1):
-            name = node.target if node.op == "call_module" else getattr(node.target, "__name__", node.target)
-            raise AnalysisError(f"The window of '{name}' is not known: receptive fields need convolutions and pools.")
-        everywhere = spread_out(reach.longest, had)
-        return reach if had == made else Reach(everywhere, everywhere, whole=True)
+def _holds_tensors(value: Any) -> bool:
+    return isinstance(value, Tensor) or (
+        isinstance(value, (tuple, list)) and any(isinstance(part, Tensor) for part in value)
+    )
+
+
+def _seen(
+    sight: Sight, given: Sequence[fx.Node], axes: dict[fx.Node, Axes | None], values: dict[fx.Node, Any],
+    known: dict[fx.Node, Reach],
+) -> Reach:  # fmt: skip
+    """The reach of a step: of the paths that meet in it the joint one, then through its window."""
+    paths = [one for one in given if axes[one] and (len(given) == 1 or _with_positions(values[one], axes[one], sight))]
+    strides = {tuple(span.stride for span in known[one].longest) for one in paths}
+    if len(strides) > 1:
+        raise UnknownError("maps of several strides meet in it")
+    reach = met([known[one] for one in paths or given], False)
+    whole = sight.whole or len(paths or given) < len(given) or any(known[one].whole for one in given)
+    if sight.everything and paths:
+        sides = [values[paths[0]].shape[axis] for axis in axes[paths[0]] or ()]
+        everywhere = spread_out(reach.longest, sides)
+        return Reach(everywhere, everywhere, whole=True)
+    windows = sight.windows
     boxes = [(box[0].through(*windows[0]), box[1].through(*windows[1])) for box in (reach.shortest, reach.longest)]
-    return Reach(boxes[0], boxes[1], reach.whole)
+    return Reach(boxes[0], boxes[1], whole)
+
+
+def _with_positions(value: Any, axes: Axes | None, sight: Sight) -> bool:
+    """True for an operand that is a map: one value for all positions is no path of them."""
+    return axes is not None and (sight.axes is None or any(value.shape[axis] > 1 for axis in axes))
 
 
 def met(paths: Sequence[Reach], whole: bool) -> Reach:
@@ -108,73 +132,3 @@ def spread_out(box: Box, sides: Sequence[int]) -> Box:
     """What a mean over all positions sees: from the first one's first pixel to the last one's last."""
     spans = [span.through(side, side, 0) for span, side in zip(box, sides, strict=True)]
     return spans[0], spans[1]
-
-
-def _windows(
-    node: fx.Node, module: nn.Module | None, had: tuple[int, ...], made: tuple[int, ...]
-) -> list[Window] | None:
-    """The windows along height and width; None for what has none: it works by position, or takes all of them."""
-    if isinstance(module, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)):
-        return _sliding(vars(module), had, made)
-    if isinstance(module, (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)) or _called(node, "adaptive"):
-        return _adaptive(had, made)
-    if isinstance(module, (nn.ZeroPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ConstantPad2d)):
-        return _padded(module.padding)
-    if module is not None and isinstance(step := getattr(module, "stride", None), int):
-        return [(1, step, 0, 1)] * 2  # shortcut A: every `step`-th position
-    if node.target is F.pad or _called(node, "pad"):
-        return _padded(node.kwargs.get("pad", node.args[1] if len(node.args) > 1 else ()))
-    if _called(node, "max_pool2d") or _called(node, "avg_pool2d"):
-        names = ("input", "kernel_size", "stride", "padding", "dilation" if _called(node, "max") else "ceil_mode")
-        return _sliding({**dict(zip(names, node.args, strict=False)), **node.kwargs}, had, made)
-    if _called(node, "getitem") and isinstance(node.args[1], tuple):
-        return _sliced(node.args[1])
-    return None
-
-
-def _called(node: fx.Node, word: str) -> bool:
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    return node.op in ("call_function", "call_method") and word in name
-
-
-def _sliding(options: dict[str, Any], had: tuple[int, ...], made: tuple[int, ...]) -> list[Window]:
-    found: list[Window] = []
-    for axis, (before, after) in enumerate(zip(had, made, strict=True)):
-        size, dilation = _side(options["kernel_size"], axis), _side(options.get("dilation", 1), axis)
-        stride, padding = _side(options.get("stride") or size, axis), options.get("padding", 0)
-        span = dilation * (size - 1)
-        padding = 0 if isinstance(padding, str) else _side(padding, axis)
-        if (before + 2 * padding - span - 1) // stride + 1 < after and padding == 0 and after == -(-before // stride):
-            padding = max((after - 1) * stride + span + 1 - before, 0) // 2  # "same", told or done by the layer itself
-        found.append((size, stride, padding, dilation))
-    return found
-
-
-def _adaptive(had: tuple[int, ...], made: tuple[int, ...]) -> list[Window] | None:
-    if had == made or made == (1, 1):
-        return None
-    if any(before % after for before, after in zip(had, made, strict=True)):
-        raise AnalysisError(f"A pool from {had} to {made} positions has windows of several sizes: choose another size.")
-    steps = [before // after for before, after in zip(had, made, strict=True)]
-    return [(step, step, 0, 1) for step in steps]
-
-
-def _padded(pads: Any) -> list[Window]:
-    sides = (pads,) * 4 if isinstance(pads, int) else (*pads, 0, 0, 0, 0)[:4]  # left, right, top, bottom
-    return [(1, 1, sides[2], 1), (1, 1, sides[0], 1)]
-
-
-def _sliced(index: tuple[Any, ...]) -> list[Window]:
-    found: list[Window] = []
-    for axis in (2, 3):
-        part = index[axis] if axis < len(index) and isinstance(index[axis], slice) else slice(None)
-        found.append((1, part.step or 1, -(part.start or 0), 1))
-    return found
-
-
-def _side(value: Any, axis: int) -> int:
-    return int(value[axis] if isinstance(value, (tuple, list)) and len(value) > 1 else _one(value))
-
-
-def _one(value: Any) -> Any:
-    return value[0] if isinstance(value, (tuple, list)) else value

@@ -1,0 +1,243 @@
+"""What steps see, layer by layer, against pictures in which one row or column after another is changed."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_resnets.analysis.receptive import receptive
+from lightning_resnets.analysis.result import AnalysisError
+from lightning_resnets.analysis.windows import Reach, reaches
+from lightning_resnets.graph import follow
+from lightning_resnets.graph.tracing import By
+
+SIDE = 33
+
+
+class Own(nn.Module):
+    """A module of the user's own, without parts: what it does is told by a function."""
+
+    def __init__(self, does: Callable[[Tensor], Tensor], **told: Any) -> None:
+        super().__init__()
+        self.does = does
+        for name, value in told.items():
+            setattr(self, name, value)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.does(x)
+
+
+class Norm(nn.LayerNorm):
+    """As torchvision and timm have it: each position for itself, channels first."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Same(nn.Conv2d):
+    """TensorFlow's padding, which the layer does itself."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        size, step = self.kernel_size[0], self.stride[0]
+        lost = max((-(-input.shape[-1] // step) - 1) * step + size - input.shape[-1], 0)
+        return super().forward(F.pad(input, [lost // 2, lost - lost // 2] * 2))
+
+
+class Net(nn.Module):
+    """A 3x3 convolution, what is asked about, and one more 3x3 convolution whose reach is looked at."""
+
+    def __init__(self, part: nn.Module | Callable[[Any, Tensor], Tensor], width: int = 8, **parts: Any) -> None:
+        super().__init__()
+        self.stem, self.end = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(width, 4, 3, padding=1)
+        self.part = part
+        for name, value in parts.items():
+            setattr(self, name, value)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        part: Any = self.part
+        return self.end(part(x) if isinstance(part, nn.Module) else part(self, x))
+
+
+def shuffled(x: Tensor) -> Tensor:
+    count, width, height, length = x.shape
+    return x.view(count, 2, width // 2, height, length).transpose(1, 2).reshape(count, width, height, length)
+
+
+class Last(nn.Module):
+    """ConvNeXt's way: channels last for a norm and linear layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.one, self.two = nn.LayerNorm(8), nn.Linear(8, 16), nn.Linear(16, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(x.permute(0, 2, 3, 1))
+        return x + self.two(self.one(y)).permute(0, 3, 1, 2)
+
+
+def weight(*sides: int) -> nn.Parameter:
+    return nn.Parameter(torch.ones(sides))
+
+
+KNOWN: dict[str, Callable[[], Net]] = {
+    "a convolution by its function": lambda: Net(lambda m, x: F.conv2d(x, m.w, padding=2), w=weight(8, 8, 5, 5)),
+    "with all arguments by name": lambda: Net(
+        lambda m, x: F.conv2d(input=x, weight=m.w, stride=(2, 1), padding=(0, 4), dilation=(1, 2)), w=weight(8, 8, 3, 5)
+    ),
+    "a pool of powers": lambda: Net(nn.LPPool2d(2, 3, stride=2)),
+    "a pool in a module of one's own": lambda: Net(Own(lambda x: F.avg_pool2d(x, 3, 2, 1), stride=2)),
+    "a pool of stride 1 in one's own": lambda: Net(Own(lambda x: F.avg_pool2d(x, 3, 1, 1))),
+    "a slice in one's own": lambda: Net(Own(lambda x: x[:, :, ::2, 1::3], stride=2)),
+    "one position in one's own": lambda: Net(Own(lambda x: x.sin().abs() + 1)),
+    "a pool that rounds up": lambda: Net(nn.MaxPool2d(5, 3, ceil_mode=True)),
+    "a pool's function that rounds up": lambda: Net(lambda m, x: F.max_pool2d(x, 4, 3, 1, ceil_mode=True)),
+    "a pool by its function": lambda: Net(lambda m, x: F.avg_pool2d(x, (3, 5), padding=1, stride=2)),
+    "a pool by its function, powers": lambda: Net(lambda m, x: F.lp_pool2d(x, 2, 4, 3)),
+    "an average": lambda: Net(nn.AvgPool2d(3, 1, 1)),
+    "dilated, padded the same": lambda: Net(nn.Conv2d(8, 8, 3, dilation=3, padding="same")),
+    "even, padded the same": lambda: Net(nn.Conv2d(8, 8, 4, padding="same")),
+    "padded by the layer": lambda: Net(Same(8, 8, 5, stride=3)),
+    "oblong": lambda: Net(nn.Conv2d(8, 8, (5, 3), stride=(2, 1), padding=(2, 1))),
+    "padding on one side": lambda: Net(nn.Sequential(nn.ZeroPad2d((2, 0, 3, 0)), nn.Conv2d(8, 8, 4))),
+    "padding by its function": lambda: Net(lambda m, x: F.pad(x, (1, 0, 4, -2))),
+    "slices from the end": lambda: Net(lambda m, x: x[..., -20:, 3:30:2]),
+    "channels last": lambda: Net(Last()),
+    "channels last in a linear layer's function": lambda: Net(
+        lambda m, x: F.linear(x.permute(0, 2, 3, 1), m.w).permute(0, 3, 1, 2), w=weight(8, 8)
+    ),
+    "a norm of channels in one's own": lambda: Net(Norm(8)),
+    "channels shuffled": lambda: Net(lambda m, x: shuffled(x)),
+    "channels in two halves": lambda: Net(lambda m, x: torch.cat([x.chunk(2, 1)[1], x.split(4, 1)[0]], 1)),
+    "axes in one's own": lambda: Net(
+        lambda m, x: m.back(m.there(x)),
+        there=Own(lambda x: x.permute(0, 2, 3, 1)),
+        back=Own(lambda x: x.permute(0, 3, 1, 2)),
+    ),
+    "channels put together": lambda: Net(lambda m, x: x * x.mean(1, keepdim=True)),
+    "adaptive": lambda: Net(lambda m, x: F.adaptive_avg_pool2d(x, (11, 3))),
+    "turned": lambda: Net(lambda m, x: F.avg_pool2d(x, (3, 1)).transpose(2, 3).transpose(3, 2)),
+}  # fmt: skip
+
+
+def positive(model: nn.Module) -> nn.Module:
+    model = copy.deepcopy(model).double().eval()
+    for value in model.parameters():
+        nn.init.uniform_(value, 0.5, 1.0)
+    return model
+
+
+def rows(model: nn.Module, axis: int) -> list[int]:
+    """The rows (2) or columns (3) of the picture that the middle of the output sees: those whose change changes it."""
+    torch.manual_seed(0)
+    picture = torch.rand(1, 3, SIDE, SIDE, dtype=torch.float64)
+    changed = picture.repeat(SIDE, 1, 1, 1)
+    for i in range(SIDE):
+        changed[i].select(axis - 1, i).mul_(1000)
+    with torch.no_grad():
+        base, made = model(picture), torch.cat([model(one) for one in changed.split(1)])
+    middle = (slice(None), slice(None), base.shape[2] // 2, base.shape[3] // 2)
+    return (made[middle] != base[middle]).any(1).nonzero().flatten().tolist()
+
+
+def reach(model: nn.Module, part: str, by: By | None = None) -> Reach:
+    followed = follow(model, (3, SIDE, SIDE), by)
+    return reaches(model, followed, (3, SIDE, SIDE)).known[followed.named[part]]
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")  # torch's own, of an even window
+@pytest.mark.parametrize("by", ["torch.fx", "recorder"])
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_the_middle_sees(name: str, by: By) -> None:
+    model = KNOWN[name]().eval()
+    shape = follow(model, (3, SIDE, SIDE), by).blocks.block("end").shape
+    found = reach(model, "end", by)
+    for axis, span in enumerate(found.longest):
+        middle = shape[1 + axis] // 2 * span.stride
+        seen = rows(positive(model), 2 + axis)
+        assert (seen[0], seen[-1]) == (max(middle + span.first, 0), min(middle + span.last, SIDE - 1))
+    assert not found.whole
+
+
+ALL: dict[str, Callable[[], Net]] = {
+    "instance norm": lambda: Net(nn.InstanceNorm2d(8)),
+    "group norm": lambda: Net(nn.GroupNorm(2, 8)),
+    "a batch norm that keeps no statistics": lambda: Net(nn.BatchNorm2d(8, track_running_stats=False)),
+    "group norm by its function": lambda: Net(lambda m, x: F.group_norm(x, 2)),
+    "a norm of the picture": lambda: Net(nn.LayerNorm([8, SIDE, SIDE])),
+    "in one's own": lambda: Net(Own(lambda x: x - x.mean((2, 3), keepdim=True))),
+    "a gate of a vector": lambda: Net(
+        lambda m, x: x * m.l(x.mean((2, 3))).view(-1, 8, 1, 1).sigmoid(), l=nn.Linear(8, 8)
+    ),
+    "a gate by one dimension": lambda: Net(
+        lambda m, x: x * m.c(x.mean((2, 3)).unsqueeze(1)).sigmoid().transpose(1, 2).unsqueeze(-1),
+        c=nn.Conv1d(1, 1, 3, padding=1),
+    ),
+    "weights of the picture": lambda: Net(
+        lambda m, x: F.conv2d(x, m.l(x.mean((2, 3))).view(8, 8, 1, 1)), l=nn.Linear(8, 64)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_statistics_of_all_positions_are_told(name: str) -> None:
+    model = ALL[name]().eval()
+    found = reach(model, "end")
+    seen = rows(model.double(), 2)
+    assert (seen[0], seen[-1]) == (0, SIDE - 1)
+    assert found.whole
+    assert [span.size for span in found.longest] == [5, 5]  # without the statistics: two windows of 3
+
+
+UNKNOWN: dict[str, Callable[[], Net]] = {
+    "roll": lambda: Net(lambda m, x: torch.roll(x, 3, 2)),
+    "flip": lambda: Net(lambda m, x: x.flip(3)),
+    "part": lambda: Net(nn.Upsample(scale_factor=2)),
+    "matmul": lambda: Net(lambda m, x: torch.matmul(x, x)),
+    "cat": lambda: Net(lambda m, x: torch.cat([x, x], 2)),
+    "softmax": lambda: Net(lambda m, x: F.softmax(x, 3)),
+    "view": lambda: Net(lambda m, x: x.view(-1, 8, 3, 11 * SIDE)),
+    "linear": lambda: Net(lambda m, x: F.linear(x, m.w), w=weight(SIDE, SIDE)),
+    "mean": lambda: Net(lambda m, x: x - x.mean(3, keepdim=True)),
+    "getitem": lambda: Net(lambda m, x: x[:, :, [0, 1, 2]]),
+    "pixel_shuffle": lambda: Net(lambda m, x: F.pixel_shuffle(x, 2), width=2),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_is_not_known_is_said_and_all_behind_it(name: str) -> None:
+    model = UNKNOWN[name]().eval()
+    size = (3, SIDE, SIDE)
+    followed = follow(model, size)
+    found = reaches(model, followed, size)
+    assert followed.named["stem"] in found.known
+    sentence = found.unknown[followed.named["end"]]
+    assert sentence.startswith(f"The window of '{name}' is not known: ")
+    assert sentence.endswith(".")
+
+
+def test_blocks_without_a_box_have_a_note_and_a_field() -> None:
+    model = UNKNOWN["roll"]()
+    found = receptive(model, (3, SIDE, SIDE), pictures=1)
+    rows = {row[-14:][0]: row for row in found.tables()["receptive"].rows}
+    assert list(found.reach) == ["stem"]
+    assert rows["stem"][-1] == ""
+    assert rows["end"][-1] == found.unknown["end"]
+    assert rows["end"][-5] is not None  # the effective side, which the gradient knows
+    with pytest.raises(AnalysisError, match=r"^The window of 'roll' is not known: .*\.$"):
+        receptive(model, (3, SIDE, SIDE), pictures=0, blocks=["end"])
+
+
+def test_what_is_asked_is_left_as_it_was() -> None:
+    model = Net(Norm(8))
+    model.part.train()  # type: ignore[union-attr]
+    before = copy.deepcopy(model.state_dict())
+    state = torch.random.get_rng_state()
+    reach(model, "end")
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(module.training for module in model.modules())
