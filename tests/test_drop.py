@@ -15,7 +15,7 @@ from lightning_resnets.replay import Replay
 from lightning_resnets.surgery import Bypass, Drop, Hold, Op, Scale, SurgeryError, operate, plan
 from lightning_resnets.surgery.shortcuts import shortcuts_of
 from lightning_resnets.sweep import sweep
-from lightning_resnets.zoo import build, names
+from lightning_resnets.zoo import build
 
 PICTURES = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(1))
 Forward = Callable[[nn.Module, Tensor], Tensor]
@@ -171,7 +171,7 @@ def test_of_several_sums_the_residual_one_counts() -> None:
     assert torch.equal(everywhere(reveal(net, (3, 6, 6)), Drop("blocks.1")), other(PICTURES))
 
 
-@pytest.mark.parametrize("name", [name for name in names() if "inception" not in name])
+@pytest.mark.parametrize("name", ["resnet20", "preresnet20", "seresnet20", "highway19", "resnet18", "plain20"])
 def test_the_graph_tells_the_shortcuts_that_our_nets_name(name: str) -> None:
     followed = follow(build(name).eval(), (3, 64, 64))
     adds = [block.name for block in followed.blocks.merges if block.kind == "add"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Cell = str | int | float | None
 Tell = Callable[[int, int], None]  # steps done, steps in all
 T = TypeVar("T")
+WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 class AnalysisError(ValueError):
@@ -73,15 +74,29 @@ class Result(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pictures:
-    """Pictures as a net takes them, (N, C, H, W) float32, and their labels (N,) int64."""
+    """Pictures as a net takes them, (N, C, H, W) float32, and their labels (N,) int64, counted from 0.
+
+    Raises AnalysisError for what is none, for no picture at all, and where the labels are not one a picture.
+    """
 
     images: Tensor
     labels: Tensor
 
     def __post_init__(self) -> None:
+        if not isinstance(self.images, Tensor) or self.images.dim() != 4 or not self.images.is_floating_point():
+            raise AnalysisError(
+                f"Pictures are a float tensor (N, C, H, W) as a net takes them, not {_form(self.images)}."
+            )
         if not len(self.images):
             raise AnalysisError("There is no picture to look at: give one or more.")
-        assert len(self.images) == len(self.labels), "a label for each picture"
+        whole = isinstance(self.labels, Tensor) and self.labels.dtype in WHOLE
+        if not whole or self.labels.shape != self.images.shape[:1]:
+            raise AnalysisError(
+                f"The labels of {len(self.images)} pictures are a tensor of as many whole numbers, not "
+                f"{_form(self.labels)}."
+            )
+        if int(self.labels.min()) < 0:
+            raise AnalysisError(f"Labels are counted from 0: there is no class {int(self.labels.min())}.")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -102,6 +117,23 @@ class Pictures:
         if not images:
             raise AnalysisError("There is no picture to look at: give one or more.")
         return cls(torch.cat(images)[:most], torch.cat(labels)[:most])
+
+
+def given(pictures: object) -> Pictures:
+    """Pictures as they are; raises AnalysisError for a tensor alone and for anything else."""
+    if isinstance(pictures, Pictures):
+        return pictures
+    raise AnalysisError(
+        f"This takes Pictures(images, labels), not {_form(pictures)}; where labels do not matter any will do, as in "
+        "Pictures(images, torch.zeros(len(images), dtype=torch.long))."
+    )
+
+
+def _form(thing: object) -> str:
+    """What something is, as a sentence says it."""
+    if isinstance(thing, Tensor):
+        return f"a tensor of {str(thing.dtype).removeprefix('torch.')} and shape {tuple(thing.shape)}"
+    return f"a {type(thing).__name__}"
 
 
 def right(net: nn.Module, pictures: Pictures) -> int:

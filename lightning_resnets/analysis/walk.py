@@ -11,24 +11,13 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from lightning_resnets.analysis.result import Pictures
+from lightning_resnets.analysis.result import Pictures, given
 from lightning_resnets.probe import submodule
 from lightning_resnets.surgery.steps import Env as Env
 from lightning_resnets.surgery.steps import Walker as Walker
+from lightning_resnets.surgery.steps import evaluating as evaluating
 
 Look = Callable[[str, tuple[Any, ...], Any], None]
-
-
-@contextmanager
-def evaluating(net: nn.Module) -> Iterator[nn.Module]:
-    """The net in evaluation inside the `with` block, every module in its own mode again behind it."""
-    modes = [(module, module.training) for module in net.modules()]
-    net.eval()
-    try:
-        yield net
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 @contextmanager
@@ -53,13 +42,13 @@ def awake(net: nn.Module) -> Iterator[nn.Module]:
 
 def placed(pictures: Pictures, net: nn.Module, most: int | None = None) -> Pictures:
     """The first so many pictures, where the net's weights are and in their precision."""
-    weight = next(net.parameters(), torch.zeros(()))
+    weight, pictures = next(net.parameters(), torch.zeros(())), given(pictures)
     images = pictures.images[:most].to(weight.device, weight.dtype)
     return Pictures(images, pictures.labels[:most].to(weight.device))
 
 
 def size_of(pictures: Pictures) -> tuple[int, int, int]:
-    channels, height, width = pictures.images.shape[1:]
+    channels, height, width = given(pictures).images.shape[1:]
     return channels, height, width
 
 
