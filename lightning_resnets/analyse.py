@@ -1,102 +1,25 @@
 """`lightning-resnets analyse NAME FILE`: the experiments of `lightning_resnets.analysis`, as tables and figures."""
 
-import re
 import sys
 import time
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import torch
-from torch import nn
 
 from lightning_resnets.analysis.every import ANALYSES, Subject, analyse
 from lightning_resnets.analysis.result import AnalysisError, Pictures, Result
-from lightning_resnets.checkpoint.card import Card, CheckpointError
 from lightning_resnets.checkpoint.command import Arguments
-from lightning_resnets.checkpoint.read import Opened, open_checkpoint
-from lightning_resnets.checkpoint.shipped import find, shipped
-from lightning_resnets.data.folder import batches
-from lightning_resnets.evaluate import DATA, clear, number, rooted, thinned
+from lightning_resnets.checkpoint.read import Opened
+from lightning_resnets.evaluate import DATA, clear, number
 from lightning_resnets.graph import TraceError
-from lightning_resnets.zoo import build, names
+from lightning_resnets.points import PointError
+from lightning_resnets.subjects import looked_at, opened, opened_twin, subject
+from lightning_resnets.surgery.edits import SurgeryError
 
 MOST = 1000  # pictures, where nobody says how many
 INCHES = (10.0, 6.5)  # of a figure
 FORMATS = ("png", "svg", "pdf")
-
-
-def subject(opened: Opened, twin: Opened | None, pictures: Pictures, seed: int = 0) -> Subject:
-    """What the analyses look at: the net, its plain twin, and both at initialisation where they can be built."""
-    card = opened.card
-    beside = twin.card.arch if twin else plain_twin(card.arch)
-    return Subject(
-        net=fast(opened.net),
-        size=card.size,
-        classes=card.classes,
-        pictures=pictures,
-        twin=fast(twin.net) if twin else None,
-        fresh=fresh(card, card.arch, seed),
-        fresh_twin=fresh(card, beside, seed) if beside else None,
-        seed=seed,
-    )
-
-
-def fresh(card: Card, arch: str, seed: int) -> nn.Module | None:
-    """A net of that name as it is before its first step; None for one that is not the zoo's."""
-    if arch not in names():
-        return None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = build(arch, len(card.classes), **(card.options if arch == card.arch else {}))
-    return net.eval().requires_grad_(False)
-
-
-def plain_twin(arch: str) -> str | None:
-    """The plain net of the same depth, as plain20 is seresnet20's; None where there is none."""
-    depth = re.fullmatch(r"(?:se|pre|sepre)?resnet(\d+)", arch)
-    name = f"plain{depth[1]}" if depth else ""
-    return name if name in names() else None
-
-
-def opened_twin(card: Card, asked: str | None) -> Opened | None:
-    """The net to see beside this one: the file asked for, else the plain twin that ships for the same data."""
-    if asked == "none":
-        return None
-    if asked is None:
-        name = plain_twin(card.arch)
-        path = shipped().get(f"{name}-{card.data}") if name else None
-        if path is None:
-            return None
-        asked = str(path)
-    twin = open_checkpoint(find(asked))
-    if (len(twin.card.classes), twin.card.size) != (len(card.classes), card.size):
-        raise CheckpointError(
-            f"'{asked}' tells {len(twin.card.classes)} classes apart in pictures of {sides(twin.card)} and this net "
-            f"{len(card.classes)} in {sides(card)}: a twin sees the same pictures (--twin FILE, or --twin none)."
-        )
-    return twin
-
-
-def fast(net: nn.Module) -> nn.Module:
-    """The net with its weights in the layout of `looked_at`'s pictures."""
-    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload] - its stubs know tensors alone
-
-
-def sides(card: Card) -> str:
-    return "×".join(map(str, card.size))
-
-
-def looked_at(card: Card, data: str | None, root: Path | None, limit: int) -> Pictures:
-    """Pictures as the net takes them; of themselves those of the CIFAR-10 sample that ships."""
-    if data is None and card.data != "cifar10":
-        raise AnalysisError(
-            f"The pictures that ship are CIFAR-10's and this net was trained on {card.data or 'others'}: say which to "
-            "look at, with --data imagenet|folder --root DIR."
-        )
-    name = data or "sample"
-    pictures, labels = thinned(DATA[name](rooted(name, root), card), limit)
-    images = torch.cat(list(batches(pictures, card, 64)))
-    return Pictures(images.contiguous(memory_format=torch.channels_last), torch.tensor(labels))  # the faster layout
 
 
 def save(result: Result, name: str, folder: Path, form: str) -> list[Path]:
@@ -149,7 +72,7 @@ def chosen(name: str) -> tuple[str, ...]:
     return (name,)
 
 
-def performed(asked: tuple[str, ...], given: Subject, folder: Path, form: str) -> int:
+def performed(asked: tuple[str, ...], given: Subject, folder: Path, form: str, header: str) -> int:
     """Do the analyses one after another, saying what each wrote; how many were done.
 
     Of several, one that does not fit the net is passed over with its sentence; a single one raises it.
@@ -159,17 +82,36 @@ def performed(asked: tuple[str, ...], given: Subject, folder: Path, form: str) -
         start = time.perf_counter()
         try:
             result = analyse(name, given, teller(name))
-        except (AnalysisError, TraceError) as error:
+        except (AnalysisError, SurgeryError, PointError, TraceError) as error:
             if len(asked) == 1:
                 raise
             wipe()
-            print(f"{name:<12}not done: {error}")
+            print(f"{name:<12}not done: {error}", flush=True)
             continue
         wipe()
         files = save(result, name, folder, form)
+        if len(asked) == 1:
+            print(header)
         done += 1
         print(f"{name:<12}{time.perf_counter() - start:5.1f} s  {', '.join(path.name for path in files)}", flush=True)
     return done
+
+
+@contextmanager
+def written_to(folder: Path) -> Iterator[None]:
+    """The folder is there, or one sentence says why not; nothing of it stays behind where nothing was written."""
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise AnalysisError(
+            f"Nothing can be written to '{folder}' ({error.strerror}): choose another --out."
+        ) from error
+    finally:
+        for one in made:
+            with suppress(OSError):
+                one.rmdir()  # an empty one alone
 
 
 def need_matplotlib() -> None:
@@ -190,7 +132,9 @@ def parser() -> Arguments:
     made = Arguments(
         "analyse",
         "What skips, concatenations and gates do in a net: tables (CSV, JSON) and a figure for each analysis.\n\n"
-        f"{listing()}\n  {'all':<12}each of them that the net allows",
+        f"{listing()}\n  {'all':<12}each of them that the net allows\n\n"
+        "FILE may be a net's name too, which is then untrained: one of `lightning-resnets models`, torchvision/NAME,\n"
+        "timm/NAME, or module:function of your own.",
         before=("name",),
     )
     made.add_argument("--out", type=Path, metavar="DIR", help="where the files go (analysis/FILE)")
@@ -211,19 +155,41 @@ def main(args: list[str]) -> None:
     asked = chosen(given.name)
     if given.figure != "none":
         need_matplotlib()
-    path = find(given.file)
-    opened = open_checkpoint(path, **({"net": given.net} if given.net else {}))
-    twin = opened_twin(opened.card, given.twin)
-    for note in (*opened.notes, *(twin.notes if twin else ())):
-        print(f"note: {note}", file=sys.stderr)
-    pictures = looked_at(opened.card, given.data, given.root, given.pictures)
-    folder = given.out or Path("analysis", path.stem)
-    beside = f", beside {twin.card.arch}" if twin else ""
-    print(f"{opened.card.arch} on {len(pictures):,} pictures{beside}; files in {folder}", flush=True)
+    pictured = any(ANALYSES[name].needs_pictures for name in asked)
+    folder_name, found, twin, pictures = opened_all(given, asked, pictured)
+    folder = given.out.expanduser() if given.out else Path("analysis", folder_name)
+    names = (folder_name, Path(given.twin).stem if given.twin else "")
+    looked = subject(found, twin, pictures, given.seed, names)
+    beside = f" beside {looked.twin_name}" if twin and pictured else ""
+    counted = f" on {len(pictures):,} pictures" if pictures and pictured else ""
+    header = f"{looked.name}{beside}{counted}; files in {folder}"
+    if len(asked) > 1:
+        print(header, flush=True)
     try:
-        done = performed(asked, subject(opened, twin, pictures, given.seed), folder, given.figure)
+        with written_to(folder):
+            done = performed(asked, looked, folder, given.figure, header)
     except KeyboardInterrupt:
         wipe()
         raise AnalysisError(f"Stopped; what was done by then is in {folder}.") from None
     if not done:
         raise AnalysisError("This net allows none of the analyses.")
+
+
+def opened_all(
+    given: Namespace, asked: tuple[str, ...], pictured: bool
+) -> tuple[str, Opened, Opened | None, Pictures | None]:
+    """The word for the net's files, the net, its twin, and the pictures, which some analyses do without."""
+    found, word = opened(given.file, given.net, given.seed)
+    twin = opened_twin(found.card, given.twin)
+    notes = [*found.notes, *(twin.notes if twin else ())]
+    pictures = None
+    if pictured:
+        try:
+            pictures = looked_at(found.card, given.data, given.root, given.pictures)
+        except AnalysisError as error:
+            if len(asked) == 1 or given.data:
+                raise
+            notes.append(str(error))
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    return word, found, twin, pictures

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,10 @@ from PIL import Image
 from test_cli import sentence
 
 from lightning_resnets import analyse as command
+from lightning_resnets import subjects
 from lightning_resnets.analysis.every import ANALYSES, Subject, analyse
 from lightning_resnets.analysis.lesion import lesion
-from lightning_resnets.analysis.result import AnalysisError, Cancelled, Pictures
+from lightning_resnets.analysis.result import AnalysisError, Cancelled, Pictures, Table
 from lightning_resnets.checkpoint.read import open_checkpoint
 from lightning_resnets.checkpoint.shipped import find
 from lightning_resnets.data import sample
@@ -34,7 +36,7 @@ def subject(name: str, count: int = 12) -> Subject:
     pixels, labels = sample.pictures("test")
     card = opened.card
     images = torch.cat([prepare(one, card.size, card.mean, card.std) for one in pixels[:count]])
-    return command.subject(opened, None, Pictures(images, torch.tensor(labels[:count])))
+    return subjects.subject(opened, None, Pictures(images, torch.tensor(labels[:count])))
 
 
 def test_the_table_is_what_the_analysis_found() -> None:
@@ -46,18 +48,25 @@ def test_the_table_is_what_the_analysis_found() -> None:
         list(row.values()) for row in rows
     ]
     opened, twin = open_checkpoint(find("resnet20")), open_checkpoint(find("plain20"))
-    pictures = command.looked_at(opened.card, None, None, 10)
+    pictures = subjects.looked_at(opened.card, None, None, 10)
     wounds = lesion(opened.net, pictures, twin.net)
     found = {(row["net"], row["change"]): float(row["error"]) for row in rows}
-    assert found["net", "intact"] == pytest.approx(wounds.net.intact)
-    assert found["net", "without layer1.1"] == pytest.approx(wounds.net.dropped["layer1.1"])
-    assert any(net == "twin" for net, _ in found), "plain20 ships, so it is seen beside resnet20"
+    assert found["resnet20", "intact"] == pytest.approx(wounds.net.intact)
+    assert found["resnet20", "without layer1.1"] == pytest.approx(wounds.net.dropped["layer1.1"])
+    assert any(net == "plain20" for net, _ in found), "plain20 ships, so it is seen beside resnet20"
+
+
+def test_a_file_holds_rounded_numbers_and_python_exact_ones() -> None:
+    table = Table(("a", "b", "c"), ((0.1 + 0.2, True, 2**70), (math.inf, None, 1)))
+    assert table.csv() == f"a,b,c\n0.3,true,{2**70}\ninf,,1\n"
+    assert json.loads(table.json()) == [{"a": 0.3, "b": True, "c": 2**70}, {"a": None, "b": None, "c": 1}]
+    assert table.rows[0][0] == 0.1 + 0.2
 
 
 def test_pictures_are_those_of_the_net_and_its_card() -> None:
     card = open_checkpoint(find("resnet20")).card
     pixels, labels = sample.pictures("test")
-    pictures = command.looked_at(card, None, None, 1000)
+    pictures = subjects.looked_at(card, None, None, 1000)
     for place in (0, 499, 999):
         own = prepare(pixels[place], card.size, card.mean, card.std)[0]
         torch.testing.assert_close(pictures.images[place], own, rtol=0, atol=0)
@@ -106,7 +115,7 @@ def trial(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
      ("densenet_bc_40_12", None), ("plain20", None), ("wrn16_8", None)],
 )  # fmt: skip
 def test_the_plain_twin_is_the_plain_net_of_the_same_depth(arch: str, twin: str | None) -> None:
-    assert command.plain_twin(arch) == twin
+    assert subjects.plain_twin(arch) == twin
 
 
 def test_nets_at_initialisation_are_the_seeds_and_leave_the_chance_alone() -> None:
@@ -132,10 +141,14 @@ WRONG = {
     "lessions resnet20": "There is no analysis called 'lessions': there are lesion, paths",
     "gates resnet20": "This net has no gate",
     "lesion resnet20 --pictures 0": "'0' is no whole number from 1 on",
-    "lesion nosuch": "There is no file and no shipped net called 'nosuch'",
+    "lesion nosuch": "There is no net and no file called 'nosuch'",
     "lesion resnet20 --data folder": "Say where the pictures lie",
     "lesion resnet20 --data folder --root empty": "There is no class folder in 'empty'",
     "lesion resnet20 --twin wide.ckpt": "a twin sees the same pictures",
+    "lesion resnet20 --out /proc/nope": "Nothing can be written to '/proc/nope' (",
+    "lesion resnet20 --out taken": "Nothing can be written to 'taken' (File exists): choose another --out.",
+    "lesion resnet50": "this net was made for imagenet: say which to look at",
+    "lesion torchvision/resnet19": "There is no net named 'torchvision/resnet19' (near: torchvision/resnet18",
     "lesion wide.ckpt": "say which to look at, with --data imagenet|folder --root DIR",
     "lesion": "The following arguments are required: FILE",
 }
@@ -144,10 +157,40 @@ WRONG = {
 @pytest.mark.parametrize("words", WRONG)
 def test_mistakes(words: str) -> None:
     Path("empty").mkdir()
+    Path("taken").touch()
     card = replace(open_checkpoint(find("resnet20")).card, classes=("a", "b", "c"), data="mine")
     weights = {f"net.{name}": weight for name, weight in build("resnet20", 3).state_dict().items()}
     torch.save({"state_dict": weights, "card": card.to_dict()}, "wide.ckpt")
     assert WRONG[words] in sentence(["analyse", *words.split(), "--figure", "none"])
+
+
+def test_what_needs_no_picture_asks_for_none(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ("arithmetic torchvision/resnet18", "receptive resnet18", "reuse densenet_bc_40_12"):
+        main(["analyse", *words.split(), "--figure", "none"])
+        first = capsys.readouterr().out.splitlines()[0]
+        assert (
+            first == f"{words.split()[1]}; files in {Path('analysis', NAMED.get(words.split()[1], words.split()[1]))}"
+        )
+    rows = json.loads(Path("analysis/torchvision-resnet18/arithmetic.json").read_text())
+    assert sum(int(row["parameters"]) for row in rows) == 11_689_512 - 9_600  # batch norms have the rest
+
+
+NAMED = {"torchvision/resnet18": "torchvision-resnet18", "densenet_bc_40_12": "densenet_bc_40_12-cifar10"}
+
+
+def test_a_failure_says_one_sentence_and_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    sentence(["analyse", "gates", "resnet20", "--pictures", "2", "--figure", "none", "--out", "new/folder"])
+    assert not capsys.readouterr().out
+    assert not Path("new").exists()
+
+
+def test_two_nets_of_one_kind_are_told_apart() -> None:
+    card = open_checkpoint(find("resnet20")).card
+    weights = {f"net.{name}": weight for name, weight in build("resnet20").state_dict().items()}
+    torch.save({"state_dict": weights, "card": card.to_dict()}, "mine.ckpt")
+    main(["analyse", "lesion", "resnet20", "--twin", "mine.ckpt", "--pictures", "2", "--figure", "none", "--out", "o"])
+    rows = json.loads(Path("o/lesion.json").read_text())
+    assert {row["net"] for row in rows} == {"resnet20-cifar10", "mine"}
 
 
 def test_without_matplotlib_it_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,9 +59,9 @@ def test_every_number_is_that_of_a_loop(name: str, count: int) -> None:
     found, kept = gates(net, pictures(), batch=5), one_by_one(net)
     assert list(found.sums) == list(kept)
     tables = found.tables()
-    means = {(row[0], row[2], row[3]): row[4] for row in tables["channels"].rows}
-    by_class = {(row[0], row[2]): row for row in tables["gates"].rows}
-    depths = {row[0]: row for row in tables["depths"].rows}
+    means = {(row[1], row[3], row[4]): row[5] for row in tables["channels"].rows}
+    by_class = {(row[1], row[3]): row[1:] for row in tables["gates"].rows}
+    depths = {row[1]: row[1:] for row in tables["depths"].rows}
     for depth, (gate, classes) in enumerate(kept.items(), 1):
         centres = {}
         for label, weights in enumerate(classes):
@@ -133,15 +133,17 @@ def test_tables_and_figure() -> None:
     found = GatesResult({"layer1.0.se": sums}, ("cat", "dog"))
     tables = found.tables()
     assert tables["gates"].csv() == (
-        "gate,depth,class,pictures,mean,std,below,above\n"
-        "layer1.0.se,1,cat,1,0.5,0.5,0.5,0.5\nlayer1.0.se,1,dog,1,0.5,0.0,0.0,0.0\n"
+        "net,gate,depth,class,pictures,mean,std,below,above\n"
+        "net,layer1.0.se,1,cat,1,0.5,0.5,0.5,0.5\nnet,layer1.0.se,1,dog,1,0.5,0.0,0.0,0.0\n"
     )
-    assert tables["depths"].csv() == "gate,depth,mean,below,above,distance\nlayer1.0.se,1,0.5,0.25,0.25,0.5\n"
-    assert tables["channels"].csv().splitlines()[1] == "layer1.0.se,1,cat,0,0.0"
+    assert tables["depths"].csv() == ("net,gate,depth,mean,below,above,distance\nnet,layer1.0.se,1,0.5,0.25,0.25,0.5\n")
+    assert tables["channels"].csv().splitlines()[1] == "net,layer1.0.se,1,cat,0,0.0"
     figure = Figure((8, 5))
     found.draw(figure)
     figure.canvas.draw()
     assert len(figure.axes) == 3
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["cat", "dog"]
+    assert figure.get_suptitle() == "net · weights of the gates by class · 2 pictures"
 
 
 def test_wrong_input_is_answered_with_one_sentence() -> None:

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from torch import nn
 from torchinfo import summary
 
-from lightning_resnets.analysis.arithmetic import OTHERS, arithmetic, bottleneck, family, layers, measured, named
+from lightning_resnets.analysis.arithmetic import OTHERS, arithmetic, bottleneck, layers
+from lightning_resnets.analysis.field import family, measured, named
 from lightning_resnets.analysis.result import AnalysisError, Cancelled
 from lightning_resnets.facts import PUBLISHED
 from lightning_resnets.nets.residual import Bottleneck
@@ -91,10 +92,25 @@ def test_tables_and_figure() -> None:
     found = arithmetic(net("resnet20"), nets=["resnet20", "densenet_40_12"])
     tables = found.tables()
     assert list(tables) == ["arithmetic", "bottleneck", "field"]
-    assert tables["arithmetic"].rows[0][5:] == ("3·3·3·16 = 432", "432·1,024 = 442,368")
+    assert tables["arithmetic"].rows[0][:3] == ("ResNet", "conv1", "conv1")
+    assert [row[2] for row in tables["arithmetic"].rows[1:4]] == ["layer1.0", "layer1.0", "layer1.1"]
+    assert tables["arithmetic"].rows[0][7:] == ("3·3·3·16 = 432", "432·1,024 = 442,368")
     figure = Figure()
     found.draw(figure)
-    assert [axis.get_xlabel() for axis in figure.axes] == ["multiply-adds a picture", "parameters"]
+    words = ["", "weights of a block", "multiply-adds per picture", "parameters"]
+    assert [axes.get_xlabel() for axes in figure.axes] == words
+    left, right = ({text.get_text() for text in axes.texts} for axes in figure.axes[2:])
+    assert "densenet_40_12" in left
+    assert "ResNet" in left  # at a line, its error being unknown
+    assert left == right
+
+
+def test_the_net_looked_at_is_a_point_where_its_error_is_known() -> None:
+    found = arithmetic(net("resnet20"), nets=["resnet20"], error=8.5, name="mine")
+    assert found.own[:1] + found.own[2:5] == ("mine", 269_722, 40_551_040, 8.5)
+    figure = Figure()
+    found.draw(figure)
+    assert all("mine" in [text.get_text() for text in axes.texts] for axes in figure.axes[2:])
 
 
 def test_mistakes_and_cancelling() -> None:

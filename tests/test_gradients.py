@@ -145,14 +145,19 @@ def test_table_and_figure() -> None:
 
     found = GradientsResult({"a": Flow(1.0, 0.5, 1.25)}, {"a": Flow(2.0, 0.0, 2.0)})
     assert found.tables()["gradients"].csv() == (
-        "net,block,depth,shortcut,branch,both\nnet,a,1,1.0,0.5,1.25\nfresh,a,1,2.0,0.0,2.0\n"
+        "net,state,block,depth,shortcut,branch,both\nnet,trained,a,1,1.0,0.5,1.25\nnet,initial,a,1,2.0,0.0,2.0\n"
     )
     figure = Figure((8, 5))
     found.draw(figure)
     figure.canvas.draw()
-    assert [axes.get_title() for axes in figure.axes] == ["this net", "at initialisation"]
+    assert [axes.get_title() for axes in figure.axes] == ["trained", "at initialisation"]
 
 
 def test_a_net_without_residual_blocks_is_answered_with_one_sentence() -> None:
     with pytest.raises(AnalysisError, match=r"^This net has no residual block"):
         gradients(build("plain20"), PICTURES)
+    wrong = Pictures(PICTURES.images, PICTURES.labels + 10)
+    with pytest.raises(
+        AnalysisError, match=r"this net tells 10 classes apart, 0 to 9: give labels of its own classes\.$"
+    ):
+        gradients(made(), wrong)

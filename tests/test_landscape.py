@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from lightning_resnets.analysis.landscape import direction, grids, landscape, refine
+from lightning_resnets.analysis.landscape import direction, grids, landscape, refine, smooth
 from lightning_resnets.analysis.result import AnalysisError, Cancelled, Pictures
 from lightning_resnets.zoo import build
 
@@ -44,10 +44,10 @@ def by_hand(model: nn.Module, ways: list[tuple[int, float]], given: Pictures) ->
 
 
 def test_a_line_and_a_plane_by_hand() -> None:
-    line = landscape(net(), pictures(), points=5, reach=0.5, dimensions=1, seed=3).surfaces["net"]
+    line = landscape(net(), pictures(), points=5, reach=0.5, dimensions=1, seed=3).surfaces["ResNet"]
     for at, step in enumerate((-0.5, -0.25, 0.0, 0.25, 0.5)):
         assert line.loss[at] == pytest.approx(by_hand(net(), [(3, step)], pictures()), rel=1e-4)
-    plane = landscape(net(), pictures(), points=3, reach=0.5, seed=3).surfaces["net"]
+    plane = landscape(net(), pictures(), points=3, reach=0.5, seed=3).surfaces["ResNet"]
     assert plane.loss[0, 2] == pytest.approx(by_hand(net(), [(3, -0.5), (4, 0.5)], pictures()), rel=1e-4)
     assert plane.loss[2, 1] == pytest.approx(by_hand(net(), [(3, 0.5)], pictures()), rel=1e-4)
 
@@ -69,7 +69,7 @@ def test_filters_of_another_scale_have_the_same_surface() -> None:
     assert norm.running_var is not None
     norm.running_mean *= 16
     norm.running_var.copy_((norm.running_var + norm.eps) * 256 - norm.eps)
-    one, other = (landscape(model, pictures(), 3, 0.5, 1).surfaces["net"].loss for model in (net(), scaled))
+    one, other = (landscape(model, pictures(), 3, 0.5, 1).surfaces["ResNet"].loss for model in (net(), scaled))
     np.testing.assert_allclose(one, other, rtol=1e-3)
 
 
@@ -87,7 +87,7 @@ def test_ever_finer_and_each_point_once() -> None:
 
 
 def test_the_middle_is_the_net_itself_and_the_twin_on_the_same_scale() -> None:
-    found = landscape(net(), pictures(), points=3, twin=net("plain20"))
+    found = landscape(net(), pictures(), points=3, twin=net("plain20"), name="net", twin_name="twin")
     with torch.no_grad():
         for name, model in (("net", net()), ("twin", net("plain20"))):
             loss = nn.functional.cross_entropy(model(pictures().images).double(), pictures().labels)
@@ -95,13 +95,25 @@ def test_the_middle_is_the_net_itself_and_the_twin_on_the_same_scale() -> None:
     assert [row[0] for row in found.tables()["landscape"].rows] == ["net"] * 9 + ["twin"] * 9
     figure = Figure()
     found.draw(figure)
-    assert [axis.get_title() for axis in figure.axes] == ["net", "twin"]
+    assert [axes.get_title().split()[0] for axes in figure.axes[:2]] == ["net", "twin"]
+    assert figure.axes[2].get_ylabel().startswith("mean cross-entropy")
 
 
 def test_the_figure_of_a_line() -> None:
     figure = Figure()
     landscape(net(), pictures(2), points=3, dimensions=1).draw(figure)
-    assert figure.axes[0].get_ylabel() == "mean cross entropy"
+    assert figure.axes[0].get_ylabel() == "mean cross-entropy"
+
+
+def test_what_is_drawn_between_points_goes_through_them() -> None:
+    """A cubic is itself where slopes are exact: a straight line anywhere, a parabola inside, on uneven places."""
+    x = np.array([-1.0, -0.5, 0.0, 0.75, 1.0])
+    at = np.linspace(-1, 1, 41)
+    np.testing.assert_allclose(smooth(x, 3 * x[:, None] - 1, at)[:, 0], 3 * at - 1, atol=1e-12)
+    inner = (at > -0.5) & (at < 0.75)
+    np.testing.assert_allclose(smooth(x, x[:, None] ** 2, at)[inner, 0], at[inner] ** 2, atol=1e-12)
+    y = np.random.default_rng(0).random((5, 2))
+    np.testing.assert_allclose(smooth(x, y, x), y, atol=1e-12)
 
 
 def test_mistakes_are_one_sentence() -> None:
@@ -109,6 +121,8 @@ def test_mistakes_are_one_sentence() -> None:
         landscape(net(), pictures(), points=4)
     with pytest.raises(AnalysisError, match="no convolution and no linear layer"):
         landscape(nn.Flatten(), pictures())
+    with pytest.raises(AnalysisError, match=r"There are pictures of class 1[0-9], and this net tells 10 classes apart"):
+        landscape(net(), Pictures(pictures().images, pictures().labels + 10), points=3)
 
 
 @pytest.mark.parametrize("stop", [False, True])

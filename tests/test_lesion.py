@@ -5,14 +5,14 @@ from functools import cache
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from lightning_resnets.analysis.lesion import lesion
+from lightning_resnets.analysis.lesion import LesionResult, Wounds, lesion
 from lightning_resnets.analysis.result import AnalysisError, Cancelled, Pictures
-from lightning_resnets.analysis.targets import neighbours, targets
+from lightning_resnets.analysis.targets import droppable, neighbours, targets
 from lightning_resnets.graph import follow
 from lightning_resnets.graph.reveal import reveal
-from lightning_resnets.merge import Concat
+from lightning_resnets.merge import Add, Concat
 from lightning_resnets.surgery import Bypass, Drop, Scale, operate
 from lightning_resnets.zoo import build
 
@@ -179,11 +179,65 @@ def test_table_and_figure(net: nn.Module) -> None:
 
     found = lesion(net, pictures(), made("plain20"), draws=1, counts=[2])
     lines = found.tables()["lesion"].csv().splitlines()
-    assert lines[:2] == ["net,change,blocks,error", "net,intact,0,0.1"]
+    assert lines[:2] == ["net,change,blocks,error,note", "ResNet,intact,0,0.1,"]
+    assert any(line.startswith("ResNet (twin),") for line in lines)
     figure = Figure((8, 5))
     found.draw(figure)
     figure.canvas.draw()
     assert [axes.get_ylabel() for axes in figure.axes] == ["error (%)"] * 3
+    assert (
+        figure.get_suptitle() == "ResNet beside ResNet (twin) · error when blocks are dropped or swapped · 40 pictures"
+    )
+
+
+def test_a_net_without_neighbours_to_swap_has_no_panel_of_them() -> None:
+    from matplotlib.figure import Figure
+
+    wounds = Wounds(10, 0.1, {"a": 0.5, "b": 0.25}, {2: (0.75,)}, {})
+    figure = Figure((8, 5))
+    LesionResult(wounds, None, 40, "dense").draw(figure)
+    assert [axes.get_xlabel().split()[0] for axes in figure.axes] == ["the", "number"]
+
+
+class Twice(nn.Module):
+    """Two blocks that add and a dense layer; one Add serves twice, so that no operation can tell its calls apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.three = (nn.Conv2d(4, 4, 1) for _ in range(3))
+        self.add, self.shared, self.cat = Add(), Add(), Concat()
+        self.stem, self.fc = nn.Conv2d(3, 4, 1), nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = self.add(x, self.one(x))
+        x = self.cat(x, self.three(x))
+        return self.fc(x.mean((2, 3)))
+
+
+def test_layers_that_are_left_out_are_named() -> None:
+    from matplotlib.figure import Figure
+
+    torch.manual_seed(0)
+    found = lesion(Twice().eval(), pictures(), draws=1, name="mixed")
+    assert list(found.net.dropped) == ["add"]
+    assert list(found.net.left_out) == ["three"]
+    (row,) = [row for row in found.tables()["lesion"].rows if row[1] == "without three"]
+    assert row[3] is None
+    assert "residual blocks" in str(row[4])
+    figure = Figure((8, 5))
+    found.draw(figure)
+    assert "1 cannot be" in figure.axes[0].get_xlabel()
+
+
+def test_a_block_that_cannot_be_dropped_is_passed_over(net: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    followed = follow(net, SIZE)
+    asked = {**targets(net, followed, SIZE), "layer9": Scale("layer9.add", 1, 0.0)}
+    kept, left_out = droppable(net, followed, asked)
+    assert list(kept) == list(asked)[:-1]
+    assert "layer9.add" in left_out["layer9"]
+    with pytest.raises(AnalysisError, match=r"^No block of this net can be dropped: .*layer9.add"):
+        droppable(net, followed, {"layer9": Scale("layer9.add", 1, 0.0)})
 
 
 def test_wrong_input_is_answered_with_one_sentence(net: nn.Module) -> None:

@@ -1,6 +1,8 @@
 """Paths against binomial coefficients, a walk over all of them, and the sum of all their gradients."""
 
 import itertools
+import json
+import random
 from collections import Counter
 from math import comb
 
@@ -9,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_resnets.analysis.paths import PathsResult, count, gradient, paths
+from lightning_resnets.analysis.paths import PathsResult, count, different, gradient, paths
 from lightning_resnets.analysis.result import AnalysisError, Cancelled, Pictures
 from lightning_resnets.analysis.targets import residual
 from lightning_resnets.graph import trace
@@ -109,10 +111,20 @@ def test_the_sample_of_lengths_and_its_seed() -> None:
     assert one == other
     assert one.counts == (1, 3, 3, 1)
     assert {k: len(norms) for k, norms in one.gradients.items()} == {0: 1, 1: 2, 2: 2, 3: 1}
+    assert {k: len(norms) for k, norms in paths(net, some).gradients.items()} == {0: 1, 1: 3, 2: 3, 3: 1}
     assert sum(one.shares().values()) == pytest.approx(1)
     assert net.training
     assert not [name for m in net.modules() for name, table in vars(m).items() if name.endswith("_hooks") and table]
     assert all(weight.grad is None for weight in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("n", "k", "draws", "count"), [(9, 1, 16, 9), (9, 4, 16, 16), (6, 3, 20, 20), (50, 25, 16, 16)]
+)
+def test_no_path_is_drawn_twice(n: int, k: int, draws: int, count: int) -> None:
+    found = different(n, k, draws, random.Random(0))
+    assert len(set(found)) == len(found) == count
+    assert all(sorted(set(one)) == list(one) and len(one) == k for one in found)
 
 
 def test_a_net_that_only_concatenates_has_counts_alone() -> None:
@@ -136,15 +148,25 @@ def test_cancelled() -> None:
 def test_tables_and_figure() -> None:
     from matplotlib.figure import Figure
 
-    found = PathsResult((1, 2, 1), {0: (4.0,), 1: (1.0, 3.0), 2: (0.0,)})
+    found = PathsResult((1, 2, 1), {0: (4.0,), 1: (1.0, 3.0), 2: (0.0,)}, 5, "line")
     assert found.tables()["paths"].csv() == (
-        "length,paths,share of paths,share of gradient\n0,1,0.25,0.5\n1,2,0.5,0.5\n2,1,0.25,0.0\n"
+        "net,length,paths,share_of_paths,share_of_gradient\nline,0,1,0.25,0.5\nline,1,2,0.5,0.5\nline,2,1,0.25,0.0\n"
     )
-    assert found.tables()["gradients"].csv() == "length,draw,norm\n0,0,4.0\n1,0,1.0\n1,1,3.0\n2,0,0.0\n"
+    assert found.tables()["gradients"].csv() == (
+        "net,length,draw,norm\nline,0,0,4.0\nline,1,0,1.0\nline,1,1,3.0\nline,2,0,0.0\n"
+    )
     figure = Figure((8, 5))
     found.draw(figure)
     figure.canvas.draw()
     assert len(figure.axes) == 3
+    assert figure.get_suptitle() == "line · 4 paths · 5 pictures"
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["0", "1", "2"]
+
+
+def test_numbers_of_paths_are_numbers_in_json_too() -> None:
+    counts = tuple(comb(90, k) for k in range(91))
+    rows = json.loads(PathsResult(counts, {}).tables()["paths"].json())
+    assert [row["paths"] for row in rows] == list(counts)
 
 
 def test_wrong_input_is_answered_with_one_sentence() -> None:

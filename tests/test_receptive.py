@@ -169,17 +169,18 @@ def test_gates_see_the_whole_picture_and_revealed_nets_too() -> None:
 def test_tables_and_figure() -> None:
     found = receptive(net("resnet20"), pictures=1)
     rows = found.tables()["receptive"].rows
-    assert rows[-1][:8] == ("layer3.2", 4.0, 0.0, 3, 3, 81, 81, "no")
+    assert rows[-1][:9] == ("ResNet", "layer3.2", 4, 0.0, 3, 3, 81, 81, False)
     figure = Figure()
     found.draw(figure)
-    assert figure.subfigs[0].axes[0].get_ylabel() == "side in pixels"
+    assert figure.axes[0].get_ylabel() == "side (pixels)"
+    assert "1 picture of noise" in figure.get_suptitle()
 
 
 def test_mistakes_are_one_sentence() -> None:
     with pytest.raises(AnalysisError, match=r"no block called 'layer9'"):
         receptive(net("resnet20"), pictures=0, blocks=["layer9"])
+    model = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Upsample(scale_factor=2))
     with pytest.raises(AnalysisError, match=r"^The window of '1' is not known: .*\.$"):
-        model = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Upsample(scale_factor=2))
         receptive(model, (3, 16, 16), pictures=0, blocks=["1"])
 
 

@@ -118,7 +118,7 @@ def test_tables_and_figure() -> None:
     assert found.tables()["responses"].csv() == (
         "net,layer,depth,std\nnet,conv1,1,1.5\nnet,conv2,2,0.5\ntwin,conv1,1,2.0\n"
     )
-    assert found.tables()["adds"].csv() == "add,depth,ratio,cosine\nadd,1,0.25,-0.5\n"
+    assert found.tables()["adds"].csv() == "net,add,depth,ratio,cosine\nnet,add,1,0.25,-0.5\n"
     figure = Figure((8, 5))
     found.draw(figure)
     figure.canvas.draw()

@@ -96,8 +96,8 @@ def test_table_and_figure() -> None:
     values = torch.tensor([[1.0, 2.0], [torch.nan, 4.0]], dtype=torch.float64)
     found = ReuseResult((DenseWeights(("stem", "block.1"), ("block.1", "last"), values),))
     assert found.tables()["reuse"].csv() == (
-        "block,source,reader,mean |weight|,of the largest\n"
-        "1,stem,block.1,1.0,0.25\n1,stem,last,2.0,0.5\n1,block.1,last,4.0,1.0\n"
+        "net,block,source,target,mean_abs_weight,share_of_largest\n"
+        "net,1,stem,block.1,1.0,0.25\nnet,1,stem,last,2.0,0.5\nnet,1,block.1,last,4.0,1.0\n"
     )
     figure = Figure((8, 5))
     found.draw(figure)

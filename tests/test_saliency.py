@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from lightning_resnets.analysis.result import AnalysisError, Cancelled, Pictures
-from lightning_resnets.analysis.saliency import half_area, resized, saliency
+from lightning_resnets.analysis.saliency import SaliencyResult, half_area, resized, saliency
 from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.zoo import build
 
@@ -118,16 +118,37 @@ def test_half_area() -> None:
 
 
 def test_tables_and_figure() -> None:
-    found = saliency(net("resnet20"), pictures(), blocks=["layer1.0", "layer3.2"])
+    names = [f"class {i}" for i in range(10)]
+    found = saliency(net("resnet20"), pictures(), blocks=["layer1.0", "layer3.2"], classes=names, name="resnet20")
     table = found.tables()["saliency"]
     assert len(table.rows) == 2 * 2 * 2 + 2  # pictures, methods, blocks; and CAM of two pictures
-    assert table.csv().startswith("picture,class,method,block,height,width,largest,")
+    assert table.csv().startswith("net,picture,class,probability,method,block,height,width,largest,")
     figure = Figure()
     found.draw(figure)
-    assert [axis.get_title() for axis in figure.axes][:3] == ["picture", "layer1.0\n32×32", "layer3.2\n8×8"]
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[:3] == ["", "Grad-CAM\nlayer1.0\n32×32", "Grad-CAM\nlayer3.2\n8×8"]
+    assert titles[5] == "CAM\nlast map\n8×8"
+    assert len(titles) == 2 * 6  # two pictures, each with its maps
     scaled = resized(found.grad_cam["layer1.0"], (64, 64))
     assert scaled.amax() == 1
     assert scaled.amin() == 0
+
+
+def test_an_empty_map_has_no_peak() -> None:
+    one = torch.ones(1)
+    empty = SaliencyResult(
+        pictures(1).images,
+        one.long(),
+        one,
+        one / 2,
+        {"a": torch.zeros(1, 2, 2)},
+        {"a": torch.eye(2)[None]},
+        None,
+        ("x", "y"),
+    )
+    rows = empty.tables()["saliency"].rows
+    assert rows[0] == ("net", 0, "y", 0.5, "Grad-CAM", "a", 2, 2, 0.0, 0.0, None, None, None)
+    assert rows[1][-3:] == (0.25, 0.25, 0.25)
 
 
 def test_mistakes_are_one_sentence() -> None:

@@ -6,27 +6,25 @@ of Canziani, Paszke, Culurciello 2016, arXiv:1605.07678, figure 2.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import nn
 
 from lightning_resnets import catalogue
+from lightning_resnets.analysis import field
+from lightning_resnets.analysis.field import Point
+from lightning_resnets.analysis.names import called
 from lightning_resnets.analysis.result import AnalysisError, Cell, Table, Tell, silent, told
-from lightning_resnets.blank import Blank
-from lightning_resnets.checkpoint.read import read
-from lightning_resnets.checkpoint.shipped import shipped
+from lightning_resnets.analysis.style import BLUE, ORANGE, SMALL, below, finish, legend, title
+from lightning_resnets.analysis.ticks import by_depth
 from lightning_resnets.facts import PUBLISHED
-from lightning_resnets.graph import follow, trace
-from lightning_resnets.zoo import NETS, build
+from lightning_resnets.graph import follow
+from lightning_resnets.zoo import NETS
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FAMILIES = (  # how a name begins or what it holds, the family, its mark
-    ("plain", "plain", "x"), ("highway", "Highway", "+"), ("se", "SE", "D"), ("densenet", "DenseNet", "s"),
-    ("resnext", "ResNeXt", "v"), ("wrn", "wide ResNet", "^"), ("preresnet", "pre-activation", "<"),
-    ("inception_resnet", "Inception-ResNet", "P"), ("bn_inception", "Inception", "p"), ("resnet", "ResNet", "o"),
-)  # fmt: skip
 OTHERS = ("vgg16", "inception_v3")  # torchvision's: not imported here for two points of the picture
 DEEP = ("resnet1202", "preresnet1001", "densenet_bc_250_24")  # seconds to follow, each: left out unless asked for
 
@@ -38,6 +36,7 @@ class Layer(NamedTuple):
     """
 
     name: str
+    block: str
     op: str
     window: tuple[int, ...]
     inputs: int  # channels of one group
@@ -67,89 +66,113 @@ class Layer(NamedTuple):
         return f"{factors}{f' + {self.outputs}' if self.bias else ''} = {self.parameters:,}"
 
 
-class Point(NamedTuple):
-    """A net in the comparison: error in %, whose figure that is, and what the net costs."""
-
-    net: str
-    family: str
-    parameters: int
-    macs: int
-    error: float
-    source: str
-
-
 @dataclass(frozen=True, slots=True)
 class ArithmeticResult:
-    """The net's layers, the bottleneck's sums at some width, and points of nets for pictures of about that size."""
+    """The net's layers, the bottleneck's sums at some width, and points of nets for pictures of about that size.
+
+    `own` is the net's own point; its error is nan where it is not known.
+    """
 
     layers: tuple[Layer, ...]
     bottleneck: Table
     points: tuple[Point, ...]
     data: str
+    own: Point
 
     def tables(self) -> dict[str, Table]:
-        columns = ("layer", "op", "parameters", "macs", "positions", "formula_parameters", "formula_macs")
+        """`arithmetic`: a row a layer; `bottleneck`: a row a block; `field`: a row a net."""
+        columns = (
+            "net",
+            "layer",
+            "block",
+            "op",
+            "parameters",
+            "macs",
+            "positions",
+            "formula_parameters",
+            "formula_macs",
+        )
         rows: list[tuple[Cell, ...]] = []
         for one in self.layers:
-            product = f"{one.weights:,}·{one.positions:,} = {one.macs:,}"
-            rows.append((one.name, one.op, one.parameters, one.macs, one.positions, one.formula, product))
-        field = Table(Point._fields, tuple(tuple(point) for point in self.points))
-        layers = Table(columns, tuple(rows))
-        return {"arithmetic": layers, "bottleneck": self.bottleneck, "field": field}
+            known = (self.own.net, one.name, one.block, one.op, one.parameters, one.macs, one.positions, one.formula)
+            rows.append((*known, f"{one.weights:,}·{one.positions:,} = {one.macs:,}"))
+        compared = Table(Point._fields, tuple(tuple(point) for point in self.points))
+        return {"arithmetic": Table(columns, tuple(rows)), "bottleneck": self.bottleneck, "field": compared}
 
     def draw(self, figure: "Figure") -> None:
-        """Error against multiply-adds and against parameters, both on a logarithmic axis, a mark a family."""
-        left, right = figure.subplots(1, 2, sharey=True)
-        for axis, field, label in ((left, "macs", "multiply-adds a picture"), (right, "parameters", "parameters")):
-            for family, mark in {name: sign for _, name, sign in FAMILIES}.items():
-                some = [point for point in self.points if point.family == family]
-                published = [point for point in some if point.source != "measured"]
-                own = [point for point in some if point.source == "measured"]
-                (line,) = axis.plot(
-                    [getattr(point, field) for point in published], [point.error for point in published], mark,
-                    label=family if some else None, markersize=6, fillstyle="none",
-                )  # fmt: skip
-                axis.plot(
-                    [getattr(point, field) for point in own], [point.error for point in own], mark,
-                    color=line.get_color(), markersize=8,
-                )  # fmt: skip
-            for point in named(self.points, field):
-                axis.annotate(
-                    point.net,
-                    (getattr(point, field), point.error),
-                    fontsize=6,
-                    xytext=(-4, -3),
-                    textcoords="offset points",
-                    ha="right",
-                    va="top",
-                )  # below and to the left of those that none beats there is nobody
-            axis.set_xscale("log")
-            axis.set_xlabel(label)
-            axis.margins(x=0.15)
-        left.set_ylabel(f"test error on {self.data}, %")
-        right.legend(fontsize=7)
-        figure.suptitle("What error costs (open: as published; filled: nets that ship, measured)", fontsize=10)
+        """The net block by block, the bottleneck against others, and error against both costs, a mark a family."""
+        mosaic: list[Any] = [["blocks", "bottleneck"], ["macs", "parameters"]]
+        grid = figure.subplot_mosaic(mosaic, height_ratios=(1, 1.6))
+        self._blocks(grid["blocks"])
+        self._bottleneck(grid["bottleneck"])
+        grid["parameters"].sharey(grid["macs"])
+        for name, words in (("macs", "multiply-adds per picture"), ("parameters", "parameters")):
+            field.draw(grid[name], self.points, name, self.own)
+            grid[name].set_xlabel(words)
+        grid["macs"].set_ylabel(f"test error on {self.data} (%)")
+        below(figure, grid["macs"], columns=7)
+        finish(
+            figure,
+            title("what it costs (star: this net; filled: measured; open: published)", (self.own.net,)),
+        )
+        field.label([grid["macs"], grid["parameters"]], ["macs", "parameters"], self.points, self.own)
+
+    def _blocks(self, axes: "Axes") -> None:
+        blocks = list(dict.fromkeys(one.block for one in self.layers))
+        open_bars: dict[str, Any] = {"facecolor": "white", "edgecolor": ORANGE, "hatch": "////"}
+        full_bars: dict[str, Any] = {"facecolor": BLUE, "edgecolor": BLUE}
+        for shift, kind, words, look in (
+            (-0.2, "macs", "multiply-adds", full_bars),
+            (0.2, "parameters", "parameters", open_bars),
+        ):
+            sums = [sum(getattr(one, kind) for one in self.layers if one.block == block) for block in blocks]
+            shares = [100 * value / max(1, sum(sums)) for value in sums]
+            at = [i + shift for i in range(len(blocks))]
+            axes.bar(at, shares, 0.4, label=f"{words} ({catalogue.large(sum(sums))})", **look)
+        by_depth(axes, blocks)
+        axes.set_ylabel("share of the net (%)")
+        legend(axes)
+
+    def _bottleneck(self, axes: "Axes") -> None:
+        rows = self.bottleneck.rows
+        names, counts = [str(row[0]) for row in rows], [int(row[1] or 0) for row in rows]
+        axes.barh(range(len(counts)), counts, color=[BLUE, *["0.7"] * (len(names) - 1)])
+        axes.invert_yaxis()
+        for place, (name, count) in enumerate(zip(names, counts, strict=True)):
+            axes.annotate(
+                f"{name}: {count:,}", (count, place), (3, 0), textcoords="offset points", va="center", fontsize=SMALL
+            )
+        axes.set_xlim(0, 1.9 * max(counts))
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_xlabel("weights of a block")
 
 
 def arithmetic(
     net: nn.Module, size: tuple[int, int, int] = (3, 32, 32), width: int = 256, nets: Sequence[str] | None = None,
-    tell: Tell = silent,
+    error: float | None = None, name: str = "", tell: Tell = silent,
 ) -> ArithmeticResult:  # fmt: skip
     """The layers of a net for pictures of `size` (C, H, W), a bottleneck `width` wide, and `nets` in comparison.
 
-    `nets` are names with a published error; None for those whose pictures are as large (CIFAR below 64 pixels, else
-    ImageNet) and that are not over 200 layers deep. Raises AnalysisError for a name without one.
+    The bottleneck is that of He, Zhang, Ren, Sun (2015): Deep Residual Learning for Image Recognition, figure 5; the
+    comparison after Canziani, Paszke, Culurciello (2016): An Analysis of Deep Neural Network Models for Practical
+    Applications, figure 2. `nets` are names with a published error; None for those whose pictures are as large (CIFAR
+    below 64 pixels, else ImageNet) and that are not over 200 layers deep. `error` is the net's own in %, where it is
+    known, `name` what it is called in tables and figure (its class). `tell(done, total)` hears of every net of the
+    comparison; it may raise Cancelled. Returns layers, sums and points; raises AnalysisError for a name without a
+    published error.
     """
     small = size[1] < 64
     known = [name for name in PUBLISHED if name not in (*OTHERS, *DEEP) and (NETS[name].size[1] < 64) == small]
     if wrong := [name for name in nets or () if name not in PUBLISHED or name in OTHERS]:
         raise AnalysisError(f"There is no published error of '{wrong[0]}': there are those of {', '.join(known)}.")
     found = layers(net, size)
-    points = list(measured()) if small else []
-    for name in told(list(known if nets is None else nets), tell):
-        row, published = catalogue.row(name), PUBLISHED[name]
-        points.append(Point(name, family(name), row.parameters, row.macs, published.error, published.source))
-    return ArithmeticResult(found, bottleneck(width), tuple(points), "CIFAR-10" if small else "ImageNet")
+    points = list(field.measured()) if small else []
+    points += [field.published(one) for one in told(list(known if nets is None else nets), tell)]
+    count, macs = sum(weight.numel() for weight in net.parameters()), sum(one.macs for one in found)
+    known_error = float("nan") if error is None else error
+    own = Point(called(net, name), field.family(name), count, macs, known_error, "the net looked at")
+    return ArithmeticResult(found, bottleneck(width), tuple(points), "CIFAR-10" if small else "ImageNet", own)
 
 
 def layers(net: nn.Module, size: tuple[int, int, int]) -> tuple[Layer, ...]:
@@ -166,7 +189,18 @@ def layers(net: nn.Module, size: tuple[int, int, int]) -> tuple[Layer, ...]:
         for one in products:
             label = f"{name}.{one.name}" if one.name else name
             outputs, inputs, *window = one.shape
-            found.append(Layer(label, op, tuple(window), inputs, outputs, one.bias, one.positions))
+            found.append(
+                Layer(
+                    label,
+                    block.cell or name if block else name,
+                    op,
+                    tuple(window),
+                    inputs,
+                    outputs,
+                    one.bias,
+                    one.positions,
+                )
+            )
     return tuple(found)
 
 
@@ -190,30 +224,3 @@ def bottleneck(width: int = 256, side: int = 56) -> Table:
         formula = " + ".join(f"{k}·{k}·{given}·{made}" for k, given, made in convolutions)
         rows.append((name, weights, weights * side * side, f"{side}×{side}", weights / least, formula))
     return Table(("block", "parameters", "macs", "positions", "times_bottleneck", "formula"), tuple(rows))
-
-
-def measured() -> list[Point]:
-    """The nets that ship, with the error on the whole test set that their cards tell."""
-    found: list[Point] = []
-    for path in shipped().values():
-        card = read(path)
-        if card.data != "cifar10" or "test_accuracy" not in card.metrics:
-            continue
-        with Blank():
-            net = build(card.arch, len(card.classes), **card.options)
-        count = sum(weight.numel() for weight in net.parameters())
-        error = 100 * (1 - card.metrics["test_accuracy"])
-        found.append(Point(card.arch, family(card.arch), count, trace(net, card.size).macs, error, "measured"))
-    return found
-
-
-def family(name: str) -> str:
-    """The family of a net by its name."""
-    return next((family for start, family, _ in FAMILIES if name.startswith(start)), "others")
-
-
-def named(points: Sequence[Point], field: str) -> list[Point]:
-    """The points that no other beats in both error and cost: those that a picture names."""
-    published = [point for point in points if point.source != "measured"]
-    cheaper = {p: [q for q in published if getattr(q, field) < getattr(p, field)] for p in published}
-    return [point for point in published if all(other.error > point.error for other in cheaper[point])]

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from lightning_resnets.analysis.names import called
 from lightning_resnets.analysis.result import AnalysisError, Cell, Pictures, Table, Tell, silent, told
-from lightning_resnets.analysis.ticks import FIRST, SECOND, by_depth, plain
-from lightning_resnets.analysis.walk import evaluating, placed, watching
+from lightning_resnets.analysis.style import BLUE, FIRST, SECOND, below, finish, legend, title
+from lightning_resnets.analysis.ticks import by_depth, short
+from lightning_resnets.analysis.walk import evaluating, placed, revealed, size_of, watching
 from lightning_resnets.merge import Gate, Merge
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOW, HIGH = 0.05, 0.95
+NAMED = 12  # classes that a legend names; of more the mean stands out
+STROKES = ("-", "--", ":")
 SUMMARY = ("mean", "below", "above", "distance")
 COLUMNS = ("gate", "depth", "class", "pictures", "mean", "std", "below", "above")
 
@@ -83,27 +87,28 @@ class Sums:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GatesResult:
-    """What was added up of every gate, from the picture on, and the names of the classes."""
+    """What was added up of every gate, in order of depth, and the names of the classes."""
 
     sums: dict[str, Sums]
     classes: tuple[str, ...]
+    name: str = "net"
 
     def tables(self) -> dict[str, Table]:
         """`gates`: a row a gate and class; `depths`: a row a gate; `channels`: a row a gate, class and channel."""
         by_class: list[tuple[Cell, ...]] = []
         by_gate: list[tuple[Cell, ...]] = []
         by_channel: list[tuple[Cell, ...]] = []
-        for depth, (name, one) in enumerate(self.sums.items(), 1):
-            values = one.summary()
-            by_gate.append((name, depth, *(values[key] for key in SUMMARY)))
+        for depth, (gate, one) in enumerate(self.sums.items(), 1):
+            values, at = one.summary(), (self.name, gate, depth)
+            by_gate.append((*at, *(values[key] for key in SUMMARY)))
             for label, (count, *rest), means in zip(self.classes, one.rows(), one.means().tolist(), strict=True):
                 if count:
-                    by_class.append((name, depth, label, int(count), *rest))
-                    by_channel += [(name, depth, label, channel, value) for channel, value in enumerate(means)]
+                    by_class.append((*at, label, int(count), *rest))
+                    by_channel += [(*at, label, channel, value) for channel, value in enumerate(means)]
         return {
-            "gates": Table(COLUMNS, tuple(by_class)),
-            "depths": Table(("gate", "depth", *SUMMARY), tuple(by_gate)),
-            "channels": Table(("gate", "depth", "class", "channel", "mean"), tuple(by_channel)),
+            "gates": Table(("net", *COLUMNS), tuple(by_class)),
+            "depths": Table(("net", "gate", "depth", *SUMMARY), tuple(by_gate)),
+            "channels": Table(("net", "gate", "depth", "class", "channel", "mean"), tuple(by_channel)),
         }
 
     def draw(self, figure: "Figure") -> None:
@@ -119,45 +124,63 @@ class GatesResult:
             self._channels(grid[f"c{i}"], names[i], first=i == 0)
         self._shares(grid["shares"])
         self._distance(grid["distance"])
-        figure.set_layout_engine("constrained")
+        if len(self._seen()) <= NAMED:
+            below(figure, grid["c0"], columns=6)
+        pictures = int(next(iter(self.sums.values())).pictures.sum())
+        finish(figure, title("weights of the gates by class", (self.name,), pictures))
+
+    def _seen(self) -> list[int]:
+        """The classes that have pictures."""
+        return [i for i, count in enumerate(next(iter(self.sums.values())).pictures.tolist()) if count]
 
     def _channels(self, axes: "Axes", name: str, first: bool) -> None:
-        means = self.sums[name].means()
-        seen = [i for i, count in enumerate(self.sums[name].pictures.tolist()) if count]
+        means, seen = self.sums[name].means(), self._seen()
         order = means[seen].mean(0).argsort()
-        for i in seen:
-            axes.plot(means[i][order].tolist(), lw=0.8, alpha=0.8)
+        named = len(seen) <= NAMED
+        for place, i in enumerate(seen):
+            look: dict[str, Any] = (
+                {"color": f"C{place % 10}", "linestyle": STROKES[place % 3]} if named else {"color": "0.7"}
+            )
+            axes.plot(means[i][order].tolist(), linewidth=0.9, label=self.classes[i], **look)
+        if not named:
+            axes.plot(means[seen].mean(0)[order].tolist(), color=BLUE, linewidth=1.6)
         axes.set_ylim(-0.03, 1.03)
-        axes.set_title(name, fontsize=9)
-        axes.set_xlabel("channel, by mean weight", fontsize=8)
+        axes.set_title(short(list(self.sums))[list(self.sums).index(name)])
+        axes.set_xlabel("channel, by mean weight")
         if first:
-            axes.set_ylabel(f"weight (lines: {len(seen)} classes)")
-        plain(axes)
+            axes.set_ylabel("mean weight" if named else f"mean weight ({len(seen):,} classes; blue: all)")
 
     def _shares(self, axes: "Axes") -> None:
         values = [one.summary() for one in self.sums.values()]
-        axes.plot([100 * v["below"] for v in values], ms=4, label=f"shut, below {LOW}", **FIRST)
-        axes.plot([100 * v["above"] for v in values], ms=4, label=f"open, above {HIGH}", **SECOND)
+        axes.plot([100 * v["below"] for v in values], label=f"shut, below {LOW}", **FIRST)
+        axes.plot([100 * v["above"] for v in values], label=f"open, above {HIGH}", **SECOND)
         axes.set_ylabel("share of weights (%)")
-        axes.legend(frameon=False, fontsize=8)
-        by_depth(axes, list(self.sums), most=12)
+        legend(axes)
+        by_depth(axes, list(self.sums))
+        axes.set_xlabel("gate")
 
     def _distance(self, axes: "Axes") -> None:
-        axes.plot([one.summary()["distance"] for one in self.sums.values()], ms=4, **FIRST)
-        axes.set_ylabel("distance between classes")
+        axes.plot([one.summary()["distance"] for one in self.sums.values()], **FIRST)
+        axes.set_ylabel("rms distance between classes")
         axes.set_ylim(bottom=0)
-        by_depth(axes, list(self.sums), most=12)
+        by_depth(axes, list(self.sums))
+        axes.set_xlabel("gate")
 
 
 def gates(
-    net: nn.Module, pictures: Pictures, classes: Sequence[str] = (), *, batch: int = 50, tell: Tell = silent
-) -> GatesResult:
+    net: nn.Module, pictures: Pictures, classes: Sequence[str] = (), *, batch: int = 50, name: str = "",
+    tell: Tell = silent,
+) -> GatesResult:  # fmt: skip
     """How every Gate weighs the pictures of each class: means by channel, shares below .05 and above .95, distances.
 
-    The distance of a gate is the root mean square, over channels and pairs of classes, of the difference of their mean
-    weights. A weight that differs over space (Highway) counts by its mean there. `classes` names the labels 0, 1, ...;
-    of themselves their numbers. Raises AnalysisError for a net without a gate, or where names are missing.
+    The analysis of Hu, Shen, Albanie, Sun, Wu (2018): Squeeze-and-Excitation Networks, section 7.2. The distance of a
+    gate is the root mean square, over channels and pairs of classes, of the difference of their mean weights. A weight
+    that differs over space (Highway) counts by its mean there. `classes` names the labels 0, 1, ...; of themselves
+    their numbers. `name` is what the net is called in tables and figure (its class). `tell(done, total)` hears of every
+    batch; it may raise Cancelled, and the net is left as it was. Returns sums from which means follow; raises
+    AnalysisError for a net without a gate, or where names are missing.
     """
+    net = revealed(net, size_of(pictures))
     found, most = gates_of(net), int(pictures.labels.max()) + 1
     if not found:
         kinds = sorted({str(part.kind) for part in net.modules() if isinstance(part, Merge)})
@@ -166,13 +189,14 @@ def gates(
         raise AnalysisError(f"There are pictures of class {most - 1}, and names for 0 to {len(classes) - 1}.")
     named = tuple(classes) or tuple(map(str, range(most)))
     sums: dict[str, Sums] = {}
-    points = {name: f"{name}.gate" if f"{name}.gate" in dict(net.named_modules()) else name for name in found}
+    modules = dict(net.named_modules())
+    points = {gate: f"{gate}.gate" if f"{gate}.gate" in modules else gate for gate in found}
     steps = list(placed(pictures, net).batches(batch))
     for images, labels in told(steps, tell):
-        looks = {point: _adding(sums, name, labels, len(named)) for name, point in points.items()}
+        looks = {point: _adding(sums, gate, labels, len(named)) for gate, point in points.items()}
         with evaluating(net), torch.inference_mode(), watching(net, looks):
             net(images)
-    return GatesResult({name: sums[name] for name in points if name in sums}, named)
+    return GatesResult({gate: sums[gate] for gate in points if gate in sums}, named, called(net, name))
 
 
 def _adding(sums: dict[str, Sums], name: str, labels: Tensor, classes: int) -> Callable[..., None]:

@@ -14,14 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lightning_resnets.analysis.names import both, scored
 from lightning_resnets.analysis.places import device_of
 from lightning_resnets.analysis.result import AnalysisError, Cell, Pictures, Table, Tell, silent
+from lightning_resnets.analysis.style import FIRST, MAP, SECOND, SMALL, THIRD, finish, legend, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Grid = NDArray[np.float64]
-LEVELS = 12  # contour lines
+LEVELS, FINE = 33, 121  # steps of colour; points a side that a surface is drawn by
+LINES = [digit * 10.0**power for power in range(-4, 5) for digit in (1, 2, 5)]  # losses at which a line is drawn
+STEP = "step along {},\nin units of the filters' norms"
 CEILING = 10.0  # of a drawn loss, in multiples of the least one plus 1: far out it grows without end
 
 
@@ -45,10 +49,11 @@ class Surface:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LandscapeResult:
-    """The surface of a net and, on the same points and the same scale, that of its twin."""
+    """The surface of a net and, on the same points and the same scale, that of its twin, by their names."""
 
     surfaces: dict[str, Surface]
     seed: int
+    pictures: int | None = None
 
     def tables(self) -> dict[str, Table]:
         """A row a point that has been looked at."""
@@ -59,43 +64,51 @@ class LandscapeResult:
                 second = places[1] if len(places) > 1 else None
                 at = tuple(index)
                 rows.append((name, places[0], second, float(surface.loss[at]), float(surface.error[at])))
-        return {"landscape": Table(("net", "first", "second", "loss", "error"), tuple(rows))}
+        return {"landscape": Table(("net", "step_1", "step_2", "loss", "error"), tuple(rows))}
 
     def draw(self, figure: "Figure") -> None:
         """In one dimension curves over each other, in two contours side by side, of one scale."""
-        if all(surface.loss.ndim == 1 for surface in self.surfaces.values()):
-            self._curves(figure)
-        else:
-            self._contours(figure)
+        flat = all(surface.loss.ndim == 1 for surface in self.surfaces.values())
+        (self._curves if flat else self._contours)(figure)
+        text = title("loss around the checkpoint", list(self.surfaces), self.pictures)
+        finish(figure, text, layout="constrained" if flat else "compressed")
 
     def _curves(self, figure: "Figure") -> None:
-        axis, top = figure.subplots(), self._top()
-        for (name, surface), line in zip(self.surfaces.items(), ("o-", "s--", "^:"), strict=False):
+        axes, top = figure.subplots(), self._top()
+        for (name, surface), look in zip(self.surfaces.items(), (FIRST, SECOND, THIRD), strict=False):
             known = np.isfinite(surface.error)
-            axis.plot(surface.along[known], surface.loss[known].clip(max=top), line, label=name, markersize=4)
-        axis.set_xlabel("along a random direction, filter norms")
-        axis.set_ylabel("mean cross entropy")
-        axis.legend()
-        axis.set_title("Loss around the checkpoint", fontsize=10)
+            axes.plot(surface.along[known], surface.loss[known].clip(max=top), label=name, **look)
+        axes.set_xlabel(STEP.format("a random direction"))
+        axes.set_ylabel("mean cross-entropy")
+        legend(axes)
 
     def _contours(self, figure: "Figure") -> None:
         top = self._top()
         least = min(float(np.nanmin(surface.loss)) for surface in self.surfaces.values())
-        levels = np.geomspace(max(least, 1e-3), top, LEVELS)
-        axes = figure.subplots(1, len(self.surfaces), squeeze=False, sharey=True)[0]
-        for axis, (name, surface) in zip(axes, self.surfaces.items(), strict=True):
-            loss = np.nan_to_num(surface.loss, nan=top).clip(levels[0], top)
+        low = min(max(least, 1e-3), 0.9 * top)
+        levels, lines = np.geomspace(low, top, LEVELS), [line for line in LINES if low < line < top]
+        panels = figure.subplots(1, len(self.surfaces), squeeze=False, sharey=True)[0]
+        for axes, (name, surface) in zip(panels, self.surfaces.items(), strict=True):
             known = np.isfinite(surface.error).any(1)
-            along, loss = surface.along[known], loss[np.ix_(known, known)]
-            axis.contourf(along, along, loss.T, levels, cmap="viridis", norm="log", extend="max")
-            lines = axis.contour(along, along, loss.T, levels, colors="black", linewidths=0.5)
-            axis.clabel(lines, fmt="%.2g", fontsize=6)
-            axis.plot(0, 0, "w+", markersize=10)
-            axis.set_title(name, fontsize=10)
-            axis.set_xlabel("first direction, filter norms")
-            axis.set_aspect("equal")
-        axes[0].set_ylabel("second direction, filter norms")
-        figure.suptitle("Mean cross entropy around the checkpoint (+), one scale", fontsize=10)
+            along = surface.along[known]
+            loss = np.nan_to_num(surface.loss[np.ix_(known, known)], nan=top).clip(low, top)
+            fine = np.linspace(along[0], along[-1], FINE)
+            drawn = np.exp(smooth(along, smooth(along, np.log(loss), fine).T, fine)).clip(low, top)  # (second, first)
+            filled = axes.contourf(fine, fine, drawn, levels, cmap=MAP, norm="log")
+            axes.clabel(
+                axes.contour(fine, fine, drawn, lines, colors="white", linewidths=0.7), fmt="%g", fontsize=SMALL
+            )
+            axes.plot(
+                *(one.ravel() for one in np.meshgrid(along, along)), ".", color="white", alpha=0.5, markersize=1.5
+            )
+            axes.plot(0, 0, "+", color="white", markersize=10, markeredgewidth=1.6)
+            axes.set_title(f"{name} (+; dots: measured)")
+            axes.set_xlabel(STEP.format("direction 1"))
+            axes.set_aspect("equal")
+        panels[0].set_ylabel(STEP.format("direction 2"))
+        bar = figure.colorbar(filled, ax=list(panels), shrink=0.7)  # pyright: ignore[reportPossiblyUnboundVariable]
+        bar.set_ticks(lines, labels=[f"{line:g}" for line in lines])
+        bar.set_label(f"mean cross-entropy (brightest: {top:.2g} or more)")
 
     def _top(self) -> float:
         least = min(float(np.nanmin(surface.loss)) for surface in self.surfaces.values())
@@ -105,21 +118,32 @@ class LandscapeResult:
 
 def landscape(
     net: nn.Module, pictures: Pictures, points: int = 11, reach: float = 1.0, dimensions: int = 2,
-    twin: nn.Module | None = None, seed: int = 0, batch: int = 50, tell: Tell = silent,
+    twin: nn.Module | None = None, seed: int = 0, batch: int = 50, name: str = "",
+    twin_name: str = "", tell: Tell = silent,
 ) -> LandscapeResult:  # fmt: skip
-    """The whole surface at once, and the twin's: `refine` to its end. Raises AnalysisError as it does."""
-    nets = {"net": net} | ({"twin": twin} if twin is not None else {})
+    """The loss at `points` x `points` places around a net and around its twin, along the same random directions.
+
+    The surfaces of Li, Xu, Taylor, Studer, Goldstein (2018): Visualizing the Loss Landscape of Neural Nets: every
+    filter of a direction is as long as the net's own, so that a step of 1 changes each net by as much as it is.
+    `points`, an odd number, lie evenly from -`reach` to `reach`, in 1 or 2 `dimensions`; the loss is the mean over
+    `pictures`. `name` and `twin_name` are what the nets are called in tables and figure (their classes). `tell(done,
+    total)` hears of every point; it may raise Cancelled, and the nets, of which copies are moved, are as they were.
+    Returns losses and errors at all points (`refine` gives them while they become more); raises AnalysisError for an
+    even number, for a net without a convolution or linear layer, and for labels that it has no score for.
+    """
+    one, other = both(net, twin, name, twin_name)
+    nets = {one: net} | ({other: twin} if twin is not None else {})
     total, surfaces = len(nets) * points**dimensions, dict[str, Surface]()
     tell(0, total)
-    for number, (name, one) in enumerate(nets.items()):
+    for number, (label, moving) in enumerate(nets.items()):
         before = number * points**dimensions
 
         def hear(done: int, _: int, before: int = before) -> None:
             tell(before + done, total)
 
-        for surface in refine(one, pictures, points, reach, dimensions, seed, batch, hear):
-            surfaces[name] = surface
-    return LandscapeResult(surfaces, seed)
+        for surface in refine(moving, pictures, points, reach, dimensions, seed, batch, hear):
+            surfaces[label] = surface
+    return LandscapeResult(surfaces, seed, len(pictures))
 
 
 def refine(
@@ -190,12 +214,22 @@ def move(weights: Sequence[Tensor], origin: Sequence[Tensor], ways: list[list[Te
         weight.copy_(place)
 
 
+def smooth(x: Grid, y: Grid, at: Grid) -> Grid:
+    """Cubic curves through y (n, ...) at the places x (n,), which need not be even, read at others."""
+    i = (np.searchsorted(x, at, side="right") - 1).clip(0, len(x) - 2)
+    wide = (x[i + 1] - x[i])[:, None]
+    t, slope = (at - x[i])[:, None] / wide, np.gradient(y, x, axis=0)
+    back = 1 - t
+    ends = back**2 * (1 + 2 * t) * y[i] + t**2 * (1 + 2 * back) * y[i + 1]
+    return ends + wide * t * back * (back * slope[i] - t * slope[i + 1])
+
+
 def measure(net: nn.Module, pictures: Pictures, batch: int) -> tuple[float, float]:
     """Mean cross entropy, infinity where it is no number, and the share of errors."""
     loss, wrong, device = 0.0, 0, device_of(net)
     with torch.no_grad():
         for images, labels in pictures.batches(batch):
-            logits, targets = net(images.to(device)), labels.to(device)
+            logits, targets = scored(net(images.to(device)), labels.to(device))
             loss += float(nn.functional.cross_entropy(logits.double(), targets, reduction="sum"))
             wrong += int((logits.argmax(1) != targets).sum())
     return loss / len(pictures) if np.isfinite(loss) else float("inf"), wrong / len(pictures)

@@ -7,18 +7,20 @@ sections 4.1 to 4.3, Fig. 3 and 5.
 import itertools
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from lightning_resnets.analysis.names import both, scored
 from lightning_resnets.analysis.result import AnalysisError, Pictures, Table, Tell, silent
-from lightning_resnets.analysis.targets import neighbours, targets
-from lightning_resnets.analysis.ticks import FIRST, SECOND, by_depth, counted, plain
-from lightning_resnets.analysis.walk import evaluating, placed, size_of
+from lightning_resnets.analysis.style import FIRST, LINE, SECOND, below, finish, points, title
+from lightning_resnets.analysis.targets import droppable, neighbours, targets
+from lightning_resnets.analysis.ticks import by_depth, numbered
+from lightning_resnets.analysis.walk import evaluating, placed, revealed, size_of
 from lightning_resnets.graph import follow
 from lightning_resnets.surgery.edits import Op
 from lightning_resnets.sweep import Sweep
@@ -32,91 +34,105 @@ COUNTS = 6  # how many numbers of blocks are tried
 
 @dataclass(frozen=True, slots=True)
 class Wounds:
-    """Errors (shares of the pictures) of one net: whole, without each block, without several, with two swapped."""
+    """Errors (shares of the pictures) of one net: whole, without each block, without several, with two swapped.
+
+    `left_out` says in a sentence why a block of the net was not dropped.
+    """
 
     classes: int
     intact: float
     dropped: dict[str, float]
     several: dict[int, tuple[float, ...]]  # by how many, one for each draw
     swapped: dict[tuple[str, str], float]
+    left_out: dict[str, str] = field(default_factory=dict[str, str])
+
+    def rows(self, name: str) -> Iterator[tuple[str, str, int, float | None, str]]:
+        yield name, "intact", 0, self.intact, ""
+        for block, error in self.dropped.items():
+            yield name, f"without {block}", 1, error, ""
+        for block, why in self.left_out.items():
+            yield name, f"without {block}", 1, None, why
+        for k, errors in self.several.items():
+            yield from ((name, f"without {k} at random", k, error, "") for error in errors)
+        for (one, other), error in self.swapped.items():
+            yield name, f"{one} and {other} swapped", 2, error, ""
 
 
 @dataclass(frozen=True, slots=True)
 class LesionResult:
-    """What `lesion` found of a net and of its plain twin."""
+    """What `lesion` found of a net and of its twin, over so many pictures."""
 
     net: Wounds
     twin: Wounds | None
     pictures: int
+    name: str = "net"
+    twin_name: str = "twin"
 
     def tables(self) -> dict[str, Table]:
-        """`lesion`: a row for each change of each net."""
-        rows: list[tuple[str, str, int, float]] = []
-        for name, one in (("net", self.net), ("twin", self.twin)):
-            if one is None:
-                continue
-            rows.append((name, "intact", 0, one.intact))
-            rows += [(name, f"without {block}", 1, error) for block, error in one.dropped.items()]
-            rows += [(name, f"without {k} at random", k, e) for k, errors in one.several.items() for e in errors]
-            rows += [(name, f"{a} and {b} swapped", 2, error) for (a, b), error in one.swapped.items()]
-        return {"lesion": Table(("net", "change", "blocks", "error"), tuple(rows))}
+        """`lesion`: a row for each change of each net; one without an error says in `note` why it was not made."""
+        rows = (row for name, _, one in self._nets() for row in one.rows(name))
+        return {"lesion": Table(("net", "change", "blocks", "error", "note"), tuple(rows))}
 
     def draw(self, figure: "Figure") -> None:
-        """Error without each block; by how many are missing; with neighbours swapped."""
-        grid = figure.subplot_mosaic([["each", "each"], ["several", "swapped"]], height_ratios=(1.3, 1))
+        """Error without each block; by how many are missing; with neighbours swapped, where there are such."""
+        swapped = any(one.swapped for _, _, one in self._nets())
+        mosaic: list[Any] = [["each", "each"], ["several", "swapped" if swapped else "several"]]
+        grid = figure.subplot_mosaic(mosaic, height_ratios=(1.2, 1))
         self._each(grid["each"])
         self._several(grid["several"])
-        self._swapped(grid["swapped"])
-        figure.set_layout_engine("constrained")
+        if swapped:
+            self._swapped(grid["swapped"])
+        below(figure, grid["each"], columns=3)
+        names = [name for name, _, _ in self._nets()]
+        finish(figure, title("error when blocks are dropped or swapped", names, self.pictures))
 
     def _nets(self) -> list[tuple[str, dict[str, Any], Wounds]]:
-        nets = [("this net", FIRST, self.net)]
-        return [*nets, ("plain twin", SECOND, self.twin)] if self.twin else nets
+        nets = [(self.name, FIRST, self.net)]
+        return [*nets, (self.twin_name, SECOND, self.twin)] if self.twin else nets
 
     def _each(self, axes: "Axes") -> None:
-        names = list(self.net.dropped) + [
-            n for n in (self.twin.dropped if self.twin else {}) if n not in self.net.dropped
-        ]
-        for label, style, one in self._nets():
+        names = list(dict.fromkeys(name for _, _, one in self._nets() for name in one.dropped))
+        for label, look, one in self._nets():
             known = [(i, 100 * one.dropped[name]) for i, name in enumerate(names) if name in one.dropped]
-            axes.plot(*zip(*known, strict=True), label=label, **{**style, "linestyle": ""})
-            axes.axhline(100 * one.intact, lw=0.8, color=style["color"], ls=style.get("linestyle", "-"))
-        self._chance(axes, "error (%)")
+            axes.plot(*zip(*known, strict=True), label=f"{label}, changed", **points(look))
+        self._lines(axes)
         by_depth(axes, names)
-        axes.set_xlabel("the one block that is dropped (lines: the whole net; dotted: chance)")
-        if self.twin:
-            axes.legend(frameon=False, loc="center right")
+        axes.set_xlabel("the one block that is dropped" + self._left_out())
+
+    def _left_out(self) -> str:
+        count = sum(len(one.left_out) for _, _, one in self._nets())
+        return f" ({count} cannot be: see the table)" if count else ""
 
     def _several(self, axes: "Axes") -> None:
-        for _, style, one in self._nets():
+        for _, look, one in self._nets():
             known = {0: (one.intact,), 1: tuple(one.dropped.values()), **one.several}
             counts, middle = list(known), [100 * mean(errors) for errors in known.values()]
             spread = [[m - 100 * min(e) for m, e in zip(middle, known.values(), strict=True)],
                       [100 * max(e) - m for m, e in zip(middle, known.values(), strict=True)]]  # fmt: skip
-            axes.errorbar(counts, middle, spread, capsize=2, **style)
-        self._chance(axes, "error (%)")
-        counted(axes)
-        axes.set_xlabel("blocks dropped at random (bars: least, most)")
+            axes.errorbar(counts, middle, spread, capsize=2, **look)
+        self._lines(axes)
+        numbered(axes, max(max(one.several, default=1) for _, _, one in self._nets()))
+        axes.set_xlabel("number of blocks dropped at random (bars: least, most)")
 
     def _swapped(self, axes: "Axes") -> None:
         names = list(dict.fromkeys(_pair(a, b) for _, _, one in self._nets() for a, b in one.swapped))
-        for _, style, one in self._nets():
+        for _, look, one in self._nets():
             known = [(names.index(_pair(a, b)), 100 * e) for (a, b), e in one.swapped.items()]
             if known:
-                axes.plot(*zip(*known, strict=True), **{**style, "linestyle": ""})
-            axes.axhline(100 * one.intact, lw=0.8, color=style["color"], ls=style.get("linestyle", "-"))
-        self._chance(axes, "error (%)")
-        if names:
-            by_depth(axes, names, most=9)
-        else:
-            axes.set_xticks([])
-        axes.set_xlabel("neighbours swapped" if names else "no neighbours of equal shape to swap")
+                axes.plot(*zip(*known, strict=True), **points(look))
+        self._lines(axes)
+        by_depth(axes, names)
+        axes.set_xlabel("the two neighbours swapped")
 
-    def _chance(self, axes: "Axes", label: str) -> None:
-        axes.axhline(100 * (1 - 1 / self.net.classes), lw=0.8, color="0.5", ls=":")
+    def _lines(self, axes: "Axes") -> None:
+        """The whole nets and chance, to compare with."""
+        for name, look, one in self._nets():
+            line = {**LINE, "color": look["color"], "linestyle": look["linestyle"]}
+            axes.axhline(100 * one.intact, label=f"{name}, intact ({100 * one.intact:.1f} %)", **line)
+        chance = 100 * (1 - 1 / self.net.classes)
+        axes.axhline(chance, label=f"chance ({chance:.4g} %)", **{**LINE, "linestyle": ":"})
         axes.set_ylim(-4, 104)
-        axes.set_ylabel(label)
-        plain(axes)
+        axes.set_ylabel("error (%)")
 
 
 def _pair(one: str, other: str) -> str:
@@ -125,22 +141,28 @@ def _pair(one: str, other: str) -> str:
 
 def lesion(
     net: nn.Module, pictures: Pictures, twin: nn.Module | None = None, *, draws: int = 3,
-    counts: Sequence[int] | None = None, seed: int = 0, batch: int = 50, tell: Tell = silent,
+    counts: Sequence[int] | None = None, seed: int = 0, batch: int = 50, name: str = "", twin_name: str = "",
+    tell: Tell = silent,
 ) -> LesionResult:  # fmt: skip
     """The error after dropping each block, several at random, and after swapping neighbours of equal shape.
 
-    A residual block is dropped by cutting its branch: the shortcut, projected or not, carries on (arXiv:1605.06431,
-    section 4.1). In a net that concatenates, what a layer made counts as zero wherever it is read. In a plain net a
-    block is skipped where its input has its output's shape. `twin` is such a net (`build("plain20")`), measured in the
-    same way. `counts` are the numbers of blocks to drop at once, each in so many `draws`; of themselves six from 2 to
-    all. Only what lies behind a change is computed (`sweep`). Raises AnalysisError where there is nothing to drop.
+    The experiment of Veit, Wilber, Belongie (2016): Residual Networks Behave Like Ensembles of Relatively Shallow
+    Networks. A residual block is dropped by cutting its branch: the shortcut, projected or not, carries on (section
+    4.1). In a net that concatenates, what a layer made counts as zero wherever it is read. In a plain net a block is
+    skipped where its input has its output's shape. `twin` is such a net (`build("plain20")`), measured in the same
+    way. `counts` are the numbers of blocks to drop at once, each in so many `draws`; of themselves six from 2 to all.
+    Only what lies behind a change is computed (`sweep`). `name` and `twin_name` are what the nets are called in tables
+    and figure (their classes). `tell(done, total)` hears of every batch of every change; it may raise Cancelled, and
+    the net is left as it was. Returns errors as shares of the pictures, with a sentence for each block that could not
+    be dropped; raises AnalysisError where there is nothing to drop.
     """
-    nets = [net] if twin is None else [net, twin]
+    nets = [revealed(one, size_of(pictures)) for one in ([net] if twin is None else [net, twin])]
     plans = [_Plan(one, pictures, draws, counts, random.Random(seed), batch) for one in nets]  # noqa: S311
     done, total = itertools.count(1), sum(plan.steps for plan in plans)
     tell(0, total)
     found = [plan.run(lambda: tell(next(done), total)) for plan in plans]
-    return LesionResult(found[0], found[1] if twin is not None else None, len(pictures))
+    names = both(net, twin, name, twin_name)
+    return LesionResult(found[0], found[1] if twin is not None else None, len(pictures), *names)
 
 
 class _Plan:
@@ -153,7 +175,7 @@ class _Plan:
         size = size_of(pictures)
         self.net, self.pictures, self.batch = net, placed(pictures, net), batch
         followed = follow(net, size)
-        self.drops = targets(net, followed, size)
+        self.drops, self.left_out = droppable(net, followed, targets(net, followed, size))
         drops = list(self.drops.values())
         self.several = [tuple(dice.sample(drops, k)) for k in _counts(len(drops), counts) for _ in range(draws)]
         self.swaps = neighbours(net, followed, self.drops, size)
@@ -166,6 +188,7 @@ class _Plan:
         with evaluating(self.net), torch.inference_mode():
             for images, labels in self.pictures.batches(self.batch):
                 for change, logits in self.sweep.run(images):
+                    logits, labels = scored(logits, labels)
                     wrong[change] += int((logits.argmax(1) != labels).sum())
                     classes = logits.shape[1]
                     if change:
@@ -177,7 +200,8 @@ class _Plan:
         for drops in self.several:
             several[len(drops)] = (*several.get(len(drops), ()), errors[drops])
         dropped = {name: errors[drop] for name, drop in self.drops.items()}
-        return Wounds(classes, errors[()], dropped, several, {(s.one, s.other): errors[s] for s in self.swaps})
+        swapped = {(swap.one, swap.other): errors[swap] for swap in self.swaps}
+        return Wounds(classes, errors[()], dropped, several, swapped, self.left_out)
 
 
 def _counts(blocks: int, asked: Sequence[int] | None) -> list[int]:

@@ -8,18 +8,20 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import zip_longest
-from math import log10
+from itertools import combinations, zip_longest
+from math import comb, log10
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_resnets.analysis.names import called, scored
 from lightning_resnets.analysis.result import AnalysisError, Pictures, Table, Tell, silent, told
+from lightning_resnets.analysis.style import BLUE, FIRST, finish, title
 from lightning_resnets.analysis.targets import made, residual
-from lightning_resnets.analysis.ticks import FIRST, counted, plain
-from lightning_resnets.analysis.walk import awake, placed, size_of
+from lightning_resnets.analysis.ticks import numbered
+from lightning_resnets.analysis.walk import awake, placed, revealed, size_of
 from lightning_resnets.blocks import BlockGraph, Skip
 from lightning_resnets.graph import trace
 from lightning_resnets.merge import Add, Kind
@@ -36,11 +38,13 @@ LENGTHS = 12  # how many lengths are sampled in a deep net
 class PathsResult:
     """`counts[k]` paths pass k blocks; `gradients[k]` has the norm of a path's gradient at the input for each draw.
 
-    A norm is the mean over pictures of that of one picture's own loss. A net that only concatenates has none.
+    A norm is the mean over so many `pictures` of that of one picture's own loss. A net that only concatenates has none.
     """
 
     counts: tuple[int, ...]
     gradients: dict[int, tuple[float, ...]]
+    pictures: int | None = None
+    name: str = "net"
 
     @property
     def total(self) -> int:
@@ -55,11 +59,11 @@ class PathsResult:
     def tables(self) -> dict[str, Table]:
         """`paths`: a row a length; `gradients`: a row a path that was sampled."""
         shares = self.shares()
-        rows = tuple((k, str(count), count / self.total, shares.get(k)) for k, count in enumerate(self.counts))
-        drawn = tuple((k, i, norm) for k, norms in self.gradients.items() for i, norm in enumerate(norms))
+        rows = tuple((self.name, k, count, count / self.total, shares.get(k)) for k, count in enumerate(self.counts))
+        drawn = tuple((self.name, k, i, norm) for k, norms in self.gradients.items() for i, norm in enumerate(norms))
         return {
-            "paths": Table(("length", "paths", "share of paths", "share of gradient"), rows),  # counts outgrow numbers
-            "gradients": Table(("length", "draw", "norm"), drawn),
+            "paths": Table(("net", "length", "paths", "share_of_paths", "share_of_gradient"), rows),
+            "gradients": Table(("net", "length", "draw", "norm"), drawn),
         }
 
     def draw(self, figure: "Figure") -> None:
@@ -70,46 +74,49 @@ class PathsResult:
             self._norms(panels[1])
             self._carried(panels[2])
         for axes in panels:
-            axes.set_xlabel("blocks on the path")
-            counted(axes)
-            plain(axes)
-        figure.set_layout_engine("constrained")
+            axes.set_xlabel("path length (blocks)")
+            numbered(axes, len(self.counts) - 1)
+        many = f"{self.total:,}" if self.total < 10**9 else f"about 10^{log10(self.total):.1f}"
+        finish(figure, title(f"{many} paths", (self.name,), self.pictures if self.gradients else None))
 
     def _counted(self, axes: "Axes") -> None:
-        axes.bar(range(len(self.counts)), [100 * count / self.total for count in self.counts], color=FIRST["color"])
-        many = f"{self.total:,}" if self.total < 10**9 else f"about 10^{log10(self.total):.1f}"
-        axes.set_title(f"{many} paths", fontsize=10)
-        axes.set_ylabel("share of all paths (%)")
+        axes.bar(range(len(self.counts)), [100 * count / self.total for count in self.counts], color=BLUE)
+        axes.set_title("all paths")
+        axes.set_ylabel("share of the paths (%)")
 
     def _norms(self, axes: "Axes") -> None:
         for k, norms in self.gradients.items():
-            axes.plot([k] * len(norms), norms, ".", color="0.55", ms=4)
+            axes.plot([k] * len(norms), norms, ".", color="0.6", markersize=4)
         middle = [sum(norms) / len(norms) for norms in self.gradients.values()]
-        axes.plot(list(self.gradients), middle, **FIRST, ms=4)
+        axes.plot(list(self.gradients), middle, **FIRST)
         if min(middle) > 0:
             axes.set_yscale("log")
-        axes.set_title("one path (dots: each, line: mean)", fontsize=10)
+        axes.set_title("one path (dots: each, line: mean)")
         axes.set_ylabel("gradient norm at the input")
 
     def _carried(self, axes: "Axes") -> None:
         shares = self.shares()
-        axes.bar(list(shares), [100 * share for share in shares.values()], color=FIRST["color"])
-        axes.set_title("all paths of a length", fontsize=10)
+        axes.bar(list(shares), [100 * share for share in shares.values()], color=BLUE)
+        axes.set_title("all paths of a length")
         axes.set_ylabel("share of the gradient (%)")
 
 
 def paths(
     net: nn.Module, pictures: Pictures, *, lengths: Sequence[int] | None = None, draws: int = 16, most: int = 32,
-    seed: int = 0, tell: Tell = silent,
+    seed: int = 0, name: str = "", tell: Tell = silent,
 ) -> PathsResult:  # fmt: skip
     """Count the paths from picture to answer by how many blocks they pass; measure the gradient along some.
 
-    A block is passed where a path takes the branch of a residual Add or goes through a layer whose output is
-    concatenated; a net of n residual blocks has C(n, k) paths of length k. For the gradient the net runs as it is, and
-    backward goes through the branch of k blocks drawn at random and through the shortcut of all others (section 5 of
-    arXiv:1605.06431), for the first `most` pictures. `lengths` are those k, of themselves twelve from 0 to all. Raises
-    AnalysisError where there is no skip.
+    The unravelled view of Veit, Wilber, Belongie (2016): Residual Networks Behave Like Ensembles of Relatively Shallow
+    Networks, sections 3 and 5. A block is passed where a path takes the branch of a residual Add or goes through a
+    layer whose output is concatenated; a net of n residual blocks has C(n, k) paths of length k. For the gradient the
+    net runs as it is, and backward goes through the branch of k blocks drawn at random and through the shortcut of all
+    others, for the first `most` pictures: along `draws` different paths of a length, or along all where there are no
+    more. `lengths` are those k, of themselves twelve from 0 to all. `name` is what the net is called in tables and
+    figure (its class). `tell(done, total)` hears of every path; it may raise Cancelled, and the net is left as it was.
+    Returns exact counts and mean norms by length and draw; raises AnalysisError where there is no skip.
     """
+    net = revealed(net, size_of(pictures))
     graph = trace(net, size_of(pictures))
     counts, skips = count(graph), list(residual(graph).values())
     some, drawn = placed(pictures, net, most), _drawn(skips, lengths, draws, random.Random(seed))  # noqa: S311
@@ -117,14 +124,14 @@ def paths(
     with awake(net):
         for k, chosen in told(drawn, tell):
             norms[k] = (*norms.get(k, ()), float(gradient(net, some, skips, chosen).flatten(1).norm(dim=1).mean()))
-    return PathsResult(counts, norms)
+    return PathsResult(counts, norms, len(some), called(net, name))
 
 
 def gradient(net: nn.Module, pictures: Pictures, skips: Sequence[Skip], chosen: Sequence[Skip]) -> Tensor:
     """The gradient of each picture's loss at the input (N, C, H, W), along one path."""
     images = pictures.images.clone().requires_grad_()
     with torch.enable_grad(), one_way(net, {skip.merge: skip.operand ^ (skip in chosen) for skip in skips}):
-        loss = F.cross_entropy(net(images), pictures.labels, reduction="sum")
+        loss = F.cross_entropy(*scored(net(images), pictures.labels), reduction="sum")
         return torch.autograd.grad(loss, images)[0]
 
 
@@ -149,14 +156,24 @@ def one_way(net: nn.Module, ways: Mapping[str, int]) -> Iterator[None]:
 def _drawn(
     skips: Sequence[Skip], lengths: Sequence[int] | None, draws: int, dice: random.Random
 ) -> list[tuple[int, list[Skip]]]:
-    """The blocks whose branch each path takes."""
+    """The blocks whose branch each path takes, no path twice."""
     n = len(skips)
     if lengths is None:
         step = max(1, -(-n // (LENGTHS - 1)))
         lengths = sorted({*range(0, n, step), n}) if n else []
     if wrong := [k for k in lengths if not 0 <= k <= n]:
         raise AnalysisError(f"No path takes {wrong[0]} branches: this net has {n} residual blocks.")
-    return [(k, dice.sample(skips, k)) for k in lengths for _ in range(1 if k in (0, n) else draws)]
+    return [(k, [skips[i] for i in chosen]) for k in lengths for chosen in different(n, k, draws, dice)]
+
+
+def different(n: int, k: int, draws: int, dice: random.Random) -> list[tuple[int, ...]]:
+    """So many different sets of k of n things, each drawn alike; all of them where there are no more."""
+    if comb(n, k) <= draws:
+        return list(combinations(range(n), k))
+    found: dict[tuple[int, ...], None] = {}
+    while len(found) < draws:
+        found[tuple(sorted(dice.sample(range(n), k)))] = None
+    return list(found)
 
 
 def count(graph: BlockGraph) -> tuple[int, ...]:

@@ -8,15 +8,19 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lightning_resnets.analysis.names import called
 from lightning_resnets.analysis.places import Place, chosen, device_of, places, spread
 from lightning_resnets.analysis.result import AnalysisError, Cell, Pictures, Table, Tell, silent, told
+from lightning_resnets.analysis.style import FIRST, INK, LINE, SECOND, counted, finish, legend, title
+from lightning_resnets.analysis.ticks import by_depth, short
+from lightning_resnets.analysis.walk import revealed
 from lightning_resnets.analysis.windows import Reach, reaches
 from lightning_resnets.graph import follow
 from lightning_resnets.merge import Kind
@@ -24,6 +28,7 @@ from lightning_resnets.probe import probe
 from lightning_resnets.surgery import Op, Scale, operate
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 INSIDE = 1 - math.erf(math.sqrt(2))  # 1 - 95.45 %: Luo et al. count what is above this share of the largest
@@ -43,12 +48,15 @@ class ReceptiveResult:
     reach: dict[str, Reach]
     effective: dict[str, NDArray[np.float32]]
     cut: dict[str, NDArray[np.float32]]
+    count: int | None = None  # pictures that the fields are means of
+    noise: bool = True
+    name: str = "net"
     unknown: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def tables(self) -> dict[str, Table]:
         """A row a block: the boxes in pixels, and the side of a square as large as the effective field."""
         columns = (
-            "block", "stride", "offset", "shortest_height", "shortest_width", "longest_height", "longest_width",
+            "net", "block", "stride", "offset", "shortest_height", "shortest_width", "longest_height", "longest_width",
             "whole_picture", "effective_side", "effective_spread", "side_without_skips", "spread_without_skips",
             "note",
         )  # fmt: skip
@@ -57,59 +65,66 @@ class ReceptiveResult:
     def _row(self, block: str) -> tuple[Cell, ...]:
         seen = [measure(fields[block]) if block in fields else (None, None) for fields in (self.effective, self.cut)]
         if block in self.unknown:
-            return (block, *[None] * 7, *seen[0], *seen[1], self.unknown[block])
+            return (self.name, block, *[None] * 7, *seen[0], *seen[1], self.unknown[block])
         reach = self.reach[block]
         sides = [span.size for box in (reach.shortest, reach.longest) for span in box]
         span = reach.longest[0]
-        return (block, float(span.stride), span.offset, *sides, "yes" if reach.whole else "no", *seen[0], *seen[1], "")
+        return (self.name, block, span.stride, span.offset, *sides, reach.whole, *seen[0], *seen[1], "")
 
     def draw(self, figure: "Figure") -> None:
         """Above the sides by block, below the effective fields of some blocks on the picture's grid."""
-        above, below = np.asarray(figure.subfigures(2, 1, height_ratios=(1.1, 1)))
-        self._sides(above)
         blocks = spread(list(self.effective), SHOWN)
         rows = [("with skips", self.effective)] + ([("skips cut", self.cut)] if self.cut else [])
-        for number, axis in enumerate(below.subplots(len(rows), max(len(blocks), 1), squeeze=False).flat):
-            (label, fields), block = rows[number // len(blocks)], blocks[number % len(blocks)]
-            if block in fields:
-                axis.imshow(fields[block] ** 0.5, cmap="magma")
-            axis.set_title(block if number < len(blocks) else "", fontsize=7)
-            axis.set_ylabel(label if not number % len(blocks) else "", fontsize=8)
-            axis.set_xticks([])
-            axis.set_yticks([])
-        below.suptitle("effective field on the picture (square root of the share)", fontsize=9)
+        grid = figure.add_gridspec(1 + len(rows), max(len(blocks), 1), height_ratios=(1.7, *[1 for _ in rows]))
+        self._sides(figure.add_subplot(grid[0, :]))
+        names = dict(zip(self.reach, short(list(self.reach)), strict=True))
+        for row, (label, fields) in enumerate(rows, 1):
+            for column, block in enumerate(blocks):
+                axes = figure.add_subplot(grid[row, column])
+                if block in fields:
+                    axes.imshow(fields[block] ** 0.5, cmap="magma")
+                axes.set_title(names.get(block, block) if row == 1 else "")
+                axes.set_ylabel(label if not column else "")
+                axes.set_xticks([])
+                axes.set_yticks([])
+        seen = counted(self.count or 0) + (" of noise" if self.noise else "") if self.effective else ""
+        words = "receptive field by block" + (f", effective: √ of the share, {seen}" if seen else "")
+        finish(figure, title(words, (self.name,)))
 
-    def _sides(self, figure: Any) -> None:
-        axis, names = figure.subplots(), list(self.reach)
-        for label, line, field in (("longest path", "-", "longest"), ("shortest path", "--", "shortest")):
-            axis.plot([getattr(self.reach[name], field)[0].size for name in names], line, color="black", label=label)
-        for label, mark, fields in (("effective", "o-", self.effective), ("effective, skips cut", "x:", self.cut)):
-            at = [i for i, name in enumerate(names) if name in fields]
-            if at:
-                axis.plot(at, [measure(fields[names[i]])[0] for i in at], mark, markersize=4, label=label)
-        axis.axhline(self.size[1], color="grey", linewidth=0.8)
-        axis.annotate("picture", (0, self.size[1]), fontsize=7, color="grey", va="bottom")
-        step = max(1, len(names) // 12)
-        axis.set_xticks(range(0, len(names), step), names[::step], rotation=30, ha="right", fontsize=7)
-        axis.set_ylabel("side in pixels")
-        axis.set_ylim(bottom=0)
-        axis.legend(fontsize=7)
-        figure.suptitle("Receptive field by block", fontsize=10)
+    def _sides(self, axes: "Axes") -> None:
+        names = list(self.reach)
+        for label, line, field in (("theoretical, longest path", "-", "longest"), ("shortest path", ":", "shortest")):
+            sides = [getattr(self.reach[name], field)[0].size for name in names]
+            axes.plot(sides, color=INK, linestyle=line, linewidth=1.2, label=label)
+        for label, look, fields in (("effective", FIRST, self.effective), ("effective, skips cut", SECOND, self.cut)):
+            known = [(i, measure(fields[name])[0]) for i, name in enumerate(names) if name in fields]
+            if known:
+                axes.plot(*zip(*known, strict=True), label=label, **look)
+        axes.axhline(self.size[1], label=f"picture ({self.size[1]})", **{**LINE, "linestyle": "-."})
+        by_depth(axes, names)
+        axes.set_ylabel("side (pixels)")
+        axes.set_ylim(bottom=0)
+        legend(axes)
 
 
 def receptive(
     net: nn.Module, size: tuple[int, int, int] = (3, 32, 32), blocks: Iterable[str] | None = None,
-    pictures: Pictures | int = 10, cut: bool = True, seed: int = 0, tell: Tell = silent,
+    pictures: Pictures | int = 10, cut: bool = True, seed: int = 0, name: str = "", tell: Tell = silent,
 ) -> ReceptiveResult:  # fmt: skip
     """The boxes and the effective fields of the blocks (all, or those named) for pictures of `size` (C, H, W).
 
-    The effective field is averaged over `pictures`: of noise as in the paper where it is their number, 0 for none.
-    `cut` looks once more with every skip of the net set to zero: an identity or projection at an Add, all but the last
-    part at a Concat. Raises AnalysisError for a block that the net does not have, and where the box of no block is
+    The boxes by the arithmetic of Dumoulin, Visin (2016): A guide to convolution arithmetic for deep learning; the
+    effective fields after Luo, Li, Urtasun, Zemel (2016): Understanding the Effective Receptive Field in Deep
+    Convolutional Neural Networks. The effective field is averaged over `pictures`: of noise as in the paper where it is
+    their number, 0 for none. `cut` looks once more with every skip of the net set to zero: an identity or projection at
+    an Add, all but the last part at a Concat. `name` is what the net is called in tables and figure (its class).
+    `tell(done, total)` hears of every field; it may raise Cancelled, and the net is left as it was. Returns boxes and
+    fields by block; raises AnalysisError for a block that the net does not have, and where the box of no block is
     known.
     """
     if isinstance(pictures, Pictures):
         size = cast(tuple[int, int, int], tuple(pictures.images.shape[1:]))
+    net = revealed(net, size)
     followed = follow(net, size)
     found = chosen(places(net, followed), blocks)
     known = reaches(net, followed, size)
@@ -129,7 +144,8 @@ def receptive(
         for way in told([way for way in range(len(ways)) for _ in found], tell):
             block, field = next(made)
             fields[way][block] = field
-    return ReceptiveResult(size, reach, fields[0], fields[1], unknown)
+    noisy, words = isinstance(pictures, int), called(net, name)
+    return ReceptiveResult(size, reach, fields[0], fields[1], len(images), noisy, words, unknown)
 
 
 def noise(count: int, size: tuple[int, int, int], seed: int) -> Tensor:

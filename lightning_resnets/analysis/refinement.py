@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from lightning_resnets.analysis.names import called, scored
 from lightning_resnets.analysis.places import Place, Tail, device_of, places
 from lightning_resnets.analysis.result import AnalysisError, Cell, Pictures, Table, Tell, silent, told
+from lightning_resnets.analysis.style import FIRST, LINE, SECOND, THIRD, finish, legend, title
+from lightning_resnets.analysis.ticks import by_depth
 from lightning_resnets.graph import Followed, follow
 from lightning_resnets.points import some
 from lightning_resnets.probe import probe
@@ -26,10 +29,10 @@ BATCH = 50
 class RefinementResult:
     """By block of the last stage, in order.
 
-    `accuracy` is the share of pictures that the head gets right behind the block, `probability` the mean share and
-    `logit` the mean score that it gives the right class, `agreement` the share of pictures where it answers as the
-    whole net. `step` is how far the block moves its map, |out - in| / |in|, `cosine` that between what it adds
-    and the direction in which the loss falls fastest; None for the first.
+    `accuracy` is the share of pictures that the head gets right behind the block, `probability` and `logit` the mean
+    probability and the mean score that it gives the true class, `agreement` the share of pictures where it predicts
+    what the whole net does. `step` is how far the block moves its map, |out - in| / |in|, `cosine` that between what it
+    adds and the direction in which the loss falls fastest; None for the first.
     """
 
     blocks: tuple[str, ...]
@@ -40,36 +43,40 @@ class RefinementResult:
     step: tuple[float | None, ...]
     cosine: tuple[float | None, ...]
     count: int
+    name: str = "net"
 
     def tables(self) -> dict[str, Table]:
-        columns = ("block", "accuracy", "probability", "logit", "agreement", "step", "cosine", "pictures")
+        columns = ("net", "block", "accuracy", "probability", "logit", "agreement", "step", "cosine", "pictures")
         values = (self.blocks, self.accuracy, self.probability, self.logit, self.agreement, self.step, self.cosine)
-        rows: list[tuple[Cell, ...]] = [(*row, self.count) for row in zip(*values, strict=True)]
+        rows: list[tuple[Cell, ...]] = [(self.name, *row, self.count) for row in zip(*values, strict=True)]
         return {"refinement": Table(columns, tuple(rows))}
 
     def draw(self, figure: "Figure") -> None:
         """Left what the head answers behind each block, right how far each block goes and whether downhill."""
         left, right = figure.subplots(1, 2)
-        at = range(len(self.blocks))
-        for label, line, values in (
-            ("right", "o-", self.accuracy),
-            ("share of the right class", "s--", self.probability),
-            ("answers as the whole net", "^:", self.agreement),
+        for label, look, values in (
+            ("agreement with the final prediction", THIRD, self.agreement),
+            ("accuracy", FIRST, self.accuracy),
+            ("probability of the true class", SECOND, self.probability),
         ):
-            left.plot(at, [100 * value for value in values], line, label=label, markersize=5)
-        left.set_ylim(0, 102)
-        left.set_ylabel(f"% of {self.count:,} pictures")
-        left.set_title("the head behind every block", fontsize=10)
-        for label, line, values in (("|step| / |map|", "o-", self.step), ("cosine with −gradient", "s--", self.cosine)):
-            right.plot(list(at)[1:], [value for value in values if value is not None], line, label=label, markersize=5)
-        right.set_xlim(left.get_xlim())
-        right.axhline(0, color="grey", linewidth=0.8)
-        right.set_title("what each block does to the map", fontsize=10)
-        for axis in (left, right):
-            step = max(1, len(self.blocks) // 10)
-            axis.set_xticks(list(at)[::step], self.blocks[::step], rotation=35, ha="right", fontsize=8)
-            axis.set_xlabel("block")
-            axis.legend(fontsize=8)
+            left.plot([100 * value for value in values], label=label, **look)
+        left.set_ylim(0, 104)
+        left.set_ylabel("mean over the pictures (%)")
+        left.set_title("the head behind every block")
+        for label, look, values in (
+            ("relative step |out − in| / |in|", FIRST, self.step),
+            ("cosine of step and −gradient", SECOND, self.cosine),
+        ):
+            known = [(i, value) for i, value in enumerate(values) if value is not None]
+            right.plot(*zip(*known, strict=True), label=label, **look)
+        right.axhline(0, **LINE)
+        right.set_title("what each block does to the map")
+        right.set_ylabel("mean over the pictures")
+        for axes in (left, right):
+            by_depth(axes, self.blocks)
+            axes.set_xlabel("block of the last stage")
+            legend(axes)
+        finish(figure, title("refinement in the last stage", (self.name,), self.count))
 
 
 @dataclass(slots=True)
@@ -84,11 +91,17 @@ class Sums:
     cosine: float = 0.0
 
 
-def refinement(net: nn.Module, pictures: Pictures, batch: int = BATCH, tell: Tell = silent) -> RefinementResult:
+def refinement(
+    net: nn.Module, pictures: Pictures, batch: int = BATCH, name: str = "", tell: Tell = silent
+) -> RefinementResult:
     """The net's own head behind every block of the last stage whose map has the shape of the last one.
 
-    Nothing is trained: where blocks refine one estimate, the head can read it behind each. Raises AnalysisError for a
-    net whose last stage holds fewer than two blocks of one shape, or whose head sees more than the last block.
+    After Greff, Srivastava, Schmidhuber (2017): Highway and Residual Networks Learn Unrolled Iterative Estimation, and
+    Jastrzebski, Arpit, Ballas, Verma, Che, Bengio (2018): Residual Connections Encourage Iterative Inference. Nothing
+    is trained: where blocks refine one estimate, the head can read it behind each. `name` is what the net is called in
+    tables and figure (its class). `tell(done, total)` hears of every batch; it may raise Cancelled, and the net is left
+    as it was. Returns means over the pictures by block; raises AnalysisError for a net whose last stage holds fewer
+    than two blocks of one shape, or whose head sees more than the last block.
     """
     size = tuple(pictures.images.shape[1:])
     followed = follow(net, size)  # pyright: ignore[reportArgumentType]
@@ -105,12 +118,12 @@ def refinement(net: nn.Module, pictures: Pictures, batch: int = BATCH, tell: Tel
             module.training = mode
     total = len(pictures)
 
-    def mean(name: str) -> tuple[float, ...]:
-        return tuple(getattr(one, name) / total for one in sums)
+    def mean(field: str) -> tuple[float, ...]:
+        return tuple(getattr(one, field) / total for one in sums)
 
     return RefinementResult(
         tuple(place.block for place in found), mean("right"), mean("share"), mean("logit"), mean("same"),
-        (None, *mean("step")[1:]), (None, *mean("cosine")[1:]), total,
+        (None, *mean("step")[1:]), (None, *mean("cosine")[1:]), total, called(net, name),
     )  # fmt: skip
 
 
@@ -139,7 +152,7 @@ def _count(net: nn.Module, tail: Tail, found: list[Place], images: Tensor, label
     for place, one in zip(found, sums, strict=True):
         value = seen.outputs[place.point].detach().requires_grad_()
         with torch.enable_grad():
-            logits = tail(value)
+            logits, labels = scored(tail(value), labels)
             loss = nn.functional.cross_entropy(logits, labels, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, value)
         own = labels[:, None]

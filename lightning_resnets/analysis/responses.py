@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from lightning_resnets.analysis.names import both
 from lightning_resnets.analysis.result import AnalysisError, Pictures, Table, Tell, silent, told
-from lightning_resnets.analysis.ticks import FIRST, SECOND, by_depth, counted, plain
-from lightning_resnets.analysis.walk import evaluating, placed, size_of, watching
+from lightning_resnets.analysis.style import BLUE, FIRST, LINE, SECOND, finish, legend, title
+from lightning_resnets.analysis.ticks import by_depth, numbered
+from lightning_resnets.analysis.walk import evaluating, placed, revealed, size_of, watching
 from lightning_resnets.blocks import BlockGraph
 from lightning_resnets.graph import trace
 from lightning_resnets.merge import Kind
@@ -38,16 +40,23 @@ class ResponsesResult:
     deviations: dict[str, float]
     strengths: dict[str, Strength]
     twin: dict[str, float] | None = None
+    pictures: int | None = None
+    name: str = "net"
+    twin_name: str = "twin"
 
     def tables(self) -> dict[str, Table]:
         """`responses`: a row a layer; `adds`: a row an Add."""
-        rows = [("net", name, depth, value) for depth, (name, value) in enumerate(self.deviations.items(), 1)]
-        rows += [("twin", name, depth, value) for depth, (name, value) in enumerate((self.twin or {}).items(), 1)]
-        adds = [(name, depth, s.ratio, s.cosine) for depth, (name, s) in enumerate(self.strengths.items(), 1)]
+        rows = [(net, *row) for net, found in self._nets().items() for row in _numbered(found)]
+        adds = [
+            (self.name, name, depth, s.ratio, s.cosine) for depth, (name, s) in enumerate(self.strengths.items(), 1)
+        ]
         return {
             "responses": Table(("net", "layer", "depth", "std"), tuple(rows)),
-            "adds": Table(("add", "depth", "ratio", "cosine"), tuple(adds)),
+            "adds": Table(("net", "add", "depth", "ratio", "cosine"), tuple(adds)),
         }
+
+    def _nets(self) -> dict[str, dict[str, float]]:
+        return {self.name: self.deviations} | ({self.twin_name: self.twin} if self.twin else {})
 
     def draw(self, figure: "Figure") -> None:
         """The two halves of the paper's figure, by depth and by size, and below them every Add."""
@@ -57,39 +66,46 @@ class ResponsesResult:
         if self.strengths:
             self._adds(rows[1][0], "|F(x)| / |x|", [s.ratio for s in self.strengths.values()])
             self._adds(rows[1][1], "cosine of F(x) and x", [s.cosine for s in self.strengths.values()])
-        figure.set_layout_engine("constrained")
+        finish(figure, title("responses of layers and branches", list(self._nets()), self.pictures))
 
     def _lines(self, axes: "Axes", ordered: bool) -> None:
-        for label, style, found in (("this net", FIRST, self.deviations), ("plain twin", SECOND, self.twin)):
-            values = list((found or {}).values())
-            if values:
-                shown = sorted(values, reverse=True) if ordered else values
-                axes.plot(range(1, len(shown) + 1), shown, ms=4, label=label, **style)
+        for (label, found), look in zip(self._nets().items(), (FIRST, SECOND), strict=False):
+            shown = sorted(found.values(), reverse=True) if ordered else list(found.values())
+            axes.plot(range(1, len(shown) + 1), shown, label=label, **look)
         axes.set_ylim(bottom=0)
-        counted(axes)
-        axes.set_xlabel("3x3 layers, strongest first" if ordered else "3x3 layers, from the picture on")
-        axes.set_ylabel("std of responses")
+        numbered(axes, max(map(len, self._nets().values())), first=1)
+        axes.set_xlabel("rank of the 3×3 layer, by std" if ordered else "index of the 3×3 layer")
+        axes.set_ylabel("std of the layer's responses")
         if self.twin and ordered:
-            axes.legend(frameon=False)
-        plain(axes)
+            legend(axes)
 
     def _adds(self, axes: "Axes", label: str, values: list[float]) -> None:
-        axes.bar(range(len(values)), values, color=FIRST["color"])
-        axes.axhline(0, lw=0.8, color="0.3")
+        axes.bar(range(len(values)), values, color=BLUE)
+        axes.axhline(0, **LINE)
         axes.set_ylabel(label)
-        by_depth(axes, [name.removesuffix(".add") for name in self.strengths], most=12)
+        by_depth(axes, [name.removesuffix(".add") for name in self.strengths])
+        axes.set_xlabel("block")
+
+
+def _numbered(found: dict[str, float]) -> list[tuple[str, int, float]]:
+    return [(name, depth, value) for depth, (name, value) in enumerate(found.items(), 1)]
 
 
 def responses(
-    net: nn.Module, pictures: Pictures, twin: nn.Module | None = None, *, batch: int = 50, tell: Tell = silent
-) -> ResponsesResult:
+    net: nn.Module, pictures: Pictures, twin: nn.Module | None = None, *, batch: int = 50, name: str = "",
+    twin_name: str = "", tell: Tell = silent,
+) -> ResponsesResult:  # fmt: skip
     """The standard deviation of every 3x3 convolution's answer, after batch norm where one follows it directly.
 
-    It is taken over all numbers (pictures, channels, space), before nonlinearity and sum, as in Fig. 7 of
-    arXiv:1512.03385. At every Add: the norm of the branch over that of the shortcut, each of one picture's (C, H, W),
-    and their cosine. `twin` is another net to see beside it, as the paper's plain nets are. Raises AnalysisError for a
-    net without a 3x3 convolution.
+    The analysis of He, Zhang, Ren, Sun (2015): Deep Residual Learning for Image Recognition, section 4.2 and figure 7:
+    it is taken over all numbers (pictures, channels, space), before nonlinearity and sum. At every Add: the norm of the
+    branch over that of the shortcut, each of one picture's (C, H, W), and their cosine. `twin` is another net to see
+    beside it, as the paper's plain nets are. `name` and `twin_name` are what they are called in tables and figure
+    (their classes). `tell(done, total)` hears of every batch; it may raise Cancelled, and the net is left as it was.
+    Returns deviations by layer and strengths by Add; raises AnalysisError for a net without a 3x3 convolution.
     """
+    net = revealed(net, size_of(pictures))
+    twin = None if twin is None else revealed(twin, size_of(pictures))
     nets = [net] if twin is None else [net, twin]
     steps = [(one, chunk) for one in nets for chunk in placed(pictures, one).images.split(batch)]
     seen = {id(one): _Sums(one, pictures) for one in nets}
@@ -97,7 +113,9 @@ def responses(
         with evaluating(one), torch.inference_mode(), watching(one, seen[id(one)].looks):
             one(images)
     found, other = seen[id(net)], seen[id(twin)] if twin is not None else None
-    return ResponsesResult(found.deviations(), found.strengths(), other.deviations() if other else None)
+    names = both(net, twin, name, twin_name)
+    beside = other.deviations() if other else None
+    return ResponsesResult(found.deviations(), found.strengths(), beside, len(pictures), *names)
 
 
 def layers(graph: BlockGraph) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def told(items: Sequence[T], tell: Tell) -> Iterator[T]:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Numbers with names: the same columns in every row."""
+    """Numbers with names: the same columns in every row. Its texts round what is not whole to seven digits."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -50,12 +51,24 @@ class Table:
     def csv(self) -> str:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerows((self.columns, *self.rows))
+        writer.writerow(self.columns)
+        cells = ([str(cell).lower() if isinstance(cell, bool) else rounded(cell) for cell in row] for row in self.rows)
+        writer.writerows(cells)
         return text.getvalue()
 
     def json(self) -> str:
-        """A list of objects, one a row."""
-        return json.dumps([dict(zip(self.columns, row, strict=True)) for row in self.rows], indent=1)
+        """A list of objects, one a row; null for what is not there and for what is no finite number."""
+        cells = ([_finite(rounded(cell)) for cell in row] for row in self.rows)
+        return json.dumps([dict(zip(self.columns, row, strict=True)) for row in cells], indent=1)
+
+
+def rounded(cell: Cell) -> Cell:
+    """0.4 for 0.39999999999999997: what a reader of a file takes for the number."""
+    return float(f"{cell:.7g}") if isinstance(cell, float) else cell
+
+
+def _finite(cell: Cell) -> Cell:
+    return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 
 class Result(Protocol):

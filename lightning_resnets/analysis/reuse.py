@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from lightning_resnets.analysis.names import called
 from lightning_resnets.analysis.result import AnalysisError, Table, Tell, silent, told
+from lightning_resnets.analysis.style import MAP, finish, title
+from lightning_resnets.analysis.walk import revealed
 from lightning_resnets.blocks import Block, BlockGraph
 from lightning_resnets.graph import trace
 from lightning_resnets.merge import Kind
@@ -39,20 +42,22 @@ class DenseWeights:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReuseResult:
-    """The dense blocks from the picture on."""
+    """The dense blocks in order of depth."""
 
     blocks: tuple[DenseWeights, ...]
+    name: str = "net"
 
     def tables(self) -> dict[str, Table]:
         """`reuse`: a row a connection, with its weight and that over the block's largest."""
         rows = [
-            (number, source, reader, float(value), float(value / largest(block)))
+            (self.name, number, source, reader, float(value), float(value / largest(block)))
             for number, block in enumerate(self.blocks, 1)
             for source, line in zip(block.sources, block.values, strict=True)
             for reader, value in zip(block.readers, line, strict=True)
             if not value.isnan()
         ]
-        return {"reuse": Table(("block", "source", "reader", "mean |weight|", "of the largest"), tuple(rows))}
+        columns = ("net", "block", "source", "target", "mean_abs_weight", "share_of_largest")
+        return {"reuse": Table(columns, tuple(rows))}
 
     def draw(self, figure: "Figure") -> None:
         """A square of sources by readers for each block, each on its own scale from 0 to its largest."""
@@ -60,13 +65,13 @@ class ReuseResult:
         rows = -(-len(self.blocks) // columns)
         panels = figure.subplots(rows, columns, squeeze=False).flatten()
         for number, (axes, block) in enumerate(zip(panels, self.blocks, strict=False), 1):
-            image = axes.imshow((block.values / largest(block)).numpy(), vmin=0, vmax=1, cmap="viridis", aspect="auto")
+            image = axes.imshow((block.values / largest(block)).numpy(), vmin=0, vmax=1, cmap=MAP, aspect="auto")
             _named(axes, number, block)
         for axes in panels[len(self.blocks) :]:
             axes.set_axis_off()
         bar = figure.colorbar(image, ax=list(panels), shrink=0.7)  # pyright: ignore[reportPossiblyUnboundVariable]
-        bar.set_label("mean |weight| (1: the block's largest)")
-        figure.set_layout_engine("constrained")
+        bar.set_label("mean |weight|, as a share of the block's largest")
+        finish(figure, title("feature reuse in dense blocks, from weights alone", (self.name,)))
 
 
 def largest(block: DenseWeights) -> float:
@@ -75,28 +80,35 @@ def largest(block: DenseWeights) -> float:
 
 def _named(axes: "Axes", number: int, block: DenseWeights) -> None:
     step = -(-len(block.readers) // 12)
-    axes.set_title(f"dense block {number}", fontsize=10)
+    axes.set_title(f"dense block {number}")
     axes.set_xticks(range(0, len(block.readers), step), [str(i + 1) for i in range(0, len(block.readers), step)])
     axes.set_yticks(range(0, len(block.sources), step), ["in", *map(str, range(step, len(block.sources), step))])
-    axes.tick_params(labelsize=7)
-    axes.set_xlabel(f"reading layer\n(last: {block.readers[-1].removeprefix('features.')})", fontsize=8)
-    axes.set_ylabel("source layer", fontsize=8)
+    axes.set_xlabel(f"target layer\n(last: {block.readers[-1].removeprefix('features.')})")
+    if number == 1:
+        axes.set_ylabel("source layer (in: the block's input)")
 
 
-def reuse(net: nn.Module, size: tuple[int, int, int] = (3, 32, 32), *, tell: Tell = silent) -> ReuseResult:
+def reuse(
+    net: nn.Module, size: tuple[int, int, int] = (3, 32, 32), *, name: str = "", tell: Tell = silent
+) -> ReuseResult:
     """The mean absolute weight from every source to every layer that reads it, in each dense block.
 
-    The mean is over all weights between two layers: the L1 norm, divided by how many maps the source has (the paper's
+    Figure 5 of Huang, Liu, van der Maaten, Weinberger (2017): Densely Connected Convolutional Networks. The mean is
+    over all weights between two layers: the L1 norm, divided by how many maps the source has (the paper's
     normalisation), and by what the reader's filters and window have. The layer behind the block counts as one more
-    reader. No picture is needed, only its size (C, H, W). Raises AnalysisError where nothing is concatenated with what
-    it was made of.
+    reader. No picture is needed, only its size (C, H, W). `name` is what the net is called in tables and figure (its
+    class). `tell(done, total)` hears of every dense block; it may raise Cancelled. Returns a matrix of sources by
+    targets for each block; raises AnalysisError where nothing is concatenated with what it was made of.
     """
+    net = revealed(net, size)
     graph = trace(net, size)
-    if not any(skip.kind is Kind.CONCAT for skip in graph.skips):
+    dense = any(skip.kind is Kind.CONCAT for skip in graph.skips)
+    every = readers(graph, net).values() if dense else ()
+    groups = [group for group in every if len({len(parts) for parts in group.values()}) > 1]
+    if not groups:
         kinds = sorted({str(skip.kind) for skip in graph.skips}) or ["no skips at all"]
         raise AnalysisError(f"This net has no dense block; it has {', '.join(kinds)}.")
-    groups = [group for group in readers(graph, net).values() if len({len(parts) for parts in group.values()}) > 1]
-    return ReuseResult(tuple(_weights(net, group) for group in told(groups, tell)))
+    return ReuseResult(tuple(_weights(net, group) for group in told(groups, tell)), called(net, name))
 
 
 def readers(graph: BlockGraph, net: nn.Module) -> dict[str, dict[str, Parts]]:

@@ -14,15 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_resnets.analysis.names import called
 from lightning_resnets.analysis.places import Place, chosen, device_of, places, point_of, spread
 from lightning_resnets.analysis.result import AnalysisError, Cell, Pictures, Table, Tell, silent
+from lightning_resnets.analysis.style import SMALL, finish, title
+from lightning_resnets.analysis.ticks import short
 from lightning_resnets.graph import Followed, follow
 from lightning_resnets.probe import Recording, probe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN = 6  # blocks in the figure, evenly from first to last
+SHOWN, PICTURES = 4, 6  # blocks in the figure, evenly from first to last; pictures
 KINDS = ("Grad-CAM", "Layer-CAM")
 WAY = ("flatten", "dropout", "view", "reshape", "squeeze")  # what may lie between a global mean and the last layer
 
@@ -31,7 +34,7 @@ WAY = ("flatten", "dropout", "view", "reshape", "squeeze")  # what may lie betwe
 class SaliencyResult:
     """What speaks for a class, by place: raw maps (N, H, W) at each block's own size, after the ReLU, not normalised.
 
-    `classes` (N,) says which class the maps are of, `scores` (N,) its logit, `probabilities` (N,) its share. `cam` is
+    `classes` (N,) says which class the maps are of, `scores` (N,) its logit, `probabilities` (N,) its softmax. `cam` is
     the last map weighed by the class's weights (N, H, W), without a ReLU, None where the net's head is not a global
     mean and one linear layer.
     """
@@ -43,9 +46,11 @@ class SaliencyResult:
     grad_cam: dict[str, Tensor]
     layer_cam: dict[str, Tensor]
     cam: Tensor | None
+    class_names: tuple[str, ...] = ()
+    name: str = "net"
 
     def tables(self) -> dict[str, Table]:
-        """A row a picture and block: how strong the map is, and how much of the picture holds half of it."""
+        """A row a picture and block: how strong the map is, how much of the picture holds half of it, its peak."""
         rows: list[tuple[Cell, ...]] = []
         for kind, maps in zip(KINDS, (self.grad_cam, self.layer_cam), strict=True):
             for block, stack in maps.items():
@@ -53,57 +58,65 @@ class SaliencyResult:
         for i, one in enumerate(self.cam if self.cam is not None else ()):
             rows.append(self._row(i, "CAM", list(self.grad_cam)[-1], one.clamp(min=0)))
         columns = (
-            "picture",
-            "class",
-            "method",
-            "block",
-            "height",
-            "width",
-            "largest",
-            "mean",
-            "half_area",
-            "row",
-            "column",
-        )
+            "net", "picture", "class", "probability", "method", "block", "height", "width", "largest", "mean",
+            "half_area", "peak_row", "peak_column",
+        )  # fmt: skip
         return {"saliency": Table(columns, tuple(rows))}
 
     def _row(self, picture: int, kind: str, block: str, one: Tensor) -> tuple[Cell, ...]:
         height, width = one.shape
         row, column = divmod(int(one.argmax()), width)
-        peak = ((row + 0.5) / height, (column + 0.5) / width)  # shares of the picture
-        measures = (float(one.max()), float(one.mean()), half_area(one))
-        return (picture, int(self.classes[picture]), kind, block, height, width, *measures, *peak)
+        peak = (half_area(one), (row + 0.5) / height, (column + 0.5) / width)  # shares of the picture
+        known = (self.name, picture, self.called(picture), float(self.probabilities[picture]), kind, block)
+        measures = (height, width, float(one.max()), float(one.mean()))
+        return (*known, *measures, *(peak if one.max() > 0 else (None, None, None)))
+
+    def called(self, picture: int) -> str:
+        """The class that a picture's maps are of, by its name where names are known."""
+        number = int(self.classes[picture])
+        return self.class_names[number] if number < len(self.class_names) else str(number)
 
     def draw(self, figure: "Figure") -> None:
-        """The first picture: the maps of some blocks, first to last, laid over it, each scaled to its own largest."""
-        blocks = spread(list(self.grad_cam), SHOWN)
-        image = shown(self.images[0])
-        axes = figure.subplots(len(KINDS), len(blocks) + 1, squeeze=False)
-        for row, (kind, maps) in enumerate(zip(KINDS, (self.grad_cam, self.layer_cam), strict=True)):
-            axes[row][0].imshow(image)
-            axes[row][0].set_ylabel(kind)
-            axes[row][0].set_title("picture" if not row else "", fontsize=8)
-            for column, block in enumerate(blocks, 1):
-                axes[row][column].imshow(image.mean(2), cmap="gray")
-                over = resized(maps[block][:1], self.images.shape[2:])[0]
-                axes[row][column].imshow(over.numpy(), cmap="inferno", vmin=0, vmax=1, alpha=0.6)
-                height, width = maps[block].shape[1:]
-                axes[row][column].set_title(f"{short(block)}\n{height}×{width}" if not row else "", fontsize=8)
-        for axis in axes.flat:
-            axis.set_xticks([])
-            axis.set_yticks([])
-        score = f"class {int(self.classes[0])}, probability {float(self.probabilities[0]):.0%}"
-        figure.suptitle(f"What speaks for {score} (bright: most, each map by its own scale)", fontsize=10)
+        """A row a picture: the maps of some blocks laid over it, each scaled to its own largest, and CAM."""
+        blocks, count = spread(list(self.grad_cam), SHOWN), min(len(self.images), PICTURES)
+        names = dict(zip(self.grad_cam, short(list(self.grad_cam)), strict=True))
+        columns = [(f"{kind}\n{names[block]}", maps[block]) for kind, maps in
+                   zip(KINDS, (self.grad_cam, self.layer_cam), strict=True) for block in blocks]  # fmt: skip
+        if self.cam is not None:
+            columns.append(("CAM\nlast map", self.cam.clamp(min=0)))
+        grid = figure.subplots(count, len(columns) + 1, squeeze=False)
+        for row, panels in enumerate(grid):
+            image = shown(self.images[row])
+            panels[0].imshow(image)
+            panels[0].set_ylabel(f"{self.called(row)}\n{float(self.probabilities[row]):.0%}")
+            for axes, (words, maps) in zip(panels[1:], columns, strict=True):
+                over = resized(maps[row : row + 1], self.images.shape[2:])[0]
+                axes.imshow(image.mean(2), cmap="gray")
+                axes.imshow(over.numpy(), cmap="inferno", vmin=0, vmax=1, alpha=0.6)
+                axes.set_title(f"{words}\n{maps.shape[1]}×{maps.shape[2]}" if not row else "")
+            for axes in panels:
+                axes.set_xticks([])
+                axes.set_yticks([])
+        some = f", {count} of them shown" if count < len(self.images) else ""
+        text = title("what speaks for the class named (each map by its own scale)", (self.name,), len(self.images))
+        finish(figure, text + some, layout="compressed")
+        for axes in grid[0]:
+            axes.title.set_fontsize(SMALL)
 
 
 def saliency(
     net: nn.Module, pictures: Pictures, target: int | Sequence[int] | None = None, blocks: Iterable[str] | None = None,
-    tell: Tell = silent,
+    classes: Sequence[str] = (), name: str = "", tell: Tell = silent,
 ) -> SaliencyResult:  # fmt: skip
     """Maps of what speaks for a class at the end of every block (or of those named), by one backward pass.
 
-    `target` is the class, one for all pictures or one each; None for what the net itself answers. The weights get no
-    gradients. Raises AnalysisError for a class or a block that the net does not have.
+    CAM: Zhou, Khosla, Lapedriza, Oliva, Torralba (2016): Learning Deep Features for Discriminative Localization.
+    Grad-CAM: Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra (2017): Grad-CAM: Visual Explanations from Deep Networks
+    via Gradient-based Localization. Layer-CAM: Jiang, Zhang, Hou, Cheng, Wei (2021): LayerCAM: Exploring Hierarchical
+    Class Activation Maps for Localization. `target` is the class, one for all pictures or one each; None for what the
+    net itself predicts. `classes` names the classes, `name` the net, in tables and figure. `tell(done, total)` hears of
+    the start and the end; it may raise Cancelled, and the net is left as it was. The weights get no gradients. Returns
+    raw maps by block; raises AnalysisError for a class or a block that the net does not have.
     """
     images = pictures.images.to(device_of(net))
     followed = follow(net, tuple(images.shape[1:]))  # pyright: ignore[reportArgumentType]
@@ -116,21 +129,23 @@ def saliency(
         net.eval()
         with torch.enable_grad(), probe(net, [place.point for place in found]) as seen:
             logits = net(images.detach().requires_grad_())
-        classes = targets(logits, target)
-        gradients = backward(logits, classes, seen, found)
-        cam = class_map(net, followed, images, classes)
+        chosen_classes = targets(logits, target)
+        gradients = backward(logits, chosen_classes, seen, found)
+        cam = class_map(net, followed, images, chosen_classes)
     finally:
         for module, mode in modes.items():
             module.training = mode
     maps = {place.block: seen.outputs[place.point].detach() for place in found}
     result = SaliencyResult(
         pictures.images,
-        classes.cpu(),
-        logits.detach().gather(1, classes[:, None])[:, 0].cpu(),
-        logits.detach().softmax(1).gather(1, classes[:, None])[:, 0].cpu(),
+        chosen_classes.cpu(),
+        logits.detach().gather(1, chosen_classes[:, None])[:, 0].cpu(),
+        logits.detach().softmax(1).gather(1, chosen_classes[:, None])[:, 0].cpu(),
         {name: grad_cam(maps[name], gradients[name]).cpu() for name in maps},
         {name: layer_cam(maps[name], gradients[name]).cpu() for name in maps},
         None if cam is None else cam.cpu(),
+        tuple(classes),
+        called(net, name),
     )
     tell(1, 1)
     return result
@@ -215,8 +230,3 @@ def shown(image: Tensor) -> NDArray[np.float32]:
     scaled = (image - low) / (high - low).clamp(min=1e-12)
     coloured = scaled if len(scaled) == 3 else scaled.mean(0, keepdim=True).expand(3, -1, -1)
     return coloured.permute(1, 2, 0).cpu().numpy()
-
-
-def short(name: str) -> str:
-    """The last two parts of a long name."""
-    return ".".join(name.split(".")[-2:]).replace("denseblock", "block").replace("denselayer", "layer")

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, fx, nn
 
+from lightning_resnets.analysis.names import both
 from lightning_resnets.analysis.result import AnalysisError, Pictures, Table, Tell, silent, told
-from lightning_resnets.analysis.ticks import FIRST, SECOND, by_depth, plain
+from lightning_resnets.analysis.style import FIRST, LINE, SECOND, finish, legend, title
+from lightning_resnets.analysis.ticks import by_depth
 from lightning_resnets.analysis.walk import Walker, awake, placed, size_of
 from lightning_resnets.graph import Followed, follow
 
@@ -32,53 +34,58 @@ class ShatteringResult:
     curves: Curves
     twin: Curves | None
     step: float
+    name: str = "net"
+    twin_name: str = "twin"
 
     def tables(self) -> dict[str, Table]:
         """`shattering`: a row a block and lag."""
         rows = tuple(
             (name, block, depth, lag, value)
-            for name, curves in (("net", self.curves), ("twin", self.twin or {}))
+            for name, curves in self._nets().items()
             for depth, (block, curve) in enumerate(curves.items(), 1)
             for lag, value in enumerate(curve)
         )
         return {"shattering": Table(("net", "block", "depth", "lag", "autocorrelation"), rows)}
 
+    def _nets(self) -> dict[str, Curves]:
+        return {self.name: self.curves} | ({self.twin_name: self.twin} if self.twin else {})
+
     def draw(self, figure: "Figure") -> None:
         """The curves of the last blocks, and what is left after one step by depth."""
         last, depth = figure.subplots(1, 2, sharey=True)
-        for label, style, curves in (("this net", FIRST, self.curves), ("plain twin", SECOND, self.twin or {})):
-            if curves:
-                curve = list(curves.values())[-1]
-                lags = [100 * self.step * lag for lag in range(len(curve))]
-                last.plot(lags, curve, ms=3, label=label, **style)
-                depth.plot([one[1] for one in curves.values()], ms=4, **style)
-        _finished(last, f"behind {list(self.curves)[-1]}", "distance (% of the line)")
-        _finished(depth, f"after one step of {100 * self.step:.1f} %", "block")
-        by_depth(depth, list(self.curves), most=12)
+        for (label, curves), look in zip(self._nets().items(), (FIRST, SECOND), strict=False):
+            curve = list(curves.values())[-1]
+            last.plot([100 * self.step * lag for lag in range(len(curve))], curve, label=label, **look)
+            depth.plot([one[1] for one in curves.values()], **look)
+        _finished(last, "behind the last block", "distance between pictures (% of the line)")
+        _finished(depth, f"behind every block, one step of {100 * self.step:.1f} % apart", "block")
+        by_depth(depth, max(map(list, self._nets().values()), key=len))
         last.set_ylabel("autocorrelation of the input gradient")
         if self.twin:
-            last.legend(frameon=False)
-        figure.set_layout_engine("constrained")
+            legend(last)
+        finish(figure, title("input gradient along a line between two pictures", list(self._nets())))
 
 
-def _finished(axes: "Axes", title: str, label: str) -> None:
-    axes.axhline(0, lw=0.8, color="0.5", ls=":")
-    axes.set_title(title, fontsize=10)
+def _finished(axes: "Axes", words: str, label: str) -> None:
+    axes.axhline(0, **{**LINE, "linestyle": ":"})
+    axes.set_title(words)
     axes.set_xlabel(label)
-    plain(axes)
 
 
 def shattering(
     net: nn.Module, pictures: Pictures, twin: nn.Module | None = None, *, points: int = 64, seed: int = 0,
-    tell: Tell = silent,
+    name: str = "", twin_name: str = "", tell: Tell = silent,
 ) -> ShatteringResult:  # fmt: skip
     """The autocorrelation of the input gradient on the line from the first picture to the second, block by block.
 
-    At each of the line's `points` the gradient is that of a block's output along one direction drawn at random; white
-    noise has autocorrelation 0 behind lag 0, a smooth function nearly 1. `twin` is a plain net (`build("plain20")`) to
-    see beside it. The paper looks at nets at initialisation, where batch norm goes by its batch: so it does here for
-    nets that have seen none, the line's points being the batch. Raises AnalysisError for less than two pictures or
-    points, or a net without blocks.
+    The experiment of Balduzzi, Frean, Leary, Lewis, Ma, McWilliams (2017): The Shattered Gradients Problem: If resnets
+    are the answer, then what is the question? At each of the line's `points` the gradient is that of a block's output
+    along one direction drawn at random; white noise has autocorrelation 0 behind lag 0, a smooth function nearly 1.
+    `twin` is a plain net (`build("plain20")`) to see beside it. The paper looks at nets at initialisation, where batch
+    norm goes by its batch: so it does here for nets that have seen none, the line's points being the batch. `name` and
+    `twin_name` are what the nets are called in tables and figure (their classes). `tell(done, total)` hears of each
+    net; it may raise Cancelled, and the nets are left as they were. Returns curves by block; raises AnalysisError for
+    less than two pictures or points, or a net without blocks.
     """
     if len(pictures) < 2 or points < 4:
         raise AnalysisError("A line leads from one picture to another by at least 4 points: give two pictures or more.")
@@ -89,7 +96,8 @@ def shattering(
         line = between(start, end, points)
         slopes = gradients_of(one, follow(one, size_of(pictures)), line, seed)
         found.append({block: tuple(autocorrelation(slope, points // 2).tolist()) for block, slope in slopes.items()})
-    return ShatteringResult(found[0], found[1] if twin is not None else None, 1 / (points - 1))
+    names = both(net, twin, name, twin_name)
+    return ShatteringResult(found[0], found[1] if twin is not None else None, 1 / (points - 1), *names)
 
 
 def between(start: Tensor, end: Tensor, points: int) -> Tensor:

@@ -11,9 +11,10 @@ from lightning_resnets.blocks import BlockGraph, Skip
 from lightning_resnets.graph import Followed
 from lightning_resnets.graph.tracing import values_of
 from lightning_resnets.merge import Kind
+from lightning_resnets.points import PointError
 from lightning_resnets.surgery.edits import Bypass, Keep, Op, Scale, SurgeryError, Swap
 from lightning_resnets.surgery.exchange import check
-from lightning_resnets.surgery.steps import entrances, within
+from lightning_resnets.surgery.steps import Walker, entrances, within
 
 Size = tuple[int, int, int]
 
@@ -29,6 +30,24 @@ def targets(net: nn.Module, followed: Followed, size: Size) -> dict[str, Op]:
     return found
 
 
+def droppable(net: nn.Module, followed: Followed, found: dict[str, Op]) -> tuple[dict[str, Op], dict[str, str]]:
+    """Those of the operations that this net allows, and of the others, and of layers not tried, a sentence why not."""
+    walker, kept, left_out = Walker(net, followed), dict[str, Op](), dict[str, str]()
+    for name, op in found.items():
+        try:
+            walker.planned((op,))
+        except (SurgeryError, PointError) as error:
+            left_out[name] = str(error)
+        else:
+            kept[name] = op
+    if not kept:
+        raise AnalysisError(f"No block of this net can be dropped: {next(iter(left_out.values()))}")
+    if residual(followed.blocks):
+        why = "A layer whose output is concatenated stays where the net has residual blocks, which are dropped instead."
+        left_out |= {name: why for name in made(followed.blocks) if name not in found}
+    return kept, left_out
+
+
 def residual(graph: BlockGraph) -> dict[str, Skip]:
     """The skips that end in an Add, by the block that owns it, or by the Add's name where a block owns several."""
     skips = [skip for skip in graph.skips if skip.kind is Kind.ADD]
@@ -39,8 +58,10 @@ def residual(graph: BlockGraph) -> dict[str, Skip]:
 
 def made(graph: BlockGraph) -> dict[str, str]:
     """The layers whose output is concatenated with what they were made of: by cell, the block that is the part."""
-    parts = dict.fromkeys(graph.operands(skip.merge)[-1] for skip in graph.skips if skip.kind is Kind.CONCAT)
-    kept = [name for name in parts if not graph.block(name).kind]
+    skipped = {(skip.merge, skip.operand) for skip in graph.skips if skip.kind is Kind.CONCAT}
+    merges = {merge for merge, _ in skipped}
+    parts = [source for source, merge, i in graph.flow if merge in merges and (merge, i) not in skipped]
+    kept = [name for name in dict.fromkeys(parts) if not graph.block(name).kind]
     cells = Counter(graph.block(name).cell for name in kept)
     return {cell if (cell := graph.block(name).cell) and cells[cell] == 1 else name: name for name in kept}
 

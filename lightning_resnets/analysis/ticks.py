@@ -1,41 +1,52 @@
-"""What the figures share: blocks by name along an axis, and two looks that differ in shape as well as in colour."""
+"""Blocks by name, and whole numbers, along the x axis of a figure; one way to shorten names for all figures."""
 
+import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lightning_resnets.analysis.style import SMALL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST = 18  # names that fit below one another's letters
-FIRST: dict[str, Any] = {"marker": "o", "color": "#1f5fa8"}
-SECOND: dict[str, Any] = {"marker": "s", "color": "#c4571a", "markerfacecolor": "white", "linestyle": "--"}
+LETTER = 0.6 * SMALL / 72  # inches: how wide one is
+LINE = 2.2 * LETTER  # how far apart lines of slanted letters stand
+INNER = re.compile(r"(?<=\d\.)(?:[a-z_]*layer|[a-z_]*block|[a-z_]*unit)(?=\d)")  # denseblock1.denselayer2
 
 
-def by_depth(axes: "Axes", names: Sequence[str], most: int = MOST) -> None:
-    """Name the places 0, 1, ... of the x axis, each second, third ... where there are many."""
-    step = -(-len(names) // most) or 1
-    shown = short(names)
-    axes.set_xticks(range(0, len(names), step), shown[::step], rotation=60, ha="right", rotation_mode="anchor")
-    axes.tick_params(axis="x", labelsize=7)
+def by_depth(axes: "Axes", names: Sequence[str]) -> None:
+    """Name the places 0, 1, ... of the x axis: all where they fit below one another's letters, else every second ..."""
+    shown, room = short(names), width(axes) / max(len(names), 1)
+    step = max(1, -int(-LINE // room))
+    level = step == 1 and max(map(len, shown), default=0) * LETTER < room
+    slant = {} if level else {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(0, len(names), step), shown[::step], **slant)
     axes.set_xlim(-0.7, len(names) - 0.3)
-    plain(axes)
+
+
+def numbered(axes: "Axes", last: int, first: int = 0) -> None:
+    """Whole numbers from the first to the last, both named, as many as fit."""
+    step = max(1, -int(-(last - first + 1) * LETTER * (len(str(last)) + 1) // width(axes)))
+    axes.set_xticks(sorted({*range(first, last - step // 2, step), last}))
+
+
+def width(axes: "Axes") -> float:
+    """Inches."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return axes.get_position().width * figure.get_figwidth()
 
 
 def short(names: Sequence[str]) -> list[str]:
-    """Names without what all of them begin with, and without the word that all of them number last."""
+    """Names without what all of them begin with, and without what their numbers say alone.
+
+    `features.denseblock1.denselayer2` is `block1.2` beside `features.conv0`. Names stay as long as they are where two
+    would become one.
+    """
     parts = [name.split(".") for name in names]
-    while len(parts) > 1 and all(len(part) > 2 and part[0] == parts[0][0] for part in parts):
+    while len(parts) > 1 and all(len(part) > 1 and part[0] == parts[0][0] for part in parts):
+        if any(part[1].isdigit() for part in parts):
+            break  # `layer3.0` of one stage alone
         parts = [part[1:] for part in parts]
-    words = {part[-1].rstrip("0123456789") for part in parts if len(part) > 1}
-    cut = len(words.copy().pop()) if len(words) == 1 and all(part[-1][-1:].isdigit() for part in parts) else 0
-    return [".".join((*part[:-1], part[-1][cut:] if len(part) > 1 else part[-1])) for part in parts]
-
-
-def plain(axes: "Axes") -> None:
-    """Only the two lines that are read."""
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def counted(axes: "Axes") -> None:
-    """Whole numbers only along x."""
-    axes.locator_params(axis="x", integer=True)
+    found = [INNER.sub("", ".".join(part)).replace("denseblock", "block") for part in parts]
+    return found if len(set(found)) == len(set(names)) else list(names)
