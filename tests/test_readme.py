@@ -43,6 +43,13 @@ def test_python_runs_as_printed(code: str, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out
 
 
+def test_the_page_on_seeing_runs_as_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its blocks build on one another."""
+    code = "\n".join(blocks("python", (ROOT / "docs/seeing.md").read_text()))
+    exec(compile(code, "docs/seeing.md", "exec"), {"__name__": "seeing"})  # our own page
+    assert len(capsys.readouterr().out.splitlines()) > 30
+
+
 @pytest.fixture
 def mynets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = (code for code in blocks("python") if code.startswith(OWN))
