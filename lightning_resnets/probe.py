@@ -40,7 +40,7 @@ def probe(model: nn.Module, points: str | Iterable[str]) -> Iterator[Recording]:
     gradients are kept, and else a copy is recorded; so too, and out of reach of gradients, where a module gives the
     memory that it was given (an Identity, Dropout in evaluation, a view). A module that is called twice in one pass
     keeps its last output; a new pass begins with an empty recording. Raises PointError for a name that is no module of
-    the net, and for a block of a revealed net that no single module ends.
+    the net, and for a block of a revealed net that no single module ends: that ends in a function, or is called twice.
     """
     recording, foreign = Recording(), overwrites(model)
     with ExitStack() as stack:

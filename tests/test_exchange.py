@@ -78,6 +78,17 @@ def test_swaps_follow_one_another_and_nest() -> None:
         assert torch.equal(net(PICTURES), patient()(PICTURES))
 
 
+def test_swaps_end_in_any_order() -> None:
+    net, whole = patient(), patient()(PICTURES)
+    first, second = operate(net, Swap("a", "b")), operate(net, Swap("b", "c"))
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert torch.equal(net(PICTURES), moved(patient(), "b", "c")(PICTURES))
+    second.__exit__(None, None, None)
+    assert torch.equal(net(PICTURES), whole)
+
+
 STRIDED = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1, 2))
 
 

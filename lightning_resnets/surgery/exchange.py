@@ -1,8 +1,10 @@
 """Two blocks that change places: weights and settings do, the modules and their hooks stay where they are."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import nn
 
@@ -23,14 +25,44 @@ def check(model: nn.Module, swap: Swap) -> None:
 
 @contextmanager
 def exchanged(model: nn.Module, swaps: Iterable[Swap]) -> Iterator[None]:
-    """Each block runs in the other's place inside the `with` block; names, hooks and points stay with the places."""
-    with ExitStack() as stack:
-        for swap in swaps:
-            for _, one, other in _pairs(model, swap):
-                if one is not other:
-                    _trade(one, other)
-                    stack.callback(_trade, one, other)
+    """Each block runs in the other's place inside the `with` block; names, hooks and points stay with the places.
+
+    Several of them may end in any order: later swaps are undone, and done again without those that end.
+    """
+    held = _Held(tuple(swaps))
+    active = _active.setdefault(model, [])
+    active.append(held)
+    try:
+        for swap in held.swaps:
+            _exchange(model, swap)
+            held.done.append(swap)
         yield
+    finally:
+        later = active[active.index(held) + 1 :]
+        for one in reversed((held, *later)):
+            for swap in reversed(one.done):
+                _exchange(model, swap)
+        active.remove(held)
+        for one in later:
+            for swap in one.done:
+                _exchange(model, swap)
+
+
+@dataclass(eq=False, slots=True)
+class _Held:
+    """The swaps of one `with` block, and those of them that are done."""
+
+    swaps: tuple[Swap, ...]
+    done: list[Swap] = field(default_factory=list[Swap])
+
+
+_active: WeakKeyDictionary[nn.Module, list[_Held]] = WeakKeyDictionary()  # in the order in which they began
+
+
+def _exchange(model: nn.Module, swap: Swap) -> None:
+    for _, one, other in _pairs(model, swap):
+        if one is not other:
+            _trade(one, other)
 
 
 def _trade(one: nn.Module, other: nn.Module) -> None:
