@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
@@ -17,6 +17,13 @@ from lightning_resnets.graph.tracing import By
 
 SIZE = (3, 16, 16)
 WAYS: tuple[By, ...] = ("torch.fx", "recorder")
+
+
+def mapped(x: Tensor, weight: Tensor) -> Tensor:
+    return F.linear(x, weight) + F.linear(input=x, weight=weight)
+
+
+fx.wrap("mapped")
 
 
 class Watch(TorchFunctionMode):
@@ -154,6 +161,17 @@ def test_a_transformer_layer_is_its_linear_maps() -> None:
     layer = nn.TransformerEncoderLayer(8, 2, 32, batch_first=True)
     graph = follow(Net(lambda m, x: m.t(x.flatten(2).mT), t=layer).eval(), SIZE).blocks
     assert graph.macs == STEM + 256 * (4 * 8 * 8 + 2 * 8 * 32)
+
+
+def test_a_function_that_is_left_alone_is_looked_into() -> None:
+    """torchvision's Swin has its windows, with two linear maps, in a function that torch.fx is told not to follow."""
+
+    def behind(m: Any, x: Tensor) -> Tensor:
+        return mapped(x.permute(0, 2, 3, 1), m.w)
+
+    graph = follow(Net(behind, w=weight(5, 8)), SIZE, "torch.fx").blocks
+    assert "mapped" in {block.op for block in graph.blocks}
+    assert graph.macs == STEM + 2 * 256 * 8 * 5
 
 
 def test_what_is_not_counted_says_so() -> None:

@@ -7,13 +7,16 @@ Counted is what convolutions and linear maps multiply, however they are written;
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from lightning_resnets.graph.operations import CONVS
+from lightning_resnets.graph.phantom import run_function
 
 # Every matrix of these works once at every position of the sequence (N, L, C).
 SEQUENCES = (nn.RNNBase, nn.RNNCellBase, nn.TransformerEncoderLayer, nn.TransformerEncoder)
@@ -35,6 +38,19 @@ class Product(NamedTuple):
     def macs(self) -> int:
         """Multiply-adds: every number of the weight once at every position."""
         return math.prod(self.shape) * self.positions
+
+
+class Inner(TorchFunctionMode):
+    """Notes the products of all calls within a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[Product] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        self.found += function_products(func, args, kwargs or {}, made)
+        return made
 
 
 def module_products(
@@ -65,6 +81,10 @@ def function_products(
     """The same for a function or a tensor's method; a plain product counts where its factor number `learned` is."""
     if not isinstance(made, Tensor):
         return ()
+    if isinstance(target, FunctionType) and not target.__module__.startswith(("torch.", "lightning_resnets.")):
+        with Inner() as inner:  # a function that torch.fx was told to leave alone, as that of Swin's windows
+            run_function(target, tuple(args), dict(kwargs))
+        return tuple(inner.found)
     if target in (*DIRECT, *TRANSPOSED, LINEAR):
         given, weight, bias = (_argument(args, kwargs, i, name) for i, name in enumerate(("input", "weight", "bias")))
         if target is LINEAR:
