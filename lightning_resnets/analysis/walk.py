@@ -8,10 +8,12 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from lightning_resnets.analysis.result import Pictures, given
+from lightning_resnets.graph import TraceError, trace
+from lightning_resnets.graph.reveal import reveal
 from lightning_resnets.probe import submodule
 from lightning_resnets.surgery.steps import Env as Env
 from lightning_resnets.surgery.steps import Walker as Walker
@@ -50,6 +52,20 @@ def placed(pictures: Pictures, net: nn.Module, most: int | None = None) -> Pictu
 def size_of(pictures: Pictures) -> tuple[int, int, int]:
     channels, height, width = given(pictures).images.shape[1:]
     return channels, height, width
+
+
+def revealed(net: nn.Module, size: tuple[int, int, int]) -> nn.Module:
+    """The net with its joins as modules, around the same weights: itself where there are no others.
+
+    A net that cannot be followed is given back as it is; raises TraceError where only one picture can be.
+    """
+    if isinstance(net, fx.GraphModule):
+        return net
+    try:
+        graph = trace(net, size)
+    except TraceError:
+        return net  # who needs its graph hears of it then
+    return reveal(net, size) if graph.named == "by reveal" else net
 
 
 @contextmanager
