@@ -3,9 +3,11 @@
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import networkx
 import pytest
@@ -14,12 +16,13 @@ from hypothesis import strategies as some
 
 from lightning_resnets.blank import Blank
 from lightning_resnets.blocks import Block, BlockGraph, Skip
-from lightning_resnets.exports import GraphError, from_json, to_dot, to_graphml, to_json
+from lightning_resnets.exports import GraphError, from_json, to_dot, to_graphml, to_json, to_svg
 from lightning_resnets.exports.plain import clean
 from lightning_resnets.graph import trace
 from lightning_resnets.merge import Kind
 from lightning_resnets.zoo import build
 
+NEW = ("inside", "even", "named")
 NETS = ("resnet20", "seresnet20", "densenet_bc_40_12", "googlenet")
 
 
@@ -179,6 +182,10 @@ WRONG = {
     changed(flow=[["a", "b"]]): "is no .source, target, operand.",
     changed(flow=[["a", "z", 0]]): "no block called 'z'",
     changed(flow=[["b", "a", 0]]): "'a' comes before 'b', which it reads",
+    changed(inside=["a"]): 'A skip of this graph is "a", not an object',
+    changed(even=-1): 'has an "inside" that is no list or an "even" that is no count',
+    first("module", 1): 'has 1 as its "module"',
+    changed(named="by me"): 'The "named" of this graph is "by me"',
     changed(followed="magic"): 'The "followed" of this graph is "magic"',
 }
 
@@ -190,13 +197,60 @@ def test_a_document_that_holds_no_graph_gets_a_sentence(text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", NETS)
+def test_what_a_fold_hid_is_kept(name: str) -> None:
+    graph = folded(name).fold("stage")
+    assert from_json(to_json(graph)) == graph
+    assert graph.inside or graph.even
+    older = {key: value for key, value in json.loads(to_json(folded(name))).items() if key not in NEW}
+    older["blocks"] = [{key: value for key, value in block.items() if key != "module"} for block in older["blocks"]]
+    read = from_json(json.dumps(older))  # as written before there was such a thing
+    assert (read.skips, read.flow, read.macs) == (folded(name).skips, folded(name).flow, folded(name).macs)
+
+
+def test_the_names_of_merges_that_only_reveal_makes_are_said() -> None:
+    graph = replace(folded("resnet20"), named="by reveal")
+    assert from_json(to_json(graph)) == graph
+    assert networkx.parse_graphml(to_graphml(graph)).graph["named"] == "by reveal"
+
+
+@pytest.mark.parametrize("ending", [".json", ".graphml", ".dot", ".svg", ".txt", ".JSON"])
+def test_a_graph_is_saved_as_its_files_ending_says(ending: str, tmp_path: Path) -> None:
+    graph, path = folded("resnet20"), tmp_path / f"net{ending}"
+    path.write_text("what was there")
+    graph.save(str(path))
+    text = path.read_text(encoding="utf-8")
+    expected = {
+        ".json": to_json(graph), ".graphml": to_graphml(graph), ".dot": to_dot(graph, "net"),
+        ".svg": to_svg(graph, "net"), ".txt": f"{graph}\n",
+    }  # fmt: skip
+    assert text == expected[ending.lower()]
+
+
+@pytest.mark.parametrize("name", ["net.png", "net", "json"])
+def test_another_ending_is_told_which_there_are(name: str, tmp_path: Path) -> None:
+    with pytest.raises(GraphError, match=r"^'.*' says by its ending what to write: take \.json, .*, \.svg or \.txt\.$"):
+        folded("resnet20").save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_notebook_shows_a_drawing_of_a_size_that_can_be_seen() -> None:
+    small = folded("resnet20")
+    assert small._repr_svg_() == to_svg(small)
+    with Blank():
+        large = trace(build("resnet152", 10), (3, 64, 64))
+    assert large._repr_svg_() == to_svg(large.fold(repeats=True))
+    assert ElementTree.fromstring(large._repr_svg_()).tag.endswith("svg")
+    assert len(large._repr_svg_()) < 100_000
+
+
 anything = some.recursive(
     some.none() | some.booleans() | some.integers(-2, 4) | some.sampled_from(("a", "b", "add", "torch.fx")),
     lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.sampled_from(("name", "kind")), inner),
 )
 
 
-@given(anything, some.sampled_from(("blocks", "flow", "skips", "followed", "version")))
+@given(anything, some.sampled_from(("blocks", "flow", "skips", "followed", "named", "inside", "even", "version")))
 def test_no_document_breaks_the_reader(value: object, name: str) -> None:
     try:
         assert isinstance(from_json(changed(**{name: value})), BlockGraph)
