@@ -18,6 +18,7 @@ from lightning_resnets.probe import PointError
 from lightning_resnets.surgery import operate
 from lightning_resnets.surgery.edits import Bypass, Drop, Keep, Op, Scale, Silence, SurgeryError, Swap
 from lightning_resnets.sweep import Sweep, sweep
+from lightning_resnets.zoo import build
 
 NET = patient()
 EVERY: list[Op] = [
@@ -30,6 +31,19 @@ EVERY: list[Op] = [
 def naive(net: nn.Module, *ops: Op) -> Tensor:
     with operate(net, *ops):
         return net(PICTURES)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_two_passed_blocks_begin_with_is_kept_for_the_later_end(first: int) -> None:
+    """`layer1` and its first block read the same tensor, and give theirs at different steps."""
+    net = build("resnet20").eval()
+    changes = [Bypass("layer1"), Bypass("layer1.0")]
+    pictures = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found = dict(sweep(net, pictures, changes[first:] + changes[:first]))
+        for change in changes:
+            with operate(net, change):
+                assert torch.equal(found[change], net(pictures))
 
 
 def test_every_change_is_a_pass_of_its_own() -> None:
