@@ -242,6 +242,9 @@ def test_the_words_for_those_who_cannot_see_it() -> None:
     assert node
     assert node_words(node) == "layer1.0 · 2 × conv 3×3 · 16×32×32 · 9 parameters"
     assert way_words(net, "layer2.0.add", 0) == "layer1.2 → layer2.0 · added · projected 16→32 /2, pad"
+    for done in ("16, norm", "32→16, slice"):  # neither a convolution nor a pool: nothing is made to fit
+        skips = tuple(replace(skip, projected=done) for skip in net.skips)
+        assert way_words(replace(net, skips=skips), "layer2.0.add", 0).endswith(f"added · through {done}")
     cut = (Edit("scale", "layer2.0.add", 0, 0.0),)
     assert way_words(net, "layer2.0.add", 0, cut).endswith("· cut")
     words = way_words(dense, "features.denseblock1.denselayer4.concat", 1)

@@ -30,7 +30,8 @@ def way_words(diagram: Diagram, merge: str, operand: int, edits: tuple[Edit, ...
         what = "weight of the gate"
     words = [f"{short(source)} → {short(merge)}", what]
     if skip and skip.projected:
-        words.append(f"projected {skip.projected}")
+        alone = skip.projected.endswith((", norm", ", slice"))  # no convolution, no pool: it is not made to fit
+        words.append(f"{'through' if alone else 'projected'} {skip.projected}")
     return " · ".join([*words, *(edit_words(e) for e in edits if (e.target, e.operand) == (merge, operand))])
 
 
