@@ -161,7 +161,7 @@ class GatesResult:
 
     def _distance(self, axes: "Axes") -> None:
         axes.plot([one.summary()["distance"] for one in self.sums.values()], **FIRST)
-        axes.set_ylabel("rms distance between classes")
+        axes.set_ylabel("class distance (rms)")
         axes.set_ylim(bottom=0)
         by_depth(axes, list(self.sums))
         axes.set_xlabel("gate")

@@ -207,8 +207,7 @@ class _Plan:
 def _counts(blocks: int, asked: Sequence[int] | None) -> list[int]:
     """How many blocks are dropped at once: those asked for, or a few from 2 to all."""
     if asked is None:
-        step = max(1, -(-(blocks - 1) // COUNTS))
-        return list(range(2, blocks + 1, step))
+        return sorted({round(2 + i * (blocks - 2) / (COUNTS - 1)) for i in range(COUNTS)}) if blocks > 1 else []
     if wrong := [k for k in asked if not 1 <= k <= blocks]:
         raise AnalysisError(f"{wrong[0]} blocks cannot be dropped: this net has {blocks}.")
     return list(asked)

@@ -40,13 +40,13 @@ def width(axes: "Axes") -> float:
 def short(names: Sequence[str]) -> list[str]:
     """Names without what all of them begin with, and without what their numbers say alone.
 
-    `features.denseblock1.denselayer2` is `block1.2` beside `features.conv0`. Names stay as long as they are where two
-    would become one.
+    `features.denseblock1.denselayer2` is `block1.2` beside `features.conv0` and `classifier`. Names stay as long as
+    they are where two would become one.
     """
     parts = [name.split(".") for name in names]
-    while len(parts) > 1 and all(len(part) > 1 and part[0] == parts[0][0] for part in parts):
-        if any(part[1].isdigit() for part in parts):
+    while len(long := [part for part in parts if len(part) > 1]) > 1 and len({part[0] for part in long}) == 1:
+        if any(part[1].isdigit() for part in long):
             break  # `layer3.0` of one stage alone
-        parts = [part[1:] for part in parts]
+        parts = [part[1:] if len(part) > 1 else part for part in parts]
     found = [INNER.sub("", ".".join(part)).replace("denseblock", "block") for part in parts]
     return found if len(set(found)) == len(set(names)) else list(names)
