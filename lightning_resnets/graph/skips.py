@@ -11,7 +11,8 @@ from lightning_resnets.blocks import Block, Skip
 from lightning_resnets.merge import Kind
 
 # What a shortcut may do on its way and still be a projection of the fork.
-PROJECTIONS = ("conv 1x1", "avg pool", "max pool", "pad", "slice", "batch norm", "layer norm", "group norm")
+PROJECTIONS = ("conv 1x1", "avg pool", "max pool", "slice", "batch norm", "layer norm", "group norm")
+SAME = ("identity", "clone", "contiguous", "detach", "dropout", "alpha dropout")  # nothing, in evaluation
 
 
 def find_skips(blocks: Sequence[Block], flow: Sequence[tuple[str, str, int]]) -> tuple[Skip, ...]:
@@ -62,11 +63,21 @@ class _Finder:
         heavy = [sum(map(self.weighs, way)) for way in counted]
         shorter = min(range(len(ways)), key=lambda i: (heavy[i], len(ways[i])))
         even = all(count == heavy[shorter] for count in heavy) and bool(ways[shorter])
-        twin = len(set(self.sources[merge])) == 1
-        light = (self.blocks[i].op.startswith(PROJECTIONS) or i in separable[shorter] for i in ways[shorter])
-        if even or twin or not all(light):
+        twin = len(set(self.sources[merge])) == 1 or all(self.begins_apart(fork, way) for way in ways)
+        if even or twin or not all(i in separable[shorter] or self.light(i) for i in ways[shorter]):
             return []
         return [self.skip(merge, shorter, fork, self.projection(fork, ways[shorter]))]
+
+    def light(self, i: int) -> bool:
+        """Whether a shortcut may do this: also a convolution that makes the map smaller, zeros beside it, a factor."""
+        block, alone = self.blocks[i], sum("zeros" not in self.blocks[source].op for source in self.sources[i]) == 1
+        smaller = block.op.startswith("conv ") and self.blocks[self.sources[i][0]].shape[-1] > block.shape[-1]
+        bare = alone and block.op in ("join", "sum", "product") and not block.parameters + block.macs
+        return block.op.startswith(PROJECTIONS) or smaller or bare or not {"pad", "zeros"}.isdisjoint(block.op.split())
+
+    def begins_apart(self, fork: int, way: Sequence[int]) -> bool:
+        """Whether a way begins with a slice of the fork: where all do, parts meet and none goes round another."""
+        return bool(way) and all(self.blocks[i].op == "slice" for i in way if fork in self.sources[i])
 
     def weighs(self, i: int) -> bool:
         block = self.blocks[i]
@@ -91,12 +102,17 @@ class _Finder:
         return channels > 1 and f" groups {channels} " in f"{self.blocks[i].op} "
 
     def concat(self, merge: int) -> list[Skip]:
-        """Every part that another part was made of, and every slice of such a one."""
+        """Every part that another part was made of, and every slice of what another went on with."""
         given = self.sources[merge]
         whole = [self.whole(source) for source in given]
-        round_it = [any(other != one and self.before[other] >> one & 1 for other in whole) for one in whole]
-        pairs = [(i, one) for i, one in enumerate(whole) if round_it[i]]
+        pairs = [(i, one) for i, one in enumerate(whole) if any(self.goes_round(one, given[i], end) for end in whole)]
         return [self.skip(merge, i, one, self.projection(one, self.way(one, given[i]))) for i, one in pairs]
+
+    def goes_round(self, start: int, part: int, end: int) -> bool:
+        """Whether another part was made of this one; of what this is a slice of by something that weighs."""
+        if start == end or not self.before[end] >> start & 1:
+            return False
+        return start == part or any(self.weighs(i) for i in self.way(start, end))
 
     def whole(self, i: int) -> int:
         """What a block is a slice of, else itself."""
@@ -107,7 +123,8 @@ class _Finder:
 
     def way(self, fork: int, end: int) -> list[int]:
         """The blocks behind the fork on all paths to the end, which is one of them unless it is the fork."""
-        return [i for i in range(fork + 1, end + 1) if self.before[end] >> i & 1 and self.before[i] >> fork & 1]
+        found = (i for i in range(fork + 1, end + 1) if self.before[end] >> i & 1 and self.before[i] >> fork & 1)
+        return [i for i in found if not self.blocks[i].op.startswith(SAME)]
 
     def projection(self, fork: int, way: list[int]) -> str | None:
         if not way:
