@@ -94,6 +94,13 @@ def test_a_part_that_goes_round_a_branch_by_a_slice() -> None:
     assert found(lambda p, x: torch.cat((p["b"](x[:, 2:]), x[:, :2]), 1), **halves) == expected  # sliced last
     assert found(lambda p, x: torch.cat((x.chunk(2, 1)[0], p["b"](x.chunk(2, 1)[1])), 1), **halves) == expected
     assert found(lambda p, x: torch.cat((x[:, 2:], x[:, :2]), 1)) == []  # channels in another order
+    split = {"a": conv(3), "b": nn.Conv2d(4, 2, 1)}  # what is added to half of a branch, the other half goes round
+
+    def rest(p: nn.ModuleDict, x: Tensor) -> Tensor:
+        y = p["a"](x)
+        return torch.cat((y[:, :2] + p["b"](x), y[:, 2:]), 1)
+
+    assert [kind for kind, _, _ in found(rest, **split)] == []
     both = {"a": nn.Conv2d(2, 2, 1), "b": nn.Conv2d(2, 2, 3, padding=1)}
     assert found(lambda p, x: torch.cat((p["a"](x[:, :2]), p["b"](x[:, 2:])), 1), **both) == []
 
@@ -118,11 +125,14 @@ def kinds(graph: BlockGraph) -> Counter[str]:
 
 
 @pytest.mark.slow
-def test_a_dual_path_net_adds_and_concatenates_in_every_block() -> None:
-    """Chen et al. 2017, arXiv:1707.01629, section 3.3: sixteen blocks, each with both paths."""
-    graph = shown("timm/dpn48b")
-    assert kinds(graph) == {"add": 16, "concat": 16}
-    assert "32 skips: 16 add (4 projected, 12 of a slice), 16 concat (16 of a slice)" in str(graph).splitlines()
+@pytest.mark.parametrize(("name", "blocks"), [("timm/dpn48b", 16), ("timm/dpn68", 22)])
+def test_a_dual_path_net_adds_and_concatenates(name: str, blocks: int) -> None:
+    """Chen et al. 2017, arXiv:1707.01629, section 3.3: both paths in each block; four begin them by a 1x1."""
+    graph = shown(name)
+    assert kinds(graph) == {"add": blocks, "concat": blocks - 4}
+    words = f"{blocks} add (4 projected, {blocks - 4} of a slice), {blocks - 4} concat ({blocks - 4} of a slice)"
+    assert f"{2 * blocks - 4} skips: {words}" in str(graph).splitlines()
+    assert "4 merges of even branches, no skip" in str(graph).splitlines()
 
 
 @pytest.mark.slow
