@@ -113,7 +113,7 @@ class ArithmeticResult:
         below(figure, grid["macs"], columns=7)
         finish(
             figure,
-            title("what it costs (star: this net; filled: measured; open: published)", (self.own.net,)),
+            title("what it costs (star or line: this net; filled: measured; open: published)", (self.own.net,)),
         )
         field.label([grid["macs"], grid["parameters"]], ["macs", "parameters"], self.points, self.own)
 

@@ -39,7 +39,7 @@ def finish(figure: "Figure", text: str, layout: str = "constrained") -> None:
     for axes in figure.axes:
         if not axes.images:
             axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=SMALL)
+        axes.tick_params(which="both", labelsize=SMALL)
         axes.title.set_fontsize(TEXT)
         for label in (axes.xaxis.label, axes.yaxis.label):
             label.set_fontsize(TEXT)
