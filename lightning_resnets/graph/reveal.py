@@ -22,8 +22,8 @@ def reveal(model: nn.Module, size: tuple[int, int, int] = (3, 224, 224), by: By 
 
     In evaluation it answers as the model does, to the bit; nothing in it works in place. The model itself is left as
     it was. `size` is that of a picture (C, H, W) for which the joins are looked for. Where torch.fx cannot follow the
-    forward pass the recorder does: then `meta["followed"]` is "recorder", and the net holds for pictures of the size
-    in `meta["size"]` alone and for evaluation alone; it says so to others (ValueError). `by` allows one way only.
+    forward pass the recorder does: then `meta["followed"]` is "recorder", the steps are those of evaluation in either
+    mode, and they hold for pictures of the size in `meta["size"]` (ValueError for others). `by` allows one way only.
     Raises TraceError where neither can follow.
     """
     checked(size)
