@@ -152,6 +152,13 @@ def test_what_is_dropped_is_said_as_surgery(net: nn.Module) -> None:
         assert torch.equal(dense(pictures().images), cut)
 
 
+def test_draws_are_of_blocks_at_random(net: nn.Module) -> None:
+    """One block at a time: each draw is the lesion of one, and they are not all of the same."""
+    found = lesion(net, pictures(), draws=12, counts=[1]).net
+    assert set(found.several[1]) <= set(found.dropped.values())
+    assert len(set(found.several[1])) > 1
+
+
 def test_the_same_seed_draws_the_same_blocks(net: nn.Module) -> None:
     one, other = (lesion(net, pictures(), draws=2, counts=[2, 3], seed=5) for _ in range(2))
     assert one == other
@@ -199,13 +206,13 @@ def test_a_net_without_neighbours_to_swap_has_no_panel_of_them() -> None:
     assert [axes.get_xlabel().split()[0] for axes in figure.axes] == ["the", "number"]
 
 
-class Twice(nn.Module):
-    """Two blocks that add and a dense layer; one Add serves twice, so that no operation can tell its calls apart."""
+class Mixed(nn.Module):
+    """A block that adds, and then a dense layer."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.one, self.two, self.three = (nn.Conv2d(4, 4, 1) for _ in range(3))
-        self.add, self.shared, self.cat = Add(), Add(), Concat()
+        self.one, self.three = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+        self.add, self.cat = Add(), Concat()
         self.stem, self.fc = nn.Conv2d(3, 4, 1), nn.Linear(8, 10)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -219,7 +226,7 @@ def test_layers_that_are_left_out_are_named() -> None:
     from matplotlib.figure import Figure
 
     torch.manual_seed(0)
-    found = lesion(Twice().eval(), pictures(), draws=1, name="mixed")
+    found = lesion(Mixed().eval(), pictures(), draws=1, name="mixed")
     assert list(found.net.dropped) == ["add"]
     assert list(found.net.left_out) == ["three"]
     (row,) = [row for row in found.tables()["lesion"].rows if row[1] == "without three"]
