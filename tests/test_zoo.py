@@ -29,4 +29,9 @@ def test_unknown_names_and_options_get_a_sentence() -> None:
 
 def test_public_names() -> None:
     public = sorted(name for name in vars(lightning_resnets) if not name.startswith("_") and name[0].isupper())
-    assert public == ["Add", "Concat", "Gate", "Kind"]
+    assert public == [
+        "Add", "BlockGraph", "Bypass", "Concat", "Drop", "Gate", "Hold", "Keep", "Kind", "Scale", "Silence", "Skip",
+        "Swap",
+    ]  # fmt: skip
+    for name in ("build", "names", "trace", "reveal", "probe", "operate", "sweep"):
+        assert callable(getattr(lightning_resnets, name))
