@@ -89,9 +89,18 @@ class Split(nn.Module):
         return (groups * weight).sum(1)
 
 
+class Deep(nn.Module):
+    """2^60 paths lead to the gate's weight: each step is to be looked at once."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(60):
+            x = x + F.relu(x)
+        return x * torch.sigmoid(x.mean((2, 3), keepdim=True))
+
+
 EXPECTED: dict[type[nn.Module], dict[str, int]] = {
     Doubled: {"concat": 1}, Smoothed: {"add": 1}, Bare: {"gate": 1}, Swish: {}, Padded: {}, NormByHand: {},
-    ResponseNorm: {}, Spelt: {"gate": 2, "concat": 1}, Split: {"gate": 1},
+    ResponseNorm: {}, Spelt: {"gate": 2, "concat": 1}, Split: {"gate": 1}, Deep: {"add": 60, "gate": 1},
 }  # fmt: skip
 CASES = [(made, by) for made in EXPECTED for by in ("torch.fx", "recorder")]
 

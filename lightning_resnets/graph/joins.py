@@ -113,10 +113,10 @@ def _chooses(node: fx.Node, model: nn.Module) -> bool:
 
 def _above(node: fx.Node) -> set[fx.Node]:
     """A step and all that it depends on."""
-    found, ahead = {node}, [node]
+    found, ahead = {node}, {node}
     while ahead:
-        ahead = [given for one in ahead for given in one.all_input_nodes if given not in found]
-        found.update(ahead)
+        ahead = {given for one in ahead for given in one.all_input_nodes} - found
+        found |= ahead
     return found
 
 
