@@ -24,11 +24,6 @@ class Recording:
     outputs: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     operands: dict[str, tuple[Tensor, ...]] = field(default_factory=dict[str, tuple[Tensor, ...]])
 
-    def clear(self, *_: object) -> None:
-        """Forget: a pass that begins finds the memory of the one before, still warm."""
-        self.outputs.clear()
-        self.operands.clear()
-
 
 @contextmanager
 def probe(model: nn.Module, points: str | Iterable[str]) -> Iterator[Recording]:
@@ -39,12 +34,11 @@ def probe(model: nn.Module, points: str | Iterable[str]) -> Iterator[Recording]:
     work in place, and a later step write over what was seen. It answers the same, but there a copy goes on where
     gradients are kept, and else a copy is recorded; so too, and out of reach of gradients, where a module gives the
     memory that it was given (an Identity, Dropout in evaluation, a view). A module that is called twice in one pass
-    keeps its last output; a new pass begins with an empty recording. Raises PointError for a name that is no module of
-    the net, and for a block of a revealed net that no single module ends: that ends in a function, or is called twice.
+    keeps its last output. Raises PointError for a name that is no module of the net, and for a block of a revealed net
+    that no single module ends: that ends in a function, or is called twice.
     """
     recording, foreign = Recording(), overwrites(model)
     with ExitStack() as stack:
-        stack.callback(model.register_forward_pre_hook(recording.clear).remove)
         for point in dict.fromkeys([points] if isinstance(points, str) else points):
             module = submodule(model, point)
             merge = isinstance(module, Merge)
