@@ -26,6 +26,7 @@ from lightning_resnets.analysis.kernels import (
     sliding,
     usual,
 )
+from lightning_resnets.graph.joins import word
 from lightning_resnets.merge import Concat, Merge
 
 JOINS = {"cat": 0, "concat": 0, "concatenate": 0, "stack": 0}
@@ -242,7 +243,7 @@ FUNCTIONS: dict[str, Callable[[Call], Sight]] = {
 
 
 def _name(node: fx.Node) -> str:
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    name = word(node)
     return name.strip("_")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from lightning_resnets.blocks import Skip
-from lightning_resnets.graph.joins import join_of
+from lightning_resnets.graph.joins import join_of, word
 from lightning_resnets.graph.tracer import Places
 from lightning_resnets.merge import Kind, Merge
 
@@ -50,7 +50,7 @@ def shortcuts_first(named: Mapping[str, fx.Node], skips: Iterable[Skip]) -> bool
 def _values_from(node: fx.Node) -> list[fx.Node]:
     """What a step takes values from: not the tensor that only tells it a shape."""
     if node.op in ("call_function", "call_method"):
-        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+        name = word(node)
         if name.endswith("_like") or name.startswith("new_"):
             return []
         if name.endswith("_as"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from lightning_resnets.graph.joins import meets
+from lightning_resnets.graph.joins import meets, word
 from lightning_resnets.graph.operations import LAYERS
 
 
@@ -96,7 +96,7 @@ def refuse_overwriting(graph: fx.Graph, model: nn.Module, values: Mapping[fx.Nod
 def _written(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
     if node.op == "call_module":
         return vars(modules[str(node.target)]).get("inplace") is True
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    name = word(node)
     marked = "in place" in node.meta or bool(node.kwargs.get("inplace"))
     return marked or name == "setitem" or (node.op != "get_attr" and is_written(name))
 
@@ -117,7 +117,7 @@ def _again(node: fx.Node, order: Mapping[fx.Node, int], modules: Mapping[str, nn
 def _view(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
     if node.op == "call_module":
         return isinstance(modules[str(node.target)], SAME)
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    name = word(node)
     return name in VIEWS
 
 

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from torch import fx, nn
 
 from lightning_resnets.graph import Followed, TraceError, follow
+from lightning_resnets.graph.joins import word
 from lightning_resnets.merge import Concat
 from lightning_resnets.points import repeated, within
 from lightning_resnets.surgery.edits import SurgeryError
@@ -165,7 +166,7 @@ def _activates(model: nn.Module, node: fx.Node) -> bool:
     if node.op == "call_module":
         kind = type(model.get_submodule(str(node.target)))
         return kind.__module__ in ("torch.nn.modules.activation", "torch.nn.modules.dropout")
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    name = word(node)
     return node.op in ("call_function", "call_method") and name in ACTIVATIONS
 
 

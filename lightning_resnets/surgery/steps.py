@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 
 from lightning_resnets import points
 from lightning_resnets.graph import Followed
+from lightning_resnets.graph.joins import word
 from lightning_resnets.merge import Merge
 from lightning_resnets.probe import operands
 from lightning_resnets.surgery.bypass import read_by
@@ -194,7 +195,7 @@ class Walker(Steps):
 def _in_place(node: fx.Node, module: Any) -> bool:
     if node.op == "call_module":
         return vars(module).get("inplace") is True
-    name = str(node.target if isinstance(node.target, str) else getattr(node.target, "__name__", ""))
+    name = word(node)
     return node.kwargs.get("inplace") is True or (name.endswith("_") and not name.endswith("__"))
 
 
