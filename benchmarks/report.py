@@ -24,11 +24,13 @@ Speeds are ratios within one run, each way in turns: machines differ and are sha
 
 def machine(device: torch.device) -> dict[str, Any]:
     """What the figures were measured on, without its name or place."""
-    from lightning_resnets.training.hardware import cpuinfo  # Lightning's import is no part of what others measure
+    from lightning_resnets.training.hardware import read_cpuinfo
 
     return {
         "kind": device.type,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpuinfo("model name"),
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else read_cpuinfo("model name"),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": version("torch"),
@@ -46,8 +48,12 @@ def save(name: str, report: dict[str, Any]) -> Path:
 
 def outputs(parser: argparse.ArgumentParser) -> None:
     """The options of every benchmark that `finish` heeds."""
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    parser.add_argument("--save", action="store_true", help="keep the figures for the page of results")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object as the last line"
+    )
+    parser.add_argument(
+        "--save", action="store_true", help="keep the figures for the page of results"
+    )
 
 
 def finish(name: str, report: dict[str, Any], given: argparse.Namespace) -> None:
@@ -65,7 +71,9 @@ def page() -> str:
         report = json.loads(path.read_text())
         name = path.name.partition(".")[0]
         about = importlib.import_module(f"benchmarks.{name}").__doc__ or ""
-        parts.append(f"## {name}: {about.strip().splitlines()[0]}\n\n`python -m benchmarks.{name}`\n\n{table(report)}")
+        parts.append(
+            f"## {name}: {about.strip().splitlines()[0]}\n\n`python -m benchmarks.{name}`\n\n{table(report)}"
+        )
     return "\n".join(parts)
 
 

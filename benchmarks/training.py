@@ -1,13 +1,13 @@
 """How fast `Trainer.fit` trains: beside a bare loop of the same kernels, and beside the usual script.
 
-`python -m benchmarks.training [--json] [--save]`. In turns, on the same pictures and net:
+`python -m benchmarks.training [--json] [--save]`. In turns, on the same images and model:
 
 bare    a loop written by hand: our batches in memory, bfloat16, channels last, fused optimizer, sums on the device
 fit     `Trainer.fit` with all that `lightning-resnets fit` puts around it: callbacks, checkpoints, log, progress bar
-usual   Dataset of PIL pictures, RandomCrop, RandomHorizontalFlip, ToTensor, Normalize, DataLoader with worker
+usual   Dataset of PIL images, RandomCrop, RandomHorizontalFlip, ToTensor, Normalize, DataLoader with worker
         processes, float32, NCHW, loss and accuracy read at every step
 
-The pictures are random, of CIFAR-10's size: speed does not depend on what they show.
+The images are random, of CIFAR-10's size: speed does not depend on what they show.
 """
 
 import argparse
@@ -34,12 +34,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks.report import finish, machine, outputs
+from lightning_resnets.cli.train import trainer_defaults
 from lightning_resnets.data.augment import Augmentation
-from lightning_resnets.data.batches import Normalise, TrainBatches
-from lightning_resnets.data.cifar import CIFAR10, MEAN, STD
-from lightning_resnets.training.classifier import Classifier
-from lightning_resnets.training.command import defaults
-from lightning_resnets.zoo import build
+from lightning_resnets.data.batches import Normalize, TrainBatchLoader
+from lightning_resnets.data.cifar10 import CIFAR10, MEAN, STD
+from lightning_resnets.models.registry import create_model
+from lightning_resnets.training.image_classifier import ImageClassifier
 
 WARM = 3  # steps before the clock starts
 
@@ -48,7 +48,7 @@ WARM = 3  # steps before the clock starts
 class Setting:
     """What all three train, and how long."""
 
-    net: str
+    model: str
     batch_size: int
     steps: int
     workers: int
@@ -60,10 +60,10 @@ class Setting:
     def count(self) -> int:
         return self.batch_size * (WARM + self.steps)
 
-    def pictures(self) -> tuple[Tensor, Tensor]:
+    def images(self) -> tuple[Tensor, Tensor]:
         rng = torch.Generator().manual_seed(0)
-        images = torch.randint(0, 256, (self.count, 3, 32, 32), dtype=torch.uint8, generator=rng)
-        return images, torch.randint(0, 10, (self.count,), generator=rng)
+        batch = torch.randint(0, 256, (self.count, 3, 32, 32), dtype=torch.uint8, generator=rng)
+        return batch, torch.randint(0, 10, (self.count,), generator=rng)
 
     def settle(self) -> None:
         if self.device.type == "cuda":
@@ -84,7 +84,7 @@ class Clock:
 
     @property
     def speed(self) -> float:
-        """Pictures a second."""
+        """Images a second."""
         assert self.done == WARM + self.setting.steps, "all steps were taken"
         return self.setting.batch_size * self.setting.steps / self.seconds
 
@@ -92,11 +92,15 @@ class Clock:
 def bare(setting: Setting) -> float:
     """The loop that one would write by hand with everything that makes it fast."""
     device, clock = setting.device, Clock(setting)
-    images, labels = (part.to(device) for part in setting.pictures())
-    loader = TrainBatches(images, labels, setting.batch_size, Normalise(MEAN, STD, device), Augmentation())
-    net = build(setting.net).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    forward = torch.compile(net) if setting.compile else net
-    optimizer = torch.optim.SGD(net.parameters(), 0.1, 0.9, weight_decay=5e-4, nesterov=True, fused=True)
+    pixels, labels = (part.to(device) for part in setting.images())
+    loader = TrainBatchLoader(
+        pixels, labels, setting.batch_size, Normalize(MEAN, STD, device), Augmentation()
+    )
+    model = create_model(setting.model).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    forward = torch.compile(model) if setting.compile else model
+    optimizer = torch.optim.SGD(
+        model.parameters(), 0.1, 0.9, weight_decay=5e-4, nesterov=True, fused=True
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
     sums = torch.zeros(2, device=device)
     for batch, targets in loader:
@@ -112,15 +116,15 @@ def bare(setting: Setting) -> float:
     return clock.speed
 
 
-class Pictures(CIFAR10):
-    """The datamodule that ships, on the benchmark's pictures."""
+class Images(CIFAR10):
+    """The datamodule that ships, on the benchmark's images."""
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(batch_size=setting.batch_size, seed=0)
         self.setting = setting
 
     def read(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        return self.setting.pictures(), self.setting.pictures()
+        return self.setting.images(), self.setting.images()
 
 
 class Watch(L.Callback):
@@ -137,18 +141,22 @@ def fit(setting: Setting) -> float:
     with tempfile.TemporaryDirectory() as folder, silence():
         trainer = L.Trainer(**around(setting, Path(folder)))
         trainer.callbacks.append(Watch(clock))  # type: ignore[attr-defined] - after all others
-        model = Classifier(setting.net, lr=0.1, weight_decay=5e-4, compile=setting.compile)
-        trainer.fit(model, datamodule=Pictures(setting))
+        model = ImageClassifier(setting.model, lr=0.1, weight_decay=5e-4, compile=setting.compile)
+        trainer.fit(model, datamodule=Images(setting))
     return clock.speed
 
 
 def around(setting: Setting, folder: Path) -> dict[str, Any]:
     """The Trainer's arguments, those of the command."""
-    given = defaults("benchmark", folder)
+    given = trainer_defaults("benchmark", folder)
     given["callbacks"] = [*given["callbacks"], TQDMProgressBar(refresh_rate=50)]
     given["logger"] = CSVLogger(str(folder), name="")
     given["plugins"] = [made(plugin) for plugin in given.get("plugins", [])]
-    here = {"accelerator": "gpu" if setting.device.type == "cuda" else "cpu", "devices": 1, "max_epochs": 1}
+    here = {
+        "accelerator": "gpu" if setting.device.type == "cuda" else "cpu",
+        "devices": 1,
+        "max_epochs": 1,
+    }
     return given | here | {"precision": setting.precision}
 
 
@@ -167,11 +175,15 @@ def silence() -> Iterator[None]:
 
 
 class Files(Dataset[tuple[Tensor, int]]):
-    """Pictures one by one, as torchvision's CIFAR10 gives them."""
+    """Images one by one, as torchvision's CIFAR10 gives them."""
 
     def __init__(self, images: np.ndarray, labels: list[int]) -> None:
         self.images, self.labels = images, labels
-        steps = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
+        steps = [
+            transforms.RandomCrop(32, padding=4),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+        ]
         self.transform: Any = transforms.Compose([*steps, transforms.Normalize(MEAN, STD)])
 
     def __len__(self) -> int:
@@ -183,17 +195,23 @@ class Files(Dataset[tuple[Tensor, int]]):
 
 def usual(setting: Setting) -> float:
     """The script that most people run."""
-    images, labels = setting.pictures()
-    data = Files(images.permute(0, 2, 3, 1).contiguous().numpy(), labels.tolist())
-    loader = DataLoader(data, setting.batch_size, shuffle=True, num_workers=setting.workers, drop_last=True)
-    net, clock, device = build(setting.net).to(setting.device).train(), Clock(setting), setting.device
+    pixels, labels = setting.images()
+    data = Files(pixels.permute(0, 2, 3, 1).contiguous().numpy(), labels.tolist())
+    loader = DataLoader(
+        data, setting.batch_size, shuffle=True, num_workers=setting.workers, drop_last=True
+    )
+    model, clock, device = (
+        create_model(setting.model).to(setting.device).train(),
+        Clock(setting),
+        setting.device,
+    )
     criterion = nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(net.parameters(), 0.1, 0.9, weight_decay=5e-4)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=5e-4)
     total = right = 0.0
     for batch, targets in loader:
         batch, targets = batch.to(device), targets.to(device)
         optimizer.zero_grad()
-        logits = net(batch)
+        logits = model(batch)
         loss = criterion(logits, targets)
         loss.backward()
         optimizer.step()
@@ -207,40 +225,70 @@ WAYS: dict[str, Callable[[Setting], float]] = {"bare": bare, "fit": fit, "usual"
 
 
 def measured(setting: Setting, rounds: int) -> dict[str, Any]:
-    """Pictures a second of each way, in turns, and the ratios within each round; medians and all values."""
+    """Images a second of each way, in turns, and the ratios within each round; medians and all values."""
     speeds: dict[str, list[float]] = {name: [] for name in WAYS}
     for turn in range(rounds):
         for name in (*WAYS, *reversed(WAYS))[turn % 2 * len(WAYS) :][: len(WAYS)]:
             speeds[name].append(WAYS[name](setting))
-            print(f"round {turn + 1}  {name:<6} {speeds[name][-1]:10,.0f} pictures/s", flush=True)
+            print(f"round {turn + 1}  {name:<6} {speeds[name][-1]:10,.0f} images/s", flush=True)
     ratios = {
-        f"fit_over_{other}": statistics.median(a / b for a, b in zip(speeds["fit"], speeds[other], strict=True))
+        f"fit_over_{other}": statistics.median(
+            a / b for a, b in zip(speeds["fit"], speeds[other], strict=True)
+        )
         for other in ("bare", "usual")
     }
-    return {"ratios": ratios, "pictures_per_second": {name: statistics.median(s) for name, s in speeds.items()},
-            "rounds": speeds}  # fmt: skip
+    return {
+        "ratios": ratios,
+        "pictures_per_second": {name: statistics.median(s) for name, s in speeds.items()},
+        "rounds": speeds,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     cuda = torch.cuda.is_available()
-    parser.add_argument("--net", default="resnet20")
+    parser.add_argument("--model", default="resnet20")
     parser.add_argument("--batch-size", type=int, default=512)
-    parser.add_argument("--steps", type=int, default=200 if cuda else 12, help="timed steps of each way in a round")
+    parser.add_argument(
+        "--steps", type=int, default=200 if cuda else 12, help="timed steps of each way in a round"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of torch, on a CPU")
-    parser.add_argument("--workers", type=int, default=2, help="processes of the usual script's DataLoader")
+    parser.add_argument(
+        "--threads", type=int, default=len(os.sched_getaffinity(0)), help="of torch, on a CPU"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, help="processes of the usual script's DataLoader"
+    )
     parser.add_argument("--device", default="cuda" if cuda else "cpu")
     parser.add_argument("--precision", default="bf16-mixed", choices=("bf16-mixed", "32-true"))
-    parser.add_argument("--compile", action="store_true", default=cuda, help="torch.compile in bare and fit")
+    parser.add_argument(
+        "--compile", action="store_true", default=cuda, help="torch.compile in bare and fit"
+    )
     outputs(parser)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     device = torch.device(given.device)
-    setting = Setting(given.net, given.batch_size, given.steps, given.workers, device, given.precision, given.compile)
-    report = {"machine": machine(device), "net": given.net, "batch_size": given.batch_size, "steps": given.steps,
-              "precision": given.precision, "compile": given.compile} | measured(setting, given.rounds)  # fmt: skip
+    setting = Setting(
+        given.model,
+        given.batch_size,
+        given.steps,
+        given.workers,
+        device,
+        given.precision,
+        given.compile,
+    )
+    report = {
+        "machine": machine(device),
+        "model": given.model,
+        "batch_size": given.batch_size,
+        "steps": given.steps,
+        "precision": given.precision,
+        "compile": given.compile,
+    } | measured(setting, given.rounds)
     for name, ratio in report["ratios"].items():
         print(f"{name:<16} {ratio:.3f}")
     finish("training", report, given)

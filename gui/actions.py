@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Menu = Literal["File", "Picture", "Edit", "Go", "View", "Help"]
+Menu = Literal["File", "Image", "Edit", "Go", "View", "Help"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +19,28 @@ class Action:
 
 
 ACTIONS: tuple[Action, ...] = (
-    Action("open_net", "Open a checkpoint…", "File", ("Ctrl+O",), hint="a .ckpt or .safetensors file"),
-    Action("show_start", "Shipped nets", "File", ("Ctrl+N",), hint="the page with the nets that come with the app"),
-    Action("save_window", "Save a picture of the window…", "File", ("Ctrl+S",)),
+    Action(
+        "open_net", "Open a checkpoint…", "File", ("Ctrl+O",), hint="a .ckpt or .safetensors file"
+    ),
+    Action(
+        "show_start",
+        "Bundled models",
+        "File",
+        ("Ctrl+N",),
+        hint="the page with the models that come with the app",
+    ),
+    Action("save_window", "Save screenshot…", "File", ("Ctrl+S",)),
     Action("quit", "Quit", "File", ("Ctrl+Q",)),
-    Action("choose_picture", "Choose a picture…", "Picture", ("Ctrl+I",)),
-    Action("paste_picture", "Paste a picture", "Picture", ("Ctrl+V",), hint="from the clipboard, a picture or a file"),
-    Action("next_sample", "Next sample picture", "Picture", ("N",)),
-    Action("previous_sample", "Previous sample picture", "Picture", ("Shift+N",)),
+    Action("choose_picture", "Open image…", "Image", ("Ctrl+I",)),
+    Action(
+        "paste_picture",
+        "Paste image",
+        "Image",
+        ("Ctrl+V",),
+        hint="from the clipboard, an image or a file",
+    ),
+    Action("next_sample", "Next sample image", "Image", ("N",)),
+    Action("previous_sample", "Previous sample image", "Image", ("Shift+N",)),
     Action("undo", "Undo", "Edit", ("Ctrl+Z",)),
     Action("redo", "Redo", "Edit", ("Ctrl+Shift+Z", "Ctrl+Y")),
     Action(
@@ -36,20 +50,24 @@ ACTIONS: tuple[Action, ...] = (
         ("X",),
         hint="the one under the pointer, at the selected merge, or around the block",
     ),
-    Action("cut_branch", "Cut or restore the branch", "Edit", ("B",), hint="at the selected addition"),
-    Action("open_gate", "Force the gate open", "Edit", ("G",), hint="all weights 1, at the selected gate"),
+    Action(
+        "cut_branch", "Cut or restore the branch", "Edit", ("B",), hint="at the selected addition"
+    ),
+    Action(
+        "open_gate", "Set gate to 1", "Edit", ("G",), hint="all weights 1, at the selected gate"
+    ),
     Action("reset", "Reset all edits", "Edit", ("Ctrl+R",)),
-    Action("go_right", "Along the flow", "Go", ("Right",), "graph"),
-    Action("go_left", "Against the flow", "Go", ("Left",), "graph"),
+    Action("go_right", "Next node", "Go", ("Right",), "graph"),
+    Action("go_left", "Previous node", "Go", ("Left",), "graph"),
     Action("go_up", "Up: to a projection or the row above", "Go", ("Up",), "graph"),
     Action("go_down", "Down: to a gate's side path or the row below", "Go", ("Down",), "graph"),
     Action("follow_skip", "Follow the skip back to its source", "Go", ("K",)),
     Action("go_first", "First block", "Go", ("Home",), "graph"),
     Action("go_last", "Last block", "Go", ("End",), "graph"),
     Action("fit", "Fit the graph", "View", ("F",)),
-    Action("toggle_contrast", "Contrast: per channel or per layer", "View", ("C",)),
+    Action("toggle_contrast", "Color scale: per channel / shared", "View", ("C",)),
     Action("toggle_order", "Gate weights: by channel or sorted", "View", ("S",)),
-    Action("toggle_theme", "Light or dark", "View", ("Ctrl+D",)),
+    Action("toggle_theme", "Toggle dark mode", "View", ("Ctrl+D",)),
     Action("palette", "Command palette…", "Help", ("Ctrl+K",)),
     Action("help", "Keyboard shortcuts", "Help", ("?", "F1")),
 )
@@ -62,5 +80,11 @@ def find(name: str) -> Action:
 def matches(query: str) -> tuple[Action, ...]:
     """Actions whose title holds all words of the query, earliest hit first; all of them for an empty query."""
     words = query.lower().split()
-    hits = [action for action in ACTIONS if all(word in f"{action.title} {action.hint}".lower() for word in words)]
-    return tuple(sorted(hits, key=lambda action: action.title.lower().find(words[0]) if words else 0))
+    hits = [
+        action
+        for action in ACTIONS
+        if all(word in f"{action.title} {action.hint}".lower() for word in words)
+    ]
+    return tuple(
+        sorted(hits, key=lambda action: action.title.lower().find(words[0]) if words else 0)
+    )

@@ -11,13 +11,13 @@ from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication
 
 from gui.controller import Controller
-from gui.views.window import Window
-from gui.worker import Answerer, Worker
+from gui.views.window import MainWindow
+from gui.worker import RequestHandler, Worker
 
-SWEEP_MS = 2000
+GC_INTERVAL_MS = 2000
 
 
-def make_engine() -> Answerer:
+def make_engine() -> RequestHandler:
     """Runs on the worker thread: this import brings torch, with at most half of the cores, so that the window has one.
 
     On a busy machine threads that wait for each other make a look of 10 ms one of 500 ms; OMP_NUM_THREADS overrules.
@@ -28,7 +28,7 @@ def make_engine() -> Answerer:
     return Engine()
 
 
-class Broom(QObject):
+class GuiThreadGC(QObject):
     """Collects garbage on the GUI thread only, until `stop`: the worker could free a Qt object in a collection."""
 
     def __init__(self, parent: QObject) -> None:
@@ -36,7 +36,7 @@ class Broom(QObject):
         gc.disable()
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._sweep)
-        self._timer.start(SWEEP_MS)
+        self._timer.start(GC_INTERVAL_MS)
 
     def stop(self) -> None:
         self._timer.stop()
@@ -46,43 +46,60 @@ class Broom(QObject):
         gc.collect(1)
 
 
-def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="lightning-resnets-gui", description="See what the skips of a trained net do."
+        prog="lightning-resnets-gui", description="See what the skips of a trained model do."
     )
-    parser.add_argument("checkpoint", nargs="?", help="a checkpoint, or the name of a net that ships")
-    parser.add_argument("image", nargs="?", help="a picture")
     parser.add_argument(
-        "--net",
+        "checkpoint", nargs="?", help="a checkpoint, or the name of a model that ships"
+    )
+    parser.add_argument("image", nargs="?", help="an image")
+    parser.add_argument(
+        "--model",
         metavar="NAME",
-        help="which net the checkpoint holds, where you know better, or module:function of your own (it is then run)",
+        help="which model the checkpoint holds, where you know better, or module:function of your own (it is then run)",
     )
     parser.add_argument(
-        "--screenshot", metavar="FILE", help="save a picture of the window once it shows a net, and exit"
+        "--screenshot",
+        metavar="FILE",
+        help="save an image of the window once it shows a model, and exit",
     )
-    parser.add_argument("--size", type=size, default=(1280, 800), metavar="WxH", help="size of the window (1280x800)")
-    parser.add_argument("--scale", type=int, choices=(1, 2), default=1, help="pixels a point, with --screenshot")
+    parser.add_argument(
+        "--size",
+        type=parse_size,
+        default=(1280, 800),
+        metavar="WxH",
+        help="size of the window (1280x800)",
+    )
+    parser.add_argument(
+        "--scale", type=int, choices=(1, 2), default=1, help="pixels a point, with --screenshot"
+    )
     parser.add_argument("--theme", choices=("light", "dark", "auto"), default="auto")
     return parser.parse_args(argv)
 
 
-def size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
     """ "1280x800" as numbers."""
     width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit() and 300 <= int(width) <= 8000 and 300 <= int(height) <= 8000):
+    if not (
+        width.isdigit()
+        and height.isdigit()
+        and 300 <= int(width) <= 8000
+        and 300 <= int(height) <= 8000
+    ):
         raise argparse.ArgumentTypeError(f"'{text}' is no size: write it like 1280x800.")
     return int(width), int(height)
 
 
-def no_display() -> bool:
+def has_no_display() -> bool:
     """True where Qt would end the process for want of a screen."""
     chosen = any(os.environ.get(name) for name in ("QT_QPA_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY"))
     return sys.platform.startswith("linux") and not chosen
 
 
-def compose(theme: str = "auto") -> Controller:
+def create_controller(theme: str = "auto") -> Controller:
     """Window, worker and controller, wired but not started; the window owns the other two."""
-    window = Window()
+    window = MainWindow()
     worker = Worker(make_engine, window)
     controller = Controller(window, worker, theme)
     window.closing.connect(lambda: worker.stop(0.0))
@@ -91,21 +108,26 @@ def compose(theme: str = "auto") -> Controller:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; the exit status is 1 where what was asked for could not be opened."""
-    options = arguments(argv)
+    options = parse_args(argv)
     if options.screenshot:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
         os.environ["QT_SCALE_FACTOR"] = str(options.scale)
-        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")  # offscreen lacks some things
-    elif no_display():
-        print("There is no display here: use --screenshot FILE to save a picture of the window.", file=sys.stderr)
+        os.environ.setdefault(
+            "QT_LOGGING_RULES", "default.warning=false"
+        )  # offscreen lacks some things
+    elif has_no_display():
+        print(
+            "There is no display here: use --screenshot FILE to save an image of the window.",
+            file=sys.stderr,
+        )
         return 1
     app = QApplication.instance() or QApplication(["lightning-resnets-gui"])
     assert isinstance(app, QApplication)
     app.setApplicationDisplayName("Lightning ResNets")
     app.setStyle("Fusion")
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    controller = compose(options.theme)
-    broom = Broom(controller)
+    controller = create_controller(options.theme)
+    broom = GuiThreadGC(controller)
     window = controller.window
     window.resize(*options.size)
     window.show()
@@ -113,11 +135,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     controller.failed.connect(failures.append)
     controller.failed.connect(lambda sentence: print(sentence, file=sys.stderr))
     if options.screenshot:
-        shoot_when_seen(controller, options.screenshot, wants_net=options.checkpoint is not None)
+        save_screenshot_when_ready(
+            controller, options.screenshot, wants_model=options.checkpoint is not None
+        )
 
     def begin() -> None:
         controller.worker.start()
-        controller.begin(options.checkpoint, options.image, options.net)
+        controller.start(options.checkpoint, options.image, options.model)
 
     QTimer.singleShot(0, begin)
     app.exec()
@@ -131,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def shoot_when_seen(controller: Controller, path: str, wants_net: bool) -> None:
+def save_screenshot_when_ready(controller: Controller, path: str, wants_model: bool) -> None:
     """Save the window once nothing more is awaited, and close it."""
 
     def shoot() -> None:
@@ -140,12 +164,22 @@ def shoot_when_seen(controller: Controller, path: str, wants_net: bool) -> None:
         controller.window.graph.clearFocus()
         QApplication.processEvents()
         if not controller.window.grab().save(path):
-            controller.failed.emit(f"The picture could not be saved as {path}: check the folder and the ending.")
+            controller.failed.emit(
+                f"The image could not be saved as {path}: check the folder and the ending."
+            )
         controller.window.close()
 
     def look() -> None:
-        done = controller.sight.detail is not None or not wants_net or bool(controller.window.banner.text)
-        if done and not controller.worker.waiting("see") and not controller.worker.waiting("shelf"):
+        done = (
+            controller.result.detail is not None
+            or not wants_model
+            or bool(controller.window.banner.text)
+        )
+        if (
+            done
+            and not controller.worker.is_pending("see")
+            and not controller.worker.is_pending("shelf")
+        ):
             QTimer.singleShot(50, shoot)
 
     controller.worker.idle.connect(look)

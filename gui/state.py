@@ -9,66 +9,56 @@ from typing import Literal
 
 import numpy as np
 
-from gui.diagram import Diagram as Diagram
-from gui.diagram import Edit as Edit
-from gui.diagram import EditKind as EditKind
-from gui.diagram import Link as Link
-from gui.diagram import MergeKind as MergeKind
-from gui.diagram import Node as Node
-from gui.diagram import NodeKind as NodeKind
-from gui.diagram import SkipLine as SkipLine
-from gui.diagram import edit_words as edit_words
-from gui.diagram import find_edit as find_edit
-from gui.diagram import short as short
-from gui.diagram import tail as tail
-from gui.diagram import with_edit as with_edit
-from gui.diagram import without_edit as without_edit
+from gui.descriptions import describe_edit
+from gui.graph import Edit, Graph, MergeKind, Node
 
 Contrast = Literal["channel", "layer"]
+
+
 Order = Literal["channel", "weight"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """A picture as it was given: a file's path, its bytes, or pixels (H, W, 3) uint8; equal only to itself."""
+class ImageInput:
+    """An image as it was given: a file's path, its bytes, or pixels (H, W, 3) uint8; equal only to itself."""
 
     label: str
     path: str | None = None
-    data: bytes | None = None
+    encoded: bytes | None = None
     pixels: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Request:
     """Everything the user has asked for; the whole of it is what undo, worker and screen look at.
 
-    `own` is the `module:function` that he gave himself for a net of his own.
+    `own` is the `module:function` that he gave himself for a model of his own.
     """
 
-    net: str | None = None
-    own: str | None = None
-    picture: Picture | None = None
+    checkpoint: str | None = None
+    custom_model: str | None = None
+    image: ImageInput | None = None
     selected: str | None = None
     edits: tuple[Edit, ...] = ()
     contrast: Contrast = "channel"
-    order: Order = "channel"
+    gate_order: Order = "channel"
 
 
 @dataclass(frozen=True, slots=True)
-class Net:
+class ModelInfo:
     """An opened checkpoint: `key` is what was asked for, `facts` are (label, value) pairs to show."""
 
     key: str
     title: str
     arch: str
-    classes: tuple[str, ...]
-    diagram: Diagram
+    class_names: tuple[str, ...]
+    diagram: Graph
     facts: tuple[tuple[str, str], ...] = ()
     warning: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Maps:
+class FeatureMaps:
     """The output of one block, (C, H, W) float32; a vector is (K, 1, 1)."""
 
     name: str
@@ -76,7 +66,7 @@ class Maps:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Residual:
+class AddDetail:
     """The three tensors of an Add, each (C, H, W): shortcut + branch = total."""
 
     name: str
@@ -86,27 +76,27 @@ class Residual:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ConcatPart:
     """Channels start to stop of a concatenation, made by `source`, the `place`th of `places` that its block has."""
 
     source: str
     start: int
     stop: int
-    place: int
-    places: int
+    index: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Parts:
+class ConcatDetail:
     """The output of a Concat, (C, H, W), and who made which channels."""
 
     name: str
     values: np.ndarray
-    parts: tuple[Part, ...]
+    parts: tuple[ConcatPart, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Gates:
+class GateDetail:
     """A Gate: one weight a channel (C,), the maps before and after it, each (C, H, W)."""
 
     name: str
@@ -115,33 +105,33 @@ class Gates:
     after: np.ndarray
 
 
-Detail = Maps | Residual | Parts | Gates
+Detail = FeatureMaps | AddDetail | ConcatDetail | GateDetail
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sight:
+class Result:
     """What the engine saw of one wish; `before` are the probabilities without any edit.
 
-    `refused` says in a sentence why the wished picture could not be read; then there is the net alone. `asks` is the
+    `refused` says in a sentence why the wished image could not be read; then there is the model alone. `asks` is the
     `module:function` that the wished file names and the user has to give himself; then there is nothing.
     """
 
-    net: Net | None = None
-    picture: Picture | None = None
-    seen: np.ndarray | None = None
+    model: ModelInfo | None = None
+    image: ImageInput | None = None
+    input_pixels: np.ndarray | None = None
     probabilities: np.ndarray | None = None
-    before: np.ndarray | None = None
+    probabilities_without_edits: np.ndarray | None = None
     edits: tuple[Edit, ...] = ()
     detail: Detail | None = None
     changes: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
-    refused: str = ""
-    asks: str = ""
+    image_error: str = ""
+    needs_code_permission: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Shipped:
-    """A net of the gallery."""
+class CatalogEntry:
+    """A model of the gallery."""
 
     key: str
     title: str
@@ -149,29 +139,29 @@ class Shipped:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """What the start page and the gallery offer: nets that ship and sample pictures."""
+class Catalog:
+    """What the start page and the gallery offer: models that ship and sample images."""
 
-    nets: tuple[Shipped, ...] = ()
-    samples: tuple[Picture, ...] = ()
+    models: tuple[CatalogEntry, ...] = ()
+    samples: tuple[ImageInput, ...] = ()
     note: str = ""
 
-    def place(self, picture: Picture | None) -> int | None:
-        """Which of the samples a picture is; None where it came from elsewhere."""
-        return next((i for i, sample in enumerate(self.samples) if sample is picture), None)
+    def sample_index(self, image: ImageInput | None) -> int | None:
+        """Which of the samples an image is; None where it came from elsewhere."""
+        return next((i for i, sample in enumerate(self.samples) if sample is image), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class ClassBar:
     """One class of the prediction: its share now, and before the edits where there are any."""
 
     label: str
-    share: float
+    probability: float
     before: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Chip:
+class EditChip:
     """One active edit in words."""
 
     key: tuple[str, str, int]
@@ -180,86 +170,95 @@ class Chip:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Screen:
+class ViewState:
     """All that is on the screen; the views are given only what differs from the last one."""
 
-    page: Literal["start", "net"] = "start"
+    page: Literal["start", "model"] = "start"
     title: str = "Lightning ResNets"
     facts: tuple[tuple[str, str], ...] = ()
     warning: str = ""
-    diagram: Diagram = field(default_factory=Diagram)
+    diagram: Graph = field(default_factory=Graph)
     selected: str | None = None
     node: Node | None = None
     edits: tuple[Edit, ...] = ()
-    chips: tuple[Chip, ...] = ()
+    chips: tuple[EditChip, ...] = ()
     changes: dict[str, float] = field(default_factory=dict)
-    picture: str = ""
-    seen: np.ndarray | None = None
-    bars: tuple[Bar, ...] = ()
+    image_label: str = ""
+    input_pixels: np.ndarray | None = None
+    bars: tuple[ClassBar, ...] = ()
     detail: Detail | None = None
     contrast: Contrast = "channel"
     order: Order = "channel"
     status: str = ""
 
 
-def fallback(wish: Wish, good: Wish, sight: Sight) -> Wish:
-    """The wish to go back to where the net of `wish` could not be opened: the last `good` one, or the start page.
+def last_good_request(request: Request, good: Request, result: Result) -> Request:
+    """The wish to go back to where the model of `wish` could not be opened: the last `good` one, or the start page.
 
-    The start page keeps a picture that was named with a net: no net was there to try it on.
+    The start page keeps an image that was named with a model: no model was there to try it on.
     """
-    untried = sight.net is None and wish.net is not None and good.net is None
-    standing = good if sight.net else Wish(picture=wish.picture if untried else good.picture)
-    return replace(standing, contrast=wish.contrast, order=wish.order)
+    untried = result.model is None and request.checkpoint is not None and good.checkpoint is None
+    standing = good if result.model else Request(image=request.image if untried else good.image)
+    return replace(standing, contrast=request.contrast, order=request.gate_order)
 
 
-def another_picture(wish: Wish, good: Wish, shelf: Shelf) -> Wish:
-    """The wish without its picture, which was refused: with the last good one, or else the first sample."""
-    others = (good.picture if good.net else None, *shelf.samples[:1])
-    return replace(wish, picture=next((one for one in others if one and one is not wish.picture), None))
+def replace_rejected_image(request: Request, good: Request, catalog: Catalog) -> Request:
+    """The wish without its image, which was refused: with the last good one, or else the first sample."""
+    others = (good.image if good.checkpoint else None, *catalog.samples[:1])
+    return replace(
+        request, image=next((one for one in others if one and one is not request.image), None)
+    )
 
 
-def resolve(wish: Wish, sight: Sight) -> Screen:
+def make_view_state(request: Request, result: Result) -> ViewState:
     """What to paint: choices come from the wish at once, values from the newest sight."""
-    net = sight.net
-    if net is None:
-        return Screen(status="Opening…" if wish.net else "")
-    fresh = net.key == wish.net
-    return Screen(
-        page="net",
-        title=net.title,
-        facts=net.facts,
-        warning=net.warning,
-        diagram=net.diagram,
-        selected=wish.selected,
-        node=net.diagram.node(sight.detail.name if sight.detail else wish.selected),
-        edits=wish.edits if fresh else (),
-        chips=tuple(chip(edit, net.diagram) for edit in wish.edits) if fresh else (),
-        changes=sight.changes,
-        picture=sight.picture.label if sight.picture else "",
-        seen=sight.seen,
-        bars=bars(sight, net.classes),
-        detail=sight.detail,
-        contrast=wish.contrast,
-        order=wish.order,
+    model = result.model
+    if model is None:
+        return ViewState(status="Opening…" if request.checkpoint else "")
+    fresh = model.key == request.checkpoint
+    return ViewState(
+        page="model",
+        title=model.title,
+        facts=model.facts,
+        warning=model.warning,
+        diagram=model.diagram,
+        selected=request.selected,
+        node=model.diagram.node(result.detail.name if result.detail else request.selected),
+        edits=request.edits if fresh else (),
+        chips=tuple(edit_chip(edit, model.diagram) for edit in request.edits) if fresh else (),
+        changes=result.changes,
+        image_label=result.image.label if result.image else "",
+        input_pixels=result.input_pixels,
+        bars=prediction_bars(result, model.class_names),
+        detail=result.detail,
+        contrast=request.contrast,
+        order=request.gate_order,
         status="" if fresh else "Opening…",
     )
 
 
-def bars(sight: Sight, classes: Sequence[str], count: int = 5) -> tuple[Bar, ...]:
+def prediction_bars(
+    result: Result, class_names: Sequence[str], count: int = 5
+) -> tuple[ClassBar, ...]:
     """The `count` likeliest classes, best first; with edits, what each was before, and the former best in any case."""
-    if sight.probabilities is None:
+    if result.probabilities is None:
         return ()
-    best = [int(i) for i in np.argsort(-sight.probabilities, kind="stable")[:count]]
-    before = sight.before if sight.edits else None
+    best = [int(i) for i in np.argsort(-result.probabilities, kind="stable")[:count]]
+    before = result.probabilities_without_edits if result.edits else None
     if before is not None and (former := int(np.argmax(before))) not in best:
         best[-1] = former
     return tuple(
-        Bar(classes[i], float(sight.probabilities[i]), None if before is None else float(before[i])) for i in best
+        ClassBar(
+            class_names[i],
+            float(result.probabilities[i]),
+            None if before is None else float(before[i]),
+        )
+        for i in best
     )
 
 
-def chip(edit: Edit, diagram: Diagram) -> Chip:
+def edit_chip(edit: Edit, diagram: Graph) -> EditChip:
     """An edit in words, with the kind of merge that it changes."""
     node = diagram.node(edit.target)
     kind = node.kind if node and node.kind in ("add", "concat", "gate") else "block"
-    return Chip(edit.key, edit_words(edit, diagram), kind)
+    return EditChip(edit.key, describe_edit(edit, diagram), kind)

@@ -13,13 +13,13 @@ from typing import Protocol
 from PySide6.QtCore import QObject, QSocketNotifier, Signal
 
 
-class Answerer(Protocol):
+class RequestHandler(Protocol):
     """What runs on the worker thread: plain data in, plain data out; ValueError carries a sentence for the user."""
 
-    def answer(self, kind: str, request: object) -> object: ...
+    def handle(self, kind: str, request: object) -> object: ...
 
 
-class Slots:
+class LatestRequestQueue:
     """A queue of length one per kind of request: a new request takes the place of a waiting one of its kind."""
 
     def __init__(self) -> None:
@@ -59,9 +59,9 @@ class Worker(QObject):
     failed = Signal(str, str)
     idle = Signal()
 
-    def __init__(self, make: Callable[[], Answerer], parent: QObject | None = None) -> None:
+    def __init__(self, make: Callable[[], RequestHandler], parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._slots = Slots()
+        self._slots = LatestRequestQueue()
         self._newest: dict[str, int] = {}
         self._pending: set[str] = set()
         self._results: queue.SimpleQueue[tuple[str, int, object, str | None]] = queue.SimpleQueue()
@@ -70,20 +70,23 @@ class Worker(QObject):
         self._notifier = QSocketNotifier(self._ear.fileno(), QSocketNotifier.Type.Read, self)
         self._notifier.activated.connect(self._collect)
         self._thread = threading.Thread(
-            target=_run, args=(make, self._slots, self._results, self._bell), name="engine", daemon=True
+            target=_run,
+            args=(make, self._slots, self._results, self._bell),
+            name="engine",
+            daemon=True,
         )
 
     def start(self) -> None:
         self._thread.start()
 
-    def ask(self, kind: str, request: object = None) -> int:
+    def submit(self, kind: str, request: object = None) -> int:
         """Queue a request; a waiting one of the same kind is forgotten, and so is the answer of a running one."""
         generation = self._slots.put(kind, request)
         self._newest[kind] = generation
         self._pending.add(kind)
         return generation
 
-    def waiting(self, kind: str) -> bool:
+    def is_pending(self, kind: str) -> bool:
         """True while the newest request of this kind has no answer."""
         return kind in self._pending
 
@@ -116,21 +119,28 @@ class Worker(QObject):
 
 
 def _run(
-    make: Callable[[], Answerer],
-    slots: Slots,
+    make: Callable[[], RequestHandler],
+    slots: LatestRequestQueue,
     results: queue.SimpleQueue[tuple[str, int, object, str | None]],
     bell: socket.socket,
 ) -> None:
-    engine: Answerer | None = None
+    engine: RequestHandler | None = None
     while (taken := slots.take()) is not None:
         kind, generation, request = taken
         try:
             engine = engine or make()
-            results.put((kind, generation, engine.answer(kind, request), None))
+            results.put((kind, generation, engine.handle(kind, request), None))
         except ValueError as error:
             results.put((kind, generation, None, str(error)))
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the thread: the window says it
-            results.put((kind, generation, None, f"Something went wrong inside: {type(error).__name__}: {error}"))
+            results.put(
+                (
+                    kind,
+                    generation,
+                    None,
+                    f"Something went wrong inside: {type(error).__name__}: {error}",
+                )
+            )
         try:
             bell.send(b".")
         except OSError:

@@ -1,22 +1,22 @@
-"""Nets that skip: ResNet, DenseNet and SE-nets, exact to the parameter, and the means to look inside them."""
+"""Models that skip: ResNet, DenseNet and SE networks, exact to the parameter, and the means to look inside them."""
 
-from lightning_resnets.graph import BlockGraph as BlockGraph
-from lightning_resnets.graph import Skip as Skip
+from lightning_resnets.graph import ModelGraph as ModelGraph
+from lightning_resnets.graph import SkipConnection as SkipConnection
 from lightning_resnets.graph import trace as trace
-from lightning_resnets.graph.reveal import reveal as reveal
-from lightning_resnets.merge import Add as Add
-from lightning_resnets.merge import Concat as Concat
-from lightning_resnets.merge import Gate as Gate
-from lightning_resnets.merge import Kind as Kind
-from lightning_resnets.probe import probe as probe
-from lightning_resnets.surgery import Bypass as Bypass
-from lightning_resnets.surgery import Drop as Drop
-from lightning_resnets.surgery import Hold as Hold
-from lightning_resnets.surgery import Keep as Keep
-from lightning_resnets.surgery import Scale as Scale
-from lightning_resnets.surgery import Silence as Silence
-from lightning_resnets.surgery import Swap as Swap
-from lightning_resnets.surgery import operate as operate
-from lightning_resnets.sweep import sweep as sweep
-from lightning_resnets.zoo import build as build
-from lightning_resnets.zoo import names as names
+from lightning_resnets.graph.insert_merges import insert_merges as insert_merges
+from lightning_resnets.interventions import BypassBlock as BypassBlock
+from lightning_resnets.interventions import KeepChannels as KeepChannels
+from lightning_resnets.interventions import RemoveBlock as RemoveBlock
+from lightning_resnets.interventions import ScaleInput as ScaleInput
+from lightning_resnets.interventions import SetInput as SetInput
+from lightning_resnets.interventions import SwapBlocks as SwapBlocks
+from lightning_resnets.interventions import ZeroChannels as ZeroChannels
+from lightning_resnets.interventions import intervene as intervene
+from lightning_resnets.interventions.record import record_activations as record_activations
+from lightning_resnets.interventions.sweep import sweep as sweep
+from lightning_resnets.merges import Add as Add
+from lightning_resnets.merges import Concat as Concat
+from lightning_resnets.merges import Gate as Gate
+from lightning_resnets.merges import MergeKind as MergeKind
+from lightning_resnets.models.registry import create_model as create_model
+from lightning_resnets.models.registry import list_models as list_models

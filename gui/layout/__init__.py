@@ -1,50 +1,56 @@
 """From a diagram to positions: pure, without Qt; which of three drawings serves is read off the graph itself."""
 
-from gui.layout.chain import read_dense as read_dense
-from gui.layout.chain import read_spine as read_spine
-from gui.layout.dense import fan as fan
-from gui.layout.dense import place_dense as place_dense
-from gui.layout.layered import place_layered as place_layered
-from gui.layout.plan import Arc as Arc
-from gui.layout.plan import Band as Band
-from gui.layout.plan import Cell as Cell
-from gui.layout.plan import Matrix as Matrix
-from gui.layout.plan import Place as Place
-from gui.layout.plan import Placement as Placement
-from gui.layout.plan import Point as Point
-from gui.layout.plan import Rect as Rect
-from gui.layout.plan import Strip as Strip
-from gui.layout.plan import Wire as Wire
-from gui.layout.plan import incoming as incoming
-from gui.layout.spine import place_spine as place_spine
-from gui.layout.travel import Way as Way
-from gui.layout.travel import reached as reached
-from gui.layout.travel import travel as travel
-from gui.layout.ways import ends as ends
-from gui.layout.ways import meant as meant
-from gui.layout.ways import operands as operands
-from gui.state import Diagram
+from gui.graph import Graph
+from gui.layout.arrow_keys import Direction as Direction
+from gui.layout.arrow_keys import arrow_key_map as arrow_key_map
+from gui.layout.arrow_keys import reachable_from as reachable_from
+from gui.layout.chains import match_dense_chain as match_dense_chain
+from gui.layout.chains import match_residual_chain as match_residual_chain
+from gui.layout.dense import layout_dense as layout_dense
+from gui.layout.dense import selected_arcs as selected_arcs
+from gui.layout.geometry import Arc as Arc
+from gui.layout.geometry import ConnectivityMatrix as ConnectivityMatrix
+from gui.layout.geometry import GraphLayout as GraphLayout
+from gui.layout.geometry import MatrixCell as MatrixCell
+from gui.layout.geometry import NodeBox as NodeBox
+from gui.layout.geometry import Point as Point
+from gui.layout.geometry import Rect as Rect
+from gui.layout.geometry import RibbonStrip as RibbonStrip
+from gui.layout.geometry import StageBand as StageBand
+from gui.layout.geometry import Wire as Wire
+from gui.layout.geometry import input_edges as input_edges
+from gui.layout.layered import layout_layered as layout_layered
+from gui.layout.merge_inputs import input_endpoints as input_endpoints
+from gui.layout.merge_inputs import input_for_node as input_for_node
+from gui.layout.merge_inputs import merge_inputs as merge_inputs
+from gui.layout.residual import layout_residual as layout_residual
 
-ROOM: Point = (860.0, 396.0)
-NARROW = 560.0
+DEFAULT_SIZE: Point = (860.0, 396.0)
 
 
-def room_for(width: float, height: float) -> Point:
+MIN_WIDTH = 560.0
+
+
+def available_size(width: float, height: float) -> Point:
     """The room that a drawing should fill to be shown in a view of `width` by `height` pixels, whatever its zoom."""
-    wide = ROOM[1] * width / max(height, 1.0)
-    return (wide, ROOM[1]) if wide > NARROW else (NARROW, NARROW * height / max(width, 1.0))
+    wide = DEFAULT_SIZE[1] * width / max(height, 1.0)
+    return (
+        (wide, DEFAULT_SIZE[1])
+        if wide > MIN_WIDTH
+        else (MIN_WIDTH, MIN_WIDTH * height / max(width, 1.0))
+    )
 
 
-def place(diagram: Diagram, room: Point = ROOM) -> Placement:
+def layout_graph(diagram: Graph, room: Point = DEFAULT_SIZE) -> GraphLayout:
     """Where everything of `diagram` lies; `room` is the (width, height) that it should fill at zoom 1.
 
     A chain with additive skips and gates becomes rows of blocks under arcs, a chain of dense blocks ribbons over
     triangles, anything else a layered drawing. The same diagram always gives the same placement.
     """
     if not diagram.nodes:
-        return Placement()
-    if chain := read_spine(diagram):
-        return place_spine(diagram, chain, room)
-    if blocks := read_dense(diagram):
-        return place_dense(diagram, blocks, room)
-    return place_layered(diagram)
+        return GraphLayout()
+    if chain := match_residual_chain(diagram):
+        return layout_residual(diagram, chain, room)
+    if blocks := match_dense_chain(diagram):
+        return layout_dense(diagram, blocks, room)
+    return layout_layered(diagram)

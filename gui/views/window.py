@@ -1,9 +1,17 @@
-"""The window: graph above, inspector below, picture and prediction at the right; a start page before all that."""
+"""The window: graph above, inspector below, image and prediction at the right; a start page before all that."""
 
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QPoint, Qt, Signal
-from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QImage, QKeySequence
+from PySide6.QtGui import (
+    QAction,
+    QCloseEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QImage,
+    QKeySequence,
+)
 from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
@@ -21,21 +29,22 @@ from PySide6.QtWidgets import (
 )
 
 from gui.actions import ACTIONS, Action, find
+from gui.file_types import CHECKPOINT_SUFFIXES
 from gui.theme import LIGHT, Theme
-from gui.travel import NETS
-from gui.views import style
-from gui.views.aside import AsideView
-from gui.views.chips import ChipsView
-from gui.views.gallery import StartView
-from gui.views.graph import GraphView
+from gui.views import qt_style
+from gui.views.banner import Banner
+from gui.views.command_palette import format_shortcuts
+from gui.views.edit_chips import ChipsView
+from gui.views.graph.view import GraphView
 from gui.views.inspector import InspectorView
-from gui.views.overlays import Banner, shown
-from gui.views.trust import Trust
+from gui.views.run_code_dialog import RunCodeDialog
+from gui.views.sidebar import SidebarView
+from gui.views.start_page import StartPage
 
-ASIDE = 272
+SIDEBAR_WIDTH = 272
 
 
-class Window(QMainWindow):
+class MainWindow(QMainWindow):
     """Places the views; every action of the table is a QAction here and leaves as `wanted(name)`."""
 
     wanted = Signal(str)
@@ -46,24 +55,24 @@ class Window(QMainWindow):
 
     def __init__(self) -> None:
         super().__init__()
-        style.named(self, "Lightning ResNets")
+        qt_style.set_accessible_name(self, "Lightning ResNets")
         self.setWindowTitle("Lightning ResNets")
         self.setAcceptDrops(True)
         self._theme: Theme = LIGHT
         self.actions_by_name: dict[str, QAction] = {}
         self._buttons: dict[str, list[QAbstractButton]] = {}
-        self.banner, self.chips, self.start = Banner(), ChipsView(), StartView()
+        self.banner, self.chips, self.start = Banner(), ChipsView(), StartPage()
         self.graph, self.inspector = GraphView(), InspectorView()
-        self.aside = AsideView()
-        self._pages = style.named(QStackedWidget(), "Pages")
+        self.aside = SidebarView()
+        self._pages = qt_style.set_accessible_name(QStackedWidget(), "Pages")
         self._pages.addWidget(self.start)
-        self._pages.addWidget(self._net_page())
-        self.setCentralWidget(self._centre())
+        self._pages.addWidget(self._model_page())
+        self.setCentralWidget(self._center())
         for view in (self.graph, self.graph.viewport(), self.aside.samples.viewport()):
             view.setAcceptDrops(False)
-        self._hover = style.elided("Value under the pointer", soft=False)
-        self._state = style.label("", "State of the engine", soft=True)
-        bar = style.named(self.statusBar(), "Status")
+        self._hover = qt_style.make_elided_label("Value under the pointer", soft=False)
+        self._state = qt_style.make_label("", "State of the engine", soft=True)
+        bar = qt_style.set_accessible_name(self.statusBar(), "Status")
         bar.setSizeGripEnabled(False)
         bar.setContentsMargins(16, 0, 16, 2)
         bar.addWidget(self._hover, 1)
@@ -72,8 +81,8 @@ class Window(QMainWindow):
 
     # composition
 
-    def _centre(self) -> QWidget:
-        page = style.named(QWidget(), "Content", "page")
+    def _center(self) -> QWidget:
+        page = qt_style.set_accessible_name(QWidget(), "Content", "page")
         column = QVBoxLayout(page)
         column.setContentsMargins(14, 6, 14, 2)
         column.setSpacing(8)
@@ -83,39 +92,45 @@ class Window(QMainWindow):
         return page
 
     def _header(self) -> QWidget:
-        self._head = style.named(QWidget(), "Header")
+        self._head = qt_style.set_accessible_name(QWidget(), "Header")
         row = QHBoxLayout(self._head)
         row.setContentsMargins(4, 0, 0, 0)
         row.setSpacing(8)
-        self._title = style.elided("Net", soft=False, relative=1.5, bold=True, greedy=False)
-        self._facts = style.elided("Facts of the net")
+        self._title = qt_style.make_elided_label(
+            "Model", soft=False, relative=1.5, bold=True, greedy=False
+        )
+        self._facts = qt_style.make_elided_label("Facts of the model")
         row.addWidget(self._title)
         row.addSpacing(8)
         row.addWidget(self._facts, 1)
         for name, text in (("undo", "↶"), ("redo", "↷")):
             row.addWidget(self._tool(name, text))
-        row.addWidget(self._button("palette", f"Find…   {shown(find('palette'))}"))
-        row.addWidget(self._button("show_start", "Nets"))
+        row.addWidget(self._button("palette", f"Find…   {format_shortcuts(find('palette'))}"))
+        row.addWidget(self._button("show_start", "Models"))
         row.addWidget(self._button("open_net", "Open…"))
         return self._head
 
-    def _net_page(self) -> QWidget:
-        left = style.named(QSplitter(Qt.Orientation.Vertical), "Graph and inspector")
+    def _model_page(self) -> QWidget:
+        left = qt_style.set_accessible_name(
+            QSplitter(Qt.Orientation.Vertical), "Graph and inspector"
+        )
         left.addWidget(self.graph)
         left.addWidget(self.inspector)
         left.setStretchFactor(0, 11)
         left.setStretchFactor(1, 9)
         left.setSizes([400, 300])
-        whole = style.named(QSplitter(Qt.Orientation.Horizontal), "Net, picture and prediction")
+        whole = qt_style.set_accessible_name(
+            QSplitter(Qt.Orientation.Horizontal), "Model, image and prediction"
+        )
         whole.addWidget(left)
         whole.addWidget(self.aside)
         whole.setStretchFactor(0, 1000)
-        whole.setStretchFactor(1, ASIDE)
-        whole.setSizes([1000, ASIDE])
+        whole.setStretchFactor(1, SIDEBAR_WIDTH)
+        whole.setSizes([1000, SIDEBAR_WIDTH])
         for splitter in (left, whole):
             splitter.setHandleWidth(10)
             splitter.setChildrenCollapsible(False)
-        page = style.named(QWidget(), "Net page", "page")
+        page = qt_style.set_accessible_name(QWidget(), "Model page", "page")
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -124,28 +139,30 @@ class Window(QMainWindow):
         return page
 
     def _button(self, name: str, text: str) -> QPushButton:
-        button = style.named(QPushButton(text), find(name).title)
-        button.setToolTip(f"{find(name).title}  {shown(find(name))}")
+        button = qt_style.set_accessible_name(QPushButton(text), find(name).title)
+        button.setToolTip(f"{find(name).title}  {format_shortcuts(find(name))}")
         button.clicked.connect(lambda: self.wanted.emit(name))
         self._buttons.setdefault(name, []).append(button)
         return button
 
     def _tool(self, name: str, text: str) -> QToolButton:
-        button = style.named(QToolButton(), find(name).title, "quiet")
+        button = qt_style.set_accessible_name(QToolButton(), find(name).title, "quiet")
         button.setText(text)
-        button.setFont(style.font(relative=1.3))
-        button.setToolTip(f"{find(name).title}  {shown(find(name))}")
+        button.setFont(qt_style.make_font(relative=1.3))
+        button.setToolTip(f"{find(name).title}  {format_shortcuts(find(name))}")
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         button.clicked.connect(lambda: self.wanted.emit(name))
         self._buttons.setdefault(name, []).append(button)
         return button
 
     def _fill_menus(self) -> None:
-        style.named(self.menuBar(), "Menu bar")
+        qt_style.set_accessible_name(self.menuBar(), "Menu bar")
         menus: dict[str, QMenu] = {}
         for entry in ACTIONS:
             if entry.menu not in menus:
-                menus[entry.menu] = style.named(self.menuBar().addMenu(f"&{entry.menu}"), f"Menu {entry.menu}")
+                menus[entry.menu] = qt_style.set_accessible_name(
+                    self.menuBar().addMenu(f"&{entry.menu}"), f"Menu {entry.menu}"
+                )
             menus[entry.menu].addAction(self._action(entry))
 
     def _action(self, entry: Action) -> QAction:
@@ -163,8 +180,8 @@ class Window(QMainWindow):
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
-        QApplication.setPalette(style.palette(theme))
-        self.setStyleSheet(style.sheet(theme))
+        QApplication.setPalette(qt_style.palette(theme))
+        self.setStyleSheet(qt_style.style_sheet(theme))
         for view in (self.graph, self.inspector, self.aside, self.chips, self.start):
             view.set_theme(theme)
 
@@ -173,21 +190,28 @@ class Window(QMainWindow):
         self._head.setVisible(page != "start")
 
     def set_title(self, title: str, facts: tuple[tuple[str, str], ...], warning: str) -> None:
-        title = style.brief(title, 60)
+        title = qt_style.shorten_text(title, 60)
         self._title.setText(title)
-        words = [f"{value} {name}" if value[:1].isdigit() and name != "accuracy" else value for name, value in facts]
-        words = [style.brief(word, 80) for word in words]
-        self._facts.setText("   ·   ".join([*words, *([f"⚠ {style.brief(warning)}"] if warning else [])]))
-        self._facts.setToolTip(style.tip(self._facts.text()))
-        self.setWindowTitle(" · ".join([title, *words[:2], "Lightning ResNets"]) if facts else "Lightning ResNets")
+        words = [
+            f"{value} {name}" if value[:1].isdigit() and name != "accuracy" else value
+            for name, value in facts
+        ]
+        words = [qt_style.shorten_text(word, 80) for word in words]
+        self._facts.setText(
+            "   ·   ".join([*words, *([f"⚠ {qt_style.shorten_text(warning)}"] if warning else [])])
+        )
+        self._facts.setToolTip(qt_style.tooltip_html(self._facts.text()))
+        self.setWindowTitle(
+            " · ".join([title, *words[:2], "Lightning ResNets"]) if facts else "Lightning ResNets"
+        )
 
     def set_hover(self, text: str) -> None:
-        self._hover.setText(style.brief(text))
+        self._hover.setText(qt_style.shorten_text(text))
 
     def set_state(self, text: str) -> None:
         self._state.setText(text)
 
-    def set_over(self, over: bool) -> None:
+    def set_drop_highlight(self, over: bool) -> None:
         """Show that a file held over the window will be taken."""
         for frame in self.findChildren(QFrame, "drop"):
             frame.setProperty("over", over)
@@ -202,31 +226,33 @@ class Window(QMainWindow):
 
     # questions
 
-    def choose_net(self) -> str:
-        kinds = f"Checkpoints ({' '.join(f'*{ending}' for ending in NETS)});;All files (*)"
+    def choose_checkpoint(self) -> str:
+        kinds = f"Checkpoints ({' '.join(f'*{ending}' for ending in CHECKPOINT_SUFFIXES)});;All files (*)"
         return QFileDialog.getOpenFileName(self, "Open a checkpoint", "", kinds)[0]
 
-    def choose_picture(self) -> str:
-        kinds = "Pictures (*.png *.jpg *.jpeg *.webp *.bmp *.gif *.tif *.tiff);;All files (*)"
-        return QFileDialog.getOpenFileName(self, "Choose a picture", "", kinds)[0]
+    def choose_image(self) -> str:
+        kinds = "Images (*.png *.jpg *.jpeg *.webp *.bmp *.gif *.tif *.tiff);;All files (*)"
+        return QFileDialog.getOpenFileName(self, "Choose an image", "", kinds)[0]
 
-    def choose_target(self) -> str:
-        return QFileDialog.getSaveFileName(self, "Save a picture of the window", "window.png", "PNG (*.png)")[0]
+    def choose_screenshot_path(self) -> str:
+        return QFileDialog.getSaveFileName(
+            self, "Save an image of the window", "window.png", "PNG (*.png)"
+        )[0]
 
-    def ask_trust(self, path: str, net: str, then: Callable[[], None]) -> None:
+    def ask_to_run_code(self, path: str, model: str, then: Callable[[], None]) -> None:
         """Ask whether the code that a file names may run; `then` is called where the user types that name."""
-        trust = Trust(path, net, self)
+        trust = RunCodeDialog(path, model, self)
         trust.accepted.connect(then)
         trust.open()
 
     def clipboard(self) -> tuple[list[str], QImage | None]:
-        """Files or a picture from the clipboard."""
+        """Files or an image from the clipboard."""
         data = QApplication.clipboard().mimeData()
         paths = [url.toLocalFile() for url in data.urls() if url.isLocalFile()] if data else []
         image = QApplication.clipboard().image()
         return paths, None if image.isNull() else image
 
-    def place(self, popup: QWidget) -> None:
+    def show_popup(self, popup: QWidget) -> None:
         """Show a popup in the upper middle of the window."""
         width = popup.minimumWidth()
         popup.move(self.mapToGlobal(QPoint((self.width() - width) // 2, 90)))
@@ -246,13 +272,13 @@ class Window(QMainWindow):
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if event.mimeData().hasUrls() or event.mimeData().hasImage():
             event.acceptProposedAction()
-            self.set_over(True)
+            self.set_drop_highlight(True)
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
-        self.set_over(False)
+        self.set_drop_highlight(False)
 
     def dropEvent(self, event: QDropEvent) -> None:
-        self.set_over(False)
+        self.set_drop_highlight(False)
         event.acceptProposedAction()
         paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
         if paths:

@@ -1,9 +1,9 @@
-"""Checkpoints that say what they are: the card, the safe way in, and the nets that ship.
+"""Checkpoints that say what they are: the card, the safe way in, and the models that ship.
 
-`read` and `load` stay in `lightning_resnets.checkpoint.read`, so that a card can be written without building nets.
+`read` and `load` stay in `lightning_resnets.checkpoint.load`, so that a card can be written without building models.
 """
 
-from lightning_resnets.checkpoint.card import Card as Card
-from lightning_resnets.checkpoint.card import CheckpointError as CheckpointError
-from lightning_resnets.checkpoint.shipped import find as find
-from lightning_resnets.checkpoint.shipped import shipped as shipped
+from lightning_resnets.checkpoint.bundled import bundled_checkpoints as bundled_checkpoints
+from lightning_resnets.checkpoint.bundled import resolve_checkpoint as resolve_checkpoint
+from lightning_resnets.checkpoint.model_card import ModelCard as ModelCard
+from lightning_resnets.errors import CheckpointError as CheckpointError

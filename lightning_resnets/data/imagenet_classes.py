@@ -1,4 +1,4 @@
-"""The 1,000 classes of ILSVRC2012 in the order of nets trained on it: WordNet numbers, and names as people read them.
+"""The 1,000 classes of ILSVRC2012 in the order of models trained on it: WordNet numbers, and names as people read them.
 
 Russakovsky et al. 2015, ImageNet Large Scale Visual Recognition Challenge (arXiv:1409.0575). The names are read out of
 torchvision's file, which need not be imported for that (it takes seconds).
@@ -10,11 +10,13 @@ from importlib.util import find_spec
 from itertools import accumulate
 from pathlib import Path
 
-COUNT = 1000
-LIST = "_IMAGENET_CATEGORIES"  # in torchvision/models/_meta.py, since 0.13
+NUM_CLASSES = 1000
+
+
+CLASS_LIST_FILE = "_IMAGENET_CATEGORIES"  # in torchvision/models/_meta.py, since 0.13
 
 # The first WordNet number, then how much larger each next one is.
-STEPS = """
+SEARCH_DEPTH = """
 1440764 2773 41313 6511 3114 1856 1710 16627 191 4019 11697 603 1651 1604 3111 21449 1426 19658 2143 9864 9610 6738
 6493 1393 6461 7040 851 993 795 319 8800 2796 527 19165 1476 1573 664 1413 6531 1644 5348 3094 2170 265 1568 2522 1001
 844 882 2397 1183 5683 24249 348 402 655 4441 771 1832 2360 750 2041 2229 3863 1675 1809 1740 2093 710 11953 1837 312
@@ -58,26 +60,34 @@ STEPS = """
 123097 352869 148136 217175 12958 38591 2897 4475 7892 1890 79053 1941528
 """
 
-WNIDS = tuple(f"n{number:08d}" for number in accumulate(map(int, STEPS.split())))
+WNIDS = tuple(f"n{number:08d}" for number in accumulate(map(int, SEARCH_DEPTH.split())))
 
 
 @functools.cache
-def names() -> tuple[str, ...]:
+def class_names() -> tuple[str, ...]:
     """The 1,000 class names ("tench", "goldfish", ...) in the order of WNIDS; WNIDS where torchvision has none."""
     spec = find_spec("torchvision")  # finds the package without importing it
     for folder in (spec and spec.submodule_search_locations) or ():
-        if found := listed(Path(folder) / "models" / "_meta.py"):
+        if found := read_class_list(Path(folder) / "models" / "_meta.py"):
             return found
     return WNIDS
 
 
-def listed(path: Path) -> tuple[str, ...]:
+def read_class_list(path: Path) -> tuple[str, ...]:
     """The names that a Python file gives under LIST, read and not run; () where there are no 1,000 of them."""
     try:
         body = ast.parse(path.read_text(encoding="utf-8")).body
-        given = [item.value for item in body if isinstance(item, ast.Assign) and LIST in map(ast.unparse, item.targets)]
+        given = [
+            item.value
+            for item in body
+            if isinstance(item, ast.Assign) and CLASS_LIST_FILE in map(ast.unparse, item.targets)
+        ]
         found = ast.literal_eval(given[0])
     except (OSError, SyntaxError, ValueError, IndexError):
         return ()
-    right = isinstance(found, list) and len(found) == COUNT and all(isinstance(name, str) for name in found)
+    right = (
+        isinstance(found, list)
+        and len(found) == NUM_CLASSES
+        and all(isinstance(name, str) for name in found)
+    )
     return tuple(found) if right else ()

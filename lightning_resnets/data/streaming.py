@@ -1,8 +1,8 @@
-"""A litdata-optimised copy of picture folders, local or in object storage: how it is made, and read by number.
+"""A litdata-optimized copy of image folders, local or in object storage: how it is made, and read by number.
 
 `python -m lightning_resnets.data.streaming ROOT OUT` makes it. The engine is litdata's (an optional dependency); asked
-for a number, it fetches of an object no more than the picture's own bytes, so any worker of any process can ask for any
-picture, and order, sharing out and resuming are the same as with files.
+for a number, it fetches of an object no more than the image's own bytes, so any worker of any process can ask for any
+image, and order, sharing out and resuming are the same as with files.
 """
 
 import argparse
@@ -12,21 +12,27 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lightning_resnets.data.folder import numbered, pictures
-from lightning_resnets.data.imagenet_classes import names
-from lightning_resnets.data.official import DataError
+from lightning_resnets.data.image_folder import list_images, match_wordnet_folders
+from lightning_resnets.data.imagenet_classes import class_names
+from lightning_resnets.errors import DataError
 
-INDEX = "index.json"
-CHUNK = "64MB"
-PARTS = ("train", "val")
+INDEX_FILE = "index.json"
 
 
-def streamed(root: str) -> bool:
+CHUNK_SIZE = "64MB"
+
+
+SPLITS = ("train", "val")
+
+
+def is_streamed(root: str) -> bool:
     """Whether a root is an address in object storage or a folder of litdata's."""
-    return "://" in root or any((Path(root).expanduser() / part / INDEX).is_file() for part in ("", *PARTS))
+    return "://" in root or any(
+        (Path(root).expanduser() / part / INDEX_FILE).is_file() for part in ("", *SPLITS)
+    )
 
 
-def engine() -> Any:
+def import_litdata() -> Any:
     """litdata, imported; raises DataError where it is not installed."""
     if not find_spec("litdata"):
         raise DataError(
@@ -38,70 +44,90 @@ def engine() -> Any:
     return litdata
 
 
-class Stream:
-    """Pictures of an optimised copy, by number; `place` is the folder or address that holds its index.json."""
+class StreamedImages:
+    """Images of an optimized copy, by number; `place` is the folder or address that holds its index.json."""
 
     def __init__(self, place: str) -> None:
         self.place, self.process = place, os.getpid()
         try:
-            self.items = engine().StreamingDataset(place, shuffle=False)
+            self.items = import_litdata().StreamingDataset(place, shuffle=False)
             self.count = len(self.items)
         except DataError:
             raise
         except Exception as error:  # each kind of storage has its own
             reason = " ".join(str(error).split())
-            raise DataError(f"'{place}' cannot be streamed ({reason}): check the address and your rights.") from error
+            raise DataError(
+                f"'{place}' cannot be streamed ({reason}): check the address and your rights."
+            ) from error
 
     def __len__(self) -> int:
         return self.count
 
     def read(self, index: int) -> tuple[bytes, int]:
-        if self.process != os.getpid():  # a worker: connections and locks of another process are not its own
-            self.items, self.process = engine().StreamingDataset(self.place, shuffle=False), os.getpid()
+        if (
+            self.process != os.getpid()
+        ):  # a worker: connections and locks of another process are not its own
+            self.items, self.process = (
+                import_litdata().StreamingDataset(self.place, shuffle=False),
+                os.getpid(),
+            )
         item = self.items[index]
-        if not isinstance(item, dict) or not isinstance(item.get("image"), bytes | memoryview) or "class" not in item:
+        if (
+            not isinstance(item, dict)
+            or not isinstance(item.get("image"), bytes | memoryview)
+            or "class" not in item
+        ):
             raise DataError(
-                f"{self.name(index)} is not a picture and its class: make the copy with "
+                f"{self.name(index)} is not an image and its class: make the copy with "
                 "python -m lightning_resnets.data.streaming ROOT OUT."
             )
         return bytes(item["image"]), int(item["class"])
 
     def name(self, index: int) -> str:
-        return f"Picture {index} of '{self.place}'"
+        return f"Image {index} of '{self.place}'"
 
 
-def item(pair: tuple[str, int]) -> dict[str, Any]:
-    """What litdata stores of a picture: its file as it is, and its class."""
+def to_litdata_item(pair: tuple[str, int]) -> dict[str, Any]:
+    """What litdata stores of an image: its file as it is, and its class."""
     path, label = pair
     return {"image": Path(path).read_bytes(), "class": label}
 
 
-def optimise(root: Path, out: Path, workers: int = 1) -> int:
-    """Write the optimised copy of an ImageFolder layout, `root` or its train and val; returns how many pictures.
+def optimize_dataset(root: Path, out: Path, workers: int = 1) -> int:
+    """Write the optimized copy of an ImageFolder layout, `root` or its train and val; returns how many images.
 
     litdata sets for the whole process how new ones are started: best called in one that does nothing else.
     """
-    litdata, total = engine(), 0
-    for part in [part for part in PARTS if (root / part).is_dir()] or [""]:
-        found = pictures(root / part)
-        places = numbered({name for _, name in found}, names())
+    litdata, total = import_litdata(), 0
+    for part in [part for part in SPLITS if (root / part).is_dir()] or [""]:
+        found = list_images(root / part)
+        places = match_wordnet_folders({name for _, name in found}, class_names())
         pairs = [(str(path.absolute()), places[name]) for path, name in found]
         litdata.optimize(
-            item, pairs, output_dir=str(out / part), chunk_bytes=CHUNK, num_workers=workers, reorder_files=False,
+            to_litdata_item,
+            pairs,
+            output_dir=str(out / part),
+            chunk_bytes=CHUNK_SIZE,
+            num_workers=workers,
+            reorder_files=False,
             keep_data_ordered=True,
-        )  # fmt: skip
+        )
         total += len(pairs)
     return total
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m lightning_resnets.data.streaming", description=__doc__)
-    parser.add_argument("root", type=Path, help="folders of pictures, named by WordNet number")
-    parser.add_argument("out", type=Path, help="where the copy goes; then as it is to object storage")
+    parser = argparse.ArgumentParser(
+        prog="python -m lightning_resnets.data.streaming", description=__doc__
+    )
+    parser.add_argument("root", type=Path, help="folders of images, named by WordNet number")
+    parser.add_argument(
+        "out", type=Path, help="where the copy goes; then as it is to object storage"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     try:
-        print(f"{given.out}: {optimise(given.root, given.out, given.workers):,} pictures")
+        print(f"{given.out}: {optimize_dataset(given.root, given.out, given.workers):,} images")
     except (OSError, ValueError) as error:
         sys.exit(f"streaming: {error}")
 

@@ -1,9 +1,9 @@
-"""From a net to its graph, and the net with its joins named (`reveal.py`)."""
+"""From a model to its graph, and the model with its joins named (`reveal.py`)."""
 
-from lightning_resnets.blocks import Block as Block
-from lightning_resnets.blocks import BlockGraph as BlockGraph
-from lightning_resnets.blocks import Skip as Skip
-from lightning_resnets.graph.tracing import Followed as Followed
-from lightning_resnets.graph.tracing import TraceError as TraceError
-from lightning_resnets.graph.tracing import follow as follow
-from lightning_resnets.graph.tracing import trace as trace
+from lightning_resnets.errors import TraceError as TraceError
+from lightning_resnets.graph.data import Node as Node
+from lightning_resnets.graph.data import SkipConnection as SkipConnection
+from lightning_resnets.graph.model_graph import ModelGraph as ModelGraph
+from lightning_resnets.graph.trace import trace as trace
+from lightning_resnets.graph.trace import trace_nodes as trace_nodes
+from lightning_resnets.graph.traced_model import TracedModel as TracedModel

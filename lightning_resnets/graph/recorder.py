@@ -1,9 +1,9 @@
-"""The steps of a forward pass written down while it runs, for nets that torch.fx refuses.
+"""The steps of a forward pass written down while it runs, for models that torch.fx refuses.
 
-The net runs once on blanks, under a TorchFunctionMode that sees every call of torch. What comes out is an ordinary
-fx.Graph, so nothing behind it knows the difference; but sizes are numbers in it, so it is good for pictures of one size
-alone, in batches of any length. Where the net asks a tensor for a yes or no, the blank answers, and every later pass is
-checked to get the same answer: the steps are one of the ways that the net can take.
+The model runs once on blanks, under a TorchFunctionMode that sees every call of torch. What comes out is an ordinary
+fx.Graph, so nothing behind it knows the difference; but sizes are numbers in it, so it is good for images of one size
+alone, in batches of any length. Where the model asks a tensor for a yes or no, the blank answers, and every later pass is
+checked to get the same answer: the steps are one of the ways that the model can take.
 """
 
 import inspect
@@ -19,71 +19,103 @@ from torch.fx.node import map_aggregate
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from lightning_resnets.graph.aliases import Aliases
-from lightning_resnets.graph.phantom import MOST_VALUES, blank, run_function, run_module, uniform
-from lightning_resnets.graph.recorded import answered, changed, of_size
-from lightning_resnets.graph.tracer import Places, is_leaf, is_written
+from lightning_resnets.graph.fake_tensors import (
+    MAX_ACTIVATION_NUMEL,
+    constant_tensor,
+    fake_tensor,
+    run_function_fake,
+    run_module_fake,
+)
+from lightning_resnets.graph.fx_tracer import ModuleOutputs, is_inplace_name, is_leaf
+from lightning_resnets.graph.recorded_ops import apply_out_of_place, check_branch, check_image_size
+from lightning_resnets.graph.storage_aliases import StorageAliases
 
-TURNED = {"__rsub__": operator.sub, "__rdiv__": operator.truediv, "__rtruediv__": operator.truediv,
-          "__rpow__": operator.pow, "__rfloordiv__": operator.floordiv, "__rmatmul__": operator.matmul}  # fmt: skip
-READS = {"__float__", "__int__", "__index__", "__complex__", "__contains__", "item", "tolist", "numpy", "__array__",
-         "equal", "allclose", "is_nonzero"}  # fmt: skip
+REFLECTED_OPS = {
+    "__rsub__": operator.sub,
+    "__rdiv__": operator.truediv,
+    "__rtruediv__": operator.truediv,
+    "__rpow__": operator.pow,
+    "__rfloordiv__": operator.floordiv,
+    "__rmatmul__": operator.matmul,
+}
 
 
-def record(model: nn.Module, picture: Tensor) -> tuple[fx.Graph, Places]:
-    """The steps of a phantom for a blank picture (N, C, H, W), and which module is in charge of which.
+DATA_DEPENDENT_OPS = {
+    "__float__",
+    "__int__",
+    "__index__",
+    "__complex__",
+    "__contains__",
+    "item",
+    "tolist",
+    "numpy",
+    "__array__",
+    "equal",
+    "allclose",
+    "is_nonzero",
+}
 
-    Raises ValueError where a step cannot be written down, and whatever the net itself raises.
+
+def record_graph(model: nn.Module, image: Tensor) -> tuple[fx.Graph, ModuleOutputs]:
+    """The steps of a phantom for a blank image (N, C, H, W), and which module is in charge of which.
+
+    Raises ValueError where a step cannot be written down, and whatever the model itself raises.
     """
-    recorder = Recorder(model)
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), recorder.watching():
-        recorder.run(picture)
+    recorder = GraphRecorder(model)
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), recorder.patch_modules():
+        recorder.run(image)
     return recorder.graph, recorder.places
 
 
-class Recorder(TorchFunctionMode):
+class GraphRecorder(TorchFunctionMode):
     """Writes every call of torch down as a step; modules that are one operation are one step."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model, self.graph, self.places = model, fx.Graph(), Places()
+        self.model, self.graph, self.places = model, fx.Graph(), ModuleOutputs()
         self.known: dict[int, fx.Node] = {}  # the step that made a tensor
-        self.kept: list[Tensor] = []  # tensors that are known stay alive, so that no other gets their id
-        self.constant: set[int] = set()  # tensors that depend neither on the picture nor on weights: the real values
+        self.kept: list[
+            Tensor
+        ] = []  # tensors that are known stay alive, so that no other gets their id
+        self.constant: set[int] = (
+            set()
+        )  # tensors that depend neither on the image nor on weights: the real values
         self.parts: list[fx.Node] = []  # steps that take a tuple apart
-        self.aliases = Aliases()
+        self.aliases = StorageAliases()
         self.origins: dict[int, tuple[Tensor, Any]] = {}  # slices: of what, and which
         self.stack: dict[str, tuple[str, type]] = {}
         named = (*model.named_parameters(), *model.named_buffers())
         self.weights = {id(weight): name for name, weight in named}
-        self.total, self.pictures, self.busy = 0, 1, False
+        self.total, self.images, self.busy = 0, 1, False
 
-    def run(self, picture: Tensor) -> None:
+    def run(self, image: Tensor) -> None:
         name = next(iter(inspect.signature(self.model.forward).parameters), "x")
-        self.picture = self.graph.placeholder(name)
-        self.graph.call_function(of_size, (self.picture, tuple(picture.shape[1:])))
-        given, self.pictures = blank(picture), len(picture)
-        self.remember(given, self.picture)
+        self.image = self.graph.placeholder(name)
+        self.graph.call_function(check_image_size, (self.image, tuple(image.shape[1:])))
+        given, self.images = fake_tensor(image), len(image)
+        self.bind_tensor(given, self.image)
         with self:
             value = self.model(given)
-        self.graph.output(self.nodes(value))
+        self.graph.output(self.map_to_nodes(value))
         for part in self.parts:
             if not part.users:
                 self.graph.erase_node(part)
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Every module but the net itself tells when it is called."""
+    def patch_modules(self) -> Iterator[None]:
+        """Every module but the model itself tells when it is called."""
         with ExitStack() as stack:
             for path, module in self.model.named_modules():
                 if path:
                     own = vars(module).get("forward")
-                    vars(module)["forward"] = self.watched(module, path, module.forward)
+                    vars(module)["forward"] = self.wrap_forward(module, path, module.forward)
                     undo = (lambda m=module, f=own: vars(m).update(forward=f)) if own else None
                     stack.callback(undo or (lambda m=module: vars(m).pop("forward")))
             yield
 
-    def watched(self, module: nn.Module, path: str, forward: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap_forward(
+        self, module: nn.Module, path: str, forward: Callable[..., Any]
+    ) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             if self.busy:
                 return forward(*args, **kwargs)
@@ -94,175 +126,229 @@ class Recorder(TorchFunctionMode):
                     leaf = is_leaf(module, args, kwargs)
                 finally:
                     self.busy = False
-                value = self.leaf(module, path, forward, args, kwargs) if leaf else forward(*args, **kwargs)
+                value = (
+                    self.record_module(module, path, forward, args, kwargs)
+                    if leaf
+                    else forward(*args, **kwargs)
+                )
             finally:
                 self.stack = before
             if isinstance(value, Tensor) and id(value) in self.known:
-                self.places.returned(path, self.node(value))
+                self.places.record_output(path, self.node_for_tensor(value))
             return value
 
         return call
 
-    def leaf(
-        self, module: nn.Module, path: str, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    def record_module(
+        self,
+        module: nn.Module,
+        path: str,
+        forward: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Any:
         inplace = vars(module).get("inplace") is True
         self.busy = True
         try:
             if inplace:
                 vars(module)["inplace"] = False
-            value = run_module(module, forward, args, kwargs)
-            node = self.step("call_module", path, args, kwargs)
-            return self.overwritten(args[0], node) if inplace and args else self.keep(value, node, args, kwargs, False)
+            value = run_module_fake(module, forward, args, kwargs)
+            node = self.add_node("call_module", path, args, kwargs)
+            return (
+                self.rebind_tensor(args[0], node)
+                if inplace and args
+                else self.bind_output(value, node, args, kwargs, False)
+            )
         finally:
             self.busy = False
             if inplace:
                 vars(module)["inplace"] = True
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
         kwargs = kwargs or {}
         if self.busy:
             return func(*args, **kwargs)
         self.busy = True
         try:
-            return self.call(func, args, kwargs)
+            return self.record_call(func, args, kwargs)
         finally:
             self.busy = False
 
-    def call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def record_call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         name = getattr(func, "__name__", "")
         tensors = _tensors((args, kwargs))
         constant = all(id(tensor) in self.constant for tensor in tensors)
-        if not constant and (name == "__bool__" or name in READS):
-            return self.read(name, tensors)
+        if not constant and (name == "__bool__" or name in DATA_DEPENDENT_OPS):
+            return self.record_branch(name, tensors)
         if kwargs.get("out") is not None:
-            raise ValueError(f"'{name}' writes into a tensor that it is given, and that cannot be written down")
-        if kwargs.get("inplace") or name == "__setitem__" or is_written(name):
+            raise ValueError(
+                f"'{name}' writes into a tensor that it is given, and that cannot be written down"
+            )
+        if kwargs.get("inplace") or name == "__setitem__" or is_inplace_name(name):
             if constant:
                 func(*args, **kwargs)
-            return self.write(func, name, args, kwargs, constant)
-        value = func(*args, **kwargs) if constant else run_function(func, args, kwargs)
+            return self.record_inplace(func, name, args, kwargs, constant)
+        value = func(*args, **kwargs) if constant else run_function_fake(func, args, kwargs)
         if not _tensors(value):
             return value
-        made = self.keep(value, self.stepped(func, name, args, kwargs), args, kwargs, constant)
-        if name == "__getitem__" and self.aliases.share(args[0], made):
+        made = self.bind_output(
+            value, self.node_for_call(func, name, args, kwargs), args, kwargs, constant
+        )
+        if name == "__getitem__" and self.aliases.share_storage(args[0], made):
             self.origins[id(made)] = (args[0], args[1])
         return made
 
-    def read(self, name: str, tensors: list[Tensor]) -> bool:
+    def record_branch(self, name: str, tensors: list[Tensor]) -> bool:
         where = f" in '{list(self.stack)[-1]}'" if self.stack else ""
         if name != "__bool__" or id(tensors[0]) in self.weights:
-            raise ValueError(f"its steps depend on values: '{name.strip('_')}' takes one out of a tensor{where}")
+            raise ValueError(
+                f"its steps depend on values: '{name.strip('_')}' takes one out of a tensor{where}"
+            )
         answer = bool(tensors[0])
-        self.step("call_function", answered, (tensors[0], answer), {})
+        self.add_node("call_function", check_branch, (tensors[0], answer), {})
         return answer
 
-    def write(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], constant: bool) -> Tensor:
+    def record_inplace(
+        self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], constant: bool
+    ) -> Tensor:
         """A call in place: its result takes the place of the tensor in all later steps."""
         base = name[:-1]
         places = (*((functional, torch) if not _is_method(func, name) else ()), Tensor)
         if kwargs.get("inplace"):
-            node = self.step("call_function", func, args, {**kwargs, "inplace": False})
+            node = self.add_node("call_function", func, args, {**kwargs, "inplace": False})
         elif name != "__setitem__" and places[0] is Tensor and hasattr(Tensor, base):
-            node = self.step("call_method", base, args, kwargs)
-        elif name != "__setitem__" and (home := next((place for place in places if hasattr(place, base)), None)):
-            node = self.step("call_function", getattr(home, base), args, kwargs)
+            node = self.add_node("call_method", base, args, kwargs)
+        elif name != "__setitem__" and (
+            home := next((place for place in places if hasattr(place, base)), None)
+        ):
+            node = self.add_node("call_function", getattr(home, base), args, kwargs)
         else:
-            node = self.step("call_function", changed, (args[0], name, *args[1:]), kwargs)
-        return self.overwritten(args[0], node, constant)
+            node = self.add_node(
+                "call_function", apply_out_of_place, (args[0], name, *args[1:]), kwargs
+            )
+        return self.rebind_tensor(args[0], node, constant)
 
-    def overwritten(self, tensor: Tensor, node: fx.Node, constant: bool = False) -> Tensor:
+    def rebind_tensor(self, tensor: Tensor, node: fx.Node, constant: bool = False) -> Tensor:
         """From now on the tensor is what the step gives, and so is the part of another that it is a slice of."""
         whole, index = self.origins.get(id(tensor), (tensor, None))
-        sound = whole is not tensor and not self.aliases.stale(whole)
-        self.aliases.written(tensor)
+        sound = whole is not tensor and not self.aliases.is_stale(whole)
+        self.aliases.mark_written(tensor)
         self.known[id(tensor)] = node
         if not constant:
             self.constant.discard(id(tensor))
         if sound:
-            self.aliases.sound(whole)
-            self.overwritten(
-                whole, self.step("call_function", changed, (whole, "__setitem__", index, tensor), {}), constant
+            self.aliases.mark_valid(whole)
+            self.rebind_tensor(
+                whole,
+                self.add_node(
+                    "call_function", apply_out_of_place, (whole, "__setitem__", index, tensor), {}
+                ),
+                constant,
             )
-            self.aliases.sound(tensor)
+            self.aliases.mark_valid(tensor)
         return tensor
 
-    def stepped(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> fx.Node:
+    def node_for_call(
+        self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> fx.Node:
         """The step for a call, as torch.fx would write it."""
         if name == "__get__":
-            return self.step("call_function", getattr, (args[0], func.__self__.__name__), {})
-        if name in TURNED:
-            return self.step("call_function", TURNED[name], args[::-1], {})
+            return self.add_node("call_function", getattr, (args[0], func.__self__.__name__), {})
+        if name in REFLECTED_OPS:
+            return self.add_node("call_function", REFLECTED_OPS[name], args[::-1], {})
         if name == "__getitem__":
-            return self.step("call_function", operator.getitem, args, {})
+            return self.add_node("call_function", operator.getitem, args, {})
         if _is_method(func, name):
-            return self.step("call_method", name, args, kwargs)
-        return self.step("call_function", func, args, kwargs)
+            return self.add_node("call_method", name, args, kwargs)
+        return self.add_node("call_function", func, args, kwargs)
 
-    def step(self, op: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> fx.Node:
-        nodes, named = self.nodes(args), self.nodes(kwargs)
-        if isinstance(named.get("device"), torch.device):  # what is made on the way is made where the picture is
-            named = {**named, "device": self.noted(self.graph.call_function(getattr, (self.picture, "device")))}
-        return self.noted(self.graph.create_node(op, target, nodes, named))
+    def add_node(
+        self, op: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> fx.Node:
+        nodes, named = self.map_to_nodes(args), self.map_to_nodes(kwargs)
+        if isinstance(
+            named.get("device"), torch.device
+        ):  # what is made on the way is made where the image is
+            named = {
+                **named,
+                "device": self.tag_module_stack(
+                    self.graph.call_function(getattr, (self.image, "device"))
+                ),
+            }
+        return self.tag_module_stack(self.graph.create_node(op, target, nodes, named))
 
-    def noted(self, node: fx.Node) -> fx.Node:
+    def tag_module_stack(self, node: fx.Node) -> fx.Node:
         node.meta["nn_module_stack"] = self.stack
         return node
 
-    def keep(self, value: Any, node: fx.Node, args: Any, kwargs: Any, constant: bool) -> Any:
+    def bind_output(self, value: Any, node: fx.Node, args: Any, kwargs: Any, constant: bool) -> Any:
         """What a step gives, as blanks that are known from now on."""
         if isinstance(value, Tensor):
-            made = self.made(value, constant)
-            self.remember(made, node, constant)
-            self.aliases.made(made, value, _tensors((args, kwargs)), whole=True)
+            made = self.fake_output(value, constant)
+            self.bind_tensor(made, node, constant)
+            self.aliases.register(made, value, _tensors((args, kwargs)), whole=True)
             return made
         if not isinstance(value, (tuple, list)):
-            raise ValueError(f"'{node.target}' gives a {type(value).__name__}, and that cannot be written down")
-        parts = [self.made(part, constant) if isinstance(part, Tensor) else part for part in value]
+            raise ValueError(
+                f"'{node.target}' gives a {type(value).__name__}, and that cannot be written down"
+            )
+        parts = [
+            self.fake_output(part, constant) if isinstance(part, Tensor) else part for part in value
+        ]
         for i, (part, old) in enumerate(zip(parts, value, strict=True)):
             if isinstance(part, Tensor):
-                self.parts.append(self.noted(self.graph.call_function(operator.getitem, (node, i))))
-                self.remember(part, self.parts[-1], constant)
-                self.aliases.made(part, old, _tensors((args, kwargs)), whole=False)
+                self.parts.append(
+                    self.tag_module_stack(self.graph.call_function(operator.getitem, (node, i)))
+                )
+                self.bind_tensor(part, self.parts[-1], constant)
+                self.aliases.register(part, old, _tensors((args, kwargs)), whole=False)
         if isinstance(value, list):
             return parts
         return type(value)(parts) if not hasattr(value, "_fields") else type(value)(*parts)
 
-    def made(self, value: Tensor, constant: bool) -> Tensor:
+    def fake_output(self, value: Tensor, constant: bool) -> Tensor:
         self.total += value.numel()
-        if self.total > MOST_VALUES * self.pictures:
-            raise ValueError(f"more than {MOST_VALUES * 4 / 2**30:.1f} GB pass through it")
-        return value if constant else uniform(value)
+        if self.total > MAX_ACTIVATION_NUMEL * self.images:
+            raise ValueError(f"more than {MAX_ACTIVATION_NUMEL * 4 / 2**30:.1f} GB pass through it")
+        return value if constant else constant_tensor(value)
 
-    def remember(self, tensor: Tensor, node: fx.Node, constant: bool = False) -> None:
+    def bind_tensor(self, tensor: Tensor, node: fx.Node, constant: bool = False) -> None:
         self.known[id(tensor)] = node
         self.kept.append(tensor)
         if constant:
             self.constant.add(id(tensor))
 
-    def nodes(self, value: Any) -> Any:
+    def map_to_nodes(self, value: Any) -> Any:
         """The same with the step in the place of every tensor."""
 
         def node(item: Any) -> Any:
             if isinstance(item, Tensor):
-                return self.node(item)
+                return self.node_for_tensor(item)
             plain = type(item) in (int, float, bool, complex) or not isinstance(item, numbers.Real)
-            return item if plain else int(item) if isinstance(item, numbers.Integral) else float(item)  # numpy's
+            return (
+                item if plain else int(item) if isinstance(item, numbers.Integral) else float(item)
+            )  # numpy's
 
         return map_aggregate(value, node)
 
-    def node(self, tensor: Tensor) -> fx.Node:
-        if self.aliases.stale(tensor):
+    def node_for_tensor(self, tensor: Tensor) -> fx.Node:
+        if self.aliases.is_stale(tensor):
             raise ValueError(
                 "a tensor is used again after a part of it was overwritten, and that cannot be written down"
             )
         found = self.known.get(id(tensor))
         if found is None:
-            found = self.noted(self.graph.get_attr(self.weights.get(id(tensor)) or self.attribute(tensor)))
-            self.remember(tensor, found)
+            found = self.tag_module_stack(
+                self.graph.get_attr(
+                    self.weights.get(id(tensor)) or self.attribute_for_tensor(tensor)
+                )
+            )
+            self.bind_tensor(tensor, found)
         return found
 
-    def attribute(self, tensor: Tensor) -> str:
+    def attribute_for_tensor(self, tensor: Tensor) -> str:
         """A name for a tensor that a module holds without having registered it."""
         for module in self.model.modules():
             if any(item is tensor for value in vars(module).values() for item in _tensors(value)):

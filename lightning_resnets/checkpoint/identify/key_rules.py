@@ -1,0 +1,170 @@
+"""How the names of other people's layers become ours: rules for the table of dialects.
+
+A rule is a pattern and a replacement, in which `{2}` is what group 2 matched and `{2-1}` a number reckoned from it.
+"""
+
+import re
+
+KeyRules = tuple[tuple[str, str], ...]
+
+# He's names of 2015, which Keras and Paddle took over: res4b7_branch2c is stage 4, block 7 (a = 0, b = b1 = 1), conv 3.
+HE_2015: KeyRules = (
+    (r"^res([2-5])([a-z]\d*)_branch1\.", "layer{1-1}.{2+0}.downsample.0."),
+    (r"^(?:bn|scale)([2-5])([a-z]\d*)_branch1\.", "layer{1-1}.{2+0}.downsample.1."),
+    (r"^res([2-5])([a-z]\d*)_branch2([abc])\.", "layer{1-1}.{2+0}.conv{3+1}."),
+    (r"^(?:bn|scale)([2-5])([a-z]\d*)_branch2([abc])\.", "layer{1-1}.{2+0}.bn{3+1}."),
+    (r"^(?:bn_conv1|scale_conv1)\.", "bn1."),
+    (r"^fc(?:1000|_0)?\.", "fc."),
+)
+
+
+# Caffe's layers have numbered blobs: batch norm's are mean, variance and what both must be divided by.
+CAFFE_BLOBS: KeyRules = (
+    (r"^(scale_?\w+|.+/scale)[/.:_](?:0|weights?|gamma)$", "{1}.weight"),
+    (r"^(scale_?\w+|.+/scale)[/.:_](?:1|bias(?:es)?|beta)$", "{1}.bias"),
+    (r"^(bn_?\w+|.+/bn)[/.:_](?:0|mean|running_mean)$", "{1}.running_mean"),
+    (r"^(bn_?\w+|.+/bn)[/.:_](?:1|var(?:iance)?|running_var)$", "{1}.running_var"),
+    (r"^(bn_?\w+|.+/bn)[/.:_](?:2|factor)$", "{1}.factor"),
+    (r"^((?:res|conv|fc|classifier).*)[/.:_](?:0|weights?)$", "{1}.weight"),
+    (r"^((?:res|conv|fc|classifier).*)[/.:_](?:1|bias(?:es)?)$", "{1}.bias"),
+)
+
+
+KERAS: KeyRules = (
+    (r"^.*/(?=[^/]+_(?:W|b|gamma|beta|running_mean|running_std)(?:_\d+)?(?::0)?$)", ""),
+    (
+        r"^(?:.*/)?([^/.]+)[/.](?=[a-z_]+(?::0)?$)",
+        "{1}.",
+    ),  # a path, where there is one, repeats the layer's name
+    (r"^([^.]+)_(W|b|gamma|beta|running_mean|running_std)(?:_\d+)?(?::0)?$", "{1}.{2}"),
+    (r"\.(?:kernel|gamma|W)(?::0)?$", ".weight"),
+    (r"\.(?:beta|bias|b)(?::0)?$", ".bias"),
+    (r"\.(?:moving_mean|running_mean)(?::0)?$", ".running_mean"),
+    (r"\.(?:moving_variance|running_std)(?::0)?$", ".running_var"),
+)
+
+
+PADDLE: KeyRules = (
+    (r"^(res\w+|conv1|fc)_weights$", "{1}.weight"),
+    (r"^(bn\w+)_scale$", "{1}.weight"),
+    (r"^(bn\w+|fc)_offset$", "{1}.bias"),
+    (r"^(bn\w+)_mean$", "{1}.running_mean"),
+    (r"^(bn\w+)_variance$", "{1}.running_var"),
+    (r"^fc_0\.w_0$", "fc.weight"),
+    (r"^fc_0\.b_0$", "fc.bias"),
+)
+
+
+LINEAR_HEAD: KeyRules = ((r"^linear\.", "fc."), (r"\.shortcut\.", ".downsample."))
+
+
+RESIDUAL: KeyRules = tuple(
+    (rf"\.residual(?:_function)?\.{index}\.", f".{name}.")
+    for index, name in {0: "conv1", 1: "bn1", 3: "conv2", 4: "bn2", 6: "conv3", 7: "bn3"}.items()
+)
+
+
+SE_LINEAR: KeyRules = (
+    (r"\.(?:se\.fc|excitation)\.0\.", ".se.fc1."),
+    (r"\.(?:se\.fc|excitation)\.2\.", ".se.fc2."),
+)
+
+
+OLD_DENSENET: KeyRules = ((r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)$", "{1}{2}"),)
+
+
+KUANGLIU_DENSE: KeyRules = (
+    (r"^conv1\.", "features.conv0."),
+    (r"^dense(\d+)\.(\d+)\.bn([12])\.", "features.denseblock{1}.denselayer{2+1}.norm{3}."),
+    (r"^dense(\d+)\.(\d+)\.conv([12])\.", "features.denseblock{1}.denselayer{2+1}.conv{3}."),
+    (r"^trans(\d+)\.bn\.", "features.transition{1}.norm."),
+    (r"^trans(\d+)\.conv\.", "features.transition{1}.conv."),
+    (r"^bn\.", "features.norm5."),
+    (r"^linear\.", "classifier."),
+)
+
+
+PYTORCHCV: KeyRules = (
+    (r"^features\.init_block(?:\.conv)?\.bn\.", "bn1."),
+    (r"^features\.init_block(?:\.conv)?\.conv\.", "conv1."),
+    (r"^features\.init_block\.weight$", "conv1.weight"),
+    (r"^features\.stage(\d+)\.unit(\d+)\.", "layer{1}.{2-1}."),
+    (r"\.body\.conv(\d)\.(conv|bn)\.", ".{2}{1}."),
+    (r"\.identity_conv\.conv\.", ".downsample.0."),
+    (r"\.identity_conv\.bn\.", ".downsample.1."),
+    (r"\.identity_conv\.weight$", ".downsample.weight"),
+    (r"\.se\.conv([12])\.", ".se.fc{1}."),
+    (r"^features\.post_activ\.bn\.", "bn."),
+    (r"^output\.", "fc."),
+)
+
+
+PYTORCHCV_DENSENET: KeyRules = (
+    (r"^features\.init_block\.weight$", "features.conv0.weight"),
+    (r"^features\.init_block\.conv\.", "features.conv0."),
+    (r"^features\.init_block\.bn\.", "features.norm0."),
+    (
+        r"^features\.stage(\d+)\.unit(\d+)\.conv(\d?)\.bn\.",
+        "features.denseblock{1}.denselayer{2}.norm{3}.",
+    ),
+    (
+        r"^features\.stage(\d+)\.unit(\d+)\.conv(\d?)\.conv\.",
+        "features.denseblock{1}.denselayer{2}.conv{3}.",
+    ),
+    (
+        r"(denselayer\d+\.(?:norm|conv))\.(?=\w+$)",
+        "{1}1.",
+    ),  # models without bottlenecks have one of each
+    (r"^features\.stage(\d+)\.trans\d+\.conv\.bn\.", "features.transition{1-1}.norm."),
+    (r"^features\.stage(\d+)\.trans\d+\.conv\.conv\.", "features.transition{1-1}.conv."),
+    (r"^features\.post_activ\.bn\.", "features.norm5."),
+    (r"^output\.", "classifier."),
+)
+
+
+CAFFE_SE: KeyRules = (
+    (r"^conv1/7x7_s2/bn(?:/scale)?\.", "bn1."),
+    (r"^conv1/7x7_s2\.", "conv1."),
+    (r"^conv([2-5])_(\d+)_1x1_proj/bn(?:/scale)?\.", "layer{1-1}.{2-1}.downsample.1."),
+    (r"^conv([2-5])_(\d+)_1x1_proj\.", "layer{1-1}.{2-1}.downsample.0."),
+    (r"^conv([2-5])_(\d+)_1x1_down\.", "layer{1-1}.{2-1}.se.fc1."),
+    (r"^conv([2-5])_(\d+)_1x1_up\.", "layer{1-1}.{2-1}.se.fc2."),
+    (r"^(conv\d_\d+_)1x1_reduce", "{1}1"),
+    (r"^(conv\d_\d+_)3x3", "{1}2"),
+    (r"^(conv\d_\d+_)1x1_increase", "{1}3"),
+    (r"^conv([2-5])_(\d+)_([123])/bn(?:/scale)?\.", "layer{1-1}.{2-1}.bn{3}."),
+    (r"^conv([2-5])_(\d+)_([123])\.", "layer{1-1}.{2-1}.conv{3}."),
+    (r"^classifier\.", "fc."),
+)
+
+
+KERAS_BLOCKS: KeyRules = (
+    (r"^conv([2-5])_block(\d+)_0_conv\.", "layer{1-1}.{2-1}.downsample.0."),
+    (r"^conv([2-5])_block(\d+)_0_bn\.", "layer{1-1}.{2-1}.downsample.1."),
+    (r"^conv([2-5])_block(\d+)_([123])_(conv|bn)\.", "layer{1-1}.{2-1}.{4}{3}."),
+    (r"^conv1_(conv|bn)\.", "{1}1."),
+    (r"^(?:predictions|probs)\.", "fc."),
+)
+
+
+def rename_key(name: str, rules: KeyRules) -> str:
+    """A name of the dialect in ours."""
+    for pattern, replacement in rules:
+        name = re.sub(pattern, lambda match, text=replacement: _filled(text, match), name)
+    return name
+
+
+def _filled(text: str, match: re.Match[str]) -> str:
+    """A replacement with its groups and what is reckoned from them in their places."""
+
+    def group(place: re.Match[str]) -> str:
+        found = match[int(place[1])] or ""
+        return found if place[2] is None else str(_number(found) + int(place[2]))
+
+    return re.sub(r"\{(\d)([+-]\d)?\}", group, text)
+
+
+def _number(text: str) -> int:
+    """Digits as they are, a letter from a = 0, a letter with digits as the digits: a, b, b1, b22."""
+    digits = text.lstrip("abcdefghijklmnopqrstuvwxyz")
+    return int(digits) if digits else ord(text[0]) - ord("a")

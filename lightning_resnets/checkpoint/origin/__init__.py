@@ -1,1 +1,0 @@
-"""Whose net a file without a card holds: dialects of names, architecture from shapes, the index of known nets."""

@@ -1,0 +1,24 @@
+"""Escape text for XML."""
+
+import re
+from xml.sax.saxutils import escape
+
+XML_FORBIDDEN = re.compile(
+    "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)  # XML 1.0, section 2.2
+
+
+def escape_control_chars(text: str) -> str:
+    """The text with what XML forbids as `\\x00`, and a backslash as two where one could be taken for that."""
+    if not XML_FORBIDDEN.search(text) and "\\x" not in text:
+        return text
+    return XML_FORBIDDEN.sub(
+        lambda found: f"\\x{ord(found.group()):02x}", text.replace("\\", "\\\\")
+    )
+
+
+def escape_xml(text: object) -> str:
+    """The text as it may stand in an element or between double quotes."""
+    return escape(
+        escape_control_chars(str(text)), {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
+    )

@@ -1,0 +1,205 @@
+"""The steps of a forward pass by torch.fx, with a note of which module is in charge of which step."""
+
+import operator
+import re
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any
+
+from torch import Tensor, fx, nn
+
+from lightning_resnets.graph.functional_merges import may_contain_merge, target_name
+from lightning_resnets.graph.ops import LEAF_MODULES
+
+
+class ModuleOutputs:
+    """Which module returned which value, and in which module a step is."""
+
+    def __init__(self) -> None:
+        self.outputs: dict[str, fx.Node] = {}  # what each module returned last
+        self.inner: dict[fx.Node, str] = {}  # the innermost module that returned a value
+
+    def record_output(self, path: str, node: fx.Node) -> None:
+        """The module at the path has returned what the step gives."""
+        self.outputs[path] = node
+        self.inner.setdefault(node, path)
+
+    def replace_node(self, old: fx.Node, new: fx.Node) -> None:
+        """A step that has taken the place of another."""
+        self.outputs = {path: new if node is old else node for path, node in self.outputs.items()}
+        if new is not old and old in self.inner:
+            self.inner[new] = self.inner.pop(old)
+
+    def store_in_meta(self) -> None:
+        """Leave what is known with the steps, for `again`."""
+        for node, path in self.inner.items():
+            node.meta["inner"] = path
+        for path, node in self.outputs.items():
+            node.meta.setdefault("gives", []).append(path)
+
+    def load_from_meta(self, graph: fx.Graph) -> fx.Graph:
+        """The steps of a model that was traced before."""
+        self.inner = {node: node.meta["inner"] for node in graph.nodes if "inner" in node.meta}
+        self.outputs = {path: node for node in graph.nodes for path in node.meta.get("gives", ())}
+        return graph
+
+    @staticmethod
+    def module_path(node: fx.Node) -> str:
+        """The module whose forward pass the step is in; fx writes `name@1` for a module's second call."""
+        stack = list((node.meta.get("nn_module_stack") or {"": ("",)}).values())
+        return re.sub(r"@\d+", "", str(stack[-1][0]))
+
+
+def is_leaf(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """True for a module that is one operation: a layer of torch's, and what has neither parts nor weights (Pad).
+
+    Such a module is given one tensor alone, and no paths meet in it.
+    """
+    if isinstance(module, nn.Sequential):
+        return False
+    if module.__module__.startswith(("torch.nn", "torch.ao.nn")) or isinstance(
+        module, LEAF_MODULES
+    ):
+        return True
+    if len(args) != 1 or kwargs or isinstance(args[0], (list, tuple, dict)):
+        return False
+    held = chain(module.children(), module.parameters(recurse=False), module.buffers(recurse=False))
+    return next(held, None) is None and not contains_hidden_merge(module)
+
+
+def contains_hidden_merge(module: nn.Module) -> bool:
+    """Whether paths meet within a module that has no parts of its own: `torch.cat((x, -x), 1)`."""
+    try:
+        return may_contain_merge(fx.Tracer().trace(module))
+    except Exception:  # noqa: BLE001 - it branches on values, or calls what it did not register: one step, as it was
+        return False
+
+
+# What may give its first argument again, or a part of it, over the same memory.
+VIEW_OPS = {
+    "chunk",
+    "contiguous",
+    "detach",
+    "dropout",
+    "expand",
+    "expand_as",
+    "flatten",
+    "getitem",
+    "narrow",
+    "permute",
+    "reshape",
+    "split",
+    "squeeze",
+    "t",
+    "to",
+    "transpose",
+    "unbind",
+    "unflatten",
+    "unsqueeze",
+    "view",
+}
+
+
+VIEW_MODULES = (
+    nn.Identity,
+    nn.Flatten,
+    nn.Unflatten,
+    nn.Dropout,
+    nn.Dropout2d,
+)  # modules that do, in evaluation
+
+
+def is_inplace_name(name: str) -> bool:
+    """True for the name of what works in place: `add_`, not `__add__`."""
+    return name.endswith("_") and not name.endswith("__")
+
+
+def check_inplace_safety(graph: fx.Graph, model: nn.Module, values: Mapping[fx.Node, Any]) -> None:
+    """Raises ValueError where a step works in place and what it was given is used later: torch.fx cannot see that."""
+    order = {node: i for i, node in enumerate(graph.nodes)}
+    modules = dict(model.named_modules(remove_duplicate=False))
+    written = (node for node in graph.nodes if node.args and _written(node, modules))
+    if any(
+        isinstance(values.get(node), Tensor) and _again(node, order, modules) for node in written
+    ):
+        raise ValueError("a tensor is used again after it was overwritten")
+
+
+def _written(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+    if node.op == "call_module":
+        return vars(modules[str(node.target)]).get("inplace") is True
+    name = target_name(node)
+    marked = "in place" in node.meta or bool(node.kwargs.get("inplace"))
+    return marked or name == "setitem" or (node.op != "get_attr" and is_inplace_name(name))
+
+
+def _again(node: fx.Node, order: Mapping[fx.Node, int], modules: Mapping[str, nn.Module]) -> bool:
+    def later(given: fx.Node) -> bool:
+        views = (user for user in given.users if user is not node and _view(user, modules))
+        return any(order[user] > order[node] for user in given.users) or any(
+            later(view) for view in views
+        )
+
+    given = node.args[0]
+    while isinstance(given, fx.Node):
+        if later(given):
+            return True
+        given = given.args[0] if given.args and _view(given, modules) else None
+    return False
+
+
+def _view(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+    if node.op == "call_module":
+        return isinstance(modules[str(node.target)], VIEW_MODULES)
+    name = target_name(node)
+    return name in VIEW_OPS
+
+
+class _Proxy(fx.Proxy):
+    """Marks `x += y`, which torch.fx takes for `x = x + y`."""
+
+    def __iadd__(self, other: Any) -> Any:
+        return _marked(operator.add(self, other))
+
+    def __isub__(self, other: Any) -> Any:
+        return _marked(operator.sub(self, other))
+
+    def __imul__(self, other: Any) -> Any:
+        return _marked(operator.mul(self, other))
+
+    def __itruediv__(self, other: Any) -> Any:
+        return _marked(operator.truediv(self, other))
+
+
+def _marked(proxy: fx.Proxy) -> fx.Proxy:
+    proxy.node.meta["in place"] = True
+    return proxy
+
+
+class ModuleTracer(fx.Tracer):
+    """Stops at single operations, and notes which module returned which value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = ModuleOutputs()
+        self._leaf = False
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return self._leaf
+
+    def call_module(
+        self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        self._leaf = is_leaf(m, args, kwargs)
+        value = super().call_module(m, forward, args, kwargs)
+        if isinstance(value, fx.Proxy):
+            self.places.record_output(self.path_of_module(m), value.node)
+        return value
+
+    @staticmethod
+    def scope(node: fx.Node) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The same as that of Places."""
+        return ModuleOutputs.module_path(node)

@@ -1,0 +1,1 @@
+"""The models, each family written with named merges; `zoo` has them by name."""

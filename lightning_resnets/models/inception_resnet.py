@@ -1,0 +1,181 @@
+"""Inception-ResNet-v2: Inception branches whose scaled result is added to what they were given.
+
+Szegedy, Ioffe, Vanhoucke, Alemi: Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning,
+arXiv:1602.07261. Parameters are named as timm names them, so state dicts travel both ways.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lightning_resnets.merges import Add, Concat
+from lightning_resnets.models.inception import ConvBNReLU, reset_parameters
+
+KernelSize = int | tuple[int, int]
+
+
+def conv_bn_relu(
+    inplanes: int, planes: int, kernel: KernelSize = 1, same: bool = True, stride: int = 1
+) -> ConvBNReLU:
+    """A convolution that keeps the size, or takes only whole windows."""
+    sides = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+    padding = (sides[0] // 2, sides[1] // 2) if same else 0
+    return ConvBNReLU(inplanes, planes, kernel, stride=stride, padding=padding)
+
+
+def sequential_branch(*units: nn.Module) -> nn.Sequential:
+    return nn.Sequential(*units)
+
+
+class ConcatBranches(nn.Module):
+    """Branches `branch0` to `branch{n - 1}` and their `concat`."""
+
+    def __init__(self, *branches: nn.Module) -> None:
+        super().__init__()
+        self.branches = len(branches)
+        for index, branch in enumerate(branches):
+            self.add_module(f"branch{index}", branch)
+        self.concat = Concat()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.concat(
+            *(self.get_submodule(f"branch{index}")(x) for index in range(self.branches))
+        )
+
+
+class ResidualScale(nn.Module):
+    """Times a constant: the paper's means against a training that dies early (section 3.3)."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor  # (N, C, H, W)
+
+    def extra_repr(self) -> str:
+        return str(self.factor)
+
+
+class InceptionResNetBlock(ConcatBranches):
+    """relu(x + factor * conv2d(concat of the branches)): the conv2d brings the width back to that of x."""
+
+    def __init__(
+        self, planes: int, inner: int, factor: float, *branches: nn.Module, last: bool = False
+    ) -> None:
+        super().__init__(*branches)
+        self.conv2d = nn.Conv2d(inner, planes, 1)
+        self.scale = ResidualScale(factor)
+        self.add = Add()
+        self.act = None if last else nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = self.scale(self.conv2d(super().forward(x)))  # (N, planes, H, W)
+        x = self.add(x, branch)
+        return x if self.act is None else self.act(x)
+
+
+def block35() -> InceptionResNetBlock:
+    three = sequential_branch(
+        conv_bn_relu(320, 32), conv_bn_relu(32, 48, 3), conv_bn_relu(48, 64, 3)
+    )
+    return InceptionResNetBlock(
+        320,
+        128,
+        0.17,
+        conv_bn_relu(320, 32),
+        sequential_branch(conv_bn_relu(320, 32), conv_bn_relu(32, 32, 3)),
+        three,
+    )
+
+
+def block17() -> InceptionResNetBlock:
+    cross = sequential_branch(
+        conv_bn_relu(1088, 128), conv_bn_relu(128, 160, (1, 7)), conv_bn_relu(160, 192, (7, 1))
+    )
+    return InceptionResNetBlock(1088, 384, 0.10, conv_bn_relu(1088, 192), cross)
+
+
+def block8(factor: float = 0.20, last: bool = False) -> InceptionResNetBlock:
+    cross = sequential_branch(
+        conv_bn_relu(2080, 192), conv_bn_relu(192, 224, (1, 3)), conv_bn_relu(224, 256, (3, 1))
+    )
+    return InceptionResNetBlock(2080, 448, factor, conv_bn_relu(2080, 192), cross, last=last)
+
+
+def mixed_5b() -> ConcatBranches:
+    return ConcatBranches(
+        conv_bn_relu(192, 96),
+        sequential_branch(conv_bn_relu(192, 48), conv_bn_relu(48, 64, 5)),
+        sequential_branch(conv_bn_relu(192, 64), conv_bn_relu(64, 96, 3), conv_bn_relu(96, 96, 3)),
+        sequential_branch(
+            nn.AvgPool2d(3, 1, padding=1, count_include_pad=False), conv_bn_relu(192, 64)
+        ),
+    )
+
+
+def mixed_6a() -> ConcatBranches:
+    three = sequential_branch(
+        conv_bn_relu(320, 256),
+        conv_bn_relu(256, 256, 3),
+        conv_bn_relu(256, 384, 3, same=False, stride=2),
+    )
+    return ConcatBranches(
+        conv_bn_relu(320, 384, 3, same=False, stride=2), three, nn.MaxPool2d(3, 2)
+    )
+
+
+def mixed_7a() -> ConcatBranches:
+    return ConcatBranches(
+        sequential_branch(conv_bn_relu(1088, 256), conv_bn_relu(256, 384, 3, same=False, stride=2)),
+        sequential_branch(conv_bn_relu(1088, 256), conv_bn_relu(256, 288, 3, same=False, stride=2)),
+        sequential_branch(
+            conv_bn_relu(1088, 256),
+            conv_bn_relu(256, 288, 3),
+            conv_bn_relu(288, 320, 3, same=False, stride=2),
+        ),
+        nn.MaxPool2d(3, 2),
+    )
+
+
+class InceptionResNetV2(nn.Module):
+    """Stem, `mixed_5b`, ten, twenty and nine residual blocks with reductions between them, `block8`, `classif`.
+
+    `depths` shortens it. Input (N, 3, H, W) of at least 75 pixels a side, 299 in the paper; output (N, classes) logits.
+    """
+
+    def __init__(
+        self, num_classes: int = 1000, depths: Sequence[int] = (10, 20, 9), dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.conv2d_1a = conv_bn_relu(3, 32, 3, same=False, stride=2)
+        self.conv2d_2a = conv_bn_relu(32, 32, 3, same=False)
+        self.conv2d_2b = conv_bn_relu(32, 64, 3)
+        self.maxpool_3a = nn.MaxPool2d(3, 2)
+        self.conv2d_3b = conv_bn_relu(64, 80)
+        self.conv2d_4a = conv_bn_relu(80, 192, 3, same=False)
+        self.maxpool_5a = nn.MaxPool2d(3, 2)
+        self.mixed_5b = mixed_5b()
+        self.repeat = sequential_branch(*(block35() for _ in range(depths[0])))
+        self.mixed_6a = mixed_6a()
+        self.repeat_1 = sequential_branch(*(block17() for _ in range(depths[1])))
+        self.mixed_7a = mixed_7a()
+        self.repeat_2 = sequential_branch(*(block8() for _ in range(depths[2])))
+        self.block8 = block8(1.0, last=True)
+        self.conv2d_7b = conv_bn_relu(2080, 1536)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Dropout(dropout) if dropout else None
+        self.classif = nn.Linear(1536, num_classes)
+        reset_parameters(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv2d_2b(
+            self.conv2d_2a(self.conv2d_1a(x))
+        )  # (N, 64, H / 2, W / 2), less the border
+        x = self.conv2d_4a(self.conv2d_3b(self.maxpool_3a(x)))  # (N, 192, H / 4, W / 4)
+        x = self.repeat(self.mixed_5b(self.maxpool_5a(x)))  # (N, 320, H / 8, W / 8)
+        x = self.repeat_1(self.mixed_6a(x))  # (N, 1088, H / 16, W / 16)
+        x = self.block8(self.repeat_2(self.mixed_7a(x)))  # (N, 2080, H / 32, W / 32)
+        x = torch.flatten(self.avgpool(self.conv2d_7b(x)), 1)  # (N, 1536)
+        return self.classif(x if self.dropout is None else self.dropout(x))  # (N, classes)

@@ -1,0 +1,95 @@
+"""What the papers say of each model: its published test error and where that is printed.
+
+CIFAR models: error on CIFAR-10 with the usual shifts and flips. ImageNet models: top-1 error on the validation set, one
+crop where nothing else is said. A model that is not here has no figure in its paper.
+"""
+
+from typing import NamedTuple
+
+
+class PublishedResult(NamedTuple):
+    """A test error in %, and the paper (and its table) that prints it."""
+
+    error: float
+    source: str
+
+
+RESNET = "He et al. 2015, arXiv:1512.03385, table 6"
+
+
+RESNET_10CROP = "He et al. 2015, arXiv:1512.03385, 10-crop"
+
+
+RESNET_1CROP = "ResNet authors' release, 1-crop"
+
+
+PREACT = "He et al. 2016, arXiv:1603.05027"
+
+
+WIDE_RESNET = "Zagoruyko & Komodakis 2016, arXiv:1605.07146"
+
+
+DENSENET = "Huang et al. 2017, arXiv:1608.06993, C10+"
+
+
+DENSENET_1CROP = "Huang et al. 2017, arXiv:1608.06993"
+
+
+DENSENET_BC_WIDE = "Huang et al., authors' repository, C10+"
+
+
+SE = "Hu et al. 2019, arXiv:1709.01507"
+
+
+HIGHWAY = "Srivastava et al. 2015, as quoted in arXiv:1512.03385, table 6"
+
+PUBLISHED_RESULTS: dict[str, PublishedResult] = {
+    "resnet20": PublishedResult(8.75, RESNET),
+    "resnet32": PublishedResult(7.51, RESNET),
+    "resnet44": PublishedResult(7.17, RESNET),
+    "resnet56": PublishedResult(6.97, RESNET),
+    "resnet110": PublishedResult(6.43, RESNET),
+    "resnet1202": PublishedResult(7.93, RESNET),
+    "preresnet110": PublishedResult(6.37, PREACT),
+    "preresnet164": PublishedResult(5.46, PREACT),
+    "preresnet1001": PublishedResult(4.92, PREACT),
+    "sepreresnet110": PublishedResult(5.21, SE),
+    "sepreresnet164": PublishedResult(4.39, SE),
+    "wrn_16_8": PublishedResult(4.27, WIDE_RESNET),
+    "wrn_28_10": PublishedResult(4.00, WIDE_RESNET),
+    "sewrn_16_8": PublishedResult(3.88, SE),
+    "densenet_40_12": PublishedResult(5.24, DENSENET),
+    "densenet_100_12": PublishedResult(4.10, DENSENET),
+    "densenet_100_24": PublishedResult(3.74, DENSENET),
+    "densenet_bc_100_12": PublishedResult(4.51, DENSENET),
+    "densenet_bc_250_24": PublishedResult(3.62, DENSENET),
+    "densenet_bc_190_40": PublishedResult(3.46, DENSENET),
+    "densenet_bc_40_36": PublishedResult(4.58, DENSENET_BC_WIDE),
+    "densenet_bc_40_48": PublishedResult(3.99, DENSENET_BC_WIDE),
+    "densenet_bc_40_60": PublishedResult(4.01, DENSENET_BC_WIDE),
+    "highway19": PublishedResult(7.54, HIGHWAY),
+    "highway32": PublishedResult(8.80, HIGHWAY),
+    "resnet18": PublishedResult(27.88, RESNET_10CROP),
+    "resnet34": PublishedResult(25.03, f"{RESNET_10CROP}, shortcut A (B 24.52, C 24.19)"),
+    "resnet50": PublishedResult(24.7, RESNET_1CROP),
+    "resnet101": PublishedResult(23.6, RESNET_1CROP),
+    "resnet152": PublishedResult(23.0, RESNET_1CROP),
+    "plain18": PublishedResult(27.94, RESNET_10CROP),
+    "plain34": PublishedResult(28.54, RESNET_10CROP),
+    "resnext50_32x4d": PublishedResult(22.11, f"{SE}, its own run"),
+    "resnext101_32x4d": PublishedResult(21.18, f"{SE}, its own run"),
+    "seresnet50": PublishedResult(23.29, SE),
+    "seresnet101": PublishedResult(22.38, SE),
+    "seresnet152": PublishedResult(21.57, SE),
+    "seresnext50_32x4d": PublishedResult(21.10, SE),
+    "seresnext101_32x4d": PublishedResult(20.70, SE),
+    "densenet121": PublishedResult(25.02, DENSENET_1CROP),
+    "densenet161": PublishedResult(22.33, DENSENET_1CROP),
+    "densenet169": PublishedResult(23.80, DENSENET_1CROP),
+    "densenet201": PublishedResult(22.58, DENSENET_1CROP),
+    "bn_inception": PublishedResult(25.38, f"{SE}, its own run"),
+    "se_bn_inception": PublishedResult(24.23, SE),
+    "inception_resnet_v2": PublishedResult(19.9, "Szegedy et al. 2016, arXiv:1602.07261"),
+    "inception_v3": PublishedResult(21.2, "Szegedy et al. 2015, arXiv:1512.00567"),
+    "vgg16": PublishedResult(28.07, RESNET_10CROP),
+}

@@ -1,1 +1,0 @@
-"""The nets, each family written with named merges; `zoo` has them by name."""

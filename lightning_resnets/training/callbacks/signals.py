@@ -1,0 +1,121 @@
+"""SIGTERM and Ctrl-C: the run is saved where it is, says how to go on, and ends with the signal's exit code."""
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Checkpoint
+
+from lightning_resnets.errors import RunInterrupted
+from lightning_resnets.training.callbacks.checkpointing import (
+    LastCheckpoint,
+    any_rank,
+    is_safe_to_save,
+)
+from lightning_resnets.utils.atomic_write import display_path
+
+SIGNAL_NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
+
+
+class StopOnSignal(Checkpoint):
+    """At SIGTERM or Ctrl-C, finish the batch, have every `SaveLast` write its file, and raise `Interrupted`.
+
+    Where validation or the epoch's end follows the batch, the run ends after that. A second Ctrl-C ends at once, by the
+    signal itself. Lightning's own ways are an exit code of 0 after SIGTERM, and no checkpoint either way. (A
+    Checkpoint only so that Lightning calls it after all others.)
+    """
+
+    def __init__(self) -> None:
+        self._signal: int | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._signal = None
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._take) for number in SIGNAL_NAMES}
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self._signal == signal.SIGINT == number:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        self._signal = number
+
+    def _give_back(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._give_back()
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """A test has nothing to save: it ends at once."""
+
+        def end(number: int, frame: FrameType | None) -> None:
+            if not trainer.is_global_zero:
+                raise RunInterrupted(0)
+            name = SIGNAL_NAMES[signal.Signals(number)]
+            print(f"\nStopped by {name} while testing{self._trained(trainer)}.", file=sys.stderr)
+            raise RunInterrupted(128 + number)
+
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, end) for number in SIGNAL_NAMES}
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._give_back()
+
+    def _trained(self, trainer: L.Trainer) -> str:
+        path = _file(trainer)
+        return f"; what was trained is in {path}: test it with --ckpt_path last" if path else ""
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        self._give_back()
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if is_safe_to_save(trainer, batch_idx) and any_rank(trainer, self._signal is not None):
+            self._stop(trainer)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if any_rank(trainer, self._signal is not None, always=True):
+            self._stop(trainer)
+
+    def _stop(self, trainer: L.Trainer) -> None:
+        number = signal.Signals(self._signal or signal.SIGTERM)
+        for saver in _savers(trainer):
+            saver.save(trainer)
+        if not trainer.is_global_zero:
+            raise RunInterrupted(0)  # a launcher that sees another process fail kills the first one
+        path = _file(trainer)
+        where = f"saved in {path}: go on with --ckpt_path last" if path else "nothing was saved"
+        print(
+            f"\nStopped by {SIGNAL_NAMES[number]} after step {trainer.global_step}, {where}.",
+            file=sys.stderr,
+        )
+        raise RunInterrupted(128 + number)
+
+
+def _savers(trainer: L.Trainer) -> list[LastCheckpoint]:
+    return [
+        callback
+        for callback in trainer.checkpoint_callbacks
+        if isinstance(callback, LastCheckpoint)
+    ]
+
+
+def _file(trainer: L.Trainer) -> str:
+    """The file that a run goes on from; nothing where there is none."""
+    paths = [saver.last_model_path for saver in _savers(trainer) if saver.last_model_path]
+    return display_path(paths[0]) if paths else ""

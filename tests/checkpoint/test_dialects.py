@@ -1,0 +1,243 @@
+"""Names: every dialect's become ours, prefixes go, and no row takes another's file."""
+
+import pytest
+import timm
+import torch
+import torchvision
+
+from lightning_resnets.checkpoint.identify.dialects import DIALECTS, Dialect, detect_dialect
+from lightning_resnets.checkpoint.identify.key_rules import rename_key
+from lightning_resnets.checkpoint.identify.prefixes import common_prefix, rename_keys
+from lightning_resnets.errors import CheckpointError
+from lightning_resnets.models import registry
+from lightning_resnets.utils.skip_init import skip_init
+from tests.helpers.third_party_models import (
+    Akamaster,
+    KuangliuDense,
+    Moskomule,
+    Weiaicunzai,
+    he_shapes,
+    norm_of,
+    osmr_densenet40,
+    osmr_preresnet20,
+)
+
+
+def keras_names() -> list[str]:
+    layers = list(he_shapes())
+    leaves = ("gamma", "beta", "moving_mean", "moving_variance")
+    kernels = [f"{layer}/{leaf}" for layer in layers for leaf in ("kernel", "bias")]
+    return kernels + [
+        f"{norm_of(layer)}/{leaf}" for layer in layers if layer != "fc1000" for leaf in leaves
+    ]
+
+
+def blobs(layers: list[str], norms: dict[str, str], scales: dict[str, str]) -> list[str]:
+    names = [f"{layer}/0" for layer in layers]
+    names += [f"{norm}/{blob}" for norm in norms.values() for blob in (0, 1, 2)]
+    return names + [f"{scale}/{blob}" for scale in scales.values() for blob in (0, 1)]
+
+
+def caffe_names() -> list[str]:
+    layers = list(he_shapes())
+    norms = {layer: norm_of(layer) for layer in layers if layer != "fc1000"}
+    return [*blobs(layers, norms, {layer: norm_of(layer, "scale") for layer in norms}), "fc1000/1"]
+
+
+def caffe_se_names() -> list[str]:
+    layers = ["conv1/7x7_s2"]
+    for stage, depth in enumerate((3, 4, 6, 3), 2):
+        for block in range(1, depth + 1):
+            layers += [
+                f"conv{stage}_{block}_{part}" for part in ("1x1_reduce", "3x3", "1x1_increase")
+            ]
+            layers += [f"conv{stage}_1_1x1_proj"] if block == 1 else []
+    norms = {layer: f"{layer}/bn" for layer in layers}
+    gates = [
+        f"conv{s}_{b}_1x1_{way}/{blob}"
+        for s, d in enumerate((3, 4, 6, 3), 2)
+        for b in range(1, d + 1)
+        for way in ("down", "up")
+        for blob in (0, 1)
+    ]
+    scales = {layer: f"{layer}/bn/scale" for layer in layers}
+    return blobs(layers, norms, scales) + gates + ["classifier/0", "classifier/1"]
+
+
+def paddle_names() -> list[str]:
+    layers = [layer for layer in he_shapes() if layer != "fc1000"]
+    norms = [
+        f"{norm_of(layer)}_{leaf}"
+        for layer in layers
+        for leaf in ("scale", "offset", "mean", "variance")
+    ]
+    return [f"{layer}_weights" for layer in layers] + norms + ["fc_0.w_0", "fc_0.b_0"]
+
+
+def blank(name: str, **options: object) -> list[str]:
+    with skip_init():
+        return list(registry.create_model(name, **options).state_dict())
+
+
+SPOKEN = {
+    "Caffe": (caffe_names, "resnet50", {}),
+    "Keras": (keras_names, "resnet50", {}),
+    "Paddle": (paddle_names, "resnet50", {}),
+    "Caffe-SENet": (caffe_se_names, "seresnet50", {}),
+    "akamaster": (lambda: list(Akamaster().state_dict()), "resnet20", {}),
+    "kuangliu": (lambda: list(KuangliuDense().state_dict()), "densenet121", {"stem": "cifar"}),
+    "weiaicunzai": (lambda: list(Weiaicunzai().state_dict()), "seresnet18", {}),
+    "moskomule": (
+        lambda: list(Moskomule().state_dict()),
+        "seresnet20",
+        {"shortcut": "B", "se_bias": False},
+    ),
+    "legacy SE (Cadene)": (
+        lambda: list(timm.create_model("legacy_seresnet50").state_dict()),
+        "seresnet50",
+        {},
+    ),
+    "timm": (lambda: list(timm.create_model("seresnet50").state_dict()), "seresnet50", {}),
+    "torchvision": (lambda: list(torchvision.models.resnet18().state_dict()), "resnet18", {}),
+    "chenyaofo or torchvision": (
+        lambda: blank("resnet20", shortcut="B"),
+        "resnet20",
+        {"shortcut": "B"},
+    ),
+    "gpleiss": (
+        lambda: [x.replace("norm5", "norm_final") for x in blank("densenet121")],
+        "densenet121",
+        {},
+    ),
+    "lightning-resnets": (lambda: blank("highway19"), "highway19", {}),
+}
+
+
+@pytest.mark.parametrize("name", SPOKEN)
+def test_names_of_a_whole_net_are_known_and_become_ours(name: str) -> None:
+    theirs, model, options = SPOKEN[name]
+    names = theirs()
+    dialect = detect_dialect(names)
+    assert dialect.name == name
+    ours = {rename_key(each, dialect.key_rules) for each in names}
+    wanted = {each for each in blank(model, **options) if not each.endswith("num_batches_tracked")}
+    assert wanted <= ours
+    left = {
+        each
+        for each in ours - wanted
+        if not each.endswith(("num_batches_tracked", ".factor", ".bias"))
+    }
+    assert not left
+
+
+@pytest.mark.parametrize(
+    ("net", "ours"), [(osmr_preresnet20, "preresnet20"), (osmr_densenet40, "densenet_40_12")]
+)
+def test_names_of_pytorchcv_become_ours(model: object, ours: str) -> None:
+    names = list(model().state_dict())  # type: ignore[operator]
+    dialect = detect_dialect(names)
+    assert dialect.name == "pytorchcv"
+    assert {rename_key(each, dialect.key_rules) for each in names} == set(blank(ours))
+
+
+@pytest.mark.parametrize(
+    ("row", "theirs", "ours"),
+    [
+        ("Caffe", "res4b22_branch2c/0", "layer3.22.conv3.weight"),
+        ("Caffe", "res4b_branch2c/0", "layer3.1.conv3.weight"),
+        ("Caffe", "scale5c_branch2b/1", "layer4.2.bn2.bias"),
+        ("Caffe", "bn2a_branch1/2", "layer1.0.downsample.1.factor"),
+        ("Caffe", "bn_conv1.1", "bn1.running_var"),
+        ("Keras", "bn3d_branch2a/moving_variance:0", "layer2.3.bn1.running_var"),
+        ("Keras", "res2a_branch2a/res2a_branch2a_W_1:0", "layer1.0.conv1.weight"),
+        ("Keras", "bn2a_branch2a/bn2a_branch2a/gamma:0", "layer1.0.bn1.weight"),
+        ("Keras", "bn_conv1_running_std_1", "bn1.running_var"),
+        ("Keras", "fc1000.kernel", "fc.weight"),
+        ("Paddle", "bn4b7_branch2a_offset", "layer3.7.bn1.bias"),
+        ("Paddle", "fc_weights", "fc.weight"),
+        ("Caffe-SENet", "conv3_2_1x1_increase/bn/scale/1", "layer2.1.bn3.bias"),
+        ("Caffe-SENet", "conv5_1_1x1_down/0", "layer4.0.se.fc1.weight"),
+        ("pytorchcv", "features.init_block.conv.bn.weight", "bn1.weight"),
+        ("pytorchcv", "features.stage3.unit2.body.conv1.conv.weight", "layer3.1.conv1.weight"),
+        ("weiaicunzai", "conv5_x.2.residual_function.7.running_mean", "layer4.2.bn3.running_mean"),
+    ],
+)
+def test_a_name_by_itself(row: str, theirs: str, ours: str) -> None:
+    rules = next(dialect.key_rules for dialect in DIALECTS if dialect.name == row)
+    assert rename_key(theirs, rules) == ours
+
+
+def test_keras_names_of_2019() -> None:
+    names = [
+        "conv1_conv/kernel:0",
+        "conv1_bn/gamma:0",
+        "conv2_block1_1_conv/kernel:0",
+        "conv4_block6_3_bn/beta:0",
+    ]
+    dialect = detect_dialect(names)
+    assert (dialect.name, dialect.bn_eps) == ("Keras", 1.001e-5)
+    ours = [rename_key(name, dialect.key_rules) for name in names]
+    assert ours == ["conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer3.5.bn3.bias"]
+
+
+def test_old_dotted_names_of_torchvisions_densenet() -> None:
+    old = "features.denseblock2.denselayer11.norm.2.running_mean"
+    names = [
+        "features.denseblock1.denselayer1.norm.1.weight",
+        "features.norm0.weight",
+        "classifier.weight",
+        old,
+    ]
+    dialect = detect_dialect(names)
+    assert dialect.name == "torchvision"
+    assert (
+        rename_key(old, dialect.key_rules) == "features.denseblock2.denselayer11.norm2.running_mean"
+    )
+
+
+@pytest.mark.parametrize("dialect", DIALECTS[:-1], ids=lambda dialect: dialect.name)
+def test_every_row_has_signs_and_inputs_that_a_card_takes(dialect: Dialect) -> None:
+    assert dialect.required_keys
+    assert set(dialect.preprocessing) <= {"imagenet", "cifar10", "cifar100"}
+    for view in dialect.preprocessing.values():
+        assert len(view.mean) == len(view.std) == 3
+        assert all(0 < value < 1 for value in (*view.mean, *view.std))
+
+
+def test_caffes_pictures_are_bgr_of_0_to_255() -> None:
+    view = next(dialect for dialect in DIALECTS if dialect.name == "Caffe").preprocessing[
+        "imagenet"
+    ]
+    black = -torch.tensor(view.mean) / torch.tensor(view.std)
+    assert view.channel_order == "BGR"
+    assert torch.allclose(black, torch.tensor([-103.939, -116.779, -123.68]))
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["module.a.weight", "module.b"], "module."),
+        (["model.module._orig_mod.a", "model.module._orig_mod.b"], "model.module._orig_mod."),
+        (["net.a", "metric.confmat", "n_averaged"], "net."),
+        (
+            ["n_averaged", "module.model.a", "module.model.b", "module.val_acc.correct"],
+            "module.model.",
+        ),
+        (["backbone.a", "fc.weight"], ""),
+        (["encoder.a", "encoder.b"], "encoder."),
+        (["a", "b"], ""),
+        ([], ""),
+        (["n_averaged"], ""),
+    ],
+)
+def test_prefixes_go_where_all_names_share_them(names: list[str], expected: str) -> None:
+    assert common_prefix(names) == expected
+
+
+def test_names_that_become_one_are_refused_unless_the_weights_are_the_same() -> None:
+    one, other = torch.arange(3.0), torch.arange(3.0) + 1
+    assert list(rename_keys({"a": one, "A": one.clone(), "b": other}, str.lower)) == ["a", "b"]
+    for clash in (other, one.double(), one[:2]):
+        with pytest.raises(CheckpointError, match="'a' and 'A', would both be 'a'") as caught:
+            rename_keys({"a": one, "A": clash}, str.lower)
+        assert str(caught.value).count(".") == 1

@@ -1,0 +1,634 @@
+"""Weights of unknown origin: the model that is found gives the logits of the model that they came from."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_resnets.checkpoint.identify.identification import Identification
+from lightning_resnets.checkpoint.identify.identify import identify
+from lightning_resnets.errors import CheckpointError
+from lightning_resnets.models import registry
+from lightning_resnets.preprocessing import preprocess, read_image
+from lightning_resnets.utils.skip_init import skip_init
+from tests.helpers.third_party_models import (
+    Akamaster,
+    KuangliuDense,
+    Moskomule,
+    Weiaicunzai,
+    he_layers,
+    he_resnet50,
+    norm_of,
+    osmr_densenet40,
+    osmr_preresnet20,
+    scrambled,
+)
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def built(found: Identification) -> nn.Module:
+    """The model that was found, with its weights: strictly, so that nothing of it is as it was made."""
+    model = registry.create_model(found.arch, num_classes=found.num_classes, **found.model_kwargs)
+    model.load_state_dict(found.state_dict, strict=True)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d) and found.bn_eps is not None:
+            module.eps = found.bn_eps
+    return model.eval()
+
+
+def logits(model: Callable[[Tensor], Tensor], side: int) -> Tensor:
+    with torch.inference_mode():
+        return model(torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1)))
+
+
+def assert_same(
+    found: Identification,
+    theirs: Callable[[Tensor], Tensor],
+    side: int = 32,
+    tolerance: float = 1e-4,
+) -> None:
+    ours, wanted = logits(built(found), side), logits(theirs, side)
+    assert float((ours - wanted).abs().max() / wanted.abs().max()) <= tolerance
+
+
+def blank(name: str, classes: int = 10, **options: object) -> dict[str, Tensor]:
+    """Weights of the right names and shapes whose values are of no account."""
+    with skip_init():
+        return registry.create_model(name, classes, **options).state_dict()
+
+
+TWINS = {
+    "akamaster": (Akamaster, "resnet20", {}, "certain", "cifar10"),
+    "kuangliu": (
+        KuangliuDense,
+        "densenet121",
+        {"growth": 12, "stem_width": 24, "stem": "cifar"},
+        "certain",
+        "cifar10",
+    ),
+    "weiaicunzai": (
+        Weiaicunzai,
+        "seresnet18",
+        {"stem": "cifar", "stem_width": 64, "se_divisor": 1, "se_pre_relu": True},
+        "certain",
+        "cifar100",
+    ),
+    "moskomule": (
+        Moskomule,
+        "seresnet20",
+        {"shortcut": "B", "se_bias": False},
+        "certain",
+        "cifar10",
+    ),
+    "pytorchcv": (osmr_preresnet20, "preresnet20", {"share_first": False}, "certain", "cifar10"),
+    "pytorchcv dense": (
+        osmr_densenet40,
+        "densenet_40_12",
+        {"stem_width": 24, "compression": 0.5},
+        "certain",
+        "cifar10",
+    ),
+}
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_twins_of_other_peoples_nets_give_the_same_logits(twin: str) -> None:
+    make, arch, options, sure, data = TWINS[twin]
+    theirs = scrambled(make())
+    found = identify({f"module.{name}": weight for name, weight in theirs.state_dict().items()})
+    assert (found.dialect, found.arch, found.model_kwargs) == (twin.split()[0], arch, options)
+    assert (found.confidence, found.dataset) == (sure, data)
+    assert found.fits
+    assert_same(found, theirs, tolerance=1e-5)
+
+
+Made = tuple[dict[str, Tensor], Callable[[Tensor], Tensor]]
+
+
+def statistics(planes: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Gamma, beta, mean, variance."""
+    gamma, variance = (torch.rand(planes, generator=generator) + 0.5 for _ in range(2))
+    beta, mean = (torch.randn(planes, generator=generator) * 0.2 for _ in range(2))
+    return gamma, beta, mean, variance
+
+
+def padded(x: Tensor) -> Tensor:
+    return F.max_pool2d(x, 3, 2, 1)
+
+
+def keras() -> Made:
+    """Kernels of (height, width, in, out), convolutions with biases, epsilon 1e-3, stride in the 1x1."""
+    generator, weights = torch.Generator().manual_seed(3), dict[str, Tensor]()
+    for layer, weight in he_layers().items():
+        bias = torch.randn(len(weight), generator=generator) * 0.2
+        weights |= {
+            f"{layer}/kernel": weight.permute(*reversed(range(2, weight.ndim)), 1, 0),
+            f"{layer}/bias": bias,
+        }
+        if layer != "fc1000":
+            leaves = ("gamma", "beta", "moving_mean", "moving_variance")
+            made = zip(leaves, statistics(len(weight), generator), strict=True)
+            weights |= {f"{norm_of(layer)}/{leaf}": value for leaf, value in made}
+
+    def conv(x: Tensor, layer: str, stride: int) -> Tensor:
+        kernel = weights[f"{layer}/kernel"].permute(3, 2, 0, 1)
+        x = F.conv2d(x, kernel, weights[f"{layer}/bias"], stride, kernel.shape[-1] // 2)
+        norm = norm_of(layer)
+        scale = weights[f"{norm}/gamma"] / (weights[f"{norm}/moving_variance"] + 1e-3).sqrt()
+        moved = x - weights[f"{norm}/moving_mean"].view(-1, 1, 1)
+        return moved * scale.view(-1, 1, 1) + weights[f"{norm}/beta"].view(-1, 1, 1)
+
+    def model(x: Tensor) -> Tensor:
+        return (
+            he_resnet50(conv, padded, True, x) @ weights["fc1000/kernel"] + weights["fc1000/bias"]
+        )
+
+    return weights, model
+
+
+def caffe() -> Made:
+    """Batch norms with a factor, scales apart, a bias on the first convolution alone, pool with its window out."""
+    generator, weights = torch.Generator().manual_seed(4), dict[str, Tensor]()
+    for layer, weight in he_layers().items():
+        weights[f"{layer}/0"] = weight
+        if layer in ("conv1", "fc1000"):
+            weights[f"{layer}/1"] = torch.randn(len(weight), generator=generator) * 0.2
+        if layer != "fc1000":
+            gamma, beta, mean, variance = statistics(len(weight), generator)
+            bn, scale = norm_of(layer), norm_of(layer, "scale")
+            weights |= {
+                f"{bn}/0": mean * 999.98,
+                f"{bn}/1": variance * 999.98,
+                f"{bn}/2": torch.tensor([999.98]),
+            }
+            weights |= {f"{scale}/0": gamma, f"{scale}/1": beta}
+
+    def conv(x: Tensor, layer: str, stride: int) -> Tensor:
+        kernel, bn, scale = weights[f"{layer}/0"], norm_of(layer), norm_of(layer, "scale")
+        x = F.conv2d(x, kernel, weights.get(f"{layer}/1"), stride, kernel.shape[-1] // 2)
+        mean, variance = (weights[f"{bn}/{blob}"] / weights[f"{bn}/2"] for blob in (0, 1))
+        return F.batch_norm(x, mean, variance, weights[f"{scale}/0"], weights[f"{scale}/1"])
+
+    def model(x: Tensor) -> Tensor:
+        pooled = he_resnet50(conv, lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True), True, x)
+        return F.linear(pooled, weights["fc1000/0"], weights["fc1000/1"])
+
+    return weights, model
+
+
+def paddle() -> Made:
+    """Stride in the 3x3, a last layer of (in, out), all else as torch has it."""
+    generator, weights = torch.Generator().manual_seed(5), dict[str, Tensor]()
+    layers = he_layers()
+    weights |= {
+        "fc_0.w_0": layers.pop("fc1000").T,
+        "fc_0.b_0": torch.randn(1000, generator=generator),
+    }
+    for layer, weight in layers.items():
+        weights[f"{layer}_weights"] = weight
+        made = zip(
+            ("scale", "offset", "mean", "variance"), statistics(len(weight), generator), strict=True
+        )
+        weights |= {f"{norm_of(layer)}_{leaf}": value for leaf, value in made}
+
+    def conv(x: Tensor, layer: str, stride: int) -> Tensor:
+        kernel = weights[f"{layer}_weights"]
+        x = F.conv2d(x, kernel, None, stride, kernel.shape[-1] // 2)
+        return F.batch_norm(
+            x,
+            *(
+                weights[f"{norm_of(layer)}_{leaf}"]
+                for leaf in ("mean", "variance", "scale", "offset")
+            ),
+        )
+
+    def model(x: Tensor) -> Tensor:
+        return he_resnet50(conv, padded, False, x) @ weights["fc_0.w_0"] + weights["fc_0.b_0"]
+
+    return weights, model
+
+
+@pytest.mark.parametrize(
+    ("make", "dialect", "options", "epsilon", "channels"),
+    [
+        (keras, "Keras", {"stride_in": "1x1"}, 1e-3, "BGR"),
+        (caffe, "Caffe", {"stride_in": "1x1", "pool": "ceil"}, None, "BGR"),
+        (paddle, "Paddle", {}, None, "RGB"),
+    ],
+)
+def test_nets_of_other_frameworks_give_the_same_logits(
+    make: Callable[[], Made],
+    dialect: str,
+    options: dict[str, object],
+    epsilon: float | None,
+    channels: str,
+) -> None:
+    weights, model = make()
+    found = identify(weights)
+    assert (found.dialect, found.arch, found.model_kwargs) == (dialect, "resnet50", options)
+    assert (found.bn_eps, found.preprocessing.channel_order, found.dataset) == (
+        epsilon,
+        channels,
+        "imagenet",
+    )
+    assert found.confidence == "certain"
+    assert_same(found, model, 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "arch", "options"),
+    [
+        ("legacy_seresnet18", "seresnet18", {"pool": "ceil", "se_pre_relu": True, "se_divisor": 1}),
+        ("legacy_seresnet50", "seresnet50", {"pool": "ceil", "stride_in": "1x1"}),
+        ("legacy_seresnext50_32x4d", "seresnext50_32x4d", {"pool": "ceil"}),
+        ("seresnet18", "seresnet18", {}),
+    ],
+)
+def test_ses_of_timm_and_of_cadene_are_told_apart(
+    name: str, arch: str, options: dict[str, object]
+) -> None:
+    theirs = scrambled(timm.create_model(name, pretrained=False))
+    found = identify(theirs.state_dict())
+    assert (found.arch, found.model_kwargs, found.confidence) == (arch, options, "certain")
+    assert torch.equal(logits(built(found), 64), logits(theirs, 64))
+
+
+def test_a_net_of_the_index_alone() -> None:
+    theirs = scrambled(timm.create_model("resnet14t", pretrained=False, num_classes=7))
+    found = identify({f"model.{name}": weight for name, weight in theirs.state_dict().items()})
+    assert (found.arch, found.num_classes, found.fits) == ("timm/resnet14t", 7, True)
+    assert torch.equal(logits(built(found), 64), logits(theirs, 64))
+
+
+def test_auxiliary_classifiers_are_dropped_with_words() -> None:
+    model = scrambled(torchvision.models.googlenet(init_weights=False))
+    found = identify(model.state_dict())
+    assert (found.arch, found.fits) == ("googlenet", True)
+    assert found.ignored_keys
+    assert all(name.startswith("aux") for name in found.ignored_keys)
+    assert any("auxiliary" in words for words in found.conversions)
+    assert torch.equal(logits(built(found), 96), logits(model, 96))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("resnet20", {"shortcut": "B"}),
+        ("resnet20", {"shortcut": "C"}),
+        ("seresnet20", {"shortcut": "B", "se": 4, "se_bias": False}),
+        ("seresnet18", {"se_divisor": 1}),
+        ("resnext50_32x4d", {}),
+        ("wide_resnet50_2", {}),
+        ("resnet18", {"stem": "cifar"}),
+        ("seresnet50", {"se_placement": "3x3", "se_divisor": 1}),
+        ("wrn_16_8", {"widen": 2}),
+        ("preresnet164", {}),
+        ("sepreresnet110", {"stem_norm": True, "last_norm": False}),
+        ("densenet_bc_40_12", {"growth": 6, "stem_width": 12}),
+        ("densenet_40_12", {}),
+        ("densenet161", {}),
+        ("highway32", {}),
+        ("bn_inception", {}),
+        ("se_bn_inception", {}),
+    ],
+)
+def test_architecture_and_options_are_read_from_shapes(
+    name: str, options: dict[str, object]
+) -> None:
+    found = identify(blank(name, 12, **options))
+    wanted, given = (
+        blank(found.arch, found.num_classes, **found.model_kwargs),
+        blank(name, 12, **options),
+    )
+    assert found.fits
+    assert {key: value.shape for key, value in wanted.items()} == {
+        key: value.shape for key, value in given.items()
+    }
+    assert (found.arch, found.model_kwargs, found.num_classes, found.dataset) == (
+        name,
+        options,
+        12,
+        "",
+    )
+
+
+def test_equal_shapes_are_likely_at_best_and_a_name_in_the_file_decides() -> None:
+    weights = blank("plain20")
+    found = identify(weights)
+    assert (found.arch, found.confidence, found.alternatives) == (
+        "resnet20",
+        "likely",
+        ("plain20",),
+    )
+    found = identify(weights, {"arch": "plain20"})
+    assert (found.arch, found.model_kwargs, found.confidence) == ("plain20", {}, "certain")
+    found = identify(blank("resnet50", 1000))
+    assert (found.arch, found.confidence) == ("resnet50", "likely")
+    assert "timm/resnetblur50" in found.alternatives
+    assert identify(blank("resnet50", 1000), {"arch": "resnet50"}).confidence == "certain"
+    assert identify(blank("resnet50", 1000), {"arch": "resnetblur50"}).arch == "timm/resnetblur50"
+
+
+# What weights cannot tell: the model built with an option is read as the one without, and the option is said in words.
+UNSEEN = {
+    "resnet101": [{"stride_in": "1x1"}, {"pool": "ceil"}],
+    "resnext50_32x4d": [{"stride_in": "1x1"}],
+    "wide_resnet50_2": [{"stride_in": "1x1"}],
+    "plain18": [{"pool": "ceil"}],
+    "seresnet50": [
+        {"stride_in": "1x1"},
+        {"se_placement": "post"},
+        {"se_placement": "identity"},
+        {"se_pool": "max"},
+        {"se_pre_relu": True},
+    ],
+    "seresnet20": [
+        {"shortcut": "none"},
+        {"se_placement": "post"},
+        {"se_placement": "3x3"},
+        {"se_pool": "max"},
+    ],
+    "preresnet20": [{"share_first": False}],
+    "preresnet164": [{"stride_in": "3x3"}],
+    "se_bn_inception": [{"se_pool": "max"}],
+}
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_options_that_no_weight_tells_are_said_and_nothing_is_certain(name: str) -> None:
+    classes, size = registry.MODELS[name].num_classes, registry.MODELS[name].input_size
+    for options in UNSEEN[name]:
+        found = identify(blank(name, classes, **options))
+        (option, value), *_ = options.items()
+        assert (found.arch, found.fits, found.confidence) == (name, True, "likely")
+        said = next(
+            words
+            for words in found.alternatives
+            if words.startswith(f"{name} with {option}={value!r}")
+        )
+        assert ("(v1)" in said) == (option == "stride_in" and size[1] == 224)
+        assert "no other" not in found.reason
+    assert identify(blank(name, classes), {"arch": name}).confidence == "certain"
+
+
+@pytest.mark.parametrize("name", ["seresnet20", "preresnet20", "resnet50"])
+def test_what_is_said_to_fit_as_well_is_another_net(name: str) -> None:
+    """Each variant in words can be built, takes the same weights strictly and gives other logits."""
+    ours = scrambled(registry.create_model(name))
+    found = identify(ours.state_dict())
+    variants = [
+        words.split(" with ")[1].split(" (")[0] for words in found.alternatives if " with " in words
+    ]
+    assert variants
+    side = 32 if registry.MODELS[name].input_size[1] == 32 else 80
+    for option, value in (words.split("=") for words in variants):
+        other = registry.create_model(
+            name, 10, **{option: {"True": True, "False": False}.get(value, value.strip("'"))}
+        )
+        other.load_state_dict(ours.state_dict(), strict=True)
+        assert not torch.allclose(logits(other.eval(), side), logits(ours.eval(), side), rtol=1e-3)
+
+
+def test_what_a_package_alone_has_under_its_names_is_certain() -> None:
+    for name in ("resnet18", "resnet34", "densenet121", "seresnet18"):
+        found = identify(blank(name, 1000))
+        assert (found.arch, found.confidence, found.alternatives) == (name, "certain", ())
+        assert f"{found.dialect} has no other model" in found.reason
+    assert "timm/resnetblur18" in identify(blank("resnet18", 1000)).reason
+    assert (
+        identify(blank("seresnet18", 1000, se_divisor=1)).confidence == "likely"
+    )  # timm has none like that
+
+
+def test_torchvisions_names_on_a_net_for_cifar_leave_mean_and_std_a_guess() -> None:
+    found = identify(blank("resnet20", shortcut="B"))
+    assert (found.arch, found.model_kwargs, found.confidence) == (
+        "resnet20",
+        {"shortcut": "B"},
+        "likely",
+    )
+    assert (found.dialect, found.alternatives) == ("chenyaofo or torchvision", ())
+    assert "mean and std are guessed" in found.reason
+
+
+def test_names_that_become_one_are_never_laid_over_one_another() -> None:
+    weights = blank("resnet18", 1000)
+    twice = {**weights, "layer1._orig_mod.0.conv1.weight": weights["layer1.0.conv1.weight"].clone()}
+    weights["layer1.0.conv1.weight"].fill_(1)
+    twice["layer1._orig_mod.0.conv1.weight"].fill_(1)
+    assert identify(twice).fits
+    twice["layer1._orig_mod.0.conv1.weight"].fill_(2)
+    with pytest.raises(CheckpointError, match=r"would both be 'layer1\.0\.conv1\.weight'"):
+        identify(twice)
+    theirs = Akamaster().state_dict()
+    for model in (None, "resnet20"):
+        with pytest.raises(CheckpointError, match=r"'linear\.bias' and 'fc\.bias'"):
+            identify({**theirs, "fc.bias": theirs["linear.bias"] + 1}, model=model)
+    assert identify({**theirs, "fc.bias": theirs["linear.bias"]}).fits
+
+
+def test_a_last_layer_that_claims_too_much_costs_nothing() -> None:
+    weights, started = blank("resnet20"), time.process_time()
+    with pytest.raises(CheckpointError, match=r"'fc.weight' is empty \(16777216 x 0\)"):
+        identify({**weights, "fc.weight": torch.zeros(2**24, 0)})
+    found = identify({**weights, "fc.weight": torch.zeros(1, 64).expand(2**24, 64)})
+    assert (found.fits, found.confidence, found.num_classes) == (False, "unsure", 100_000)
+    assert time.process_time() - started < 2
+
+
+def osmr_named(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """ResNet-50 under pytorchcv's names."""
+    named = dict[str, Tensor]()
+    for name, weight in weights.items():
+        match name.split("."):
+            case ["fc", leaf]:
+                named[f"output.{leaf}"] = weight
+            case [layer, leaf] if layer in ("conv1", "bn1"):
+                named[f"features.init_block.conv.{layer[:-1]}.{leaf}"] = weight
+            case [stage, block, "downsample", index, leaf]:
+                place = f"features.stage{stage[5:]}.unit{int(block) + 1}.identity_conv"
+                named[f"{place}.{('conv', 'bn')[int(index)]}.{leaf}"] = weight
+            case [stage, block, layer, leaf]:
+                place = f"features.stage{stage[5:]}.unit{int(block) + 1}.body.conv{layer[-1]}"
+                named[f"{place}.{layer[:-1]}.{leaf}"] = weight
+    return named
+
+
+def test_pytorchcv_does_not_say_where_the_stride_is_but_its_arch_does() -> None:
+    weights = osmr_named(blank("resnet50", 1000))
+    found = identify(weights)
+    assert (found.dialect, found.model_kwargs, found.confidence) == (
+        "pytorchcv",
+        {"stride_in": "1x1"},
+        "likely",
+    )
+    assert found.alternatives == ("resnet50 with stride_in='3x3' (v1.5)",)
+    for arch, options in (("resnet50", {"stride_in": "1x1"}), ("resnet50b", {})):
+        found = identify(weights, {"arch": arch})
+        assert (found.model_kwargs, found.confidence) == (options, "certain")
+
+
+def test_what_does_not_fit_is_listed_and_never_made_up() -> None:
+    weights = blank("resnet20", shortcut="B")
+    weights["layer9.odd.weight"] = torch.zeros(3)
+    weights["layer3.2.bn2.weight"] = torch.zeros(5)
+    del weights["layer1.0.conv2.weight"]
+    found = identify(weights)
+    assert (found.arch, found.confidence, found.fits) == ("resnet20", "unsure", False)
+    assert found.missing_keys == ("layer1.0.conv2.weight",)
+    assert found.unexpected_keys == ("layer9.odd.weight",)
+    assert found.mismatched_keys == (("layer3.2.bn2.weight", (5,), (64,)),)
+    assert (
+        not {"layer1.0.conv2.weight", "layer3.2.bn2.weight", "layer9.odd.weight"}
+        & found.state_dict.keys()
+    )
+
+
+def test_old_files_without_counters_lack_nothing() -> None:
+    weights = {
+        name: weight
+        for name, weight in blank("resnet18", 1000).items()
+        if "num_batches" not in name
+    }
+    found = identify({f"module.{name}": weight for name, weight in weights.items()})
+    assert found.fits
+    assert int(found.state_dict["bn1.num_batches_tracked"]) == 0
+    assert found.conversions == ("'module.' taken off the names",)
+
+
+def test_the_users_name_overrules_and_is_checked() -> None:
+    weights = blank("resnet20")
+    found = identify(weights, {"arch": "resnet20"}, model="plain20")
+    assert (found.arch, found.model_kwargs, found.confidence) == ("plain20", {}, "certain")
+    found = identify(weights, model="resnet32")
+    assert (found.arch, found.confidence) == ("resnet32", "unsure")
+    assert "layer1.3.conv1.weight" in found.missing_keys
+    found = identify(blank("resnet50", 7), model="timm/resnetblur50")
+    assert (found.arch, found.fits, found.num_classes, found.preprocessing.input_size) == (
+        "timm/resnetblur50",
+        True,
+        7,
+        (3, 224, 224),
+    )
+    with pytest.raises(CheckpointError, match="There is no model named 'resnet21'"):
+        identify(weights, model="resnet21")
+
+
+def test_a_net_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = "nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, classes)"
+    text = f"from torch import nn\ndef model(classes):\n    return nn.Sequential({layers})\n"
+    (tmp_path / "own_twin.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    weights = {"model.0.weight": torch.zeros(4, 3, 3, 3), "model.0.bias": torch.zeros(4)}
+    weights |= {"model.2.weight": torch.zeros(6, 4), "model.2.bias": torch.zeros(6)}
+    found = identify(weights, model="own_twin:model")
+    assert (found.arch, found.num_classes, found.fits, found.preprocessing.input_size) == (
+        "own_twin:model",
+        6,
+        True,
+        (3, 32, 32),
+    )
+
+
+def test_weights_of_nothing_known_are_refused_in_one_sentence() -> None:
+    started = time.process_time()
+    with pytest.raises(CheckpointError, match="--model") as caught:
+        identify({f"nonsense.{index}.größe": torch.zeros(2, 2) for index in range(10_000)})
+    assert time.process_time() - started < 1
+    assert str(caught.value).count(".") <= 3
+    with pytest.raises(CheckpointError):
+        identify({})
+
+
+def test_strange_shapes_end_in_an_answer_or_a_sentence() -> None:
+    chance = torch.Generator().manual_seed(0)
+    models = [
+        blank(name) for name in ("resnet20", "seresnet20", "preresnet20", "densenet_bc_40_12")
+    ]
+    for turn in range(12):
+        weights = dict(models[turn % len(models)])
+        for _ in range(3):
+            name = list(weights)[
+                int(torch.randint(len(weights) if turn % 2 else 12, (), generator=chance))
+            ]
+            shape = [int(side) for side in torch.randint(0, 5, (turn % 6,), generator=chance)]
+            weights[name] = torch.zeros(shape)
+        try:
+            assert identify(weights).arch
+        except CheckpointError:
+            continue
+
+
+def test_a_deep_net_is_known_quickly() -> None:
+    weights = blank("resnet152", 1000)
+    identify(weights)
+    spent = []
+    for _ in range(3):
+        started = time.process_time()
+        found = identify(weights)
+        spent.append(time.process_time() - started)
+    assert (found.arch, found.fits) == ("resnet152", True)
+    assert min(spent) < 0.3
+
+
+@pytest.mark.slow
+def test_nothing_heavy_is_imported_for_a_net_of_ours() -> None:
+    code = (
+        "import sys; from lightning_resnets import build;"
+        "from lightning_resnets.checkpoint.identify.identify import identify;"
+        "identify(build('resnet20', 10).state_dict()); identify(build('resnet50', 1000).state_dict());"
+        "assert not {'lightning', 'torchvision', 'torchmetrics', 'timm'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ}
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_real_resnet50_of_keras_knows_real_pictures(tmp_path: Path) -> None:
+    if not (SHARED / "get_data.py").is_file():
+        pytest.skip("the ImageNet sample and the Keras weights are not beside the checkout")
+    path = Path(os.environ.get("KERAS_RESNET50", tmp_path / "resnet50-keras.npz"))
+    if not path.is_file():
+        subprocess.run(
+            [sys.executable, str(SHARED / "get_data.py"), "resnet50", str(tmp_path)],
+            capture_output=True,
+        )
+    if not path.is_file():
+        pytest.skip("the Keras weights could not be made: set KERAS_RESNET50 to the file")
+    with np.load(path, allow_pickle=False) as file:
+        found = identify({name: torch.from_numpy(file[name]) for name in file})
+    assert (found.dialect, found.arch, found.bn_eps, found.confidence) == (
+        "Keras",
+        "resnet50",
+        1e-3,
+        "certain",
+    )
+    model, view, right = built(found), found.preprocessing, 0
+    folders = sorted((SHARED / "imagenet-sample").iterdir())[::20]
+    for place, folder in enumerate(folders):
+        image = read_image(next(iter(sorted(folder.iterdir()))))
+        x = preprocess(
+            image,
+            view.input_size,
+            view.mean,
+            view.std,
+            view.channel_order,
+            view.crop_pct,
+            view.interpolation,
+        )
+        with torch.inference_mode():
+            right += int(model(x).argmax()) == 20 * place
+    assert right / len(folders) > 0.8

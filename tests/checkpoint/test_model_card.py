@@ -1,0 +1,191 @@
+"""The card survives JSON, refuses what is not one, and writes its title."""
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightning_resnets.checkpoint.model_card import OPTIONAL_FIELDS, ModelCard
+from lightning_resnets.errors import CheckpointError
+
+PLAIN: dict[str, Any] = {
+    "arch": "resnet20",
+    "classes": ("cat", "dog"),
+    "size": (3, 32, 32),
+    "mean": (0.49, 0.48, 0.44),
+    "std": (0.24, 0.24, 0.26),
+}
+
+
+def card(**changes: Any) -> ModelCard:
+    return ModelCard(**{**PLAIN, **changes})
+
+
+PRINTED = st.text().filter(str.isprintable)
+
+
+@given(
+    options=st.dictionaries(
+        PRINTED, st.none() | st.booleans() | st.integers() | PRINTED | st.lists(st.integers())
+    ),
+    classes=st.lists(PRINTED, min_size=1),
+    accuracy=st.floats(0, 1),
+)
+def test_json_gives_the_same_card(
+    options: dict[str, Any], classes: list[str], accuracy: float
+) -> None:
+    written = card(
+        options=options,
+        classes=tuple(classes),
+        metrics={"test_accuracy": accuracy},
+        trained={"epochs": 2},
+    )
+    assert ModelCard.from_dict(json.loads(json.dumps(written.to_dict()))) == written
+
+
+def test_to_dict_has_every_field_in_json_types() -> None:
+    values = card().to_dict()
+    assert set(values) == {field.name for field in dataclasses.fields(ModelCard)} - set(
+        OPTIONAL_FIELDS
+    )
+    assert values["size"] == [3, 32, 32]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"arch": "a\x1b[2Jb"},
+        {"data": "a\nb"},
+        {"classes": ("a\rb",)},
+        {"metrics": {"\x1b]0;": 1.0}},
+        {"options": {"a": "\x07"}},
+    ],
+)
+def test_no_entry_may_order_a_terminal_about(entry: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        card(**entry)
+    assert str(caught.value).isprintable()
+
+
+def test_a_table_may_not_be_deeper_than_any() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(3000):
+        deep = {"a": deep}
+    with pytest.raises(CheckpointError, match="trained"):
+        card(trained=deep)
+
+
+def test_what_the_first_version_did_not_know_is_written_only_where_it_says_something() -> None:
+    entries = {
+        "channels": "BGR",
+        "crop": 0.875,
+        "resample": "bicubic",
+        "epsilon": 1e-3,
+        "dialect": "Keras",
+    }
+    written = card(**entries)
+    assert {name: written.to_dict()[name] for name in entries} == entries
+    assert ModelCard.from_dict(written.to_dict()) == written
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"channels": "GBR"},
+        {"crop": 0},
+        {"crop": 2.0},
+        {"resample": "nearest"},
+        {"epsilon": -1},
+        {"dialect": 3},
+    ],
+)
+def test_how_a_picture_is_prepared_is_checked(entry: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointError, match=next(iter(entry))):
+        card(**entry)
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_that_diverged_is_left_out(loss: float) -> None:
+    values = card(metrics={"test_loss": loss, "test_accuracy": 0.1}).to_dict()
+    assert values["metrics"] == {"test_accuracy": 0.1}
+    json.dumps(values, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "title"),
+    [
+        (
+            {"data": "cifar10", "metrics": {"test_accuracy": 0.9124}},
+            "resnet20 · CIFAR-10 · 91.24 % test accuracy",
+        ),
+        (
+            {"data": "cifar10", "metrics": {"test_error": 0.0876}},
+            "resnet20 · CIFAR-10 · 91.24 % test accuracy",
+        ),
+        (
+            {"data": "mine", "metrics": {"val_accuracy": 0.5}},
+            "resnet20 · mine · 50.00 % validation accuracy",
+        ),
+        ({"data": "cifar10-sample"}, "resnet20 · CIFAR-10 sample"),
+        ({}, "resnet20"),
+    ],
+)
+def test_title(changes: dict[str, Any], title: str) -> None:
+    assert card(**changes).title == title
+
+
+def billions() -> list[Any]:
+    value: list[Any] = []
+    for _ in range(12):
+        value = [value] * 12
+    return value
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("arch", 3),
+        ("arch", ""),
+        ("classes", []),
+        ("classes", "cat"),
+        ("classes", [1, 2]),
+        ("size", [3, 32]),
+        ("size", [3, 32, 0]),
+        ("size", [3, 32, True]),
+        ("size", [3, 32, 10**6]),
+        ("mean", [0.5]),
+        ("mean", [0.5, 0.5, math.nan]),
+        ("std", [0.2, 0.2, 0.0]),
+        ("options", [1]),
+        ("options", {1: 2}),
+        ("options", {"a": {1, 2}}),
+        ("options", {"a": billions()}),
+        ("metrics", {"test_accuracy": 91.2}),
+        ("metrics", {"test_accuracy": math.nan}),
+        ("metrics", {"test_loss": "low"}),
+        ("versions", {"torch": 2}),
+        ("recipe", None),
+        ("format", "new"),
+    ],
+)
+def test_a_wrong_entry_is_named_in_one_sentence(entry: str, value: object) -> None:
+    with pytest.raises(CheckpointError, match=rf"entry '{entry}.*must be") as caught:
+        ModelCard.from_dict({**PLAIN, entry: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_missing_or_unknown_or_newer_is_said() -> None:
+    with pytest.raises(CheckpointError, match="lacks classes, std"):
+        ModelCard.from_dict(
+            {name: value for name, value in PLAIN.items() if name not in ("classes", "std")}
+        )
+    with pytest.raises(CheckpointError, match=r"does not know \(smell\)"):
+        ModelCard.from_dict({**PLAIN, "smell": "of roses"})
+    with pytest.raises(CheckpointError, match="format 2 and this version reads format 1"):
+        ModelCard.from_dict({**PLAIN, "smell": "of roses", "format": 2})
+    with pytest.raises(CheckpointError, match="not a table"):
+        ModelCard.from_dict(["resnet20"])  # type: ignore[arg-type]

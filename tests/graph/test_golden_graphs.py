@@ -1,0 +1,70 @@
+"""The graphs of twenty models as text, each read by a person before it was kept.
+
+`python tests/test_golden_graphs.py` writes them anew; read what differs before you keep it.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from lightning_resnets.graph import trace
+from lightning_resnets.graph.insert_merges import insert_merges
+from lightning_resnets.models.registry import MODELS, create_model
+from lightning_resnets.utils.skip_init import skip_init
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "graph"
+OURS = (
+    "resnet18",
+    "resnet50",
+    "resnet152",
+    "plain34",
+    "resnext50_32x4d",
+    "seresnet50",
+    "preresnet164",
+    "wrn_28_10",
+    "densenet121",
+    "densenet_40_12",
+    "highway19",
+    "googlenet",
+    "inception_resnet_v2",
+)
+THEIRS = (  # torchvision's: their structure is that of published weights and does not change
+    "convnext_tiny",
+    "efficientnet_b0",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "regnet_y_400mf",
+    "shufflenet_v2_x1_0",
+    "squeezenet1_1",
+)
+NAMES = (*OURS, *(f"torchvision/{name}" for name in THEIRS))
+USUAL = (3, 224, 224)
+
+
+def text(name: str) -> str:
+    """The model for 10 classes, folded to blocks, equal neighbors as one."""
+    size = MODELS[name].input_size if name in MODELS else USUAL
+    with skip_init():
+        model = create_model(name, 10)
+    return f"{trace(model if name in MODELS else insert_merges(model, size), size).fold('block', repeats=True)}\n"
+
+
+def file(name: str) -> Path:
+    return GOLDEN / f"{name.replace('/', '-')}.txt"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if "/" in name else name for name in NAMES]
+)  # torchvision takes seconds to import
+def test_text(name: str) -> None:
+    assert text(name) == file(name).read_text(encoding="utf-8")
+
+
+def test_there_is_a_text_for_each_of_twenty_nets_and_no_other() -> None:
+    assert len(NAMES) == len(set(NAMES)) == 20
+    assert {path.name for path in GOLDEN.iterdir()} == {file(name).name for name in NAMES}
+
+
+if __name__ == "__main__":
+    for name in NAMES:
+        file(name).write_text(text(name), encoding="utf-8")

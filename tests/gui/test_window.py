@@ -1,0 +1,401 @@
+"""The window as a whole: names for everyone, shortcuts from the table, quick to stand, and the program around it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QEvent, QPoint, QSize, Qt
+from PySide6.QtGui import QHelpEvent, QImage
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractScrollArea,
+    QApplication,
+    QLabel,
+    QMenu,
+    QMenuBar,
+    QWidget,
+)
+from pytestqt.qtbot import QtBot
+
+import gui.app
+from gui.actions import ACTIONS
+from gui.app import has_no_display, main, parse_args, parse_size
+from gui.controller import Controller
+from gui.graph import Node
+from gui.state import Catalog, CatalogEntry, ClassBar, ImageInput
+from gui.theme import DARK, LIGHT
+from gui.views import qt_style
+from gui.views.command_palette import CommandPalette
+from gui.views.shortcuts_dialog import ShortcutsDialog
+from gui.views.skip_menu import SkipMenu
+from gui.views.window import MainWindow
+from gui.worker import Worker
+from tests.helpers.fake_engine import FakeEngine
+
+
+@pytest.fixture
+def opened(qtbot: QtBot) -> Iterator[Controller]:
+    window = MainWindow()
+    qtbot.addWidget(window)
+    worker = Worker(FakeEngine, window)
+    controller = Controller(window, worker, "light")
+    window.resize(1280, 800)
+    window.show()
+    worker.start()
+    controller.start("a.ckpt")
+    qtbot.waitUntil(
+        lambda: controller.result.detail is not None and not worker.is_pending("shelf"),
+        timeout=5000,
+    )
+    yield controller
+    worker.stop()
+
+
+def nameless(parent: QWidget) -> set[str]:
+    """Widgets without an accessible name, but for the parts that Qt makes of its own."""
+
+    def qts(widget: QWidget | None) -> bool:
+        inner = {"QScrollBar", "QSplitterHandle"}
+        if widget is None:
+            return False
+        parent = widget.parentWidget()
+        viewport = isinstance(parent, QAbstractScrollArea) and parent.viewport() is widget
+        overflow = isinstance(widget, QMenu) and isinstance(parent, QMenuBar) and not widget.title()
+        return (
+            viewport
+            or overflow
+            or widget.objectName().startswith("qt_")
+            or type(widget).__name__ in inner
+            or qts(parent)
+        )
+
+    return {
+        f"{widget} in {widget.parentWidget()}"
+        for widget in [parent, *parent.findChildren(QWidget)]
+        if not widget.accessibleName() and not qts(widget)
+    }
+
+
+def test_no_widget_is_without_a_name(opened: Controller) -> None:
+    opened.surgeon.toggle_cut("layer1.0.add", 0)
+    menu = SkipMenu("a → b", "gate", 0.5, False, opened.window)
+    things = [opened.window, menu, CommandPalette(opened.window), ShortcutsDialog(opened.window)]
+    assert set().union(*map(nameless, things)) == set()
+    QLabel("no name", opened.window)
+    assert len(nameless(opened.window)) == 1
+    for thing in things[1:]:
+        thing.close()
+        thing.deleteLater()
+
+
+MARKUP = "<h1><font color=red>YOUR DISK IS FULL</font></h1><a href=x>"
+
+
+def show_everywhere(window: MainWindow, text: str) -> None:
+    """A file's text wherever the window shows one."""
+    window.set_title(text, (("data", text),), text)
+    window.banner.set_text(text)
+    window.aside.set_image(None, text)
+    window.aside.prediction.set_bars((ClassBar(text, 0.75, 0.25),))
+    window.aside.samples.set_samples((ImageInput(text, pixels=np.zeros((4, 4, 3), np.uint8)),))
+    window.inspector.set_node(Node(text, "conv", "block", text, (1,), 0, 0, ""))
+    window.start.set_catalog(Catalog((CatalogEntry("a", text, text),)))
+    window.set_hover(text)
+
+
+def test_no_label_takes_a_files_text_for_markup(opened: Controller) -> None:
+    window = opened.window
+    show_everywhere(window, MARKUP)
+    menu = SkipMenu("a → b", "gate", 0.5, False, window)
+    things = [window, menu, CommandPalette(window), ShortcutsDialog(window)]
+    labels = [label for thing in things for label in thing.findChildren(QLabel)]
+    assert {label.textFormat() for label in labels} == {Qt.TextFormat.PlainText}
+    assert window._title.text() == qt_style.shorten_text(MARKUP, 60)
+    assert window.banner.text == MARKUP, "a sentence is shown as it is"
+    for thing in things[1:]:
+        thing.close()
+        thing.deleteLater()
+
+
+def test_a_tool_tip_with_markup_is_escaped(opened: Controller) -> None:
+    window = opened.window
+    show_everywhere(window, MARKUP)
+    item = window.aside.samples.item(0)
+    assert "&lt;h1&gt;" in item.toolTip()
+    assert "<h1>" not in item.toolTip()
+    tips = {
+        widget.accessibleName(): widget.toolTip()
+        for widget in window.findChildren(QWidget)
+        if widget.toolTip()
+    }
+    for name, tip in tips.items():
+        assert not {"<h1", "<font", "<a "} & {
+            tip[i : i + n] for n in (3, 5) for i in range(len(tip))
+        }, name
+    hostile = {name for name, tip in tips.items() if "YOUR DISK IS FULL" in tip}
+    names = {
+        "Facts of the model",
+        "Name of the image",
+        "Selected block",
+        "Prediction, the five likeliest classes",
+    }
+    assert hostile == names
+    assert qt_style.tooltip_html("cats: 2 %\ndogs: 1 %") == "cats: 2 %\ndogs: 1 %", (
+        "what is plain to Qt stays as it is"
+    )
+    assert qt_style.tooltip_html("<b>\n&") == "<qt>&lt;b&gt;<br>&amp;</qt>"
+
+
+def test_the_tool_tip_of_the_graph_is_escaped(
+    opened: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, at, told = opened.window.graph, QPoint(5, 5), []
+    monkeypatch.setattr(graph, "_words", lambda *_: MARKUP)
+    monkeypatch.setattr(
+        "gui.views.graph.view.QToolTip.showText", lambda _, text, __: told.append(text)
+    )
+    graph.viewportEvent(QHelpEvent(QEvent.Type.ToolTip, at, graph.viewport().mapToGlobal(at)))
+    assert told == [qt_style.tooltip_html(MARKUP)]
+    assert "<h1>" not in told[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["W" * 5000, "wide words " * 500, "line\n" * 500], ids=["word", "words", "lines"]
+)
+def test_a_files_long_text_does_not_stretch_the_window(
+    opened: Controller, qtbot: QtBot, text: str
+) -> None:
+    window = opened.window
+    window.resize(900, 640)
+    head = window._title.height()
+    show_everywhere(window, text)
+    qtbot.wait(20)
+    assert window.size() == QSize(900, 640)
+    assert window._title.height() == head
+    assert window._title.text().endswith("…")
+    window.set_page("start")
+    qtbot.wait(20)
+    assert window.size() == QSize(900, 640)
+
+
+def test_every_button_does_something_and_says_what(opened: Controller) -> None:
+    for button in opened.window.findChildren(QAbstractButton):
+        if not button.objectName().startswith("qt_"):
+            assert len(button.accessibleName()) > 3, button.text()
+
+
+def test_every_action_is_in_a_menu_with_its_keys(opened: Controller) -> None:
+    window = opened.window
+    shown = {
+        action.text(): action
+        for menu in window.menuBar().actions()
+        for action in menu.menu().actions()
+    }  # type: ignore[union-attr]
+    assert set(shown) == {action.title for action in ACTIONS}
+    for action in ACTIONS:
+        assert len(shown[action.title].shortcuts()) == len(action.keys)
+
+
+def test_keys_reach_what_can_be_clicked(opened: Controller) -> None:
+    reachable = [
+        w for w in opened.window.findChildren(QAbstractButton) if w.isVisible() and w.isEnabled()
+    ]
+    for button in reachable:
+        assert button.focusPolicy() & Qt.FocusPolicy.TabFocus, button.accessibleName()
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
+def test_focus_is_visible(opened: Controller, theme: object) -> None:
+    opened.window.set_theme(theme)  # type: ignore[arg-type]
+    opened.window.activateWindow()
+    buttons = [
+        b
+        for b in opened.window.findChildren(QAbstractButton)
+        if b.isVisible() and b.isEnabled() and b.text()
+    ]
+    button = next(b for b in buttons if b.text().startswith("Find"))
+    QApplication.processEvents()
+    button.clearFocus()  # activating the window may have given it
+    QApplication.processEvents()
+    assert not button.hasFocus()
+    before = button.grab().toImage()
+    button.setFocus(Qt.FocusReason.TabFocusReason)
+    QApplication.processEvents()
+    assert button.hasFocus()
+    assert button.grab().toImage() != before
+
+
+@pytest.mark.parametrize("wanted", [QSize(900, 600), QSize(1280, 800), QSize(3840, 2160)])
+def test_nothing_is_cut_off_at_any_size(opened: Controller, qtbot: QtBot, wanted: QSize) -> None:
+    opened.window.resize(wanted)
+    qtbot.wait(20)
+    window = opened.window
+    assert window.size() == wanted, "the window needs more room than this"
+    for view in (
+        window.graph,
+        window.inspector,
+        window.aside,
+        window.aside.prediction,
+        window.chips,
+    ):
+        inside = window.rect().contains(view.mapTo(window, view.rect().bottomRight()))
+        assert (view.isVisible(), inside) == (True, True), view.accessibleName()
+    assert window.aside.prediction.height() >= window.aside.prediction.sizeHint().height()
+    for label in window.findChildren(QLabel):
+        fixed = (
+            label.isVisible() and type(label) is QLabel and label.text() and not label.wordWrap()
+        )
+        assert not fixed or label.width() >= label.sizeHint().width(), label.text()
+
+
+def test_the_picture_is_whole_pixels(opened: Controller) -> None:
+    shown = opened.window.aside.image.pixmap()
+    assert shown.width() % 8 == 0
+    assert shown.width() > 64
+
+
+def test_the_window_stands_at_once() -> None:
+    """In a process of its own: no torch, no pyqtgraph, and a window that is painted quickly (0.2 s on an idle core)."""
+    code = (
+        "import time; t = time.perf_counter()\n"
+        "import sys, gui.app\n"
+        "from PySide6.QtWidgets import QApplication\n"
+        "app = QApplication([]); c = gui.app.create_controller('light'); c.window.show(); app.processEvents()\n"
+        "cpu = time.process_time(); wall = time.perf_counter() - t\n"
+        "assert not {'torch', 'pyqtgraph', 'lightning_resnets'} & set(sys.modules)\n"
+        "c.window.close(); print(cpu, wall)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    cpu, _ = map(float, done.stdout.split())
+    assert cpu < 1.5, "the window's own work before it stands, in seconds of one core"
+
+
+def test_a_picture_of_the_window(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gui.app, "make_engine", FakeEngine)
+    monkeypatch.setenv("QT_SCALE_FACTOR", os.environ.get("QT_SCALE_FACTOR", "1"))
+    target = tmp_path / "window.png"
+    assert (
+        main(["a.ckpt", "--screenshot", str(target), "--size", "1000x700", "--theme", "dark"]) == 0
+    )
+    image = QImage(str(target))
+    assert image.size() == QSize(1000, 700)
+    assert image.pixelColor(4, 400).lightness() < 60
+    assert len({image.pixel(x, y) for x in range(0, 1000, 7) for y in range(0, 700, 7)}) > 40, (
+        "maps and graph are there"
+    )
+
+
+def test_a_bad_path_is_a_sentence_and_a_status(
+    qtbot: QtBot,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(gui.app, "make_engine", FakeEngine)
+    monkeypatch.setenv("QT_SCALE_FACTOR", "1")
+    target = tmp_path / "window.png"
+    assert main(["bad.ckpt", "--screenshot", str(target)]) == 1
+    assert "'bad.ckpt' is not a checkpoint: choose a .ckpt file." in capsys.readouterr().err
+    assert target.exists(), "the window with its sentence is saved all the same"
+
+
+def test_a_picture_that_cannot_be_saved_is_a_sentence(
+    qtbot: QtBot,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(gui.app, "make_engine", FakeEngine)
+    monkeypatch.setenv("QT_SCALE_FACTOR", "1")
+    assert main(["a.ckpt", "--screenshot", str(tmp_path / "no" / "such" / "folder.png")]) == 1
+    assert "could not be saved" in capsys.readouterr().err
+
+
+def test_arguments() -> None:
+    options = parse_args(
+        ["model.ckpt", "cat.png", "--screenshot", "a.png", "--size", "900x600", "--scale", "2"]
+    )
+    assert (options.checkpoint, options.image, options.size, options.scale) == (
+        "model.ckpt",
+        "cat.png",
+        (900, 600),
+        2,
+    )
+    assert parse_args([]).checkpoint is None
+    assert parse_args([]).theme == "auto"
+
+
+@pytest.mark.parametrize("text", ["900", "axb", "0x0", "900x600x2", "99999x600"])
+def test_a_wrong_size_is_a_sentence(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_args(["--size", text])
+    assert "write it like 1280x800" in capsys.readouterr().err
+
+
+def test_size() -> None:
+    assert parse_size("1280X800") == (1280, 800)
+
+
+def test_no_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("QT_QPA_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert has_no_display()
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert not has_no_display()
+
+
+def test_the_broom_sweeps_here_and_is_put_away(qtbot: QtBot) -> None:
+    import gc
+
+    from PySide6.QtCore import QObject
+
+    parent = QObject()
+    broom = gui.app.GuiThreadGC(parent)
+    assert not gc.isenabled()
+    broom.stop()
+    assert gc.isenabled()
+
+
+def test_set_title_puts_net_data_and_accuracy_in_the_title_bar(opened: Controller) -> None:
+    facts = (
+        ("data", "CIFAR-10"),
+        ("accuracy", "91.2 % on the test set"),
+        ("parameters", "269,722"),
+    )
+    opened.window.set_title("resnet20", facts, "")
+    assert (
+        opened.window.windowTitle()
+        == "resnet20 · CIFAR-10 · 91.2 % on the test set · Lightning ResNets"
+    )
+    assert "269,722 parameters" in opened.window._facts.text()
+
+
+def test_closing_ends_the_thread(qtbot: QtBot) -> None:
+    controller = gui.app.create_controller("light")
+    qtbot.addWidget(controller.window)
+    controller.window.show()
+    controller.worker.start()
+    controller.window.close()
+    assert controller.worker.stop()
+    assert not controller.worker._thread.is_alive()
+
+
+def test_time_of_a_layer_switch(opened: Controller, qtbot: QtBot) -> None:
+    """From the selection to painted maps, without the model: well under a frame or two."""
+    opened.select("conv1")
+    qtbot.waitUntil(lambda: not opened.worker.is_pending("see"), timeout=5000)
+    view = opened.window.inspector.atlas
+    began = time.perf_counter()
+    for _ in range(5):
+        view.set_maps(opened.screen.detail)  # type: ignore[arg-type]
+        view.repaint()
+    assert (time.perf_counter() - began) / 5 < 0.1

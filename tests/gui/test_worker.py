@@ -1,0 +1,148 @@
+"""Newest wins: asks in, one answer out, on the GUI thread, from one worker thread."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from gui.worker import LatestRequestQueue, Worker
+
+
+class Gate:
+    """An engine that answers only when let."""
+
+    def __init__(self) -> None:
+        self.open, self.started = threading.Event(), threading.Event()
+        self.asked: list[object] = []
+        self.threads: set[threading.Thread] = set()
+
+    def answer(self, kind: str, request: object) -> object:
+        self.asked.append(request)
+        self.threads.add(threading.current_thread())
+        self.started.set()
+        assert self.open.wait(5)
+        if request == "bad":
+            raise ValueError("That cannot be opened: choose another.")
+        if request == "broken":
+            raise KeyError("x")
+        return (kind, request)
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+def worker(qtbot: QtBot, gate: Gate) -> Iterator[Worker]:
+    worker = Worker(lambda: gate)
+    worker.start()
+    yield worker
+    gate.open.set()
+    worker.stop()
+
+
+def test_slots_hold_the_newest_of_each_kind() -> None:
+    slots = LatestRequestQueue()
+    slots.put("see", 1)
+    slots.put("shelf", 2)
+    newest = slots.put("see", 3)
+    assert slots.take() == ("see", newest, 3)
+    assert slots.take() == ("shelf", 2, 2)
+
+
+def test_closed_slots_end_the_wait() -> None:
+    slots = LatestRequestQueue()
+    slots.put("see", 1)
+    slots.close()
+    assert slots.take() is None
+
+
+def test_thirty_asks_are_one_answer(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
+    answers: list[object] = []
+    worker.answered.connect(lambda kind, answer: answers.append(answer))
+    worker.submit("see", 0)
+    assert gate.started.wait(5)
+    for i in range(1, 31):
+        worker.submit("see", i)
+    with qtbot.waitSignal(worker.idle, timeout=5000):
+        gate.open.set()
+    assert answers == [("see", 30)]
+    assert gate.asked == [0, 30], "the twenty-nine between were never begun"
+
+
+def test_kinds_do_not_displace_each_other(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
+    answers: list[object] = []
+    worker.answered.connect(lambda kind, answer: answers.append(answer))
+    gate.open.set()
+    with qtbot.waitSignal(worker.idle, timeout=5000):
+        worker.submit("see", 1)
+        worker.submit("shelf", 2)
+    assert answers == [("see", 1), ("shelf", 2)]
+
+
+def test_answers_come_on_the_gui_thread_from_one_other(
+    qtbot: QtBot, worker: Worker, gate: Gate
+) -> None:
+    heard: list[threading.Thread] = []
+    worker.answered.connect(lambda *_: heard.append(threading.current_thread()))
+    gate.open.set()
+    for i in range(3):
+        with qtbot.waitSignal(worker.answered, timeout=5000):
+            worker.submit("see", i)
+    assert set(heard) == {threading.main_thread()}
+    assert len(gate.threads) == 1
+    assert threading.main_thread() not in gate.threads
+
+
+def test_a_users_mistake_is_its_sentence(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
+    gate.open.set()
+    with qtbot.waitSignal(worker.failed, timeout=5000) as caught:
+        worker.submit("see", "bad")
+    assert caught.args == ["see", "That cannot be opened: choose another."]
+
+
+def test_a_fault_of_ours_does_not_end_the_thread(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
+    gate.open.set()
+    with qtbot.waitSignal(worker.failed, timeout=5000) as caught:
+        worker.submit("see", "broken")
+    assert caught.args
+    assert "KeyError" in caught.args[1]
+    with qtbot.waitSignal(worker.answered, timeout=5000):
+        worker.submit("see", "good")
+
+
+def test_an_engine_that_cannot_be_made_says_so_and_is_tried_again(qtbot: QtBot) -> None:
+    tries: list[int] = []
+
+    def make() -> Gate:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ImportError("no torch")
+        gate = Gate()
+        gate.open.set()
+        return gate
+
+    worker = Worker(make)
+    worker.start()
+    with qtbot.waitSignal(worker.failed, timeout=5000):
+        worker.submit("see", 1)
+    with qtbot.waitSignal(worker.answered, timeout=5000):
+        worker.submit("see", 2)
+    worker.stop()
+
+
+def test_waiting_until_the_newest_is_answered(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
+    worker.submit("see", 1)
+    assert worker.is_pending("see")
+    assert not worker.is_pending("shelf")
+    with qtbot.waitSignal(worker.idle, timeout=5000):
+        gate.open.set()
+    assert not worker.is_pending("see")
+
+
+def test_stop_is_quiet_before_start_and_twice(qtbot: QtBot) -> None:
+    worker = Worker(Gate)
+    worker.stop()
+    worker.stop()

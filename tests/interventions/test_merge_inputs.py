@@ -1,0 +1,142 @@
+"""Who made the parts of a Concat, against a pass that notes which module gave which tensor, and what leads to what."""
+
+import gc
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightning_resnets.errors import InterventionError
+from lightning_resnets.graph import trace_nodes
+from lightning_resnets.graph.insert_merges import insert_merges
+from lightning_resnets.interventions import merge_inputs as module
+from lightning_resnets.interventions.merge_inputs import (
+    concat_inputs,
+    concat_inputs_of,
+    consumers_of,
+    dense_layers_in,
+)
+from lightning_resnets.merges import Concat
+from lightning_resnets.models.registry import create_model
+from tests.helpers.reference_forward import Patient, patient
+
+
+def watched(model: nn.Module, image: Tensor) -> dict[str, list[tuple[set[str], bool]]]:
+    """The same by one pass: the modules that gave the very tensor, and whether a gradient runs to another operand."""
+    gave: dict[str, Tensor] = {}
+    met: dict[str, list[Tensor]] = {}
+
+    def look(name: str) -> None:
+        def hook(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+            gave[name] = output
+            if isinstance(module, Concat):
+                met[name] = list(given)
+
+        handles.append(model.get_submodule(name).register_forward_hook(hook))
+
+    handles: list[torch.utils.hooks.RemovableHandle] = []
+    for name, _ in model.named_modules():
+        if name:
+            look(name)
+    model(image)
+    for handle in handles:
+        handle.remove()
+
+    def leads(one: Tensor, other: Tensor) -> bool:
+        found = torch.autograd.grad(other.sum(), one, retain_graph=True, allow_unused=True)
+        return one is not other and found[0] is not None
+
+    return {
+        concat: [
+            (
+                {
+                    name
+                    for name, value in gave.items()
+                    if value is part and not f"{concat}.".startswith(f"{name}.")
+                },
+                any(leads(one, part) for one in parts),
+            )
+            for part in parts
+        ]
+        for concat, parts in met.items()
+    }
+
+
+@pytest.mark.parametrize(("name", "side"), [("densenet_bc_40_12", 16), ("googlenet", 64)])
+def test_parts_come_from_the_modules_that_gave_them(name: str, side: int) -> None:
+    torch.manual_seed(0)
+    model = create_model(name).eval()
+    seen, modules = watched(model, torch.randn(1, 3, side, side)), dict(model.named_modules())
+    table = concat_inputs(model)
+    assert table.keys() == seen.keys()
+    for concat, parts in table.items():
+        assert [
+            ({n for n in part.module_names if n in modules}, part.is_dense_growth) for part in parts
+        ] == seen[concat], concat
+
+
+def test_names_of_a_small_net() -> None:
+    table = concat_inputs(patient())
+    names = [part.module_names for part in table["dense.concat"]]
+    assert [part[0] for part in names] == ["c", *(f"dense.denselayer{i}" for i in (1, 2, 3))]
+    assert "c.relu" in names[0]
+    assert [part.is_dense_growth for part in table["dense.concat"]] == [False, True, True, True]
+    every = [f"dense.denselayer{i}" for i in (1, 2, 3)]
+    assert (
+        [part.module_names[0] for part in dense_layers_in(table, "dense")]
+        == [part.module for part in dense_layers_in(table, "dense")]
+        == every
+    )
+    assert [part.module for part in dense_layers_in(table, "dense.denselayer2")] == [
+        "dense.denselayer2"
+    ]
+    assert consumers_of(table, table["dense.concat"][2]) == [
+        ("dense.denselayer3.concat", 2),
+        ("dense.concat", 2),
+    ]
+    assert dense_layers_in(table, "c") == []
+
+
+def test_a_revealed_net_has_the_same() -> None:
+    model = patient()
+    own, shown = (
+        concat_inputs_of(model, trace_nodes(model, (3, 6, 6))),
+        concat_inputs(insert_merges(model, (3, 6, 6))),
+    )
+    assert {
+        k: [(p.module_names[0], p.is_dense_growth) for p in parts] for k, parts in own.items()
+    } == {k: [(p.module_names[0], p.is_dense_growth) for p in parts] for k, parts in shown.items()}
+
+
+def test_a_net_is_traced_once_and_again_when_its_modules_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    traced: list[nn.Module] = []
+    monkeypatch.setattr(
+        module, "follow", lambda model, size: traced.append(model) or trace_nodes(model, size)
+    )
+    model = patient()
+    assert concat_inputs(model) is concat_inputs(model)
+    assert len(traced) == 1
+    model.dense.denselayer4 = nn.Identity()
+    concat_inputs(model)
+    assert len(traced) == 2
+    gc.collect()  # models of other tests
+    known = len(module._known)
+    del model
+    traced.clear()
+    gc.collect()
+    assert len(module._known) == known - 1
+
+
+class Stubborn(Patient):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x * float(x.sum()))
+
+
+def test_a_net_that_cannot_be_traced_says_so() -> None:
+    with pytest.raises(
+        InterventionError,
+        match=r"because the model cannot be traced: name an operand by its number, from 0\.$",
+    ):
+        concat_inputs(Stubborn())

@@ -1,0 +1,150 @@
+"""A model of the user's own: twenty lines, built by `module:function`, trained and seen like any other."""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lightning_resnets import create_model
+from lightning_resnets.checkpoint.load import load_model, read_card
+from lightning_resnets.cli.main import main
+from lightning_resnets.errors import CustomModelError
+from lightning_resnets.graph import trace
+from lightning_resnets.interactive.model import InteractiveModel
+from lightning_resnets.merges import MergeKind
+from lightning_resnets.training.image_classifier import ImageClassifier
+
+QUIET = [
+    "--trainer.enable_progress_bar",
+    "false",
+    "--trainer.limit_test_batches",
+    "2",
+]  # "1" would be the share: all
+EXAMPLE = """
+from torch import nn
+
+from lightning_resnets import Add, Concat
+from lightning_resnets.models.resnet import ResNet
+
+
+class TwoWindows(nn.Module):
+    def __init__(self, inplanes, planes, stride=1):
+        super().__init__()
+        self.small = nn.Conv2d(inplanes, planes // 2, 3, stride, padding=1)
+        self.large = nn.Conv2d(inplanes, planes // 2, 5, stride, padding=2)
+        self.concat, self.bn, self.relu, self.add = Concat(), nn.BatchNorm2d(planes), nn.ReLU(), Add()
+        self.fit = nn.Conv2d(inplanes, planes, 1, stride)
+
+    def forward(self, x):
+        return self.relu(self.add(self.fit(x), self.bn(self.concat(self.small(x), self.large(x)))))
+
+
+def model(classes=10, depth=2):
+    return ResNet(TwoWindows, (depth,) * 3, classes, stem="cifar")
+"""
+
+
+@pytest.fixture
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "twowindows.py").write_text(EXAMPLE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "twowindows", raising=False)
+    return "twowindows:model"
+
+
+def test_a_block_of_ones_own_is_stacked_trained_and_followed(example: str) -> None:
+    path = list(sys.path)
+    model = create_model(example, num_classes=3, depth=1)
+    assert sys.path == path
+    model(torch.randn(2, 3, 32, 32)).sum().backward()
+    assert all(weight.grad is not None for weight in model.parameters())
+    graph = trace(model)
+    assert [skip.merge for skip in graph.skips if skip.kind is MergeKind.ADD] == [
+        f"layer{i}.0.add" for i in (1, 2, 3)
+    ]
+    assert graph.merges[0].name == "layer1.0.concat"
+    assert graph.fold().merges == graph.fold().fold().merges
+
+
+def test_mistakes_get_a_sentence(example: str) -> None:
+    with pytest.raises(ValueError, match=r"no model 'nowhere:model' \(No module named 'nowhere'\)"):
+        create_model("nowhere:model")
+    with pytest.raises(ValueError, match="no model 'twowindows:models'"):
+        create_model("twowindows:models")
+    with pytest.raises(ValueError, match="does not take these options"):
+        create_model(example, color="red")
+    with pytest.raises(ValueError, match="gave dict, not a model"):
+        create_model("builtins:dict")
+    with pytest.raises(ValueError, match="no model ':'"):
+        create_model(":")
+
+
+def trained(model: str) -> Path:
+    """The small file of a run of two batches."""
+    short = [
+        "--trainer.max_epochs",
+        "1",
+        "--trainer.limit_train_batches",
+        "2",
+        "--data.batch_size",
+        "8",
+    ]
+    main(["fit", "--config", "demo", "--model.arch", model, *short, *QUIET])
+    return Path("runs/demo/demo.ckpt")
+
+
+def test_a_file_alone_never_runs_the_code_that_it_names(
+    example: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = trained(example)
+    assert read_card(path).arch == example
+    Path("twowindows.py").write_text("raise SystemExit('run')")
+    monkeypatch.delitem(sys.modules, "twowindows")
+    for way in (load_model, InteractiveModel.open, ImageClassifier.load_from_checkpoint):
+        with pytest.raises(
+            CustomModelError, match=rf"'demo.ckpt' holds a model .* '{example}'.*--model {example}"
+        ) as caught:
+            way(path)
+        assert caught.value.model == example
+        with pytest.raises(ValueError, match="holds a model that somebody wrote himself"):
+            way(path, "twowindows:other")
+    assert "twowindows" not in sys.modules
+
+
+def test_with_its_name_it_is_opened_seen_tested_and_trained_on(
+    example: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = trained(example)
+    model, card = load_model(path, example)
+    interactive = InteractiveModel.open(path, example)
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    assert interactive.run(pixels, ["layer2.1.concat"]).outputs["layer2.1.concat"].shape == (
+        32,
+        16,
+        16,
+    )
+    module = ImageClassifier.load_from_checkpoint(path, example)
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(module.eval()(x), model(x))
+    capsys.readouterr()
+    main(["test", "--config", "demo", "--model.arch", example, "--ckpt_path", str(path), *QUIET])
+    (shown,) = re.findall(r"test_accuracy\W+([\d.]+)", capsys.readouterr().out)
+    assert float(shown) == pytest.approx(card.metrics["test_accuracy"])
+
+
+def test_hyperparameters_are_taken_from_the_file_and_nothing_else(example: str) -> None:
+    trained(example)
+    Path("bait.py").write_text("raise SystemExit('run')")
+    values = torch.load("runs/demo/last.ckpt", weights_only=True)
+    values["hyper_parameters"] |= {
+        "lr": 0.125,
+        "optimizer": {"class_path": "bait.Optimizer"},
+        "_class_path": "bait.Model",
+    }
+    torch.save(values, "baited.ckpt")
+    module = ImageClassifier.load_from_checkpoint("baited.ckpt", example, warmup_fraction=0.5)
+    assert (module.lr, module.warmup_fraction, module.hparams["model"]) == (0.125, 0.5, example)
+    assert "bait" not in sys.modules

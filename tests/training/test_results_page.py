@@ -1,0 +1,201 @@
+"""The table of results: its numbers are those of the records, its page is up to date, what was not run says so."""
+
+import json
+import statistics
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from lightning_resnets.checkpoint import load as checkpoint
+from lightning_resnets.checkpoint.bundled import bundled_checkpoints
+from lightning_resnets.cli.main import main, recipes
+from lightning_resnets.training.results_page import ROOT, read_records, render_page
+from lightning_resnets.training.run_record import RunRecord, reproduce_command
+
+RUN = RunRecord(
+    recipe="resnet20-cifar10",
+    arch="resnet20",
+    model_kwargs={},
+    dataset="cifar10",
+    seed=0,
+    parameters=269_722,
+    train_images=50_000,
+    epochs=60,
+    steps=23_400,
+    seconds=3723.4,
+    hardware="1 x GPU",
+    precision="bf16-mixed",
+    versions={"torch": "2.9", "lightning-resnets": "1"},
+    metrics={"test_error": 0.08, "test_error_flip_tta": 0.075, "test_images": 10_000},
+    command="lightning-resnets fit --config resnet20-cifar10 --data.data_dir DIR",
+)
+
+
+def cells(text: str, model: str) -> list[list[str]]:
+    """Of each line of a model that was run."""
+    lines = [line for line in text.splitlines() if f"| {model} |" in line and "not run" not in line]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+
+
+def test_a_line_holds_the_mean_and_the_spread_of_its_seeds() -> None:
+    errors = (0.08, 0.084, 0.079)
+    runs = [
+        replace(
+            RUN,
+            seed=seed,
+            metrics={"test_error": error, "test_error_flip_tta": error - 0.01},
+            command=RUN.command + f" --seed_everything {seed}" * bool(seed),
+        )
+        for seed, error in enumerate(errors)
+    ]
+    ((_, count, paper, error, mirror, seeds, epochs, seconds, hardware, versions, typed),) = cells(
+        render_page(runs), "resnet20"
+    )
+    mean, deviation = statistics.mean(errors) * 100, statistics.stdev(errors) * 100
+    assert (error, mirror) == (f"{mean:.2f} ± {deviation:.2f}", f"{mean - 1:.2f} ± {deviation:.2f}")
+    assert (count, paper, seeds, epochs, seconds) == ("269,722", "8.75", "3", "60", "3,723")
+    assert (hardware, versions, typed) == ("1 x GPU, bf16-mixed", "torch 2.9", f"`{RUN.command}`")
+
+
+def test_runs_by_other_commands_are_lines_of_their_own() -> None:
+    other = replace(RUN, epochs=30, command=RUN.command + " --trainer.max_epochs 30")
+    assert [line[6] for line in cells(render_page([RUN, other]), "resnet20")] == ["60", "30"]
+
+
+def test_what_was_not_run_says_so() -> None:
+    text = render_page([])
+    assert text.count("| not run |") == len(recipes()) - 1  # the demo is no result
+    assert all(f"--config {name} " in text for name in recipes() if name != "demo")
+
+
+def test_the_page_is_what_the_records_say() -> None:
+    assert (ROOT / "RESULTS.md").read_text() == render_page(read_records(ROOT / "records"))
+
+
+def test_every_net_that_ships_has_its_record() -> None:
+    records = {record.recipe: record for record in read_records(ROOT / "records")}
+    for name, path in bundled_checkpoints().items():
+        card = checkpoint.read_card(path)
+        assert records[name].epochs == card.training["epochs"]
+        assert records[name].metrics["test_error"] == pytest.approx(
+            card.metrics["test_error"], abs=1e-4
+        )
+
+
+NO_RESULT = {
+    "trained on a part": (
+        [replace(RUN, images=45_000)],
+        "saw 45,000 images of cifar10 .* a result needs all",
+    ),
+    "tested on a part": (
+        [replace(RUN, metrics={"test_error": 0.0, "test_images": 100})],
+        "a result needs all",
+    ),
+    "not tested": ([replace(RUN, metrics={})], "was tested on None"),
+    "twice": ([RUN, RUN], "Two records are of the same command and seed"),
+    "another model": ([replace(RUN, model="resnet56")], "trained resnet56 in place of resnet20"),
+    "no recipe": ([replace(RUN, recipe="mine")], "no recipe called mine"),
+}
+
+
+@pytest.mark.parametrize("name", NO_RESULT)
+def test_what_is_no_result_is_refused(tmp_path: Path, name: str) -> None:
+    records, expected = NO_RESULT[name]
+    for place, record in enumerate(records):
+        record.write(tmp_path / f"{place}.json")
+    with pytest.raises(ValueError, match=expected):
+        read_records(tmp_path)
+
+
+def test_runs_on_other_hardware_are_lines_of_their_own() -> None:
+    other = replace(RUN, seed=1, hardware="2 x GPU", command=RUN.command + " --seed_everything 1")
+    assert [line[5] for line in cells(render_page([RUN, other]), "resnet20")] == ["1", "1"]
+
+
+def test_a_record_is_read_as_it_was_written_and_nothing_else_is(tmp_path: Path) -> None:
+    RUN.write(tmp_path / "a.json")
+    assert read_records(tmp_path) == [RUN]
+    for text in ("", "{}", json.dumps({**asdict(RUN), "more": 1}), "[1]"):
+        (tmp_path / "a.json").write_text(text)
+        with pytest.raises(ValueError, match="no record of a run"):
+            read_records(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (
+            ["fit", "--config", "/a/resnet20-cifar10.yaml", "--data.data_dir", "/elsewhere"],
+            "--data.data_dir DIR",
+        ),
+        (["fit", "--ckpt_path", "last", "--trainer.max_epochs", "30"], "--trainer.max_epochs 30"),
+        (["fit", "--seed_everything", "2", "--flag"], "--seed_everything 2 --flag"),
+        (
+            ["fit", "--seed_everything=2", "--data.data_dir=/elsewhere"],
+            "--seed_everything 2 --data.data_dir DIR",
+        ),
+        (
+            ["fit", "--trainer.default_root_dir", "x", "--a", "1e-3"],
+            "--trainer.default_root_dir DIR --a 1e-3",
+        ),
+    ],
+)
+def test_the_command_holds_what_was_asked_for_and_no_place(args: list[str], expected: str) -> None:
+    assert (
+        reproduce_command(args, "resnet20-cifar10")
+        == f"lightning-resnets fit --config resnet20-cifar10 {expected}"
+    )
+
+
+def test_fit_leaves_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    quiet = [
+        "--trainer.accelerator",
+        "cpu",
+        "--trainer.enable_progress_bar",
+        "false",
+        "--seed_everything",
+        "3",
+    ]
+    small = [
+        "--data",
+        "test_classifier.Few",
+        "--data.batch_size",
+        "16",
+        "--trainer.precision",
+        "32-true",
+    ]
+    fit = ["fit", "--config", "seresnet20-cifar10", *small, *quiet, "--trainer.max_epochs"]
+    main([*fit, "1"])
+    path = Path("runs/seresnet20-cifar10/record.json")
+    record = RunRecord.read(path)
+    assert (record.arch, record.seed, record.parameters, record.epochs, record.steps) == (
+        "seresnet20",
+        3,
+        272_095,
+        1,
+        4,
+    )
+    assert record.metrics["test_error_flip_tta"] == pytest.approx(
+        1 - record.metrics["test_accuracy_flip_tta"]
+    )
+    assert (record.train_images, record.metrics["test_images"]) == (64, 40)
+    assert record.command.startswith(
+        "lightning-resnets fit --config seresnet20-cifar10 --data test_classifier.Few"
+    )
+    main(
+        [
+            "test",
+            *fit[1:-1],
+            "--seed_everything",
+            "0",
+            "--ckpt_path",
+            "runs/seresnet20-cifar10/last.ckpt",
+        ]
+    )
+    assert RunRecord.read(path) == record, "a test changes no record"
+    main([*fit, "2", "--ckpt_path", "last"])
+    assert not path.exists(), "one epoch and one more are not the recipe's two"
+    main([*fit, "1", "--trainer.limit_test_batches", "2"])
+    assert not path.exists()
