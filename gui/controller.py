@@ -104,10 +104,11 @@ class Controller(QObject):
             self._good = replace(self._good, edits=self.request.edits)
         if shown == path:  # opened once more: that its edits go is a step like any other
             self._want(
-                replace(self.request, model=path, own=own, edits=self._good.edits), ask=False
+                replace(self.request, checkpoint=path, custom_model=own, edits=self._good.edits),
+                ask=False,
             )
             self.surgeon.set_edits((), "open again")
-        self._want(replace(self.request, model=path, own=own, edits=()))
+        self._want(replace(self.request, checkpoint=path, custom_model=own, edits=()))
 
     def open_checkpoint(self) -> None:
         if path := self.window.choose_checkpoint():
@@ -225,7 +226,7 @@ class Controller(QObject):
 
     def toggle_order(self) -> None:
         self.request = replace(
-            self.request, order="weight" if self.request.gate_order == "channel" else "channel"
+            self.request, gate_order="weight" if self.request.gate_order == "channel" else "channel"
         )
         self._refresh()
 

@@ -199,7 +199,7 @@ def last_good_request(request: Request, good: Request, result: Result) -> Reques
     """
     untried = result.model is None and request.checkpoint is not None and good.checkpoint is None
     standing = good if result.model else Request(image=request.image if untried else good.image)
-    return replace(standing, contrast=request.contrast, order=request.gate_order)
+    return replace(standing, contrast=request.contrast, gate_order=request.gate_order)
 
 
 def replace_rejected_image(request: Request, good: Request, catalog: Catalog) -> Request:

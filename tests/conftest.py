@@ -36,6 +36,10 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
         assert not (left := widgets_alive() - widgets), f"top-level widgets left over: {left}"
         assert not (left := timers_running() - timers), f"timers left running: {left}"
     for thread in set(threading.enumerate()) - threads:
+        if (
+            thread.name == "tqdm_monitor"
+        ):  # one for the whole process, started by the first progress bar
+            continue
         thread.join(2.0)
         assert not thread.is_alive(), f"thread left running: {thread.name}"
 

@@ -54,8 +54,8 @@ def collapse_repeats(graph: G, whole: GraphData) -> G:
     kept = set(into.values())
     return replace(
         graph,
-        blocks=tuple(block for run in runs for block in _together(run)),
-        flow=tuple(
+        nodes=tuple(block for run in runs for block in _together(run)),
+        edges=tuple(
             (into[source], target, operand)
             for source, target, operand in graph.edges
             if target in kept
@@ -207,8 +207,8 @@ def _counted(equal: Sequence[Node], cell: str) -> Node:
         equal[0],
         parameters=sum(block.parameters for block in equal),
         macs=sum(block.macs for block in equal),
-        output=equal[-1].hook_point,
+        hook_point=equal[-1].hook_point,
         members=tuple(member for block in equal for member in block.members),
-        times=sum(block.repeat_count for block in equal),
-        cell=cell,
+        repeat_count=sum(block.repeat_count for block in equal),
+        block=cell,
     )

@@ -135,7 +135,7 @@ def _contracted(graph: G, groups: Sequence[tuple[str, list[Node]]]) -> G:
         for skip in graph.skips
         if into[skip.merge] == skip.merge
     )
-    return _with_hidden(graph, replace(graph, blocks=blocks, flow=tuple(flow), skips=skips))
+    return _with_hidden(graph, replace(graph, nodes=blocks, edges=tuple(flow), skips=skips))
 
 
 def _with_hidden(before: GraphData, folded: G) -> G:
@@ -146,7 +146,9 @@ def _with_hidden(before: GraphData, folded: G) -> G:
     skipping = {skip.merge for skip in inside}
     even = sum(times for name, times in hidden.items() if name not in skipping)
     return replace(
-        folded, inside=(*before.hidden_skips, *inside), even=before.non_skip_merges + even
+        folded,
+        hidden_skips=(*before.hidden_skips, *inside),
+        non_skip_merges=before.non_skip_merges + even,
     )
 
 
@@ -162,7 +164,7 @@ def _modules(graph: GraphData) -> set[str]:
 def _block(name: str, members: list[Node], module: bool) -> Node:
     first, last = members[0], members[-1]
     if len(members) == 1:
-        return first if first.name == name else replace(first, name=name, module=module)
+        return first if first.name == name else replace(first, name=name, is_module=module)
     output = (
         first.hook_point
         if first.kind

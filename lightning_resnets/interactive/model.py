@@ -104,7 +104,7 @@ class InteractiveModel:
                 card.interpolation,
             )
             start = time.perf_counter()
-            logits, seen = self._replay.run(values, hook_points, interventions)
+            logits, seen = self._replay.run_image(values, hook_points, interventions)
             seconds = time.perf_counter() - start
             return InferenceResult(
                 denormalize(values, card.mean, card.std, card.channel_order),

@@ -1,4 +1,4 @@
-"""Write a file whole or not at all: beside its target, then renamed."""
+"""Write a file whole or not at all: beside its target, flushed, then renamed."""
 
 import os
 from collections.abc import Iterator
@@ -6,38 +6,31 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lightning_resnets.errors import CheckpointError
 
 
-def find_os_error(error: BaseException | None) -> OSError | None:
-    """The operating system's word behind an exception: torch's writer covers it with one of its own."""
-    while error is not None and not isinstance(error, OSError):
-        error = error.__cause__ or error.__context__
-    return error
+@contextmanager
+def atomic_write(path: Path, hint: str = "") -> Iterator[Path]:
+    """Yield a temporary path beside `path` and rename it to `path` if the block succeeds.
 
+    At every moment `path` is either what it was or the complete new file, also after a kill or a power cut. The
+    temporary file (`.NAME.part`) is removed on failure, and overwritten if a killed process left one.
 
-def display_path(path: str | Path) -> str:
-    """A path as one writes it: from the current folder, where it lies in it."""
-    return str(
-        Path(os.path.relpath(path) if Path(path).absolute().is_relative_to(Path.cwd()) else path)
-    )
+    Args:
+        path: file to write; its folder is created if missing.
+        hint: what to do after an error, added to the message.
 
+    Yields:
+        The path to write to.
 
-def atomic_torch_save(values: Any, path: Path) -> None:
-    """`torch.save` such that `path` is at every moment either what it was or the new file, on the disk itself.
-
-    Written beside `path` under one name (`.NAME.part`; one left by a kill is written over, and is taken for a
-    checkpoint by nobody), flushed, renamed. Raises CheckpointError where the disk is full or the folder is closed.
+    Raises:
+        CheckpointError: the disk is full or the folder is not writable.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            torch.save(values, file)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut could leave the new name on an empty file
+        yield part
+        _flush(part)
         part.replace(path)
         fsync_dir(path.parent)
     except BaseException as error:
@@ -46,15 +39,36 @@ def atomic_torch_save(values: Any, path: Path) -> None:
         cause = find_os_error(error)
         if cause is None:
             raise
-        kept = "; the file of before is whole" if path.is_file() else ""
+        kept = " The previous file is intact." if path.is_file() else ""
         raise CheckpointError(
-            f"{display_path(path)} could not be written ({cause.strerror or cause}){kept}: see to the disk's space and the "
-            "folder's permissions, then go on with --ckpt_path last."
+            f"Cannot write '{display_path(path)}' ({cause.strerror or cause}).{kept} "
+            f"Check the free disk space and the permissions of its folder{hint}."
         ) from error
 
 
+def atomic_torch_save(values: Any, path: Path) -> None:
+    """Save with `torch.save` by `atomic_write`; raises CheckpointError."""
+    import torch
+
+    with atomic_write(path, ", then resume with --ckpt_path last") as part, part.open("wb") as file:
+        torch.save(values, file)
+
+
+def find_os_error(error: BaseException | None) -> OSError | None:
+    """Return the OSError behind an exception, or None: torch's writer wraps it in an error of its own."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def display_path(path: str | Path) -> str:
+    """Format a path relative to the current folder if it lies inside."""
+    inside = Path(path).absolute().is_relative_to(Path.cwd())
+    return str(Path(os.path.relpath(path) if inside else path))
+
+
 def fsync_dir(folder: Path) -> None:
-    """Bring a new name to the disk, where the system can (Windows opens no folders)."""
+    """Flush a folder's entries to disk, where the system allows opening folders (not on Windows)."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -63,21 +77,7 @@ def fsync_dir(folder: Path) -> None:
             os.close(handle)
 
 
-@contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write and check; it takes the name `path` only where nothing was raised.
-
-    What was at `path` stays until then. Raises CheckpointError where the disk is full or the folder is closed.
-    """
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        yield part
-        part.replace(path)
-    except OSError as error:
-        raise CheckpointError(
-            f"'{path}' cannot be written ({error.strerror or error}): see to the disk's space and the folder's "
-            "permissions, or choose another folder."
-        ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
+def _flush(path: Path) -> None:
+    """Flush a file's content; without it a power cut could leave the new name on an empty file."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

@@ -30,7 +30,7 @@ def test_the_command_names_the_epochs_where_they_are_not_those_of_the_recipe() -
         format_command("fit", card, file)
         == "lightning-resnets fit --config resnet20-cifar10 --data.data_dir DIR"
     )
-    shorter = replace(card, trained=dict(card.training) | {"epochs": 30})
+    shorter = replace(card, training=dict(card.training) | {"epochs": 30})
     assert format_command("fit", shorter, file).endswith(
         "--config resnet20-cifar10 --data.data_dir DIR --trainer.max_epochs 30"
     )

@@ -64,7 +64,7 @@ def file(tmp_path: Path, model: nn.Module) -> Path:
     return written(
         tmp_path / "model.ckpt",
         model,
-        card("resnet20", metrics={"test_accuracy": 0.9}, data="cifar10"),
+        card("resnet20", metrics={"test_accuracy": 0.9}, dataset="cifar10"),
     )
 
 
@@ -125,7 +125,13 @@ def test_torchvision_and_timm_load_it(tmp_path: Path, make: Any, name: str) -> N
 def test_there_and_back_is_equal_to_the_bit(tmp_path: Path, arch: str) -> None:
     model, said = (
         trained(arch),
-        card(arch, metrics={"test_loss": 0.1}, trained={"epochs": 3}, channels="BGR", crop=0.875),
+        card(
+            arch,
+            metrics={"test_loss": 0.1},
+            training={"epochs": 3},
+            channel_order="BGR",
+            crop_pct=0.875,
+        ),
     )
     first, middle, last = (tmp_path / name for name in ("a.safetensors", "b.ckpt", "c.safetensors"))
     main([str(written(tmp_path / "model.ckpt", model, said)), str(first)])
@@ -141,7 +147,7 @@ def test_there_and_back_is_equal_to_the_bit(tmp_path: Path, arch: str) -> None:
 
 def test_options_come_back(tmp_path: Path) -> None:
     model, out = trained("resnet20", 3, shortcut="B"), tmp_path / "out.safetensors"
-    said = card("resnet20", 3, options={"shortcut": "B"})
+    said = card("resnet20", 3, model_kwargs={"shortcut": "B"})
     main([str(written(tmp_path / "model.ckpt", model, said)), str(out)])
     opened, back = load_model(out)
     assert back == said
@@ -201,7 +207,10 @@ def test_what_it_says(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_what_a_bare_file_cannot_say() -> None:
     said = card(
-        "resnet50", epsilon=1e-3, channels="BGR", options={"stride_in": "1x1", "dropout": 0.1}
+        "resnet50",
+        bn_eps=1e-3,
+        channel_order="BGR",
+        model_kwargs={"stride_in": "1x1", "dropout": 0.1},
     )
     (sentence,) = compatibility_warnings(said, Path("out.pth"))
     assert sentence == (
@@ -210,11 +219,13 @@ def test_what_a_bare_file_cannot_say() -> None:
     )
     assert (
         "timm's models"
-        in compatibility_warnings(card("seresnet50", options={"se_pool": "max"}), Path("out.PT"))[0]
+        in compatibility_warnings(
+            card("seresnet50", model_kwargs={"se_pool": "max"}), Path("out.PT")
+        )[0]
     )
     assert (
         compatibility_warnings(
-            card("seresnet50", options={"se": 8, "dropout": 0.1}), Path("out.pth")
+            card("seresnet50", model_kwargs={"se": 8, "dropout": 0.1}), Path("out.pth")
         )
         == []
     )
@@ -226,7 +237,9 @@ def test_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = trained("resnet20", shortcut="C")
     model.get_parameter("fc.bias")[0] = torch.nan
     path = written(
-        tmp_path / "model.ckpt", model, card("resnet20", options={"shortcut": "C"}, channels="BGR")
+        tmp_path / "model.ckpt",
+        model,
+        card("resnet20", model_kwargs={"shortcut": "C"}, channel_order="BGR"),
     )
     with pytest.raises(
         CheckpointError,

@@ -239,7 +239,7 @@ def test_a_net_that_decides_by_values(tmp_path: Path) -> None:
 @pytest.mark.parametrize("channels", ["RGB", "BGR"])
 def test_the_baked_input_is_the_pictures(channels: str) -> None:
     """What the export normalizes itself is what a card's image becomes everywhere else."""
-    said = card(channels=channels)
+    said = card(channel_order=channels)
     image = load_sample("test")[0][0]
     ours = export_check.Normalize(said)(torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255)
     assert torch.allclose(
@@ -251,12 +251,12 @@ def test_the_baked_input_is_the_pictures(channels: str) -> None:
 @pytest.mark.parametrize("size", [(3, 32, 32), (1, 28, 28), (3, 64, 48)])
 @pytest.mark.parametrize(("batch", "counts"), [(0, [1, 1, 3, 3]), (2, [2, 2])])
 def test_noise_and_real_pictures(size: tuple[int, int, int], batch: int, counts: list[int]) -> None:
-    raw = export_check.check_inputs(card(size=size), batch, raw=True)
+    raw = export_check.check_inputs(card(input_size=size), batch, raw=True)
     assert [tuple(x.shape) for x in raw] == [(count, *size) for count in counts]
     assert all(0 <= float(x.min()) < float(x.max()) <= 1 for x in raw)
-    ready = export_check.check_inputs(card(size=size), batch)
+    ready = export_check.check_inputs(card(input_size=size), batch)
     assert all(
-        torch.equal(export_check.Normalize(card(size=size))(a), b)
+        torch.equal(export_check.Normalize(card(input_size=size))(a), b)
         for a, b in zip(raw, ready, strict=True)
     )
 

@@ -334,15 +334,15 @@ BAD: dict[str, tuple[Callable[[Path, nn.Module], object], str]] = {
         "called 'resnet21', which this version does not know .*resnet20",
     ),
     "wild model": (card(arch="os.system"), "called 'os.system', which this version does not know"),
-    "wrong options": (card(options={"speed": 9}), "options do not fit resnet20"),
-    "doubled options": (card(options={"classes": 9}), "options do not fit resnet20"),
+    "wrong options": (card(model_kwargs={"speed": 9}), "options do not fit resnet20"),
+    "doubled options": (card(model_kwargs={"classes": 9}), "options do not fit resnet20"),
     "other classes": (
-        card(classes=["a", "b"]),
+        card(class_names=["a", "b"]),
         "'fc.weight' in .* has shape 10×64 where .* has 2×64",
     ),
     "bad card": (card(mean=[0.5]), "entry 'mean' must be"),
     "other channels": (
-        card(size=[5, 32, 32], mean=[0.5] * 5, std=[0.5] * 5),
+        card(input_size=[5, 32, 32], mean=[0.5] * 5, std=[0.5] * 5),
         "of 5 channels and resnet20 takes 3",
     ),
     "shared weights": (shared, "holds far less than the weights of resnet1202"),
@@ -481,7 +481,7 @@ def test_a_card_that_names_a_net_of_someones_own_imports_nothing(
 def test_a_card_cannot_ask_for_memory(tmp_path: Path, model: nn.Module, width: int) -> None:
     """Models of 35 GB and of 90 TB: refused at once, or never filled."""
     path = tmp_path / "greedy.ckpt"
-    card(arch="seresnet50", options={"width": width})(path, model)
+    card(arch="seresnet50", model_kwargs={"width": width})(path, model)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(CheckpointError):
         load_model(path)

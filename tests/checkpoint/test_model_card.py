@@ -39,10 +39,10 @@ def test_json_gives_the_same_card(
     options: dict[str, Any], classes: list[str], accuracy: float
 ) -> None:
     written = card(
-        options=options,
-        classes=tuple(classes),
+        model_kwargs=options,
+        class_names=tuple(classes),
         metrics={"test_accuracy": accuracy},
-        trained={"epochs": 2},
+        training={"epochs": 2},
     )
     assert ModelCard.from_dict(json.loads(json.dumps(written.to_dict()))) == written
 
@@ -76,7 +76,7 @@ def test_a_table_may_not_be_deeper_than_any() -> None:
     for _ in range(3000):
         deep = {"a": deep}
     with pytest.raises(CheckpointError, match="trained"):
-        card(trained=deep)
+        card(training=deep)
 
 
 def test_what_the_first_version_did_not_know_is_written_only_where_it_says_something() -> None:

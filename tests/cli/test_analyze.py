@@ -215,7 +215,9 @@ def test_mistakes(words: str) -> None:
     Path("empty").mkdir()
     Path("taken").touch()
     card = replace(
-        load_checkpoint(resolve_checkpoint("resnet20")).card, classes=("a", "b", "c"), data="mine"
+        load_checkpoint(resolve_checkpoint("resnet20")).card,
+        class_names=("a", "b", "c"),
+        dataset="mine",
     )
     weights = {
         f"model.{name}": weight for name, weight in create_model("resnet20", 3).state_dict().items()

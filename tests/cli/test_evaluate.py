@@ -203,7 +203,7 @@ def test_labels_are_the_nets_own(tmp_path: Path) -> None:
     assert (score.correct, score.total, score.top5) == (6, 9, 1.0)
     assert (score.model, score.dialect) == ("mean", "lightning_resnets")
     assert (
-        evaluate(make_colors(channels="BGR", dialect="caffe"), "folder", root).correct == 3
+        evaluate(make_colors(channel_order="BGR", dialect="caffe"), "folder", root).correct == 3
     )  # only GREEN
     assert evaluate(make_colors(dialect="caffe"), "folder", root).dialect == "caffe"
 

@@ -142,7 +142,11 @@ def test_batches_hold_every_picture_in_order_as_the_card_wants_it(
 ) -> None:
     files = [draw(tmp_path / f"{place}.png", 70 + place, 60) for place in range(7)]
     wanted = card(
-        channels="BGR", crop=0.8, resample="bicubic", mean=(0.1, 0.5, 0.9), std=(0.1, 0.2, 0.3)
+        channel_order="BGR",
+        crop_pct=0.8,
+        interpolation="bicubic",
+        mean=(0.1, 0.5, 0.9),
+        std=(0.1, 0.2, 0.3),
     )
     made = list(load_batches(files, wanted, 3, threads))
     assert [len(batch) for batch in made] == [3, 3, 1]

@@ -240,7 +240,7 @@ def test_what_a_fold_hid_is_kept(name: str) -> None:
 
 
 def test_the_names_of_merges_that_only_reveal_makes_are_said() -> None:
-    graph = replace(folded("resnet20"), named="by insert_merges")
+    graph = replace(folded("resnet20"), merges_inserted="by insert_merges")
     assert from_json(to_json(graph), ModelGraph) == graph
     assert networkx.parse_graphml(to_graphml(graph)).graph["named"] == "by insert_merges"
 

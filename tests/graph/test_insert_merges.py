@@ -165,7 +165,7 @@ def named_as_by_reveal(model: nn.Module, size: tuple[int, int, int]) -> ModelGra
     """What `trace` finds in a model, checked against what it finds in the revealed one."""
     graph, shown = trace(model, size), trace(insert_merges(model, size), size)
     assert graph.merges_inserted == ("by insert_merges" if shown.merges else "by the model")
-    assert replace(graph, named="by the model") == shown
+    assert replace(graph, merges_inserted="by the model") == shown
     return graph
 
 

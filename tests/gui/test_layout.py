@@ -241,7 +241,7 @@ def test_an_empty_diagram_has_an_empty_placement() -> None:
 
 def test_a_broken_chain_is_still_drawn() -> None:
     model = MODELS["resnet20"]
-    odd = replace(model, links=(*model.edges, Edge("input", "layer3.2.add", 2)))
+    odd = replace(model, edges=(*model.edges, Edge("input", "layer3.2.add", 2)))
     placed = layout_graph(odd)
     assert placed.style == "layered"
     assert len(placed.boxes) == len(model.nodes)
@@ -249,7 +249,7 @@ def test_a_broken_chain_is_still_drawn() -> None:
 
 
 def test_incoming_links_are_sorted_by_operand() -> None:
-    shuffled = replace(MODELS["resnet20"], links=MODELS["resnet20"].edges[::-1])
+    shuffled = replace(MODELS["resnet20"], edges=MODELS["resnet20"].edges[::-1])
     assert [link.operand for link in input_edges(shuffled)["layer1.0.add"]] == [0, 1]
     assert layout_graph(shuffled) == PLACED["resnet20"]
 
@@ -277,7 +277,7 @@ def test_the_words_for_those_who_cannot_see_it() -> None:
         "16, norm",
         "32→16, slice",
     ):  # neither a convolution nor a pool: nothing is made to fit
-        skips = tuple(replace(skip, projected=done) for skip in model.skips)
+        skips = tuple(replace(skip, projection=done) for skip in model.skips)
         assert describe_merge_input(replace(model, skips=skips), "layer2.0.add", 0).endswith(
             f"added · through {done}"
         )

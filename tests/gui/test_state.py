@@ -61,7 +61,7 @@ def test_choices_show_before_the_engine_has_answered() -> None:
 
 def test_edits_of_the_next_net_are_not_drawn_on_the_one_before() -> None:
     request, result = seen()
-    screen = make_view_state(replace(request, model="b.ckpt", edits=(CUT,)), result)
+    screen = make_view_state(replace(request, checkpoint="b.ckpt", edits=(CUT,)), result)
     assert (screen.edits, screen.chips, screen.status) == ((), (), "Opening…")
 
 
@@ -86,7 +86,7 @@ def test_a_net_that_fails_leads_back() -> None:
         Request(checkpoint="bad.ckpt", image=cat, gate_order="weight"),
         Request(checkpoint="a.ckpt", edits=(CUT,)),
     )
-    assert last_good_request(request, good, result) == replace(good, order="weight")
+    assert last_good_request(request, good, result) == replace(good, gate_order="weight")
     assert last_good_request(request, Request(), Result()) == Request(
         image=cat, gate_order="weight"
     )

@@ -107,14 +107,17 @@ def _named(name: str, reading: NormalizedWeights, plain: NormalizedWeights) -> I
         stem = architecture.infer_architecture(reading.shapes)
         found = replace(
             found,
-            input=near.preprocessing if near else _guess(plain.shapes, stem),
+            preprocessing=near.preprocessing if near else _guess(plain.shapes, stem),
             dialect=name.partition("/")[0] if "/" in name else UNKNOWN.name,
-            data=found.dataset if "/" in name else "",
+            dataset=found.dataset if "/" in name else "",
         )
     if not match.fits:
-        return replace(found, why=f"you named {name}, but not every weight fits it")
+        return replace(found, reason=f"you named {name}, but not every weight fits it")
     return replace(
-        found, sure="certain", why=f"you named {name}, and every weight fits it", alternatives=()
+        found,
+        confidence="certain",
+        reason=f"you named {name}, and every weight fits it",
+        alternatives=(),
     )
 
 
@@ -168,7 +171,7 @@ def normalize_weights(
     try:
         state = rename_keys(kept, lambda name: rename_key(name, dialect.key_rules))
     except CheckpointError as clash:  # the names may still be those of a model that is not ours
-        return replace(_as_is(plain, dropped, words), clash=str(clash))
+        return replace(_as_is(plain, dropped, words), key_conflict=str(clash))
     if auxiliary:
         words = (*words, "auxiliary classifiers, which only training needs, left out")
     words = (*words, *apply_conversions(state, dialect.conversions))
@@ -181,7 +184,7 @@ def normalize_weights(
             if make.has(trait)
             for key, value in row.items()
         }
-        make = replace(make, options={**make.model_kwargs, **fixed})
+        make = replace(make, model_kwargs={**make.model_kwargs, **fixed})
     return NormalizedWeights(dialect, state, shapes, (*dropped, *auxiliary), words, make)
 
 
@@ -244,12 +247,12 @@ def _settled(match: Match, reading: NormalizedWeights, arch: str) -> Match:
         return match
     make = replace(
         reading.architecture,
-        options={
+        model_kwargs={
             **reading.architecture.model_kwargs,
             **dict(ambiguous_options(reading.architecture, reading.dialect)),
         },
     )
-    return replace(match, options=architecture.model_kwargs_for(match.name, make))
+    return replace(match, model_kwargs=architecture.model_kwargs_for(match.name, make))
 
 
 def _input(
@@ -275,17 +278,17 @@ def _foreign(plain: NormalizedWeights, arch: str) -> Identification | None:
     rows = lookup(plain.shapes)
     gone = {name for name in plain.state_dict if AUX_CLASSIFIER_KEYS.match(name)}
     kept = {name: weight for name, weight in plain.state_dict.items() if name not in gone}
-    plain = replace(plain, state=kept, dropped=(*plain.ignored_keys, *gone))
+    plain = replace(plain, state_dict=kept, ignored_keys=(*plain.ignored_keys, *gone))
     named = [row for row in rows if row.is_exact and row.arch.partition("/")[2] == arch]
     for row in (*named, *rows[:1]):
         match = match_model(row.arch, {}, plain, row.num_classes)
         if match is not None:
             found = replace(
                 _finding(plain, match, arch),
-                input=row.preprocessing,
+                preprocessing=row.preprocessing,
                 dialect=row.arch.partition("/")[0],
             )
-            return replace(found, data="imagenet" if found.num_classes == 1000 else "")
+            return replace(found, dataset="imagenet" if found.num_classes == 1000 else "")
     return None
 
 
