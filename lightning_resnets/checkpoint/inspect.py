@@ -48,24 +48,24 @@ class InspectionReport:
         return {
             "file": self.path.name,
             "bytes": self.bytes,
-            "form": self.contents.format,
+            "format": self.contents.format,
             "wrapper": self.contents.wrapper,
-            "model": self.card.arch,
+            "arch": self.card.arch,
             "parameters": self.parameters,
             "dialect": found.dialect if found else "lightning_resnets",
-            "sure": found.confidence if found else "certain",
-            "why": found.reason if found else OWN_CARD,
+            "confidence": found.confidence if found else "certain",
+            "reason": found.reason if found else OWN_CARD,
             "alternatives": list(found.alternatives) if found else [],
-            "fits": self.fits,
-            "missing": list(found.missing_keys) if found else [],
-            "unexpected": list(found.unexpected_keys) if found else [],
-            "reshaped": [
+            "matches": self.fits,
+            "missing_keys": list(found.missing_keys) if found else [],
+            "unexpected_keys": list(found.unexpected_keys) if found else [],
+            "mismatched_keys": [
                 [name, list(file), list(model)] for name, file, model in found.mismatched_keys
             ]
             if found
             else [],
-            "dropped": list(found.ignored_keys) if found else [],
-            "changes": list(found.conversions) if found else [],
+            "ignored_keys": list(found.ignored_keys) if found else [],
+            "conversions": list(found.conversions) if found else [],
             "notes": list(self.notes()),
             "card": self.card.to_dict(),
         }

@@ -259,7 +259,7 @@ def model_kwargs_for(name: str, make: InferredArchitecture) -> dict[str, Any]:
         return {}
     has = {**DEFAULTS[make.model_class], **SE_DEFAULTS, **registry.MODELS[name].factory.keywords}  # type: ignore[attr-defined]
     wanted = {**make.model_kwargs, "se_reduction": make.model_kwargs.get("se_reduction", 0)}
-    if "bare" in make.traits and "shortcut" not in wanted:
+    if "bare" in make.traits and "shortcut_type" not in wanted:
         wanted["shortcut_type"] = "none" if has["shortcut_type"] == "none" else "A"
     if make.se_shapes:
         wanted["se_divisor"] = _multiple(make.se_shapes, wanted["se_reduction"], has["se_divisor"])

@@ -138,7 +138,7 @@ def _variants(name: str, reading: NormalizedWeights, has: bool) -> list[str]:
         gated = reading.dialect.is_ambiguous and any(
             weight.endswith(".se.fc1.weight") for weight in shapes
         )
-        return [f"{name} with se_squeeze='max'"] if gated and "/" not in name else []
+        return [f"{name} with se_pool='max'"] if gated and "/" not in name else []
     if not reading.dialect.is_ambiguous:
         return [_worded(name, make, option) for option in ambiguous_options(make, reading.dialect)]
     twin = [_twin(name)] if make.has("bare") and "shortcut_type" not in make.model_kwargs else []
@@ -160,7 +160,7 @@ def _twin(name: str) -> str:
     twin = name.replace("plain", "resnet") if plain else name.replace("resnet", "plain")
     if twin in registry.MODELS and "shortcut_type" in registry.MODELS[twin].factory.keywords:  # type: ignore[attr-defined]
         return twin
-    return f"{twin if plain else name} with shortcut={'A' if plain else 'none'!r}"
+    return f"{twin if plain else name} with shortcut_type={'A' if plain else 'none'!r}"
 
 
 def _alike(name: str, shapes: Shapes) -> list[str]:

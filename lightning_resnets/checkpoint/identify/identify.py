@@ -269,7 +269,7 @@ def _input(
     if match.name in ("googlenet", "inception_v3") and count == 1000:
         view = MEAN_STD_HALF  # torchvision's published weights turn ImageNet's mean and std into these before the first layer
     if large and size[1] > 32:
-        view = replace(view, size=size)
+        view = replace(view, input_size=size)
     return view, key if DATASET_BY_NUM_CLASSES.get(count) == key else ""
 
 
