@@ -114,17 +114,17 @@ def lookup(shapes: Mapping[str, Shape]) -> list[Neighbor]:
         for row, share in zip(rows, _shares(index.sketches[rows], seen.sketch), strict=True):
             entry = index.entries[row]
             same = (
-                bool(classes) and entry.mark == seen.hash_sum and entry.weights == seen.num_tensors
+                bool(classes) and entry.fingerprint == seen.hash_sum and entry.num_tensors == seen.num_tensors
             )
             share = (
                 1.0
                 if same
                 else min(
-                    float(share), MAX_INEXACT_SIMILARITY, _ratio(entry.weights, seen.num_tensors)
+                    float(share), MAX_INEXACT_SIMILARITY, _ratio(entry.num_tensors, seen.num_tensors)
                 )
             )
             if share >= MIN_SIMILARITY:
-                gap = 1 - _ratio(entry.numbers, seen.numel)
+                gap = 1 - _ratio(entry.numel, seen.numel)
                 near = (
                     Neighbor(name, share, classes or 1000, wants, same)
                     for name, wants in entry.models
