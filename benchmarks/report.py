@@ -1,13 +1,13 @@
-"""What benchmarks measured: kept as JSON in `benchmarks/results/`, shown on one page.
+"""Store benchmark results as JSON and render `benchmarks/README.md` from them.
 
-`python -m benchmarks.report` writes `benchmarks/README.md`, so that no figure there is written by hand.
+`python -m benchmarks.report` writes the page, so that no number on it is typed by hand. `--check` compares only.
 """
 
 import argparse
-import importlib
 import json
 import platform
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,22 +15,22 @@ from typing import Any
 import torch
 
 FOLDER = Path(__file__).parent
-HEAD = """# What was measured
+INTRO = """# Benchmarks
 
-Speeds are ratios within one run, each way in turns: machines differ and are shared. Made by
-`python -m benchmarks.report` of the files in `results/`, which the benchmarks write with `--save`.
+We report ratios measured in one process, alternating the implementations, because absolute times depend on the machine.
+`python -m benchmarks.report` renders this page from `benchmarks/results/`, which the benchmarks write with `--save`.
 """
+Report = dict[str, Any]
 
 
-def machine(device: torch.device) -> dict[str, Any]:
-    """What the figures were measured on, without its name or place."""
+def machine(device: torch.device) -> Report:
+    """Describe the machine without its name or place: device, threads and versions."""
     from lightning_resnets.training.hardware import read_cpuinfo
 
+    is_cuda = device.type == "cuda"
     return {
         "kind": device.type,
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else read_cpuinfo("model name"),
+        "device": torch.cuda.get_device_name(device) if is_cuda else read_cpuinfo("model name"),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": version("torch"),
@@ -38,63 +38,146 @@ def machine(device: torch.device) -> dict[str, Any]:
     }
 
 
-def save(name: str, report: dict[str, Any]) -> Path:
-    """Keep a report as the newest of its benchmark on this kind of device."""
+def save(name: str, report: Report) -> Path:
+    """Store a report as the newest of its benchmark on this kind of device."""
     path = FOLDER / "results" / f"{name}.{report['machine']['kind']}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(report, indent=1) + "\n")
     return path
 
 
-def outputs(parser: argparse.ArgumentParser) -> None:
-    """The options of every benchmark that `finish` heeds."""
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON object as the last line"
-    )
-    parser.add_argument(
-        "--save", action="store_true", help="keep the figures for the page of results"
-    )
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `finish` reads: --json and --save."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object as last line")
+    parser.add_argument("--save", action="store_true", help="store the results for README.md")
 
 
-def finish(name: str, report: dict[str, Any], given: argparse.Namespace) -> None:
-    """Keep the report and print it, as far as that was asked for."""
-    if given.save:
+def finish(name: str, report: Report, options: argparse.Namespace) -> None:
+    """Store and print the report, as the options ask."""
+    if options.save:
         save(name, report)
-    if given.json:
+    if options.json:
         print(json.dumps(report))
 
 
-def page() -> str:
-    """The whole of `benchmarks/README.md`: a section a report, with what its benchmark says of itself."""
-    parts = [HEAD]
-    for path in sorted((FOLDER / "results").glob("*.json")):
-        report = json.loads(path.read_text())
-        name = path.name.partition(".")[0]
-        about = importlib.import_module(f"benchmarks.{name}").__doc__ or ""
-        parts.append(
-            f"## {name}: {about.strip().splitlines()[0]}\n\n`python -m benchmarks.{name}`\n\n{table(report)}"
-        )
+def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Format a Markdown table; floats get three significant digits, None becomes a dash."""
+    head = list(header)
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1)]
+    lines += [[_cell(value) for value in row] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def training_section(report: Report) -> str:
+    """Format the speed of `Trainer.fit` beside a bare loop and the usual script."""
+    speeds, bare = report["images_per_second"], report["images_per_second"]["bare"]
+    names = {
+        "bare": "bare loop, same kernels",
+        "fit": "`lightning-resnets fit`",
+        "usual": "usual script: PIL, DataLoader, float32",
+    }
+    rows = [[title, speeds[name], speeds[name] / bare] for name, title in names.items()]
+    what = f"{report['model']}, batch size {report['batch_size']}, {report['precision']}."
+    return f"{what}\n\n" + table(["implementation", "images / s", "relative to bare"], rows)
+
+
+def data_loading_section(report: Report) -> str:
+    """Format the speed of the ImageNet loader beside torchvision's reference pipeline."""
+    speeds = report["images_per_second"]
+    rows = [
+        ["ours", speeds["ours"], report["ratios"]["ours_over_reference"]],
+        ["torchvision's reference", speeds["reference"], 1.0],
+    ]
+    what = f"{report['size']} x {report['size']} pixels, {report['num_workers']} workers."
+    return f"{what}\n\n" + table(["loader", "images / s", "relative"], rows)
+
+
+def checkpoint_loading_section(report: Report) -> str:
+    """Format the time to load a checkpoint in each format, beside `torch.load`."""
+    rows = []
+    for name, times in report["seconds"].items():
+        relative = report["relative_to_torchvision"][name]
+        rows.append([name, times["first"], times["later"], relative])
+    header = ["format", "first (s)", "later (s)", "later, relative to torchvision"]
+    return f"{report['model']}, identified without a model card.\n\n" + table(header, rows)
+
+
+def inspection_section(report: Report) -> str:
+    """Format the cost of recording activations, of a sweep, and the memory after many images."""
+    settings = list(report["ratios"])
+    names = report["ratios"][settings[0]]
+    rows = [[name, *(report["ratios"][one].get(name) for one in settings)] for name in names]
+    sweeps = {name: report["sweep"].get(name, {}) for name in settings}
+    ratios = [sweeps[name].get("sweep_over_naive") for name in settings]
+    rows.append(["sweep / one forward pass per change", *ratios])
+    memory = report["memory"]
+    note = (
+        f"Time relative to a bare forward pass (batch x image size in the header). Live tensors after 1 image:\n"
+        f"{memory['tensors_after_one']}, after {memory['images']}: {memory['tensors_after_all']}."
+    )
+    return f"{note}\n\n" + table(["method", *settings], rows)
+
+
+def coverage_section(report: Report) -> str:
+    """Format how many models of torchvision and timm can be traced, rewritten and cut."""
+    packages = {name: report[name] for name in ("torchvision", "timm") if name in report}
+    columns = [*packages.values(), report]
+    labels = {
+        "models": "models",
+        "traced": "traced",
+        "traced_by_torch_fx": "... by torch.fx",
+        "traced_by_recorder": "... by the recorder",
+        "equal": "logits equal to the bit after `insert_merges`",
+        "backends_agree": "both backends find the same merges",
+        "cut_works": "a cut at the first merge changes the logits and can be undone",
+        "median_seconds": "median time to trace (s)",
+        "under_1s": "traced in under 1 s (fraction)",
+    }
+    rows = [[label, *(column[key] for column in columns)] for key, label in labels.items()]
+    return table(["", *packages, "all"], rows)
+
+
+SECTIONS = {
+    "training": ("Training speed", training_section),
+    "data_loading": ("ImageNet data loading", data_loading_section),
+    "checkpoint_loading": ("Loading a checkpoint", checkpoint_loading_section),
+    "inspection": ("Recording and changing a model", inspection_section),
+    "coverage": ("Third-party models", coverage_section),
+}
+
+
+def render_page() -> str:
+    """Render benchmarks/README.md: one section per stored report."""
+    parts = [INTRO]
+    for name, (title, section) in SECTIONS.items():
+        for path in sorted((FOLDER / "results").glob(f"{name}.*.json")):
+            report = json.loads(path.read_text())
+            parts.append(f"## {title}\n\n{section(report)}\n{_footer(name, report)}")
     return "\n".join(parts)
 
 
-def table(report: dict[str, Any]) -> str:
-    """Every plain figure of a report, nested names joined by dots; lists of rounds are left to the file."""
-    lines = "".join(f"| {name} | {value} |\n" for name, value in flat(report))
-    return f"| what | figure |\n|---|---|\n{lines}"
-
-
-def flat(report: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in report.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{name}.")
-        elif isinstance(value, float):
-            yield f"{prefix}{name}", f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-        elif not isinstance(value, list):
-            yield f"{prefix}{name}", str(value)
+def _footer(name: str, report: Report) -> str:
+    on = report["machine"]
+    return (
+        f"`python -m benchmarks.{name} --save` on {on['device']}, {on['threads']} thread(s), "
+        f"torch {on['torch']}, lightning {on['lightning']}.\n"
+    )
 
 
 def main() -> None:
-    (FOLDER / "README.md").write_text(page())
+    """Write the page, or with --check compare it with the stored results."""
+    page, path = render_page(), FOLDER / "README.md"
+    if "--check" in sys.argv:
+        sys.exit(0 if path.read_text() == page else f"{path.name} is out of date: run the module.")
+    path.write_text(page)
 
 
 if __name__ == "__main__":

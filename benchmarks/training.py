@@ -34,12 +34,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks.report import finish, machine, outputs
-from lightning_resnets.cli.train import trainer_defaults
 from lightning_resnets.data.augment import Augmentation
 from lightning_resnets.data.batches import Normalize, TrainBatchLoader
 from lightning_resnets.data.cifar10 import CIFAR10, MEAN, STD
 from lightning_resnets.models.registry import create_model
 from lightning_resnets.training.image_classifier import ImageClassifier
+from lightning_resnets.training.trainer_defaults import trainer_defaults
 
 WARM = 3  # steps before the clock starts
 

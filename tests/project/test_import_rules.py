@@ -1,202 +1,200 @@
-"""The floors of the house: who may import whom, read from the source; and what really is imported."""
+"""Import rules: one list of folders, each importing only those above it; and what may stay unloaded."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.interactive.test_model import saved
+ROOT = Path(__file__).resolve().parents[2]
 
-ROOT = Path(__file__).parents[2]
-HEAVY = {"torch", "lightning", "torchvision", "torchmetrics"}
+# Each line imports only lines above it, and freely within itself. There are no exceptions.
+FLOORS = (
+    ("lightning_resnets.merges", "lightning_resnets.errors"),
+    ("lightning_resnets.utils",),
+    ("lightning_resnets.preprocessing", "lightning_resnets.formats"),
+    ("lightning_resnets.graph",),
+    ("lightning_resnets.models",),
+    ("lightning_resnets.interventions", "lightning_resnets.data"),
+    ("lightning_resnets.checkpoint", "lightning_resnets.run_folder"),
+    ("lightning_resnets.evaluation", "lightning_resnets.analysis"),
+    ("lightning_resnets.interactive",),
+    ("lightning_resnets.recipes", "lightning_resnets.training"),
+    ("lightning_resnets.cli",),
+    ("gui",),
+)
+PACKAGE = "lightning_resnets"  # its __init__ re-exports the public API and may import any floor but the last two
+HEAVY = {"torch", "lightning", "torchvision", "torchmetrics", "lightning_resnets"}
 QT = {"PySide6", "shiboken6", "pyqtgraph"}
-
-ANY = QT | {
-    "gui",
-    "lightning",
-    "torchvision",
-    "lightning_resnets.models.registry",
-    "lightning_resnets.models",
-}
-
-# (files, what they must never import)
-FLOORS = {
-    "views paint plain data": (
-        "gui/views/*.py",
-        HEAVY | {"lightning_resnets", "gui.engine", "gui.worker", "gui.controller"},
+# (files of gui, what they must never import)
+GUI_RULES = {
+    "views know neither torch nor the library": (
+        "gui/views/**/*.py",
+        HEAVY | {"gui.engine", "gui.worker", "gui.controller"},
     ),
-    "the controller knows only gui": (
-        "gui/controller.py",
-        HEAVY | {"lightning_resnets", "gui.engine"},
-    ),
-    "the worker knows only Qt": (
-        "gui/worker.py",
-        HEAVY | {"lightning_resnets", "gui.views", "gui.engine"},
-    ),
-    "state and its kin are pure": (
-        "gui/{state,diagram,tiles,theme,travel,actions}.py",
-        HEAVY | QT | {"lightning_resnets"},
-    ),
-    "layout is pure": ("gui/layout/*.py", HEAVY | QT | {"lightning_resnets"}),
-    "the engine knows no Qt": (
-        "gui/engine.py",
-        {*HEAVY, *QT, "gui.views", "gui.controller", "gui.worker"},
-    ),
-    "training never gui": ("lightning_resnets/training/*.py", QT | {"gui"}),
-    "data never gui": ("lightning_resnets/data/*.py", QT | {"gui"}),
-    "the lens is light": (
-        "lightning_resnets/lens.py",
-        QT | {"gui", "lightning", "torchvision", "torchmetrics"},
-    ),
-    "samples are plain": (
-        "lightning_resnets/data/sample.py",
-        HEAVY | QT | {"gui", "lightning_resnets.data.cifar10"},
-    ),
-    "the graph is any module's": ("lightning_resnets/graph/*.py", ANY),
-    "surgery takes any module": ("lightning_resnets/surgery/*.py", ANY),
-    "so do what stands beside them": (
-        "lightning_resnets/{blocks,folding,outline,repeats,points,probe,replay,sweep}.py",
-        ANY,
-    ),
-    "a graph's other forms need only the graph": (
-        "lightning_resnets/exports/{__init__,document,dot,geometry,graphml,legend,placing,plain,saving,strokes,svg}.py",
-        HEAVY
-        | QT
-        | {"gui", "networkx", "lightning_resnets.models.registry", "lightning_resnets.graph"},
-    ),
-    "models stand on merge and torch": (
-        "lightning_resnets/{nets/residual,nets/resnet,nets/preact,nets/densenet,nets/highway,nets/inception,nets/inception_resnet,nets/se,zoo}.py",
-        QT
-        | {
-            "gui",
-            "lightning",
-            "torchvision",
-            "lightning_resnets.graph",
-            "lightning_resnets.interactive.model",
-        },
-    ),
-    "merge stands on torch": (
-        "lightning_resnets/merge.py",
-        QT | {"gui", "lightning", "torchvision", "lightning_resnets"},
-    ),
-    "the package itself is light": (
-        "lightning_resnets/__init__.py",
-        QT | {"gui", "lightning", "torchvision"},
-    ),
+    "the controller knows only gui": ("gui/*controller.py", HEAVY | {"gui.engine"}),
+    "the worker knows only Qt": ("gui/worker.py", HEAVY | {"gui.views", "gui.engine"}),
+    "state, graph and layout are pure": ("gui/layout/*.py", HEAVY | QT),
+    "state is pure": ("gui/state.py", HEAVY | QT),
+    "graph is pure": ("gui/graph.py", HEAVY | QT),
+    "descriptions are pure": ("gui/descriptions.py", HEAVY | QT),
+    "feature maps are pure": ("gui/feature_maps.py", HEAVY | QT),
+    "the engine knows no Qt": ("gui/engine.py", QT | {"gui.views", "gui.controller", "gui.worker"}),
 }
 
 
-def files(pattern: str) -> list[Path]:
-    """Files of a glob with one {a,b} in it; a file that is not there yet has nothing to keep."""
-    head, brace, rest = pattern.partition("{")
-    names, _, tail = rest.partition("}")
-    patterns = [f"{head}{name}{tail}" for name in names.split(",")] if brace else [pattern]
-    return sorted(path for one in patterns for path in ROOT.glob(one))
+def module_of(path: Path) -> str:
+    """Return the dotted name of a source file."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports(path: Path, everywhere: bool = True) -> set[str]:
-    """Full names of the modules that a file imports, anywhere in it (or only when it is itself imported)."""
-    found: set[str] = set()
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree) if everywhere else tree.body:
+def is_within(module: str, parent: str) -> bool:
+    """Return True for the module itself and everything below it."""
+    return module == parent or module.startswith(f"{parent}.")
+
+
+def floor_of(module: str) -> int | None:
+    """Return the number of the floor that a module stands on, None for another package's."""
+    for number, floor in enumerate(FLOORS):
+        if any(is_within(module, name) for name in floor):
+            return number
+    return None
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the full name of everything that a file imports, also lazily or for types only."""
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            for alias in node.names:
+                yield alias.name
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
 
 
-def breaches(found: set[str], banned: set[str]) -> set[str]:
-    return {
-        name for name in found if any(name == bad or name.startswith(f"{bad}.") for bad in banned)
-    }
+def upward(path: Path) -> list[str]:
+    """Return the imports of a file that point to a floor below its own line in the list."""
+    own = floor_of(module_of(path))
+    if own is None:
+        return []
+    found = [name for name in imports(path) if (floor_of(name) or 0) > own]
+    return [f"{module_of(path)} imports {name}" for name in found]
 
 
-@pytest.mark.parametrize("floor", FLOORS)
-def test_floor(floor: str) -> None:
-    pattern, banned = FLOORS[floor]
-    wrong = {
-        str(path.relative_to(ROOT)): bad
-        for path in files(pattern)
-        if (bad := breaches(imports(path), banned))
-    }
-    assert files(pattern), f"no file is {pattern}"
-    assert not wrong
+def sources() -> list[Path]:
+    """Return all source files of both packages."""
+    return sorted([*ROOT.glob("lightning_resnets/**/*.py"), *ROOT.glob("gui/**/*.py")])
 
 
-def test_a_breach_is_found(tmp_path: Path) -> None:
-    bad = tmp_path / "bad.py"
-    bad.write_text(
-        "import numpy\n\ndef f():\n    from lightning_resnets import zoo\n    import torch.nn as nn\n"
-    )
-    assert breaches(imports(bad), {"torch", "lightning_resnets.models.registry"}) == {
-        "torch.nn",
-        "lightning_resnets.models.registry",
-    }
+def test_no_folder_imports_one_below_it() -> None:
+    assert not [line for path in sources() for line in upward(path)]
 
 
-def test_only_the_engine_knows_the_library() -> None:
-    known = {
-        path.name
-        for path in ROOT.glob("gui/**/*.py")
-        if breaches(imports(path), {"lightning_resnets"})
-    }
-    assert known == {"engine.py"}
+def test_every_file_stands_on_a_floor() -> None:
+    modules = {module_of(path) for path in sources()} - {PACKAGE}
+    assert not [module for module in modules if floor_of(module) is None]
 
 
-# What people do with our models, one after the other in one process: each import of torch costs seconds.
+def test_the_package_itself_imports_nothing_of_training_or_commands() -> None:
+    names = list(imports(ROOT / "lightning_resnets/__init__.py"))
+    assert not [
+        n for n in names if is_within(n, f"{PACKAGE}.training") or is_within(n, "lightning")
+    ]
+
+
+def test_an_upward_import_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    bad = tmp_path / "lightning_resnets/graph/bad.py"
+    bad.parent.mkdir(parents=True)
+    bad.write_text("def f():\n    from lightning_resnets.training import callbacks\n")
+    assert upward(bad) == [
+        "lightning_resnets.graph.bad imports lightning_resnets.training.callbacks"
+    ]
+
+
+def test_no_command_is_imported_by_other_code() -> None:
+    outside = [path for path in sources() if not is_within(module_of(path), f"{PACKAGE}.cli")]
+    found = [(path.name, name) for path in outside for name in imports(path)]
+    assert not [pair for pair in found if is_within(pair[1], f"{PACKAGE}.cli")]
+
+
+@pytest.mark.parametrize("rule", GUI_RULES)
+def test_gui_rule(rule: str) -> None:
+    pattern, banned = GUI_RULES[rule]
+    paths = sorted(ROOT.glob(pattern))
+    assert paths, f"no file matches {pattern}"
+    found = [(path.name, name) for path in paths for name in imports(path)]
+    assert not [pair for pair in found if any(is_within(pair[1], name) for name in banned)]
+
+
+def test_only_the_engine_imports_the_library() -> None:
+    found = [(path.name, name) for path in ROOT.glob("gui/**/*.py") for name in imports(path)]
+    assert {name for name, module in found if is_within(module, PACKAGE)} == {"engine.py"}
+
+
+def dependencies(path: Path) -> set[str]:
+    """Return the modules of the project that a file imports when it is imported itself."""
+    modules = {module_of(source) for source in sources()}
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module in modules:
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                found.add(name if name in modules else node.module)
+    return found - {module_of(path)}
+
+
+def test_modules_form_no_ring() -> None:
+    """Remove modules whose imports are all removed, again and again; a ring would remain."""
+    waiting = {module_of(path): dependencies(path) for path in sources()}
+    while ready := [module for module, needs in waiting.items() if not needs & waiting.keys()]:
+        for module in ready:
+            del waiting[module]
+    assert not waiting
+
+
+# What people do with our models, one step after another in one process: importing torch costs seconds.
 STEPS = {
-    "a model is built": "import lightning_resnets as lr; model = lr.build('seresnet20')",
-    "a session of the lens": """
+    "build a model": "import lightning_resnets as lr; model = lr.create_model('seresnet20')",
+    "use an InteractiveModel": """
 import numpy as np
-from lightning_resnets.preprocessing import read_picture
-from lightning_resnets.interactive.model import Lens
-from lightning_resnets.interventions import Drop
-lens = Lens.open(sys.argv[1])
-points = [block.output for block in lens.graph.fold().blocks if block.output]
-lens.look(np.zeros((50, 40, 3), np.uint8), points, [Drop("layer1.0")])
-str(lens.graph)
+from lightning_resnets import InteractiveModel, RemoveBlock
+from lightning_resnets.preprocessing import read_image
+model = InteractiveModel.open("seresnet20-cifar10")
+points = [node.hook_point for node in model.graph.fold().nodes if node.hook_point]
+model.run(np.zeros((50, 40, 3), np.uint8), points, [RemoveBlock("layer1.0")])
+str(model.graph)
 assert threading.active_count() == 1
 """,
-    "published weights are chosen": "import lightning_resnets.models.pretrained as p; p.chosen('seresnet50')",
-    "other packages' models are looked up": """
+    "list published weights": "import lightning_resnets.models.pretrained as p; p.get_pretrained('seresnet50')",
+    "look up third-party models": """
 from lightning_resnets.models.known.index import lookup
 lookup({f"features.{n}.weight": (64, n) for n in range(400)})
 """,
-    "models are listed": "from lightning_resnets.cli.main import main; main(['models', 'seresnet20'])",
+    "list models": "from lightning_resnets.cli.main import main; main(['models', 'seresnet20'])",
 }
 UNUSED = {
-    "lightning",
-    "torchvision",
-    "torchmetrics",
-    "timm",
-    "networkx",
-    "sympy",
-    "torch._dynamo",
-    "PySide6",
-    "huggingface_hub",
-    "requests",
+    *("lightning", "torchvision", "torchmetrics", "timm", "networkx", "sympy", "torch._dynamo"),
+    *("PySide6", "huggingface_hub", "requests"),
 }
 
 
-def test_work_on_our_nets_imports_nothing_heavy_beside_torch(tmp_path: Path) -> None:
-    code = "\n".join(
-        f"exec({step!r})\nprint({name!r}, sorted({UNUSED!r} & set(sys.modules)))"
-        for name, step in STEPS.items()
-    )
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            f"import sys, threading\n{code}",
-            str(saved(tmp_path, "seresnet20")),
-        ],
-        capture_output=True,
-        text=True,
-    )
+def test_work_on_our_models_imports_nothing_heavy_beside_torch() -> None:
+    code = ["import sys, threading"]
+    for name, step in STEPS.items():
+        code += [f"exec({step!r})", f"print({name!r}, sorted({UNUSED!r} & set(sys.modules)))"]
+    command = [sys.executable, "-c", "\n".join(code)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert not done.returncode, done.stderr
-    assert [line for line in done.stdout.splitlines() if line.endswith("]")] == [
-        f"{name} []" for name in STEPS
-    ]
+    lines = [line for line in done.stdout.splitlines() if line.endswith("]")]
+    assert lines == [f"{name} []" for name in STEPS]
+
+
+def test_importing_the_app_leaves_torch_and_pyqtgraph_out() -> None:
+    code = (
+        "import sys, gui.app; print(sorted({'torch', 'pyqtgraph', 'networkx'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LIBRARY = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
 GUI = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["gui"]]
@@ -47,12 +47,13 @@ def test_the_wheel_holds_what_the_checkout_has(wheel: set[str]) -> None:
     } <= wheel
     assert {"lightning_resnets/py.typed", "gui/py.typed"} <= wheel
     models = {
-        f"lightning_resnets/shipped/{path.name}" for path in (ROOT / "checkpoints").glob("*.ckpt")
+        f"lightning_resnets/bundled_checkpoints/{path.name}"
+        for path in (ROOT / "checkpoints").glob("*.ckpt")
     }
     assert {
         name
         for name in wheel
-        if name.startswith("lightning_resnets/shipped/") and name.endswith(".ckpt")
+        if name.startswith("lightning_resnets/bundled_checkpoints/") and name.endswith(".ckpt")
     } == models
     assert any(name.endswith("dist-info/licenses/LICENSE") for name in wheel)
 
