@@ -74,7 +74,7 @@ class SelectedArcsItem(GraphItem):
             painter.drawPath(rounded_polyline(arc.points, arc.radius))
         if self.arcs:
             painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(self.look.color("ink"))
+            painter.setBrush(self.look.color("text"))
             painter.drawPolygon(
                 arrow_head(QPointF(*self.arcs[-1].points[-1]) + QPointF(0, 1), 90, 7.0)
             )
@@ -112,7 +112,7 @@ class ConnectivityMatrixItem(GraphItem):
             self.draw_cell(painter, cell, zoom, largest)
         if zoom >= MIN_TEXT_ZOOM:
             painter.setFont(scene_font(10))
-            painter.setPen(self.look.color("soft"))
+            painter.setPen(self.look.color("secondary_text"))
             painter.drawText(
                 QPointF(self.matrix.rect.x + 1, self.matrix.rect.bottom + 17), self.matrix.caption
             )
@@ -127,7 +127,7 @@ class ConnectivityMatrixItem(GraphItem):
             if not hot and self.side < 18:
                 continue
             last = self.at[k, k + 1].rect
-            color = self.look.color("ink" if hot else "faint", 1.0 if hot else 0.55)
+            color = self.look.color("text" if hot else "disabled", 1.0 if hot else 0.55)
             painter.setPen(QPen(color, 1.8 if hot else 1.0))
             middle = last.y + last.h / 2
             turn = (x, middle) if x > last.right + 1 else (last.right + 0.2 * self.side, middle)
@@ -149,7 +149,7 @@ class ConnectivityMatrixItem(GraphItem):
         hot = look.hovered_input == key
         row = bool({cell.merge, self.matrix.consumers[cell.row]} & {look.selected})
         outline = (
-            QPen(look.color("ink" if hot else "focus"), 2.2 if hot else 1.4)
+            QPen(look.color("text" if hot else "focus"), 2.2 if hot else 1.4)
             if hot or row
             else Qt.PenStyle.NoPen
         )
@@ -182,7 +182,7 @@ class ConnectivityMatrixItem(GraphItem):
                 box.center(),
                 f"{edit.value:.2g}×",
                 look,
-                look.color("ink"),
+                look.color("text"),
                 self.side * 0.26,
             )
 

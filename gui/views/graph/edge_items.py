@@ -35,7 +35,7 @@ class FlowEdgesItem(GraphItem):
                 self.heads.append(arrow_head(QPointF(x, y), 0, min(9.0, x - left)))
 
     def draw(self, painter: QPainter, zoom: float) -> None:
-        color = self.look.color("edge")
+        color = self.look.color("outline")
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(QPen(color, EDGE_WIDTH))
         painter.drawPath(self.path)

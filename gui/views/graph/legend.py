@@ -56,7 +56,7 @@ class GraphLegend:
         for sign, words in entries:
             self.draw_symbol(painter, sign, QPointF(x + 11, y))
             painter.setFont(font)
-            painter.setPen(self.look.color("soft"))
+            painter.setPen(self.look.color("secondary_text"))
             wide = metrics.horizontalAdvance(words)
             painter.drawText(
                 QRectF(x + 27, y - 9, wide + 2, 18), Qt.AlignmentFlag.AlignVCenter, words
@@ -77,7 +77,7 @@ class GraphLegend:
         painter.drawLine(QLineF(0, -3, 0, 3))
 
     def _plain(self, painter: QPainter) -> None:
-        painter.setPen(QPen(self.look.color("edge"), EDGE_WIDTH))
+        painter.setPen(QPen(self.look.color("outline"), EDGE_WIDTH))
         painter.drawLine(QLineF(-10, 0, 10, 0))
 
     def _projected(self, painter: QPainter) -> None:
@@ -101,17 +101,17 @@ class GraphLegend:
 
     def _cell(self, painter: QPainter) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self.look.color("edge"))
+        painter.setBrush(self.look.color("outline"))
         painter.drawRoundedRect(QRectF(-5.5, -5.5, 11, 11), 2, 2)
 
     def _chain(self, painter: QPainter) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self.look.color("edge"))
+        painter.setBrush(self.look.color("outline"))
         painter.drawEllipse(QPointF(0, 0), 4.4, 4.4)
 
     def _change(self, painter: QPainter) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
-        for color, wide in (("line", 20), ("cut", 12)):
+        for color, wide in (("hairline", 20), ("cut", 12)):
             painter.setBrush(self.look.color(color))
             painter.drawRoundedRect(QRectF(-10, -1.5, wide, 3), 1.5, 1.5)
 

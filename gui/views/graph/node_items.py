@@ -44,7 +44,7 @@ class StageBandsItem(GraphItem):
         )
         at = QPointF(band.at[0], band.at[1] + (13 if band.stacked else 10))
         painter.setFont(bold)
-        painter.setPen(self.look.color("ink"))
+        painter.setPen(self.look.color("text"))
         painter.drawText(at, band.title)
         step = (
             QPointF(0, 15)
@@ -52,7 +52,7 @@ class StageBandsItem(GraphItem):
             else QPointF(QFontMetricsF(bold).horizontalAdvance(band.title + "  "), 0)
         )
         painter.setFont(plain)
-        painter.setPen(self.look.color("soft"))
+        painter.setPen(self.look.color("secondary_text"))
         painter.drawText(at + step, band.subtitle)
 
 
@@ -156,12 +156,12 @@ class NodeItem(GraphItem):
     def bar(self, painter: QPainter, zoom: float) -> None:
         hot = self.name in self.look.hovered or self.look.selected == self.name
         painter.setPen(QPen(self.look.color("panel"), 1.0))
-        painter.setBrush(self.look.color("concat" if hot else "ink"))
+        painter.setBrush(self.look.color("concat" if hot else "text"))
         painter.drawPath(self.shape_path())
 
     def block(self, painter: QPainter, zoom: float) -> None:
         look, kind = self.look, self.place.shape
-        edge = {"pill": "add", "side": "gate"}.get(kind, "edge")
+        edge = {"pill": "add", "side": "gate"}.get(kind, "outline")
         tint = {"pill": "add_tint", "side": "gate_tint"}.get(kind, "focus_tint")
         pen = QPen(look.color(edge), 1.3)
         if self.dropped:
@@ -188,7 +188,7 @@ class NodeItem(GraphItem):
             return
         track = QRectF(self.box.x() + 4, self.box.bottom() + 2.5, self.box.width() - 8, 3.0)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self.look.color("line"))
+        painter.setBrush(self.look.color("hairline"))
         painter.drawRoundedRect(track, 1.5, 1.5)
         track.setWidth(max(2.0, track.width() * min(1.0, value)))
         painter.setBrush(self.look.color("cut"))
@@ -202,7 +202,7 @@ class NodeItem(GraphItem):
             self.box.center().x() - side / 2, self.box.center().y() - side / 2 - lift, side, side
         )
         painter.setPen(Qt.PenStyle.NoPen)
-        ink = self.look.color("soft")
+        ink = self.look.color("secondary_text")
         for i in range(9 if self.place.shape == "input" else 3):
             if self.place.shape == "input":
                 ink.setAlphaF((0.85, 0.35, 0.6, 0.25, 0.95, 0.45, 0.6, 0.3, 0.75)[i])
@@ -233,7 +233,7 @@ class NodeItem(GraphItem):
         steps = [size * 1.32 for size in sizes]
         y = self.box.center().y() - sum(steps) / 2 + (tall * 0.28 if icon else 0)
         for i, (words, size, step) in enumerate(zip(lines, sizes, steps, strict=True)):
-            painter.setPen(self.look.color("ink" if i == 0 and not icon else "soft"))
+            painter.setPen(self.look.color("text" if i == 0 and not icon else "secondary_text"))
             spare = 1.0 if self.box.width() < 20 else 2.5
             room = QRectF(self.box.x() + spare, y, self.box.width() - 2 * spare, step)
             upright = small and not icon and len(words) > 3 and tall > 1.3 * self.box.width()

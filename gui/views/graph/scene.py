@@ -82,7 +82,7 @@ def _skip(look: PaintState, arc: layout.Arc) -> MergeInputItem:
 
 
 def _wire(look: PaintState, wire: layout.Wire) -> MergeInputItem:
-    kind = "gate" if wire.role == "weight" else "edge"
+    kind = "gate" if wire.role == "weight" else "outline"
     return MergeInputItem(
         look,
         (wire.target, wire.operand),
