@@ -1,1 +1,3 @@
-"""Measurements, as ratios within one run: `python -m benchmarks.NAME [--json]`; never part of the tests."""
+"""Measurements, as ratios within one run: `python -m benchmarks.NAME [--json]`; never part of the
+tests.
+"""

@@ -1,8 +1,9 @@
-"""How long a checkpoint takes to open: ResNet-152 (242 MB) in every form, beside the usual torchvision way.
+"""Measure how long loading a checkpoint takes: ResNet-152 (242 MB) in each format, beside
+torchvision's usual way.
 
-`python -m benchmarks.checkpoint_loading [--json]`. Recognized without a card, checked and ready to look through; torch is imported
-before. `first` is the first opening in the process, `later` the median of five more.
-"""
+`python -m benchmarks.checkpoint_loading [--json] [--save]`. The file has no model card: it is
+identified, checked and loaded. torch is imported before. `first` is the first load in the process,
+`later` the median of five more."""
 
 import argparse
 import statistics
@@ -15,76 +16,82 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from benchmarks.report import finish, machine, outputs
+from benchmarks.report import add_output_options, finish, machine
 
 MODEL = "resnet152"
+REPEATS = 5
+REFERENCE = "torchvision"
 
 
-def seconds(act: Callable[[], object]) -> float:
+def time_call(function: Callable[[], object]) -> float:
+    """Return the seconds that one call takes."""
     start = time.perf_counter()
-    act()
+    function()
     return time.perf_counter() - start
 
 
-def files(model: nn.Module, folder: Path) -> dict[str, Path]:
-    """The same weights in every form."""
-    paths = {
-        name: folder / f"{name.replace(' ', '_')}" for name in ("zip", "before 1.6", "whole model")
-    }
-    torch.save(model.state_dict(), paths["zip"])
-    torch.save(model.state_dict(), paths["before 1.6"], _use_new_zipfile_serialization=False)
+def save_formats(model: nn.Module, folder: Path) -> dict[str, Path]:
+    """Save the same weights in every format and return the files by format."""
+    names = ("torch.save", "before torch 1.6", "whole model", "safetensors")
+    paths = {name: folder / name.replace(" ", "_") for name in names}
+    state_dict = model.state_dict()
+    torch.save(state_dict, paths["torch.save"])
+    torch.save(state_dict, paths["before torch 1.6"], _use_new_zipfile_serialization=False)
     torch.save(model, paths["whole model"])
-    paths["safetensors"] = folder / "model.safetensors"
-    safetensors.torch.save_file(model.state_dict(), paths["safetensors"])
+    safetensors.torch.save_file(state_dict, paths["safetensors"])
     return paths
 
 
-def measured() -> dict[str, dict[str, float]]:
-    """Seconds by form."""
+def load_with_torchvision(path: Path) -> nn.Module:
+    """Load the weights as most people do: build the model, then `load_state_dict`."""
+    from torchvision.models import get_model
+
+    model = get_model(MODEL)
+    model.load_state_dict(torch.load(path, weights_only=True))
+    return model.eval()
+
+
+def measure() -> dict[str, dict[str, float]]:
+    """Return the seconds of the first and of later loads, by format."""
     from torchvision.models import get_model
 
     from lightning_resnets.checkpoint.load import load_checkpoint
 
-    def usual(path: Path) -> nn.Module:
-        model = get_model(MODEL)
-        model.load_state_dict(torch.load(path, weights_only=True))
-        return model.eval()
-
-    found: dict[str, dict[str, float]] = {}
+    results: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        paths = files(get_model(MODEL), Path(folder))
-        ways: dict[str, Callable[[], object]] = {
-            name: lambda path=path: load_checkpoint(path) for name, path in paths.items()
-        }
-        ways["usual way"] = lambda: usual(paths["zip"])
-        for name, way in ways.items():
-            found[name] = {
-                "first": seconds(way),
-                "later": statistics.median(seconds(way) for _ in range(5)),
-            }
-    return found
+        paths = save_formats(get_model(MODEL), Path(folder))
+        loaders: dict[str, Callable[[], object]] = {}
+        for name, path in paths.items():
+            loaders[name] = lambda path=path: load_checkpoint(path)
+        loaders[REFERENCE] = lambda: load_with_torchvision(paths["torch.save"])
+        for name, load in loaders.items():
+            first = time_call(load)
+            later = statistics.median(time_call(load) for _ in range(REPEATS))
+            results[name] = {"first": first, "later": later}
+    return results
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.checkpoint_loading", description=__doc__
-    )
-    outputs(parser)
-    given = parser.parse_args()
-    found = measured()
-    for name, times in found.items():
-        share = times["later"] / found["usual way"]["later"]
+    """Measure, print and store as the options ask."""
+    name = "python -m benchmarks.checkpoint_loading"
+    parser = argparse.ArgumentParser(prog=name, description=__doc__)
+    add_output_options(parser)
+    options = parser.parse_args()
+    results = measure()
+    reference = results[REFERENCE]["later"]
+    relative = {name: times["later"] / reference for name, times in results.items()}
+    for name, times in results.items():
         print(
-            f"{name:<12} first {times['first']:.2f} s   later {times['later']:.2f} s   {share:.2f} of the usual way"
+            f"{name:<18} first {times['first']:.2f} s   later {times['later']:.2f} s   "
+            f"{relative[name]:.2f} of torchvision's"
         )
-    shares = {name: times["later"] / found["usual way"]["later"] for name, times in found.items()}
     report = {
         "machine": machine(torch.device("cpu")),
         "model": MODEL,
-        "seconds": found,
-        "share_of_the_usual_way": shares,
+        "seconds": results,
+        "relative_to_torchvision": relative,
     }
-    finish("opening", report, given)
+    finish("checkpoint_loading", report, options)
 
 
 if __name__ == "__main__":

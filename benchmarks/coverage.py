@@ -1,12 +1,13 @@
-"""Which models of torchvision and timm can be looked into: followed by what, how fast, revealed equal to the bit or not.
+"""Measure which models of torchvision and timm can be traced, rewritten with merges, and cut.
 
-`python -m benchmarks.coverage [--json] [--only PATTERN] [--part K/N] [--rows FILE]`. Every classification model of
-torchvision, and of timm the smallest model of each convolutional family (`benchmarks/families.py` says which). Each is
-filled with random weights that leave no branch silent and measured in a process of its own, one thread. `seconds` are
-those that the processor spends in `follow`, the better of two: other work on the machine does not count. `agree` says
-whether torch.fx and the recorder find the same merges where both can follow. `cut` says whether a cut at the first
-merge changes the logits and is gone afterwards.
-"""
+`python -m benchmarks.coverage [--json] [--save] [--only PATTERN] [--part K/N] [--rows FILE]`.
+
+Every classification model of torchvision, and of timm the smallest model of each convolutional
+family (`benchmarks/families.py` defines them). Each gets random weights that leave no branch silent
+and is measured in a process of its own, on one thread. `seconds` is the CPU time of `trace_nodes`,
+the better of two. `backends_agree`: torch.fx and the recorder find the same merges where both can
+trace. `equal`: logits equal to the bit after `insert_merges`. `cut_works`: a cut at the first merge
+changes the logits and is undone afterwards."""
 
 import argparse
 import json
@@ -26,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.families import families
-from benchmarks.report import finish, machine, outputs
+from benchmarks.report import add_output_options, finish, machine
 from lightning_resnets.graph import TraceError, trace, trace_nodes
 from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.graph.model_graph import ModelGraph
@@ -36,39 +37,44 @@ from lightning_resnets.merges import MergeKind
 from lightning_resnets.models.external import build_external
 from lightning_resnets.utils.skip_init import skip_init
 
-LIMIT = 300.0  # seconds a model
-LARGEST = 320  # pixels a side
-Merges = tuple[int, int, int]  # adds, concats, gates
+TIMEOUT_SECONDS = 300.0  # per model
+MAX_IMAGE_SIZE = 320  # pixels a side
+MergeCounts = tuple[int, int, int]  # adds, concats, gates
 
 
 @dataclass(slots=True)
 class Row:
-    """What was found for one model; None where it was not measured, or there is nothing to measure."""
+    """What was found for one model; None where it was not measured, or there is nothing to
+    measure.
+    """
 
     model: str
-    followed: str = ""
+    traced_by: str = ""
     seconds: float | None = None
     nodes: int = 0
     adds: int = 0
     concats: int = 0
     gates: int = 0
     skips: int = 0
-    agree: bool | None = None
+    backends_agree: bool | None = None
     equal: bool | None = None
-    cut: bool | None = None
+    cut_works: bool | None = None
     reason: str = ""
 
 
-def models() -> list[str]:
-    """All that are measured, as `package/name`."""
-    from torchvision import models as zoo
+def model_names() -> list[str]:
+    """Return all models to measure, as `package/name`."""
+    from torchvision import models
 
-    known = [f"torchvision/{name}" for name in zoo.list_models(module=zoo)]
+    known = [f"torchvision/{name}" for name in models.list_models(module=models)]
     return [*known, *(f"timm/{name}" for name in families())]
 
 
-def filled(model: nn.Module) -> nn.Module:
-    """The model with weights and statistics drawn anew, none near zero on the whole: what cuts a branch is seen."""
+def randomize(model: nn.Module) -> nn.Module:
+    """Fill weights and statistics with random values, none near zero on the whole.
+
+    A cut branch then always changes the logits.
+    """
     rng = torch.Generator().manual_seed(0)
     for name, weight in model.named_parameters():
         with torch.no_grad():
@@ -90,17 +96,19 @@ def filled(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
-def size_of(name: str, model: nn.Module) -> tuple[int, int, int]:
-    """The size of image that the model is made for, no side over 320 where it takes others too."""
+def image_size_for(name: str, model: nn.Module) -> tuple[int, int, int]:
+    """Return the (C, H, W) that the model is made for, at most 320 pixels where it takes others."""
     config: dict[str, Any] = getattr(model, "pretrained_cfg", None) or {}
     side = 299 if name == "torchvision/inception_v3" else 224
     channels, height, width = config.get("input_size", (3, side, side))
-    most = max(height, width) if config.get("fixed_input_size") else LARGEST
+    most = max(height, width) if config.get("fixed_input_size") else MAX_IMAGE_SIZE
     return channels, min(height, most), min(width, most)
 
 
-def merges(model: nn.Module, size: tuple[int, int, int], by: TraceBackend) -> Merges | None:
-    """How many merges are found one way, None where it does not go."""
+def count_merges(
+    model: nn.Module, size: tuple[int, int, int], by: TraceBackend
+) -> MergeCounts | None:
+    """Return the merges that one backend finds, None where it cannot trace."""
     try:
         kinds = Counter(block.kind for block in trace(insert_merges(model, size, by), size).merges)
     except TraceError:
@@ -108,22 +116,23 @@ def merges(model: nn.Module, size: tuple[int, int, int], by: TraceBackend) -> Me
     return kinds[MergeKind.ADD], kinds[MergeKind.CONCAT], kinds[MergeKind.GATE]
 
 
-def measured(name: str) -> Row:
-    """All that is measured of a model."""
+def measure(name: str) -> Row:
+    """Measure one model; an error becomes the reason in its row."""
     row = Row(name)
     try:
         with skip_init():
             model = build_external(name, 10)
-        _measure(filled(model), row)
+        _measure(randomize(model), row)
     except Exception as error:  # noqa: BLE001  whatever a model of another package raises is its row's reason
-        row.reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+        lines = str(error).strip().splitlines()
+        row.reason = f"{type(error).__name__}: {lines[0] if lines else ''}"
     return row
 
 
 def _measure(model: nn.Module, row: Row) -> None:
-    size = size_of(row.model, model)
+    size = image_size_for(row.model, model)
     graph, first = _timed(model, size)
-    row.followed, row.seconds, row.nodes = (
+    row.traced_by, row.seconds, row.nodes = (
         graph.traced_by,
         min(first, _timed(model, size)[1]),
         len(graph.nodes),
@@ -136,9 +145,9 @@ def _measure(model: nn.Module, row: Row) -> None:
         len(found.skips),
     )
     if graph.traced_by == "torch.fx":
-        other = merges(model, size, "recorder")
-        row.agree = other == (row.adds, row.concats, row.gates)
-        row.reason = "" if row.agree else f"the recorder finds {other}"
+        other = count_merges(model, size, "recorder")
+        row.backends_agree = other == (row.adds, row.concats, row.gates)
+        row.reason = "" if row.backends_agree else f"the recorder finds {other}"
     image = torch.randn(
         1 if graph.traced_by == "torch.fx" else 2, *size, generator=torch.Generator().manual_seed(1)
     )
@@ -148,7 +157,7 @@ def _measure(model: nn.Module, row: Row) -> None:
         row.equal = torch.equal(given, expected) and bool(expected.isfinite().all())
         if not row.equal:
             row.reason = f"logits differ by {(given - expected).abs().max():.3g}"
-        row.cut = _cut(shown, image, given, found.merges[0].name) if found.merges else None
+        row.cut_works = _cut(shown, image, given, found.merges[0].name) if found.merges else None
 
 
 def _timed(model: nn.Module, size: tuple[int, int, int]) -> tuple[ModelGraph, float]:
@@ -163,8 +172,8 @@ def _cut(shown: nn.Module, image: Tensor, given: Tensor, merge: str) -> bool:
     return changed and torch.equal(shown(image.clone()), given)
 
 
-def alone(name: str) -> Row:
-    """The same in a process of its own, so that its memory is free afterwards and its time limited."""
+def measure_in_process(name: str) -> Row:
+    """Measure in a process of its own, which frees its memory and limits its time."""
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe(duplex=False)
     child = context.Process(target=_answer, args=(there, name))
@@ -173,8 +182,8 @@ def alone(name: str) -> Row:
     try:
         row = (
             here.recv()
-            if here.poll(LIMIT)
-            else Row(name, reason=f"it takes longer than {LIMIT:.0f} s")
+            if here.poll(TIMEOUT_SECONDS)
+            else Row(name, reason=f"it takes longer than {TIMEOUT_SECONDS:.0f} s")
         )
     except EOFError:
         row = Row(name, reason="its process ended: too little memory")
@@ -186,34 +195,34 @@ def alone(name: str) -> Row:
 def _answer(there: Connection, name: str) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    there.send(measured(name))
+    there.send(measure(name))
 
 
-def rows(names: list[str], kept: Path | None) -> Iterator[Row]:
-    """One row a model, of those kept from before where there are any."""
+def measure_all(names: list[str], kept: Path | None) -> Iterator[Row]:
+    """Yield one row per model, taken from the file of an earlier run where it is there."""
     lines = kept.read_text().splitlines() if kept and kept.exists() else []
     before = {row["model"]: Row(**row) for row in map(json.loads, lines)}
     for name in names:
-        row = before.get(name) or alone(name)
+        row = before.get(name) or measure_in_process(name)
         if kept and name not in before:
             with kept.open("a") as file:
                 file.write(json.dumps(asdict(row)) + "\n")
         yield row
 
 
-def totals(found: list[Row]) -> dict[str, Any]:
-    """How many of a set of models are followed, equal and quick."""
+def summarize(found: list[Row]) -> dict[str, Any]:
+    """Summarize the rows of a set of models."""
     times = sorted(row.seconds for row in found if row.seconds is not None)
-    whole = [row for row in found if row.agree is not None]
-    cut = [row for row in found if row.cut is not None]
+    whole = [row for row in found if row.backends_agree is not None]
+    cut = [row for row in found if row.cut_works is not None]
     return {
-        "of": len(found),
-        "followed": sum(bool(row.followed) for row in found),
-        "by_torch_fx": sum(row.followed == "torch.fx" for row in found),
-        "by_the_recorder": sum(row.followed.startswith("recorder") for row in found),
+        "models": len(found),
+        "traced": sum(bool(row.traced_by) for row in found),
+        "traced_by_torch_fx": sum(row.traced_by == "torch.fx" for row in found),
+        "traced_by_recorder": sum(row.traced_by.startswith("recorder") for row in found),
         "equal": sum(row.equal is True for row in found),
-        "agree": f"{sum(row.agree is True for row in whole)} of {len(whole)}",
-        "cut_at_the_first_merge": f"{sum(row.cut is True for row in cut)} of {len(cut)}",
+        "backends_agree": f"{sum(row.backends_agree is True for row in whole)} of {len(whole)}",
+        "cut_works": f"{sum(row.cut_works is True for row in cut)} of {len(cut)}",
         "median_seconds": times[len(times) // 2] if times else None,
         "under_1s": sum(value < 1 for value in times) / max(len(found), 1),
         "adds": sum(row.adds for row in found),
@@ -222,10 +231,12 @@ def totals(found: list[Row]) -> dict[str, Any]:
     }
 
 
-def lists(found: list[Row]) -> dict[str, str]:
-    """Which models the recorder follows, and where something is not as it should be."""
+def list_exceptions(found: list[Row]) -> dict[str, str]:
+    """Return the models that only the recorder traces, and those with a failure."""
     return {
-        "recorded": ", ".join(row.model for row in found if row.followed.startswith("recorder"))
+        "traced_by_recorder_names": ", ".join(
+            row.model for row in found if row.traced_by.startswith("recorder")
+        )
         or "none",
         "failed": "; ".join(f"{row.model}: {row.reason}" for row in found if row.reason) or "none",
     }
@@ -248,30 +259,30 @@ def main() -> None:
         metavar="FILE",
         help="keep each row here, and take those that are there",
     )
-    outputs(parser)
+    add_output_options(parser)
     given = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     for by in ("torch.fx", "recorder"):  # what the first time costs is no model's
         trace_nodes(nn.Sequential(nn.Conv2d(3, 3, 3), nn.ReLU()), (3, 8, 8), by)
     part, parts = map(int, given.part.split("/"))
-    names = [name for name in models() if re.search(given.only, name)][part - 1 :: parts]
+    names = [name for name in model_names() if re.search(given.only, name)][part - 1 :: parts]
     found: list[Row] = []
-    for row in rows(names, given.rows):
+    for row in measure_all(names, given.rows):
         found.append(row)
         took = f"{row.seconds:.2f} s" if row.seconds is not None else ""
         marks = f"{row.adds}+ {row.concats}c {row.gates}g"
-        print(
-            f"{row.model:<45} {row.followed:<9} {took:>7} {marks:<16} equal {row.equal} {row.reason}",
-            flush=True,
-        )
+        line = f"{row.model:<45} {row.traced_by:<9} {took:>7} {marks:<16}"
+        print(f"{line} equal {row.equal} {row.reason}", flush=True)
     packages = {
         name: [row for row in found if row.model.startswith(f"{name}/")]
         for name in ("torchvision", "timm")
     }
-    report = {"machine": machine(torch.device("cpu"))} | totals(found)
-    report |= {name: totals(part) | lists(part) for name, part in packages.items() if part}
-    report["models"] = [asdict(row) for row in found]
+    report = {"machine": machine(torch.device("cpu"))} | summarize(found)
+    report |= {
+        name: summarize(part) | list_exceptions(part) for name, part in packages.items() if part
+    }
+    report["rows"] = [asdict(row) for row in found]
     finish("coverage", report, given)
 
 

@@ -1,11 +1,11 @@
-"""How many ImageNet images a second our loader gives, beside torchvision's reference pipeline.
+"""Measure how many ImageNet images per second our loader returns, beside torchvision's reference
+pipeline.
 
-`python -m benchmarks.data_loading --root DIR [--size N] [--policy trivial] [--json]`. Both give batches as a model
-takes them, float32 and normalized, with equally many worker processes, of the same images at the same size, in turns.
-
-The reference is what torchvision's training script does by default: PIL decodes, crops and flips, each image is
-normalized in its worker, batches are put together from float32.
-"""
+`python -m benchmarks.data_loading --data-dir DIR [--image-size N] [--auto-augment trivial] [--json]
+[--save]`. Both return batches as a model takes them, float32 and normalized, from equally many
+worker processes, of the same images at the same size, in turns. The reference is the default of
+torchvision's training script: PIL decodes, crops and flips, each image is normalized in its worker,
+and batches are collated from float32."""
 
 import argparse
 import os
@@ -20,109 +20,125 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from benchmarks.report import finish, machine, outputs
+from benchmarks.report import add_output_options, finish, machine
 from lightning_resnets.data.imagenet import MEAN, STD, ImageNet, num_cores
 
-Batches = Callable[[], Iterable[object]]
+Epoch = Callable[[], Iterable[object]]
+LOADERS = ("ours", "reference")
 
 
-def ours(root: Path, batch_size: int, size: int, workers: int, policy: str | None) -> Batches:
-    """Our training batches; what follows the transfer is done here too, by the same processor."""
+def make_our_loader(options: argparse.Namespace) -> Epoch:
+    """Return our training batches; what follows the transfer runs on the same CPU."""
     data = ImageNet(
-        str(root), batch_size, train_image_size=size, num_workers=workers, auto_augment=policy
-    )  # type: ignore[arg-type]
+        str(options.data_dir),
+        options.batch_size,
+        train_image_size=options.image_size,
+        num_workers=options.num_workers,
+        auto_augment=options.auto_augment,
+    )
     data.setup("fit")
-    epochs = data.train_dataloader()
-    return lambda: (data.on_after_batch_transfer(batch, 0) for batch in epochs)
+    loader = data.train_dataloader()
+    return lambda: (data.on_after_batch_transfer(batch, 0) for batch in loader)
 
 
-def reference(root: Path, batch_size: int, size: int, workers: int, policy: str | None) -> Batches:
-    """The batches of torchvision's training preset."""
-    smooth = v2.InterpolationMode.BILINEAR
-    steps: list[torch.nn.Module] = [
-        v2.RandomResizedCrop(size, interpolation=smooth),
+def make_reference_loader(options: argparse.Namespace) -> Epoch:
+    """Return the batches of torchvision's training preset."""
+    bilinear = v2.InterpolationMode.BILINEAR
+    transforms: list[torch.nn.Module] = [
+        v2.RandomResizedCrop(options.image_size, interpolation=bilinear),
         v2.RandomHorizontalFlip(),
     ]
-    if policy:
-        steps.append(
-            {"trivial": v2.TrivialAugmentWide, "rand": v2.RandAugment}[policy](interpolation=smooth)
-        )
-    steps += [
-        v2.PILToTensor(),
-        v2.ToDtype(torch.float32, scale=True),
-        v2.Normalize(MEAN, STD),
-        v2.ToPureTensor(),
-    ]
-    folder = root / "train" if (root / "train").is_dir() else root
-    images = ImageFolder(str(folder), v2.Compose(steps))
-    return lambda: DataLoader(images, batch_size, shuffle=True, num_workers=workers, drop_last=True)
+    if options.auto_augment:
+        policies = {"trivial": v2.TrivialAugmentWide, "rand": v2.RandAugment}
+        transforms.append(policies[options.auto_augment](interpolation=bilinear))
+    transforms.append(v2.PILToTensor())
+    transforms.append(v2.ToDtype(torch.float32, scale=True))
+    transforms.append(v2.Normalize(MEAN, STD))
+    transforms.append(v2.ToPureTensor())
+    train_dir = options.data_dir / "train"
+    folder = train_dir if train_dir.is_dir() else options.data_dir
+    images = ImageFolder(str(folder), v2.Compose(transforms))
+    return lambda: DataLoader(
+        images,
+        options.batch_size,
+        shuffle=True,
+        num_workers=options.num_workers,
+        drop_last=True,
+    )
 
 
-def rate(batches: Batches, batch_size: int, limit: int) -> float:
-    """Images a second from the second batch on: what starts the workers is paid once an epoch, not by the image."""
-    start, count = 0.0, -1
-    for _ in batches():
+def images_per_second(epoch: Epoch, batch_size: int, limit: int) -> float:
+    """Measure from the second batch on: starting the workers is paid once an epoch, not per
+    image.
+    """
+    start = 0.0
+    count = -1
+    for _ in epoch():
         count += 1
-        if not count:
+        if count == 0:
             start = time.perf_counter()
         if count == limit:
             break
     if count < 1:
-        raise ValueError("There are too few images for two batches: take a smaller --batch-size.")
+        raise ValueError("There are too few images for two batches: use a smaller --batch-size.")
     return count * batch_size / (time.perf_counter() - start)
 
 
-def measured(given: argparse.Namespace) -> dict[str, list[float]]:
-    """Images a second of each way in each round; a first round that warms the files up does not count."""
-    options = given.root, given.batch_size, given.size, given.workers, given.policy
-    ways = {"ours": ours(*options), "reference": reference(*options)}
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(given.rounds + 1):
-        for name, way in ways.items():
-            value = rate(way, given.batch_size, given.batches)
-            if turn:
-                found[name].append(value)
-    return found
+def measure(options: argparse.Namespace) -> dict[str, list[float]]:
+    """Return images per second of both loaders in each round; a first round warms the file cache
+    up.
+    """
+    epochs = {"ours": make_our_loader(options), "reference": make_reference_loader(options)}
+    speeds: dict[str, list[float]] = {name: [] for name in LOADERS}
+    for turn in range(options.rounds + 1):
+        for name in LOADERS:
+            speed = images_per_second(epochs[name], options.batch_size, options.batches)
+            if turn > 0:
+                speeds[name].append(speed)
+    return speeds
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.data_loading", description=__doc__)
+    add = parser.add_argument
+    add("--data-dir", type=Path, required=True, metavar="DIR", help="one subfolder per class")
+    add("--image-size", type=int, default=176, help="pixels a side (default: as for ResNet-50)")
+    add("--batch-size", type=int, default=64)
+    add("--batches", type=int, default=200, help="maximum number of batches in a round")
+    add("--rounds", type=int, default=5)
+    add("--num-workers", type=int, default=num_cores(), help="worker processes (one per core)")
+    add("--auto-augment", choices=("trivial", "rand"), help="augmentation policy")
+    add_output_options(parser)
+    return parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.data_loading", description=__doc__)
-    parser.add_argument(
-        "--root", type=Path, required=True, metavar="DIR", help="images, a folder a class"
-    )
-    parser.add_argument(
-        "--size", type=int, default=176, help="pixels a side (176, as ResNet-50 is trained)"
-    )
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--batches", type=int, default=200, help="at most so many a round")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument(
-        "--workers", type=int, default=num_cores(), help="processes that load (one a core)"
-    )
-    parser.add_argument("--policy", choices=("trivial", "rand"), help="automatic augmentation")
-    outputs(parser)
-    given = parser.parse_args()
+    """Measure, print and store as the options ask."""
+    options = build_parser().parse_args()
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = measured(given)
-    median = {name: statistics.median(values) for name, values in found.items()}
-    ratio = statistics.median(a / b for a, b in zip(found["ours"], found["reference"], strict=True))
+        speeds = measure(options)
+    median = {name: statistics.median(values) for name, values in speeds.items()}
+    pairs = zip(speeds["ours"], speeds["reference"], strict=True)
+    ratio = statistics.median(ours / reference for ours, reference in pairs)
     for name, value in median.items():
-        print(
-            f"{name:<10} {value:6,.0f} images a second, {min(found[name]):,.0f} to {max(found[name]):,.0f}"
-        )
-    print(f"ours over reference: {ratio:.2f} ({given.workers} workers, {given.size} pixels)")
-    settings = {
-        name: getattr(given, name) for name in ("size", "batch_size", "workers", "policy", "rounds")
-    }
+        low, high = min(speeds[name]), max(speeds[name])
+        print(f"{name:<10} {value:6,.0f} images / s, {low:,.0f} to {high:,.0f}")
+    print(f"ours / reference: {ratio:.2f}")
     report = {
+        "machine": machine(torch.device("cpu")),
+        "size": options.image_size,
+        "batch_size": options.batch_size,
+        "num_workers": options.num_workers,
+        "auto_augment": options.auto_augment,
+        "rounds": options.rounds,
         "cores": os.cpu_count(),
-        "pictures_per_second": median,
+        "images_per_second": median,
         "ratios": {"ours_over_reference": ratio},
     }
-    report = {"machine": machine(torch.device("cpu"))} | settings | report
-    finish("loading", report, given)
+    finish("data_loading", report, options)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Store benchmark results as JSON and render `benchmarks/README.md` from them.
 
-`python -m benchmarks.report` writes the page, so that no number on it is typed by hand. `--check` compares only.
-"""
+`python -m benchmarks.report` writes the page, so that no number on it is typed by hand. `--check`
+compares only."""
 
 import argparse
 import json
@@ -17,8 +17,9 @@ import torch
 FOLDER = Path(__file__).parent
 INTRO = """# Benchmarks
 
-We report ratios measured in one process, alternating the implementations, because absolute times depend on the machine.
-`python -m benchmarks.report` renders this page from `benchmarks/results/`, which the benchmarks write with `--save`.
+We report ratios measured in one process, alternating the implementations, because absolute times
+depend on the machine. `python -m benchmarks.report` renders this page from `benchmarks/results/`,
+which the benchmarks write with `--save`.
 """
 Report = dict[str, Any]
 
@@ -120,8 +121,9 @@ def inspection_section(report: Report) -> str:
     rows.append(["sweep / one forward pass per change", *ratios])
     memory = report["memory"]
     note = (
-        f"Time relative to a bare forward pass (batch x image size in the header). Live tensors after 1 image:\n"
-        f"{memory['tensors_after_one']}, after {memory['images']}: {memory['tensors_after_all']}."
+        "Time relative to a bare forward pass (batch x image size in the header).\n"
+        f"Live tensors after 1 image: {memory['tensors_after_one']}, "
+        f"after {memory['images']}: {memory['tensors_after_all']}."
     )
     return f"{note}\n\n" + table(["method", *settings], rows)
 

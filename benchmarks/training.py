@@ -1,13 +1,13 @@
-"""How fast `Trainer.fit` trains: beside a bare loop of the same kernels, and beside the usual script.
+"""Measure the speed of `Trainer.fit` beside a bare loop of the same kernels and the usual script.
 
 `python -m benchmarks.training [--json] [--save]`. In turns, on the same images and model:
 
-bare    a loop written by hand: our batches in memory, bfloat16, channels last, fused optimizer, sums on the device
-fit     `Trainer.fit` with all that `lightning-resnets fit` puts around it: callbacks, checkpoints, log, progress bar
-usual   Dataset of PIL images, RandomCrop, RandomHorizontalFlip, ToTensor, Normalize, DataLoader with worker
-        processes, float32, NCHW, loss and accuracy read at every step
+bare    a loop written by hand: our batches in memory, bfloat16, channels last, fused optimizer
+fit     `Trainer.fit` as `lightning-resnets fit` runs it: callbacks, checkpoints, log, progress bar
+usual   Dataset of PIL images, RandomCrop, RandomHorizontalFlip, ToTensor, Normalize, DataLoader
+        with workers, float32, NCHW, loss and accuracy read at every step
 
-The images are random, of CIFAR-10's size: speed does not depend on what they show.
+The images are random, of CIFAR-10's size: speed does not depend on their content.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from benchmarks.report import finish, machine, outputs
+from benchmarks.report import add_output_options, finish, machine
 from lightning_resnets.data.augment import Augmentation
 from lightning_resnets.data.batches import Normalize, TrainBatchLoader
 from lightning_resnets.data.cifar10 import CIFAR10, MEAN, STD
@@ -41,12 +41,12 @@ from lightning_resnets.models.registry import create_model
 from lightning_resnets.training.image_classifier import ImageClassifier
 from lightning_resnets.training.trainer_defaults import trainer_defaults
 
-WARM = 3  # steps before the clock starts
+WARMUP_STEPS = 3  # before the clock starts
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What all three train, and how long."""
+    """Model, batch size and length that all three implementations share."""
 
     model: str
     batch_size: int
@@ -58,14 +58,17 @@ class Setting:
 
     @property
     def count(self) -> int:
-        return self.batch_size * (WARM + self.steps)
+        """Return the number of images of an epoch."""
+        return self.batch_size * (WARMUP_STEPS + self.steps)
 
     def images(self) -> tuple[Tensor, Tensor]:
+        """Return random images (N, 3, 32, 32) uint8 and labels (N,)."""
         rng = torch.Generator().manual_seed(0)
         batch = torch.randint(0, 256, (self.count, 3, 32, 32), dtype=torch.uint8, generator=rng)
         return batch, torch.randint(0, 10, (self.count,), generator=rng)
 
-    def settle(self) -> None:
+    def synchronize(self) -> None:
+        """Wait for the GPU, if there is one."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
@@ -74,24 +77,31 @@ class Clock:
     """Seconds from the end of the last warming step to the end of the last step."""
 
     def __init__(self, setting: Setting) -> None:
-        self.setting, self.done, self.start, self.seconds = setting, 0, 0.0, 0.0
+        self.setting = setting
+        self.done = 0
+        self.start = 0.0
+        self.seconds = 0.0
 
     def step(self) -> None:
+        """Count a step; start after the warm-up and stop after the last."""
         self.done += 1
-        if self.done in (WARM, WARM + self.setting.steps):
-            self.setting.settle()
-            self.seconds, self.start = time.perf_counter() - self.start, time.perf_counter()
+        if self.done in (WARMUP_STEPS, WARMUP_STEPS + self.setting.steps):
+            self.setting.synchronize()
+            now = time.perf_counter()
+            self.seconds = now - self.start
+            self.start = now
 
     @property
     def speed(self) -> float:
-        """Images a second."""
-        assert self.done == WARM + self.setting.steps, "all steps were taken"
+        """Return images per second."""
+        assert self.done == WARMUP_STEPS + self.setting.steps, "all steps were taken"
         return self.setting.batch_size * self.setting.steps / self.seconds
 
 
-def bare(setting: Setting) -> float:
-    """The loop that one would write by hand with everything that makes it fast."""
-    device, clock = setting.device, Clock(setting)
+def run_bare(setting: Setting) -> float:
+    """Train with a loop written by hand, with everything that makes it fast."""
+    device = setting.device
+    clock = Clock(setting)
     pixels, labels = (part.to(device) for part in setting.images())
     loader = TrainBatchLoader(
         pixels, labels, setting.batch_size, Normalize(MEAN, STD, device), Augmentation()
@@ -117,7 +127,7 @@ def bare(setting: Setting) -> float:
 
 
 class Images(CIFAR10):
-    """The datamodule that ships, on the benchmark's images."""
+    """The CIFAR-10 datamodule, on the benchmark's images."""
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(batch_size=setting.batch_size, seed=0)
@@ -127,7 +137,9 @@ class Images(CIFAR10):
         return self.setting.images(), self.setting.images()
 
 
-class Watch(L.Callback):
+class ClockCallback(L.Callback):
+    """Count the steps of a Trainer."""
+
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
 
@@ -135,33 +147,33 @@ class Watch(L.Callback):
         self.clock.step()
 
 
-def fit(setting: Setting) -> float:
-    """`Trainer.fit` as `lightning-resnets fit` calls it."""
+def run_fit(setting: Setting) -> float:
+    """Train with `Trainer.fit` as `lightning-resnets fit` calls it."""
     clock = Clock(setting)
-    with tempfile.TemporaryDirectory() as folder, silence():
-        trainer = L.Trainer(**around(setting, Path(folder)))
-        trainer.callbacks.append(Watch(clock))  # type: ignore[attr-defined] - after all others
+    with tempfile.TemporaryDirectory() as folder, suppress_output():
+        trainer = L.Trainer(**trainer_arguments(setting, Path(folder)))
+        trainer.callbacks.append(ClockCallback(clock))  # type: ignore[attr-defined] - after all others
         model = ImageClassifier(setting.model, lr=0.1, weight_decay=5e-4, compile=setting.compile)
         trainer.fit(model, datamodule=Images(setting))
     return clock.speed
 
 
-def around(setting: Setting, folder: Path) -> dict[str, Any]:
-    """The Trainer's arguments, those of the command."""
-    given = trainer_defaults("benchmark", folder)
-    given["callbacks"] = [*given["callbacks"], TQDMProgressBar(refresh_rate=50)]
-    given["logger"] = CSVLogger(str(folder), name="")
-    given["plugins"] = [made(plugin) for plugin in given.get("plugins", [])]
+def trainer_arguments(setting: Setting, folder: Path) -> dict[str, Any]:
+    """Return the Trainer's arguments, those of the command."""
+    arguments = trainer_defaults("benchmark", folder)
+    arguments["callbacks"] = [*arguments["callbacks"], TQDMProgressBar(refresh_rate=50)]
+    arguments["logger"] = CSVLogger(str(folder), name="")
+    arguments["plugins"] = [instantiate(plugin) for plugin in arguments.get("plugins", [])]
     here = {
         "accelerator": "gpu" if setting.device.type == "cuda" else "cpu",
         "devices": 1,
         "max_epochs": 1,
     }
-    return given | here | {"precision": setting.precision}
+    return arguments | here | {"precision": setting.precision}
 
 
-def made(plugin: Any) -> Any:
-    """A plugin that the command names by its class."""
+def instantiate(plugin: Any) -> Any:
+    """Instantiate a plugin that the command names by its class path."""
     if not isinstance(plugin, dict):
         return plugin
     module, _, name = plugin["class_path"].rpartition(".")
@@ -169,16 +181,18 @@ def made(plugin: Any) -> Any:
 
 
 @contextlib.contextmanager
-def silence() -> Iterator[None]:
+def suppress_output() -> Iterator[None]:
+    """Discard what is printed inside the block."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
 
 
-class Files(Dataset[tuple[Tensor, int]]):
-    """Images one by one, as torchvision's CIFAR10 gives them."""
+class PILDataset(Dataset[tuple[Tensor, int]]):
+    """Images one by one, as torchvision's CIFAR10 returns them."""
 
     def __init__(self, images: np.ndarray, labels: list[int]) -> None:
-        self.images, self.labels = images, labels
+        self.images = images
+        self.labels = labels
         steps = [
             transforms.RandomCrop(32, padding=4),
             transforms.RandomHorizontalFlip(),
@@ -189,109 +203,108 @@ class Files(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, place: int) -> tuple[Tensor, int]:
-        return self.transform(Image.fromarray(self.images[place])), self.labels[place]
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.images[index])), self.labels[index]
 
 
-def usual(setting: Setting) -> float:
-    """The script that most people run."""
+def run_usual(setting: Setting) -> float:
+    """Train with the script that most people run."""
     pixels, labels = setting.images()
-    data = Files(pixels.permute(0, 2, 3, 1).contiguous().numpy(), labels.tolist())
+    data = PILDataset(pixels.permute(0, 2, 3, 1).contiguous().numpy(), labels.tolist())
     loader = DataLoader(
         data, setting.batch_size, shuffle=True, num_workers=setting.workers, drop_last=True
     )
-    model, clock, device = (
-        create_model(setting.model).to(setting.device).train(),
-        Clock(setting),
-        setting.device,
-    )
+    device = setting.device
+    model = create_model(setting.model).to(device).train()
+    clock = Clock(setting)
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=5e-4)
-    total = right = 0.0
+    total = 0.0
+    correct = 0.0
     for batch, targets in loader:
-        batch, targets = batch.to(device), targets.to(device)
+        batch = batch.to(device)
+        targets = targets.to(device)
         optimizer.zero_grad()
         logits = model(batch)
         loss = criterion(logits, targets)
         loss.backward()
         optimizer.step()
         total += loss.item()
-        right += logits.argmax(1).eq(targets).sum().item()
+        correct += logits.argmax(1).eq(targets).sum().item()
         clock.step()
     return clock.speed
 
 
-WAYS: dict[str, Callable[[Setting], float]] = {"bare": bare, "fit": fit, "usual": usual}
+IMPLEMENTATIONS: dict[str, Callable[[Setting], float]] = {
+    "bare": run_bare,
+    "fit": run_fit,
+    "usual": run_usual,
+}
 
 
-def measured(setting: Setting, rounds: int) -> dict[str, Any]:
-    """Images a second of each way, in turns, and the ratios within each round; medians and all values."""
-    speeds: dict[str, list[float]] = {name: [] for name in WAYS}
+def measure(setting: Setting, rounds: int) -> dict[str, Any]:
+    """Return images per second of each implementation, in turns, and the ratios within each
+    round.
+    """
+    speeds: dict[str, list[float]] = {name: [] for name in IMPLEMENTATIONS}
     for turn in range(rounds):
-        for name in (*WAYS, *reversed(WAYS))[turn % 2 * len(WAYS) :][: len(WAYS)]:
-            speeds[name].append(WAYS[name](setting))
-            print(f"round {turn + 1}  {name:<6} {speeds[name][-1]:10,.0f} images/s", flush=True)
-    ratios = {
-        f"fit_over_{other}": statistics.median(
-            a / b for a, b in zip(speeds["fit"], speeds[other], strict=True)
-        )
-        for other in ("bare", "usual")
-    }
-    return {
-        "ratios": ratios,
-        "pictures_per_second": {name: statistics.median(s) for name, s in speeds.items()},
-        "rounds": speeds,
-    }
+        # Every other round runs backwards, so that none always comes first.
+        order = list(IMPLEMENTATIONS) if turn % 2 == 0 else list(reversed(IMPLEMENTATIONS))
+        for name in order:
+            speed = IMPLEMENTATIONS[name](setting)
+            speeds[name].append(speed)
+            print(f"round {turn + 1}  {name:<6} {speed:10,.0f} images / s", flush=True)
+    ratios = {}
+    for other in ("bare", "usual"):
+        pairs = zip(speeds["fit"], speeds[other], strict=True)
+        ratios[f"fit_over_{other}"] = statistics.median(fit / one for fit, one in pairs)
+    medians = {name: statistics.median(values) for name, values in speeds.items()}
+    return {"ratios": ratios, "images_per_second": medians, "rounds": speeds}
 
 
-def main() -> None:
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command; defaults depend on the device."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.training",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     cuda = torch.cuda.is_available()
-    parser.add_argument("--model", default="resnet20")
-    parser.add_argument("--batch-size", type=int, default=512)
-    parser.add_argument(
-        "--steps", type=int, default=200 if cuda else 12, help="timed steps of each way in a round"
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument(
-        "--threads", type=int, default=len(os.sched_getaffinity(0)), help="of torch, on a CPU"
-    )
-    parser.add_argument(
-        "--workers", type=int, default=2, help="processes of the usual script's DataLoader"
-    )
-    parser.add_argument("--device", default="cuda" if cuda else "cpu")
-    parser.add_argument("--precision", default="bf16-mixed", choices=("bf16-mixed", "32-true"))
-    parser.add_argument(
-        "--compile", action="store_true", default=cuda, help="torch.compile in bare and fit"
-    )
-    outputs(parser)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    device = torch.device(given.device)
+    cores = len(os.sched_getaffinity(0))
+    add = parser.add_argument
+    add("--model", default="resnet20")
+    add("--batch-size", type=int, default=512)
+    add("--steps", type=int, default=200 if cuda else 12, help="timed steps in a round")
+    add("--rounds", type=int, default=5)
+    add("--threads", type=int, default=cores, help="torch threads on a CPU")
+    add("--num-workers", type=int, default=2, help="workers of the usual script's DataLoader")
+    add("--device", default="cuda" if cuda else "cpu")
+    add("--precision", default="bf16-mixed", choices=("bf16-mixed", "32-true"))
+    add("--compile", action="store_true", default=cuda, help="torch.compile in bare and fit")
+    add_output_options(parser)
+    return parser
+
+
+def main() -> None:
+    """Measure, print and store as the options ask."""
+    options = build_parser().parse_args()
+    torch.set_num_threads(options.threads)
     setting = Setting(
-        given.model,
-        given.batch_size,
-        given.steps,
-        given.workers,
-        device,
-        given.precision,
-        given.compile,
+        model=options.model,
+        batch_size=options.batch_size,
+        steps=options.steps,
+        workers=options.num_workers,
+        device=torch.device(options.device),
+        precision=options.precision,
+        compile=options.compile,
     )
-    report = {
-        "machine": machine(device),
-        "model": given.model,
-        "batch_size": given.batch_size,
-        "steps": given.steps,
-        "precision": given.precision,
-        "compile": given.compile,
-    } | measured(setting, given.rounds)
+    report = {"machine": machine(setting.device)}
+    for name in ("model", "batch_size", "steps", "precision", "compile"):
+        report[name] = getattr(setting, name)
+    report |= measure(setting, options.rounds)
     for name, ratio in report["ratios"].items():
         print(f"{name:<16} {ratio:.3f}")
-    finish("training", report, given)
+    finish("training", report, options)
 
 
 if __name__ == "__main__":

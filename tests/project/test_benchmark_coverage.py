@@ -1,4 +1,6 @@
-"""What the coverage table says of models whose answer is known; which models of timm it is about. No speed is asserted."""
+"""What the coverage table says of models whose answer is known; which models of timm it is about.
+No speed is asserted.
+"""
 
 import json
 import sys
@@ -9,7 +11,7 @@ import torch
 from torch import nn
 
 from benchmarks import coverage
-from benchmarks.families import convolutional, families, family, size
+from benchmarks.families import families, family, is_convolutional, size_key
 from lightning_resnets.models.external import build_external
 from tests.graph.test_trace import Model
 
@@ -24,9 +26,9 @@ from tests.graph.test_trace import Model
     ],
 )
 def test_a_row_says_what_the_papers_say(model: str, adds: int, concats: int, gates: int) -> None:
-    row = coverage.measured(f"torchvision/{model}")
-    assert (row.followed, row.adds, row.concats, row.gates) == ("torch.fx", adds, concats, gates)
-    assert (row.equal, row.agree, row.cut, row.reason) == (
+    row = coverage.measure(f"torchvision/{model}")
+    assert (row.traced_by, row.adds, row.concats, row.gates) == ("torch.fx", adds, concats, gates)
+    assert (row.equal, row.backends_agree, row.cut_works, row.reason) == (
         True,
         True,
         None if model == "alexnet" else True,
@@ -38,7 +40,7 @@ def test_a_row_says_what_the_papers_say(model: str, adds: int, concats: int, gat
 def test_filled_leaves_no_branch_silent_and_no_weight_as_it_was() -> None:
     model = build_external("torchvision/convnext_tiny", 10)  # its layer scales begin at a millionth
     before = {name: weight.clone() for name, weight in model.named_parameters()}
-    filled = coverage.filled(model)
+    filled = coverage.randomize(model)
     assert all(not torch.equal(weight, before[name]) for name, weight in filled.named_parameters())
     assert (
         min(
@@ -60,18 +62,18 @@ def broken(name: str, _: int) -> nn.Module:
 
 
 def test_what_fails_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coverage, "construct", broken)
+    monkeypatch.setattr(coverage, "build_external", broken)
     fails, differs, deaf = (
-        coverage.measured(f"own/{name}") for name in ("fails", "differs", "deaf")
+        coverage.measure(f"own/{name}") for name in ("fails", "differs", "deaf")
     )
-    assert not fails.followed
+    assert not fails.traced_by
     assert "no_such_thing" in fails.reason
     assert differs.equal is False
     assert differs.reason.startswith("logits differ by")
-    assert (deaf.equal, deaf.cut) == (True, False)
-    found = coverage.totals([fails, differs, deaf])
-    assert (found["of"], found["followed"], found["equal"]) == (3, 2, 1)
-    assert coverage.lists([fails, differs, deaf])["failed"].count("; own/") == 1
+    assert (deaf.equal, deaf.cut_works) == (True, False)
+    found = coverage.summarize([fails, differs, deaf])
+    assert (found["models"], found["traced"], found["equal"]) == (3, 2, 1)
+    assert coverage.list_exceptions([fails, differs, deaf])["failed"].count("; own/") == 1
 
 
 def test_a_family_is_a_name_without_its_sizes() -> None:
@@ -83,8 +85,8 @@ def test_a_family_is_a_name_without_its_sizes() -> None:
         len({family(name) for name in ("resnet50", "resnet50d", "seresnet50", "resnetv2_50")}) == 4
     )
     names = ["convnext_base", "convnext_tiny", "convnext_atto", "convnext_small"]
-    assert sorted(names, key=size) == [names[i] for i in (2, 1, 3, 0)]
-    assert min(("regnety_160", "regnety_002", "regnety_064"), key=size) == "regnety_002"
+    assert sorted(names, key=size_key) == [names[i] for i in (2, 1, 3, 0)]
+    assert min(("regnety_160", "regnety_002", "regnety_064"), key=size_key) == "regnety_002"
 
 
 def test_what_is_convolutional() -> None:
@@ -98,7 +100,7 @@ def test_what_is_convolutional() -> None:
         "vit_tiny_patch16_224": False,
         "swin_tiny_patch4_window7_224": False,
     }
-    assert {name: convolutional(name) for name in models} == models
+    assert {name: is_convolutional(name) for name in models} == models
 
 
 @pytest.mark.slow
@@ -118,7 +120,7 @@ def test_the_command_measures_keeps_and_goes_on(
 ) -> None:
     monkeypatch.setattr(
         coverage,
-        "models",
+        "model_names",
         lambda: ["torchvision/resnet18", "torchvision/vgg11", "torchvision/none"],
     )
     kept = tmp_path / "rows.jsonl"
@@ -128,9 +130,9 @@ def test_the_command_measures_keeps_and_goes_on(
     for _ in range(2):
         coverage.main()
         report = json.loads(capsys.readouterr().out.splitlines()[-1])
-        assert (report["of"], report["followed"], report["equal"]) == (2, 1, 1)
+        assert (report["models"], report["traced"], report["equal"]) == (2, 1, 1)
         assert report["torchvision"]["failed"].startswith("torchvision/none: ValueError")
-        assert [row["model"] for row in report["models"]] == [
+        assert [row["model"] for row in report["rows"]] == [
             "torchvision/resnet18",
             "torchvision/none",
         ]
@@ -140,5 +142,5 @@ def test_the_command_measures_keeps_and_goes_on(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_net_that_takes_too_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coverage, "LIMIT", 0.01)
-    assert "takes longer" in coverage.alone("torchvision/resnet152").reason
+    monkeypatch.setattr(coverage, "TIMEOUT_SECONDS", 0.01)
+    assert "takes longer" in coverage.measure_in_process("torchvision/resnet152").reason

@@ -1,12 +1,13 @@
-"""The benchmarks run and print what they promise; no figure is asserted: machines differ and are shared."""
+"""The benchmarks run and print what they promise; no figure is asserted: machines differ and are
+shared.
+"""
 
 import json
 import sys
 
 import pytest
 
-from benchmarks import data_loading as loading
-from benchmarks import opening, training
+from benchmarks import checkpoint_loading, data_loading, training
 from tests.helpers.imagenet_images import photographs
 
 
@@ -14,28 +15,28 @@ from tests.helpers.imagenet_images import photographs
 def test_opening_is_measured_in_every_form(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(opening, "NET", "resnet18")
-    monkeypatch.setattr(sys, "argv", ["opening", "--json"])
-    opening.main()
+    monkeypatch.setattr(checkpoint_loading, "MODEL", "resnet18")
+    monkeypatch.setattr(sys, "argv", ["checkpoint_loading", "--json"])
+    checkpoint_loading.main()
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report["seconds"].keys() == {
-        "zip",
-        "before 1.6",
+        "torch.save",
+        "before torch 1.6",
         "whole model",
         "safetensors",
-        "usual way",
+        "torchvision",
     }
     assert all(times["first"] > 0 and times["later"] > 0 for times in report["seconds"].values())
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-@pytest.mark.parametrize("policy", [[], ["--policy", "trivial"]])
+@pytest.mark.parametrize("policy", [[], ["--auto-augment", "trivial"]])
 def test_loading_is_measured_beside_the_reference(
     policy: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = [
-        "--size",
+        "--image-size",
         "32",
         "--batch-size",
         "8",
@@ -43,15 +44,15 @@ def test_loading_is_measured_beside_the_reference(
         "2",
         "--rounds",
         "1",
-        "--workers",
+        "--num-workers",
         "1",
     ]
     monkeypatch.setattr(
-        sys, "argv", ["loading", "--root", str(photographs()), "--json", *small, *policy]
+        sys, "argv", ["data_loading", "--data-dir", str(photographs()), "--json", *small, *policy]
     )
-    loading.main()
+    data_loading.main()
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert report["pictures_per_second"].keys() == {"ours", "reference"}
+    assert report["images_per_second"].keys() == {"ours", "reference"}
     assert report["ratios"]["ours_over_reference"] > 0
 
 
@@ -70,7 +71,7 @@ def test_training_is_measured_beside_a_bare_loop_and_the_usual_script(
         "2",
         "--threads",
         "1",
-        "--workers",
+        "--num-workers",
         "1",
     ]
     monkeypatch.setattr(sys, "argv", ["training", "--json", *small])

@@ -1,4 +1,6 @@
-"""The README and the pages are true: their Python runs as printed, their commands exist, their links lead somewhere."""
+"""The README and the pages are true: their Python runs as printed, their commands exist, their
+links lead somewhere.
+"""
 
 import re
 import shlex
@@ -132,7 +134,9 @@ def training_calls() -> list[list[str]]:
 
 @pytest.mark.parametrize("args", training_calls(), ids=" ".join)
 def test_training_commands_are_valid(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Smaller variant: up to the whole configuration; tests/training/test_recipes.py runs every recipe."""
+    """Smaller variant: up to the whole configuration; tests/training/test_recipes.py runs every
+    recipe.
+    """
     with pytest.raises(SystemExit) as done:
         main([*args, "--print_config"])
     assert not done.value.code
@@ -145,7 +149,9 @@ def test_training_commands_are_valid(args: list[str], capsys: pytest.CaptureFixt
     "args", [args for args in calls("lightning-resnets") if args[0] == "analyze"], ids=" ".join
 )
 def test_analyses_are_valid(args: list[str]) -> None:
-    """Smaller variant: the arguments and what they name; tests/cli/test_analyze.py runs each analysis."""
+    """Smaller variant: the arguments and what they name; tests/cli/test_analyze.py runs each
+    analysis.
+    """
     from lightning_resnets.cli.analyze import build_parser, select_analyses
 
     options = build_parser().parse_args(args[1:])
@@ -154,7 +160,9 @@ def test_analyses_are_valid(args: list[str]) -> None:
 
 @pytest.mark.parametrize("args", calls("lightning-resnets-gui"), ids=" ".join)
 def test_app_commands_are_valid(args: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Smaller variant: the arguments and the file they name; tests/gui/test_window.py opens the window."""
+    """Smaller variant: the arguments and the file they name; tests/gui/test_window.py opens the
+    window.
+    """
     from gui.app import parse_args
 
     monkeypatch.chdir(ROOT)

@@ -1,4 +1,6 @@
-"""Import rules: one list of folders, each importing only those above it; and what may stay unloaded."""
+"""Import rules: one list of folders, each importing only those above it; and what may stay
+unloaded.
+"""
 
 import ast
 import subprocess
@@ -25,7 +27,7 @@ FLOORS = (
     ("lightning_resnets.cli",),
     ("gui",),
 )
-PACKAGE = "lightning_resnets"  # its __init__ re-exports the public API and may import any floor but the last two
+PACKAGE = "lightning_resnets"  # its __init__ re-exports the public API
 HEAVY = {"torch", "lightning", "torchvision", "torchmetrics", "lightning_resnets"}
 QT = {"PySide6", "shiboken6", "pyqtgraph"}
 # (files of gui, what they must never import)
@@ -155,7 +157,8 @@ def test_modules_form_no_ring() -> None:
     assert not waiting
 
 
-# What people do with our models, one step after another in one process: importing torch costs seconds.
+# What people do with our models, one step after another in one process: importing torch costs
+# seconds.
 STEPS = {
     "build a model": "import lightning_resnets as lr; model = lr.create_model('seresnet20')",
     "use an InteractiveModel": """
@@ -168,7 +171,10 @@ model.run(np.zeros((50, 40, 3), np.uint8), points, [RemoveBlock("layer1.0")])
 str(model.graph)
 assert threading.active_count() == 1
 """,
-    "list published weights": "import lightning_resnets.models.pretrained as p; p.get_pretrained('seresnet50')",
+    "list published weights": """
+from lightning_resnets.models.pretrained_weights import get_pretrained
+get_pretrained("seresnet50", True)
+""",
     "look up third-party models": """
 from lightning_resnets.models.known.index import lookup
 lookup({f"features.{n}.weight": (64, n) for n in range(400)})

@@ -1,4 +1,6 @@
-"""What the project says of itself: versions, bounds, the wheel's contents, and the shape of its files."""
+"""What the project says of itself: versions, bounds, the wheel's contents, and the shape of its
+files.
+"""
 
 import importlib.metadata
 import re

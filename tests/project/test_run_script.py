@@ -28,7 +28,9 @@ def program(folder: Path, name: str, text: str) -> None:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The script in a project of its own, with an environment whose Python only says what it is asked to run."""
+    """The script in a project of its own, with an environment whose Python only says what it is
+    asked to run.
+    """
     shutil.copy(RUN, tmp_path)
     (tmp_path / "pyproject.toml").write_text("[project]\n")
     program(
