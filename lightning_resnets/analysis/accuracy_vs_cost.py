@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from lightning_resnets.analysis.plotting import BLUE, TEXT_COLOR, TICK_SIZE
 from lightning_resnets.checkpoint.bundled import bundled_checkpoints
 from lightning_resnets.checkpoint.load import read_card
-from lightning_resnets.cli import models
 from lightning_resnets.graph import trace
 from lightning_resnets.models.published_results import PUBLISHED_RESULTS
 from lightning_resnets.models.registry import create_model
+from lightning_resnets.models.summary import summarize_model
 from lightning_resnets.utils.skip_init import skip_init
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class ModelPoint(NamedTuple):
 
 def published_point(name: str) -> ModelPoint:
     """A model of the zoo with its paper's error; it must be one that PUBLISHED knows."""
-    row, known = models.summarize_model(name), PUBLISHED_RESULTS[name]
+    row, known = summarize_model(name), PUBLISHED_RESULTS[name]
     return ModelPoint(name, family(name), row.parameters, row.macs, known.error, known.source)
 
 

@@ -30,11 +30,11 @@ from lightning_resnets.analysis.result import (
     no_progress,
     track_progress,
 )
-from lightning_resnets.cli import models
 from lightning_resnets.errors import AnalysisError
 from lightning_resnets.graph import trace_nodes
 from lightning_resnets.models.published_results import PUBLISHED_RESULTS
 from lightning_resnets.models.registry import MODELS
+from lightning_resnets.utils.format import format_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -182,7 +182,7 @@ class CostResult:
             ]
             shares = [100 * value / max(1, sum(sums)) for value in sums]
             at = [i + shift for i in range(len(blocks))]
-            axes.bar(at, shares, 0.4, label=f"{words} ({models.format_macs(sum(sums))})", **look)
+            axes.bar(at, shares, 0.4, label=f"{words} ({format_count(sum(sums))})", **look)
         set_block_ticks(axes, blocks)
         axes.set_ylabel("share of the model (%)")
         add_legend(axes)

@@ -28,7 +28,7 @@ class ExportCheck:
     class first.
     """
 
-    form: str
+    format: str
     checked_with: str
     max_relative_error: float
     top1_matches: int

@@ -1,225 +1,296 @@
-"""`lightning-resnets analyze NAME FILE`: the experiments of `lightning_resnets.analysis`, as tables and figures."""
+"""`lightning-resnets analyze`: run analyses on a model and write their tables and figures."""
 
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from lightning_resnets.analysis.registry import ANALYSES, AnalysisInputs, run_analysis
-from lightning_resnets.analysis.result import LabeledImages, Result
+from lightning_resnets.analysis.result import LabeledImages
 from lightning_resnets.checkpoint.load import LoadedCheckpoint
-from lightning_resnets.cli.args import ModelArgumentParser
-from lightning_resnets.cli.evaluate import clear_progress_line, parse_positive_int
-from lightning_resnets.cli.open_model import (
+from lightning_resnets.cli.analysis_files import output_dir, save_result
+from lightning_resnets.cli.analysis_inputs import (
     load_analysis_images,
     make_analysis_inputs,
     open_baseline,
-    open_model,
 )
-from lightning_resnets.errors import AnalysisError, HookPointError, InterventionError
+from lightning_resnets.cli.args import CommandParser, parse_positive_int
+from lightning_resnets.cli.open_model import MODEL_OR_CHECKPOINT_HELP, open_model
+from lightning_resnets.cli.progress import analysis_progress
+from lightning_resnets.errors import AnalysisError, HookPointError, InterventionError, TraceError
 from lightning_resnets.evaluation import DATASETS
-from lightning_resnets.graph import TraceError
 
-DEFAULT_IMAGES = 1000  # images, where nobody says how many
-
-
-FIGURE_SIZE_INCHES = (10.0, 6.5)  # of a figure
+DEFAULT_NUM_IMAGES = 1000
 
 
 FIGURE_FORMATS = ("png", "svg", "pdf")
 
 
-def save_result(result: Result, name: str, folder: Path, form: str) -> list[Path]:
-    """Write a result's tables, as CSV and JSON, and its figure; the files written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
-    tables = {table: rows for table, rows in result.tables().items() if rows.rows}
-    for table, rows in tables.items():
-        stem = name if table == name else f"{name}-{table}"
-        for ending, text in (("csv", rows.csv()), ("json", rows.json() + "\n")):
-            written.append(folder / f"{stem}.{ending}")
-            written[-1].write_text(text, encoding="utf-8", newline="\n")
-    if form != "none":
-        written.append(folder / f"{name}.{form}")
-        save_figure(result, written[-1])
-    return written
+NAME_WIDTH = max(map(len, ANALYSES)) + 2
 
 
-def save_figure(result: Result, path: Path) -> None:
-    """Draw a result into a file, whose ending says how."""
-    from matplotlib.figure import Figure
+DESCRIPTION = f"""Run an analysis of skip connections, concatenations and gates.
+Each one writes tables (CSV, JSON) and a figure.
 
-    figure = Figure(FIGURE_SIZE_INCHES, layout="compressed")
-    result.draw(figure)
-    figure.savefig(path, dpi=150, bbox_inches="tight")
+{{analyses}}
+  {"all":<{NAME_WIDTH}}every analysis that the model allows
 
-
-def progress_line(name: str) -> Callable[[int, int], None]:
-    """Progress on one line of the error stream; nothing where that is no terminal."""
-
-    def progress(done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r{name}: {done:,} of {total:,} ")
-            sys.stderr.flush()
-
-    return progress
+A model given by name that is not bundled is untrained."""
 
 
-def select_analyses(name: str) -> tuple[str, ...]:
-    """The analyzes that a word of the command line asks for."""
-    if name == "all":
-        return tuple(ANALYSES)
-    if name not in ANALYSES:
-        raise AnalysisError(
-            f"There is no analysis called '{name}': there are {', '.join(ANALYSES)}, and all."
-        )
-    return (name,)
+@dataclass(frozen=True, slots=True)
+class LoadedInputs:
+    """Models and images of one command."""
 
-
-def run_analyses(
-    asked: tuple[str, ...], given: AnalysisInputs, folder: Path, form: str, header: str
-) -> int:
-    """Do the analyzes one after another, saying what each wrote; how many were done.
-
-    Of several, one that does not fit the model is passed over with its sentence; a single one raises it.
-    """
-    done = 0
-    for name in asked:
-        start = time.perf_counter()
-        try:
-            result = run_analysis(name, given, progress_line(name))
-        except (AnalysisError, InterventionError, HookPointError, TraceError) as error:
-            if len(asked) == 1:
-                raise
-            clear_progress_line()
-            print(f"{name:<12}not done: {error}", flush=True)
-            continue
-        clear_progress_line()
-        files = save_result(result, name, folder, form)
-        if len(asked) == 1:
-            print(header)
-        done += 1
-        print(
-            f"{name:<12}{time.perf_counter() - start:5.1f} s  {', '.join(path.name for path in files)}",
-            flush=True,
-        )
-    return done
-
-
-@contextmanager
-def output_dir(folder: Path) -> Iterator[None]:
-    """The folder is there, or one sentence says why not; nothing of it stays behind where nothing was written."""
-    made = [one for one in (folder, *folder.parents) if not one.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise AnalysisError(
-            f"Nothing can be written to '{folder}' ({error.strerror}): choose another --out."
-        ) from error
-    finally:
-        for one in made:
-            with suppress(OSError):
-                one.rmdir()  # an empty one alone
-
-
-def require_matplotlib() -> None:
-    try:
-        import matplotlib as _  # noqa: F401 - only whether it is there
-    except ImportError:
-        raise AnalysisError(
-            "Figures need matplotlib, which is not installed: pip install 'lightning-resnets[plots]', or leave them "
-            "out with --figure none."
-        ) from None
-
-
-def list_analyses() -> str:
-    return "\n".join(f"  {name:<12}{analysis.description}" for name, analysis in ANALYSES.items())
-
-
-def build_parser() -> ModelArgumentParser:
-    made = ModelArgumentParser(
-        "analyze",
-        "What skips, concatenations and gates do in a model: tables (CSV, JSON) and a figure for each analysis.\n\n"
-        f"{list_analyses()}\n  {'all':<12}each of them that the model allows\n\n"
-        "FILE may be a model's name too, which is then untrained: one of `lightning-resnets models`, torchvision/NAME,\n"
-        "timm/NAME, or module:function of your own.",
-        before=("name",),
-    )
-    made.add_argument("--out", type=Path, metavar="DIR", help="where the files go (analysis/FILE)")
-    made.add_argument(
-        "--data",
-        choices=DATASETS,
-        help="what the images are (CIFAR-10 models: the sample that ships)",
-    )
-    made.add_argument("--root", type=Path, metavar="DIR", help="where they lie")
-    made.add_argument(
-        "--images",
-        type=parse_positive_int,
-        default=DEFAULT_IMAGES,
-        metavar="N",
-        help=f"no more than N, evenly from all ({DEFAULT_IMAGES})",
-    )
-    made.add_argument(
-        "--twin",
-        metavar="FILE",
-        help="a model to see beside it (the plain twin that ships), or none",
-    )
-    made.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of everything that is drawn at random (0)"
-    )
-    made.add_argument(
-        "--figure",
-        choices=(*FIGURE_FORMATS, "none"),
-        default="png",
-        help="how figures are saved (png)",
-    )
-    return made
+    name: str  # for the output folder
+    model: LoadedCheckpoint
+    baseline: LoadedCheckpoint | None
+    images: LabeledImages | None
 
 
 def main(args: list[str]) -> None:
-    """`lightning-resnets analyze NAME FILE [--out DIR] [--data D --root DIR] [--images N] [--twin FILE] ...`."""
-    given = build_parser().parse_args(args)
-    asked = select_analyses(given.name)
-    if given.figure != "none":
+    """Run `lightning-resnets analyze NAME MODEL_OR_CHECKPOINT [options]`.
+
+    Args:
+        args: command-line arguments after the command.
+
+    Raises:
+        ValueError: an argument is wrong, or the model does not allow the analysis.
+    """
+    options = build_parser().parse_args(args)
+    names = select_analyses(options.name)
+    if options.figure_format != "none":
         require_matplotlib()
-    imaged = any(ANALYSES[name].needs_images for name in asked)
-    folder_name, found, baseline, images = load_inputs(given, asked, imaged)
-    folder = given.out.expanduser() if given.out else Path("analysis", folder_name)
-    names = (folder_name, Path(given.baseline).stem if given.baseline else "")
-    looked = make_analysis_inputs(found, baseline, images, given.seed, names)
-    beside = f" beside {looked.baseline_name}" if baseline and imaged else ""
-    counted = f" on {len(images):,} images" if images and imaged else ""
-    header = f"{looked.model_name}{beside}{counted}; files in {folder}"
-    if len(asked) > 1:
-        print(header, flush=True)
+    loaded = load_inputs(options, names)
+    inputs = make_inputs(options, loaded)
+    folder = options.out.expanduser() if options.out else Path("analysis", loaded.name)
+    header = format_header(inputs, names, folder)
     try:
         with output_dir(folder):
-            done = run_analyses(asked, looked, folder, given.figure, header)
+            num_done = run_analyses(names, inputs, folder, options.figure_format, header)
     except KeyboardInterrupt:
-        clear_progress_line()
-        raise AnalysisError(f"Stopped; what was done by then is in {folder}.") from None
-    if not done:
-        raise AnalysisError("This model allows none of the analyzes.")
+        raise AnalysisError(f"Stopped. Finished analyses are in {folder}.") from None
+    if not num_done:
+        raise AnalysisError("The model does not allow any of the analyses.")
 
 
-def load_inputs(
-    given: Namespace, asked: tuple[str, ...], imaged: bool
-) -> tuple[str, LoadedCheckpoint, LoadedCheckpoint | None, LabeledImages | None]:
-    """The word for the model's files, the model, its twin, and the images, which some analyzes do without."""
-    found, word = open_model(given.file, given.model, given.seed)
-    baseline = open_baseline(found.card, given.baseline)
-    notes = [*found.notes, *(baseline.notes if baseline else ())]
-    images = None
-    if imaged:
-        try:
-            images = load_analysis_images(found.card, given.data, given.root, given.images)
-        except AnalysisError as error:
-            if len(asked) == 1 or given.data:
-                raise
-            notes.append(str(error))
+def build_parser() -> CommandParser:
+    """Build the parser of `analyze`."""
+    parser = CommandParser("analyze", DESCRIPTION.format(analyses=list_analyses()))
+    parser.add_argument("name", metavar="NAME", help="an analysis from the list above, or all")
+    parser.add_checkpoint("MODEL_OR_CHECKPOINT", MODEL_OR_CHECKPOINT_HELP)
+    _add_image_options(parser)
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="output folder (default: analysis/MODEL)"
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="CHECKPOINT",
+        help="model to compare with, or none (default: the bundled plain model of the same depth)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--figure-format",
+        choices=(*FIGURE_FORMATS, "none"),
+        default="png",
+        help="format of the figures, or none to leave them out (default: %(default)s)",
+    )
+    return parser
+
+
+def _add_image_options(parser: CommandParser) -> None:
+    """Add the options that select the images."""
+    parser.add_argument(
+        "--dataset",
+        choices=DATASETS,
+        help="dataset of the images (default for CIFAR-10 models: the bundled sample)",
+    )
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of the dataset")
+    parser.add_argument(
+        "--num-images",
+        type=parse_positive_int,
+        default=DEFAULT_NUM_IMAGES,
+        metavar="N",
+        help="use at most N images, evenly spaced over the dataset (default: %(default)s)",
+    )
+
+
+def list_analyses() -> str:
+    """Format the names and descriptions of all analyses, one per line."""
+    return "\n".join(
+        f"  {name:<{NAME_WIDTH}}{analysis.description}" for name, analysis in ANALYSES.items()
+    )
+
+
+def select_analyses(name: str) -> tuple[str, ...]:
+    """Return the analyses that a name stands for.
+
+    Args:
+        name: name of an analysis, or "all".
+
+    Returns:
+        Names of analyses.
+
+    Raises:
+        AnalysisError: there is no such analysis.
+    """
+    if name == "all":
+        return tuple(ANALYSES)
+    if name not in ANALYSES:
+        raise AnalysisError(f"Unknown analysis '{name}'. Choose one of {', '.join(ANALYSES)}, all.")
+    return (name,)
+
+
+def require_matplotlib() -> None:
+    """Raise AnalysisError if matplotlib is not installed."""
+    if find_spec("matplotlib") is None:
+        raise AnalysisError(
+            "Figures need matplotlib, which is not installed. "
+            "Run pip install 'lightning-resnets[plots]', or add --figure-format none."
+        )
+
+
+def load_inputs(options: Namespace, names: tuple[str, ...]) -> LoadedInputs:
+    """Open the model, its baseline and the images, and print their notes.
+
+    Args:
+        options: arguments of `build_parser`.
+        names: analyses to run; images are loaded only if one of them needs images.
+
+    Returns:
+        Models and images.
+
+    Raises:
+        ValueError: the model, the baseline or the images cannot be opened.
+    """
+    model, name = open_model(options.checkpoint, options.model, options.seed)
+    _print_notes(model.notes)
+    baseline = open_baseline(model.card, options.baseline)
+    if baseline is not None:
+        _print_notes(baseline.notes)
+    images = _load_images(options, names, model) if needs_images(names) else None
+    return LoadedInputs(name, model, baseline, images)
+
+
+def _load_images(
+    options: Namespace, names: tuple[str, ...], model: LoadedCheckpoint
+) -> LabeledImages | None:
+    """Load the images; of several analyses, those without images run even if there are none."""
+    try:
+        return load_analysis_images(
+            model.card, options.dataset, options.data_dir, options.num_images
+        )
+    except AnalysisError as error:
+        if len(names) == 1 or options.dataset:
+            raise
+        _print_notes((str(error),))
+        return None
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    """Print notes on standard error, so that standard output stays a list of files."""
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
-    return word, found, baseline, images
+
+
+def make_inputs(options: Namespace, loaded: LoadedInputs) -> AnalysisInputs:
+    """Combine models and images into the inputs of `run_analysis`.
+
+    Args:
+        options: arguments of `build_parser`.
+        loaded: models and images.
+
+    Returns:
+        The inputs; two models of one architecture have the names of their files.
+    """
+    baseline_name = Path(options.baseline).stem if options.baseline else ""
+    return make_analysis_inputs(
+        loaded.model, loaded.baseline, loaded.images, options.seed, (loaded.name, baseline_name)
+    )
+
+
+def needs_images(names: tuple[str, ...]) -> bool:
+    """Return True if an analysis needs images.
+
+    Args:
+        names: names of analyses.
+
+    Returns:
+        False if the input size is enough for all of them.
+    """
+    return any(ANALYSES[name].needs_images for name in names)
+
+
+def format_header(inputs: AnalysisInputs, names: tuple[str, ...], folder: Path) -> str:
+    """Format one line about the models, the images and the output folder.
+
+    Args:
+        inputs: models and images.
+        names: analyses to run.
+        folder: output folder.
+
+    Returns:
+        The line; baseline and images only if an analysis needs images.
+    """
+    parts = [inputs.model_name]
+    if needs_images(names) and inputs.baseline is not None:
+        parts.append(f"compared with {inputs.baseline_name}")
+    if needs_images(names) and inputs.images is not None:
+        parts.append(f"on {len(inputs.images):,} images")
+    return f"{' '.join(parts)}; files in {folder}"
+
+
+def run_analyses(
+    names: tuple[str, ...], inputs: AnalysisInputs, folder: Path, figure_format: str, header: str
+) -> int:
+    """Run analyses one after another and print a line with the files of each one.
+
+    Args:
+        names: analyses to run.
+        inputs: models and images.
+        folder: output folder.
+        figure_format: one of `FIGURE_FORMATS`, or "none".
+        header: line to print before them.
+
+    Returns:
+        The number of analyses that ran.
+
+    Raises:
+        AnalysisError: the model does not allow the only analysis.
+    """
+    first, *others = names
+    if others:
+        print(header, flush=True)
+        return sum(_try_one(name, inputs, folder, figure_format) for name in names)
+    # Nothing is printed before an error that ends the command.
+    line = _run_one(first, inputs, folder, figure_format)
+    print(header)
+    print(line)
+    return 1
+
+
+def _try_one(name: str, inputs: AnalysisInputs, folder: Path, figure_format: str) -> bool:
+    """Run an analysis if the model allows it, and print a line in both cases."""
+    try:
+        line = _run_one(name, inputs, folder, figure_format)
+    except (AnalysisError, InterventionError, HookPointError, TraceError) as error:
+        print(f"{name:<{NAME_WIDTH}}not available: {error}", flush=True)
+        return False
+    print(line, flush=True)
+    return True
+
+
+def _run_one(name: str, inputs: AnalysisInputs, folder: Path, figure_format: str) -> str:
+    """Run an analysis, write its files, and return a line with its time and their names."""
+    start = time.perf_counter()
+    with analysis_progress(name) as progress:
+        result = run_analysis(name, inputs, progress)
+    paths = save_result(result, name, folder, figure_format)
+    seconds = time.perf_counter() - start
+    files = ", ".join(path.name for path in paths)
+    return f"{name:<{NAME_WIDTH}}{seconds:5.1f} s  {files}"

@@ -1,7 +1,7 @@
-"""What the commands on a file have in common: FILE, --model, and one sentence for a mistake."""
+"""Parsers that several commands share: CHECKPOINT, OUT, --model, and numbers in a range."""
 
 import argparse
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,86 +10,204 @@ from torch import nn
 from lightning_resnets.checkpoint.bundled import resolve_checkpoint
 from lightning_resnets.checkpoint.load import LoadedCheckpoint, load_checkpoint
 from lightning_resnets.errors import CheckpointError
+from lightning_resnets.utils.format import join_words
+from lightning_resnets.utils.parameters import count_parameters
+
+MAX_IMAGE_SIDE = 4096  # pixels
 
 
-class ModelArgumentParser(argparse.ArgumentParser):
-    """The arguments of `lightning-resnets NAME [before] FILE ...`; a mistake raises ValueError with one sentence."""
+CHECKPOINT_HELP = "checkpoint file in any supported format, or a bundled model's name"
 
-    def __init__(self, name: str, description: str, before: Sequence[str] = ()) -> None:
+
+MODEL_HELP = (
+    "architecture (overrides detection): a name from `lightning-resnets models`, "
+    "torchvision/NAME, timm/NAME, or module:function for your own (its module is imported and run)"
+)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Parser of one command; a wrong argument raises ValueError instead of ending the process."""
+
+    def __init__(self, name: str, description: str) -> None:
         super().__init__(
             prog=f"lightning-resnets {name}",
             description=description,
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        for word in before:
-            self.add_argument(word, metavar=word.upper())
-        self.add_argument(
-            "file",
-            metavar="FILE",
-            help="a checkpoint of any kind, or the name of a model that ships",
-        )
-        self.add_argument(
-            "--model",
-            metavar="NAME",
-            help="which model it is, where you know better: a name of `lightning-resnets models`, torchvision/NAME, "
-            "timm/NAME, or module:function of your own (its module is then imported and run)",
-        )
 
     def error(self, message: str) -> NoReturn:
-        raise ValueError(
-            f"{message[:1].upper()}{message[1:]}: `{self.prog} --help` lists what there is."
-        )
+        """Raise the message as one sentence.
 
+        Args:
+            message: argparse's text, without a full stop.
 
-class OutputArgumentParser(ModelArgumentParser):
-    """FILE, OUT, --model and --overwrite."""
+        Raises:
+            ValueError: always; `main` prints it and exits with status 1.
+        """
+        sentence = f"{message[:1].upper()}{message[1:]}"
+        raise ValueError(f"{sentence}. See `{self.prog} --help`.")
 
-    def __init__(self, name: str, description: str, endings: Collection[str]) -> None:
-        super().__init__(name, description)
-        self.add_argument("out", metavar="OUT", help=f"the file to write: {join_words(endings)}")
-        self.add_argument("--overwrite", action="store_true", help="replace OUT where it is there")
+    def add_checkpoint(
+        self, metavar: str = "CHECKPOINT", description: str = CHECKPOINT_HELP
+    ) -> None:
+        """Add the positional argument `checkpoint` and the option `--model`.
+
+        Args:
+            metavar: name of the argument in the help text.
+            description: help text of the argument.
+        """
+        self.add_argument("checkpoint", metavar=metavar, help=description)
+        self.add_argument("--model", metavar="NAME", help=MODEL_HELP)
+
+    def add_out(self, suffixes: Collection[str]) -> None:
+        """Add the positional argument `out` and the option `--overwrite`.
+
+        Args:
+            suffixes: file name endings that the command can write.
+        """
+        formats = join_words(suffixes)
+        self.add_argument("out", metavar="OUT", type=Path, help=f"file to write ({formats})")
+        self.add_overwrite()
+
+    def add_overwrite(self) -> None:
+        """Add the option `--overwrite`."""
+        self.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+
+    def add_json(self) -> None:
+        """Add the option `--json`."""
+        self.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def check_output_path(
-    options: argparse.Namespace, endings: Collection[str], hint: str = ""
-) -> Path:
-    """OUT as a path that may be written, its ending one of `endings`; raises CheckpointError.
+    out: Path,
+    suffixes: Collection[str],
+    overwrite: bool,
+    source: Path | None = None,
+    hint: str = "",
+) -> None:
+    """Check that a file may be written, before any slow work starts.
 
-    Asked before FILE is opened, so that a mistake costs no time. `hint` is a sentence more for an unknown ending.
+    Args:
+        out: file to write.
+        suffixes: endings that the command can write.
+        overwrite: whether an existing file may be replaced.
+        source: file that the command reads, which is never replaced.
+        hint: what to do about an unknown ending, added to the message.
+
+    Raises:
+        CheckpointError: the ending is unknown, the folder is missing, or the file exists.
     """
-    out, source = Path(options.out), resolve_checkpoint(options.file)
-    if out.suffix.lower() not in endings:
+    _check_location(out, suffixes, hint)
+    if out.exists():
+        _check_replaceable(out, overwrite, source)
+
+
+def _check_location(out: Path, suffixes: Collection[str], hint: str) -> None:
+    """Raise CheckpointError if the ending is unknown or there is no such folder."""
+    if out.suffix.lower() not in suffixes:
         raise CheckpointError(
-            f"'{out.name}' says by its ending what to write: take {join_words(endings)}{hint}."
+            f"Unknown file type '{out.name}': the name must end in {join_words(suffixes)}{hint}."
         )
     if out.is_dir():
-        raise CheckpointError(f"'{out}' is a folder: name a file in it.")
+        raise CheckpointError(f"'{out}' is a folder. Give a file name.")
     if not out.parent.is_dir():
-        raise CheckpointError(
-            f"There is no folder '{out.parent}': make it first, or choose another."
-        )
-    if out.exists() and not out.is_file():  # a device or a pipe
-        raise CheckpointError(f"'{out}' is no ordinary file: choose another name.")
-    if out.exists() and out.samefile(source):
-        raise CheckpointError(f"'{out}' is the file to be read: choose another name.")
-    if out.exists() and not options.overwrite:
-        raise CheckpointError(f"'{out}' is there already: choose another name, or add --overwrite.")
-    return out
+        raise CheckpointError(f"Folder '{out.parent}' does not exist. Create it first.")
+
+
+def _check_replaceable(out: Path, overwrite: bool, source: Path | None) -> None:
+    """Raise CheckpointError if an existing file must not be replaced."""
+    # A device or a pipe would be replaced by an ordinary file.
+    if not out.is_file():
+        raise CheckpointError(f"'{out}' is not a regular file. Choose another name.")
+    if source is not None and out.samefile(source):
+        raise CheckpointError(f"'{out}' is the input file. Choose another name.")
+    if not overwrite:
+        raise CheckpointError(f"'{out}' already exists. Choose another name or add --overwrite.")
 
 
 def load_input(options: argparse.Namespace) -> LoadedCheckpoint:
-    """The model in FILE, as --model where that is given."""
-    named = {"model": options.model} if options.model else {}
-    return load_checkpoint(resolve_checkpoint(options.file), **named)
+    """Load CHECKPOINT, as the architecture of `--model` if that is set.
+
+    Args:
+        options: parsed arguments with `checkpoint` and `model`.
+
+    Returns:
+        The model in evaluation mode with its model card.
+
+    Raises:
+        CheckpointError: there is no such file, or it cannot be loaded.
+    """
+    return load_checkpoint(resolve_checkpoint(options.checkpoint), options.model or None)
 
 
-def join_words(words: Collection[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} or {last}" if most else last
+def format_output_summary(path: Path, model: nn.Module, arch: str) -> str:
+    """Format one line about a written file.
+
+    Args:
+        path: the file.
+        model: the model in it.
+        arch: name of the architecture.
+
+    Returns:
+        File name, architecture, number of parameters, and size in MB.
+    """
+    size = path.stat().st_size / 1e6
+    return f"{path}: {arch}, {count_parameters(model):,} parameters, {size:.1f} MB"
 
 
-def output_summary(path: Path, model: nn.Module, arch: str) -> str:
-    """What was written, in one line: file, model, parameters, size."""
-    count = sum(weight.numel() for weight in model.parameters())
-    return f"{path}: {arch}, {count:,} parameters, {path.stat().st_size / 1e6:.1f} MB"
+def parse_int_in_range(text: str, largest: int | None = None) -> int | None:
+    """Parse a whole number from 1 to `largest`.
+
+    Args:
+        text: the user's input.
+        largest: largest number allowed; None for no limit.
+
+    Returns:
+        The number; None for any other text.
+    """
+    # isdigit alone accepts digits such as "²", which int refuses.
+    if not text.isascii() or not text.isdigit():
+        return None
+    number = int(text)
+    if number < 1 or (largest is not None and number > largest):
+        return None
+    return number
+
+
+def parse_positive_int(text: str) -> int:
+    """Parse a whole number of at least 1.
+
+    Args:
+        text: the user's input.
+
+    Returns:
+        The number.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is not such a number.
+    """
+    number = parse_int_in_range(text)
+    if number is None:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got '{text}'")
+    return number
+
+
+def parse_image_side(text: str) -> int:
+    """Parse the side of a square image.
+
+    Args:
+        text: the user's input.
+
+    Returns:
+        The side in pixels.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is not a number from 1 to 4096.
+    """
+    number = parse_int_in_range(text, MAX_IMAGE_SIDE)
+    if number is None:
+        raise argparse.ArgumentTypeError(
+            f"must be a number of pixels from 1 to {MAX_IMAGE_SIDE}, got '{text}'"
+        )
+    return number

@@ -1,38 +1,72 @@
-"""The `convert` command."""
+"""`lightning-resnets convert`: write the weights of a checkpoint in another format."""
 
+from argparse import Namespace
+
+from lightning_resnets.checkpoint.bundled import resolve_checkpoint
 from lightning_resnets.checkpoint.convert import WRITERS, compatibility_warnings, serialize
 from lightning_resnets.cli.args import (
-    OutputArgumentParser,
+    CommandParser,
     check_output_path,
+    format_output_summary,
     load_input,
-    output_summary,
 )
 from lightning_resnets.errors import CheckpointError
 from lightning_resnets.utils.atomic_write import atomic_write
 
 
 def main(args: list[str]) -> None:
-    """`lightning-resnets convert FILE OUT [--model NAME] [--half] [--overwrite]`; raises ValueError, one sentence."""
-    parser = OutputArgumentParser(
-        "convert", "Write the weights of FILE with their card, under torchvision's names.", WRITERS
-    )
-    parser.add_argument("--half", action="store_true", help="store float16: half the size")
-    parser.add_argument(
-        "--bare",
-        action="store_true",
-        help="write .pth even where other programs' models of these names answer otherwise",
-    )
-    options = parser.parse_args(args)
-    out = check_output_path(options, WRITERS, "; `lightning-resnets export` writes .onnx and .pt2")
-    source = load_input(options)
-    warned = compatibility_warnings(source.card, out)
-    if warned and not options.bare:
+    """Run `lightning-resnets convert CHECKPOINT OUT [options]`.
+
+    Args:
+        args: command-line arguments after the command.
+
+    Raises:
+        ValueError: an argument is wrong, or the checkpoint cannot be converted.
+    """
+    options = build_parser().parse_args(args)
+    hint = "; `lightning-resnets export` writes .onnx and .pt2"
+    source = resolve_checkpoint(options.checkpoint)
+    check_output_path(options.out, WRITERS, options.overwrite, source, hint)
+    convert(options)
+
+
+def convert(options: Namespace) -> None:
+    """Load the checkpoint, write it, and print one line about the new file.
+
+    Args:
+        options: arguments of `build_parser`, OUT already checked.
+
+    Raises:
+        CheckpointError: other libraries would compute other logits from OUT.
+    """
+    loaded = load_input(options)
+    out = options.out
+    warnings = compatibility_warnings(loaded.card, out)
+    if warnings and not options.force:
         raise CheckpointError(
-            f"{warned[0][:-1]}, so its answers there would be wrong: write .safetensors, or add --bare."
+            f"{warnings[0].rstrip('.')}, so its logits there would be wrong. "
+            "Write .safetensors, or add --force."
         )
-    data = serialize(source.model, source.card, out.suffix.lower(), options.half)
+    data = serialize(loaded.model, loaded.card, out.suffix.lower(), options.fp16)
     with atomic_write(out) as part:
         part.write_bytes(data)
-    print(output_summary(out, source.model, source.card.arch))
-    for note in (*source.notes, *warned):
+    print(format_output_summary(out, loaded.model, loaded.card.arch))
+    for note in (*loaded.notes, *warnings):
         print(f"Note: {note}")
+
+
+def build_parser() -> CommandParser:
+    """Build the parser of `convert`."""
+    parser = CommandParser(
+        "convert",
+        "Write the weights and the model card under torchvision's (SE models: timm's) key names.",
+    )
+    parser.add_checkpoint()
+    parser.add_out(WRITERS)
+    parser.add_argument("--fp16", action="store_true", help="store float16 (half the file size)")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="write .pth even if other libraries would compute different logits from it",
+    )
+    return parser

@@ -1,84 +1,84 @@
-"""The `evaluate` command."""
+"""`lightning-resnets evaluate`: measure the accuracy of a checkpoint on a dataset."""
 
-import argparse
 import json
 import os
 import sys
+from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
 
-from lightning_resnets.checkpoint.bundled import resolve_checkpoint
-from lightning_resnets.checkpoint.load import load_checkpoint
-from lightning_resnets.cli.args import ModelArgumentParser
-from lightning_resnets.evaluation import DATASETS, evaluate, no_progress, require_root
-
-
-def print_progress(done: int, right: int, total: int) -> None:
-    """One line on the error stream that is written over again and again."""
-    sys.stderr.write(f"\r{done:,} of {total:,} images, {right / done:.2%} right ")
-    sys.stderr.flush()
-
-
-def clear_progress_line() -> None:
-    sys.stderr.write(f"\r{'':60}\r")
-
-
-def parse_positive_int(text: str) -> int:
-    """A whole number from 1 on."""
-    if not text.isascii() or not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 on")
-    return int(text)
+from lightning_resnets.cli.args import CommandParser, load_input, parse_positive_int
+from lightning_resnets.cli.progress import evaluation_progress
+from lightning_resnets.evaluation import DATASETS, EvaluationResult, evaluate, require_root
 
 
 def main(args: list[str]) -> None:
-    """`lightning-resnets evaluate FILE --data NAME --root DIR [--batch-size N] [--limit N] [--threads N] [--json]`."""
-    parser = ModelArgumentParser(
-        "evaluate",
-        "Count how many images a model gets right, at first (top-1) and among five (top-5).",
-    )
-    parser.add_argument("--data", required=True, choices=DATASETS, help="what the images are")
-    parser.add_argument(
-        "--root", type=Path, metavar="DIR", help="where they lie (not for the sample, which ships)"
-    )
+    """Run `lightning-resnets evaluate CHECKPOINT --dataset NAME [options]`.
+
+    Args:
+        args: command-line arguments after the command.
+
+    Raises:
+        ValueError: an argument is wrong, or the checkpoint or an image cannot be read.
+    """
+    options = build_parser().parse_args(args)
+    result = _evaluate(options)
+    print(json.dumps(asdict(result)) if options.json else result)
+
+
+def _evaluate(options: Namespace) -> EvaluationResult:
+    """Load the checkpoint and count its correct predictions, with a progress bar."""
+    # Checked first: loading a checkpoint takes seconds.
+    data_dir = require_root(options.dataset, options.data_dir)
+    loaded = load_input(options)
+    for note in loaded.notes:
+        print(f"note: {note}", file=sys.stderr)
+    with evaluation_progress() as progress:
+        return evaluate(
+            loaded,
+            options.dataset,
+            data_dir,
+            options.batch_size,
+            options.num_images,
+            options.num_workers,
+            progress,
+        )
+
+
+def build_parser() -> CommandParser:
+    """Build the parser of `evaluate`."""
+    parser = CommandParser("evaluate", "Measure the top-1 and top-5 accuracy of a checkpoint.")
+    parser.add_checkpoint()
+    _add_data_options(parser)
     parser.add_argument(
         "--batch-size",
         type=parse_positive_int,
         metavar="N",
-        help="images at once (what is fastest)",
+        help="batch size (default: chosen by image size)",
     )
     parser.add_argument(
-        "--limit",
-        type=parse_positive_int,
-        metavar="N",
-        help="no more than N images, evenly from all",
-    )
-    parser.add_argument(
-        "--threads",
+        "--num-workers",
         type=parse_positive_int,
         default=os.cpu_count() or 1,
         metavar="N",
-        help="that decode images (one a core)",
+        help="threads that decode images (default: one per CPU core)",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    given = parser.parse_args(args)
-    root = require_root(given.data, given.root)
-    opened = load_checkpoint(
-        resolve_checkpoint(given.file), **({"model": given.model} if given.model else {})
+    parser.add_json()
+    return parser
+
+
+def _add_data_options(parser: CommandParser) -> None:
+    """Add the options that select the images."""
+    parser.add_argument("--dataset", required=True, choices=DATASETS, help="dataset to evaluate on")
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder of the dataset (not for sample, which is bundled)",
     )
-    for note in opened.notes:
-        print(f"note: {note}", file=sys.stderr)
-    shown = sys.stderr.isatty()
-    try:
-        score = evaluate(
-            opened,
-            given.data,
-            root,
-            given.batch_size,
-            given.limit,
-            given.threads,
-            print_progress if shown else no_progress,
-        )
-    finally:
-        if shown:
-            clear_progress_line()
-    print(json.dumps(asdict(score)) if given.json else score)
+    parser.add_argument(
+        "--num-images",
+        type=parse_positive_int,
+        metavar="N",
+        help="evaluate at most N images, evenly spaced over the dataset (default: all)",
+    )

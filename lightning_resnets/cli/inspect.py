@@ -1,26 +1,41 @@
-"""The `inspect` command."""
+"""`lightning-resnets inspect`: identify the model in a checkpoint."""
 
 import json
 import sys
 
 from lightning_resnets.checkpoint.bundled import resolve_checkpoint
 from lightning_resnets.checkpoint.inspect import format_report, inspect_checkpoint
-from lightning_resnets.cli.args import ModelArgumentParser
+from lightning_resnets.cli.args import CommandParser
 
 
 def main(args: list[str]) -> None:
-    """`lightning-resnets inspect FILE [--model NAME] [--json]`."""
-    parser = ModelArgumentParser(
-        "inspect", "Say which model a file holds, how sure that is, and what does not fit."
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON object, all lists whole"
-    )
-    given = parser.parse_args(args)
-    report = inspect_checkpoint(resolve_checkpoint(given.file), given.model)
-    if given.json:
+    """Run `lightning-resnets inspect CHECKPOINT [--model NAME] [--json]`.
+
+    Exits with status 1 if the weights do not match the model.
+
+    Args:
+        args: command-line arguments after the command.
+
+    Raises:
+        ValueError: an argument is wrong, or the file cannot be read.
+    """
+    options = build_parser().parse_args(args)
+    report = inspect_checkpoint(resolve_checkpoint(options.checkpoint), options.model)
+    if options.json:
         print(json.dumps(report.to_dict()))
     else:
         print("\n".join(format_report(report)))
     if not report.fits:
         sys.exit(1)
+
+
+def build_parser() -> CommandParser:
+    """Build the parser of `inspect`."""
+    parser = CommandParser(
+        "inspect",
+        "Report the architecture in a checkpoint, its key naming, the confidence of the match,\n"
+        "and keys that are missing or unexpected. Exit status 1: the weights do not match.",
+    )
+    parser.add_checkpoint()
+    parser.add_json()
+    return parser

@@ -1,129 +1,77 @@
-"""The command `lightning-resnets`: training by recipes, and what is done with a file; names are found."""
+"""Entry point of the command `lightning-resnets`: select the command and report errors."""
 
 import importlib
 import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib.metadata import version
-from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 
 from lightning_resnets.errors import CheckpointError, OptionError
+from lightning_resnets.recipes import list_recipes
 
 TRAINING_COMMANDS = ("fit", "validate", "test", "predict")
 
 
-OTHER_COMMANDS = {  # commands that need no Lightning, and the modules whose `main` they are
-    "models": "lightning_resnets.cli.models",
-    "graph": "lightning_resnets.cli.graph",
-    "inspect": "lightning_resnets.cli.inspect",
-    "evaluate": "lightning_resnets.cli.evaluate",
-    "convert": "lightning_resnets.cli.convert",
-    "export": "lightning_resnets.cli.export",
-    "analyze": "lightning_resnets.cli.analyze",
-}
+OTHER_COMMANDS = ("models", "graph", "inspect", "evaluate", "convert", "export", "analyze")
 
 
 COMMANDS = (*TRAINING_COMMANDS, *OTHER_COMMANDS)
 
 
-HELP_ALL_FLAG = "--help-all"  # jsonargparse's page, of more than 500 lines
+HELP_FLAGS = {"-h", "--help"}
 
 
+HELP_ALL_FLAG = "--help-all"  # jsonargparse's page of more than 500 lines
+
+
+# One of these options says what to train, or asks for help about it.
 CONFIG_FLAGS = {"-c", "--config", "--data", "--data.class_path", "--print_config", HELP_ALL_FLAG}
 
 
-HELP = """usage: lightning-resnets COMMAND --config RECIPE [options]
-       lightning-resnets models [PATTERN]
-       lightning-resnets graph NET|FILE [options]
-       lightning-resnets inspect|evaluate|convert|export FILE [options]
-       lightning-resnets analyze NAME FILE [options]
+HELP = """usage: lightning-resnets COMMAND [options]
 
-  fit        train, test at the end, write runs/RECIPE/RECIPE.ckpt
-  test       accuracy on the test set of --ckpt_path
-  validate   the same on the images held out by --data.num_val_images N
-  predict    runs/RECIPE/predictions.csv for the test set
-  models     all models, or those whose name fits PATTERN, with parameters, multiply-adds and published error
-  graph      blocks, shapes, costs and skips of any model or FILE; --out as JSON, GraphML, DOT or an image (SVG)
+Train a model:
+  fit       --config RECIPE      train, test, and write runs/RECIPE/RECIPE.ckpt
+  test      --config RECIPE      measure the accuracy of --ckpt_path on the test images
+  validate  --config RECIPE      the same on --data.num_val_images held-out images
+  predict   --config RECIPE      write the predictions for the test images as CSV
 
-  inspect    which model any FILE holds, how sure that is, and what does not fit
-  evaluate   top-1 and top-5 of any FILE on --data cifar10|imagenet|folder|sample --root DIR
-  convert    FILE OUT: as safetensors or .ckpt, in torchvision's (timm's) names, with a card
-  export     FILE OUT: as ONNX or torch.export, its answers compared with the model's
+Look at models:
+  models    [PATTERN]            list built-in models: parameters, MACs, published error
+  graph     MODEL_OR_CHECKPOINT  print or draw nodes, shapes, costs and skip connections
+  analyze   NAME MODEL_OR_CHECKPOINT
+                                 run an analysis of skip connections and gates
 
-  analyze    NAME FILE: an experiment on what its skips and gates do, as tables and a figure (NAME: lesion, all ...)
+Work with checkpoints:
+  inspect   CHECKPOINT           report the architecture, its confidence, and missing keys
+  evaluate  CHECKPOINT           measure top-1 and top-5 accuracy on --dataset NAME
+  convert   CHECKPOINT OUT       write .safetensors, .ckpt or .pth
+  export    CHECKPOINT OUT       write ONNX or torch.export and check the logits
 
-RECIPE is a file or one of: {recipes}.
-Often used: --data.data_dir DIR, --trainer.max_epochs N, --ckpt_path FILE (or a shipped model's name, or `last` to resume).
-Options with their defaults: lightning-resnets COMMAND --help; Lightning's too: lightning-resnets COMMAND --help-all"""
-
-
-def recipes() -> dict[str, Path]:
-    """The recipes that ship, by name."""
-    folder = Path(str(files("lightning_resnets"))) / "recipes"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def resolve_args(args: list[str]) -> list[str]:
-    """The arguments as `--option value` pairs, names of recipes and of shipped models turned into their files."""
-    from lightning_resnets.checkpoint.bundled import resolve_checkpoint
-
-    found: list[str] = []
-    for arg in args:
-        option, equals, value = arg.partition("=")
-        option = {"-c": "--config"}.get(option, option)
-        found += (
-            [option, value]
-            if equals and option in ("--config", "--ckpt_path")
-            else [option if not equals else arg]
-        )
-    for place, (option, value) in enumerate(pairwise(found), 1):
-        if option == "--config":
-            found[place] = str(resolve_recipe(value))
-        elif option == "--ckpt_path" and value not in ("last", "null"):
-            found[place] = str(resolve_checkpoint(value))
-    return found
-
-
-def resolve_recipe(value: str) -> Path:
-    """The recipe of that name, else the file of that path; raises ValueError where there is neither."""
-    known = recipes()
-    if value in known:
-        return known[value]
-    if not Path(value).is_file():
-        begun = sorted((name for name in known if value and name.startswith(value)), key=len)
-        found = begun or get_close_matches(value, known, 1)
-        hint = f"did you mean {found[0]}? R" if found else "r"
-        raise ValueError(
-            f"There is no recipe and no file called '{value}' ({hint}ecipes: {', '.join(known)})."
-        )
-    return Path(value)
-
-
-def has_config(args: list[str]) -> bool:
-    """Whether the arguments say what is to be trained, or only ask how one may."""
-    options = [arg.partition("=")[0] for arg in args]
-    return any(option in CONFIG_FLAGS or option.endswith(".help") for option in options)
-
-
-def silence_library_warnings() -> None:
-    """Silence what libraries say of themselves and no user can act on."""
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended")
-    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
-    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
-        logging.getLogger(name).addFilter(lambda record: "litlogger" not in record.getMessage())
+RECIPE is a YAML file or a bundled recipe: {recipes}.
+Common options: --data.data_dir DIR, --trainer.max_epochs N, --ckpt_path CHECKPOINT
+(a file, a bundled model's name, or `last` to resume).
+Options of a command: lightning-resnets COMMAND --help (all of Lightning's too: --help-all)"""
 
 
 def main(args: list[str] | None = None) -> None:
-    """Entry point; a user's mistake ends in one sentence on stderr and exit status 1 (2 for an option's spelling)."""
+    """Run the command line. A user error is one sentence on standard error.
+
+    Args:
+        args: command and options; None for those of the process.
+
+    Raises:
+        SystemExit: status 1 after a user error, 2 for an unknown or invalid training option.
+    """
     try:
         dispatch(sys.argv[1:] if args is None else args)
-    except BrokenPipeError:  # `lightning-resnets models | head`
+    except BrokenPipeError:
+        # As in `lightning-resnets models | head`: nobody reads the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OptionError as error:
         print(f"lightning-resnets: {error}", file=sys.stderr)
@@ -131,38 +79,157 @@ def main(args: list[str] | None = None) -> None:
     except (CheckpointError, ValueError, OSError) as error:
         sys.exit(f"lightning-resnets: {error}")
     except Exception as error:
-        if (
-            type(error).__name__ != "MisconfigurationException"
-        ):  # Lightning's word for a setting that does not fit
+        # Lightning raises this for settings that exclude each other. Importing it takes seconds.
+        if type(error).__name__ != "MisconfigurationException":
             raise
         sys.exit(f"lightning-resnets: {error}")
 
 
-def dispatch(given: list[str]) -> None:
-    """Do what the arguments say; raises what a mistake raises."""
-    if not given or given[0] in ("-h", "--help", "help"):
-        print(HELP.format(recipes=", ".join(recipes())))
-        return
-    if given[0] == "--version":
+def dispatch(args: list[str]) -> None:
+    """Run one command.
+
+    Args:
+        args: command and options.
+
+    Raises:
+        ValueError: the command or an argument is wrong.
+    """
+    if not args or args[0] in (*HELP_FLAGS, "help"):
+        print(HELP.format(recipes=", ".join(list_recipes())))
+    elif args[0] == "--version":
         print(f"lightning-resnets {version('lightning-resnets')}")
-        return
-    if given[0] not in COMMANDS:
-        near = get_close_matches(given[0], COMMANDS, 1)
-        hint = f"did you mean {near[0]}?" if near else f"commands: {', '.join(COMMANDS)}"
-        raise ValueError(f"There is no command '{given[0]}' ({hint}).")
-    if given[0] in TRAINING_COMMANDS and {"-h", "--help"} & set(given):
+    elif args[0] in TRAINING_COMMANDS:
+        _train(args)
+    elif args[0] in OTHER_COMMANDS:
+        # Imported here, because the other commands do not need this one's packages.
+        module = importlib.import_module(f"lightning_resnets.cli.{args[0]}")
+        module.main(args[1:])
+    else:
+        raise ValueError(f"Unknown command '{args[0]}' ({_suggest_command(args[0])}).")
+
+
+def _suggest_command(name: str) -> str:
+    """Return the most similar command, or all commands."""
+    similar = get_close_matches(name, COMMANDS, 1)
+    return f"did you mean {similar[0]}?" if similar else f"commands: {', '.join(COMMANDS)}"
+
+
+def _train(args: list[str]) -> None:
+    """Run `fit`, `validate`, `test` or `predict`, or print its help page."""
+    if HELP_FLAGS & set(args):
         from lightning_resnets.cli.train_help import format_help
 
-        print(format_help(given[0]))
+        print(format_help(args[0]))
         return
-    if given[0] in TRAINING_COMMANDS and not has_config(given[1:]):
-        raise ValueError(f"Say which recipe: --config RECIPE (recipes: {', '.join(recipes())}).")
-    if given[0] in OTHER_COMMANDS:
-        importlib.import_module(OTHER_COMMANDS[given[0]]).main(given[1:])
-        return
-    ready = resolve_args(["--help" if arg == HELP_ALL_FLAG else arg for arg in given])
+    if not has_config(args[1:]):
+        recipes = ", ".join(list_recipes())
+        raise ValueError(f"Missing --config: give a recipe ({recipes}) or a YAML file.")
+    resolved = resolve_args(["--help" if arg == HELP_ALL_FLAG else arg for arg in args])
     silence_library_warnings()
+    # Lightning takes seconds to import.
     from lightning_resnets.cli.train import TrainingCLI
 
-    config = dict(pairwise(ready)).get("--config", "")
-    TrainingCLI(ready, Path(config).stem)
+    config = dict(pairwise(resolved)).get("--config", "")
+    TrainingCLI(resolved, Path(config).stem)
+
+
+def has_config(args: list[str]) -> bool:
+    """Return True if the options say what to train, or ask for help about an option.
+
+    Args:
+        args: options of a training command.
+
+    Returns:
+        False if a recipe is missing.
+    """
+    options = [arg.partition("=")[0] for arg in args]
+    return any(option in CONFIG_FLAGS or option.endswith(".help") for option in options)
+
+
+def resolve_args(args: list[str]) -> list[str]:
+    """Replace the names of recipes and of bundled models by their files.
+
+    Args:
+        args: command and options of a training command.
+
+    Returns:
+        The same with "--config" and "--ckpt_path" separate from their values.
+
+    Raises:
+        ValueError: there is no such recipe, model or file.
+    """
+    resolved: list[str] = []
+    for arg in args:
+        resolved.extend(_split_arg(arg))
+    for index, (option, value) in enumerate(pairwise(resolved), 1):
+        if option == "--config":
+            resolved[index] = str(resolve_recipe(value))
+        elif option == "--ckpt_path" and value not in ("last", "null"):
+            resolved[index] = _resolve_checkpoint(value)
+    return resolved
+
+
+def _split_arg(arg: str) -> Iterator[str]:
+    """Yield `--config=VALUE` in two parts, `-c` as `--config`, and any other argument unchanged."""
+    option, equals, value = arg.partition("=")
+    if option == "-c":
+        option = "--config"
+    if not equals:
+        yield option
+    elif option in ("--config", "--ckpt_path"):
+        yield option
+        yield value
+    else:
+        yield arg
+
+
+def _resolve_checkpoint(value: str) -> str:
+    """Return the file of a bundled model, or the file itself."""
+    # Imports torch, which `--help` does not need.
+    from lightning_resnets.checkpoint.bundled import resolve_checkpoint
+
+    return str(resolve_checkpoint(value))
+
+
+def resolve_recipe(name: str) -> Path:
+    """Find a recipe.
+
+    Args:
+        name: name of a bundled recipe, or a file.
+
+    Returns:
+        Its YAML file.
+
+    Raises:
+        ValueError: there is neither such a recipe nor such a file.
+    """
+    recipes = list_recipes()
+    if name in recipes:
+        return recipes[name]
+    path = Path(name)
+    if path.is_file():
+        return path
+    similar = _similar_recipe(name, recipes)
+    hint = f"Did you mean {similar}? " if similar else ""
+    raise ValueError(
+        f"There is no recipe or file named '{name}'. {hint}Recipes: {', '.join(recipes)}."
+    )
+
+
+def _similar_recipe(name: str, recipes: dict[str, Path]) -> str:
+    """Return the shortest recipe that begins with a name, else the most similar one, else ""."""
+    longer = [recipe for recipe in recipes if name and recipe.startswith(name)]
+    if longer:
+        return min(longer, key=len)
+    similar = get_close_matches(name, recipes, 1)
+    return similar[0] if similar else ""
+
+
+def silence_library_warnings() -> None:
+    """Silence warnings about the libraries themselves, which a user cannot act on."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended")
+    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
+        logging.getLogger(name).addFilter(lambda record: "litlogger" not in record.getMessage())

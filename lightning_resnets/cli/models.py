@@ -1,108 +1,121 @@
-"""The list of all models, with parameters and multiply-adds counted on the spot and the papers' errors beside them."""
+"""`lightning-resnets models`: list the built-in models with their cost and published error."""
 
 import fnmatch
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
-from torch import nn
+from lightning_resnets.cli.args import CommandParser
+from lightning_resnets.models.registry import MODELS
+from lightning_resnets.models.summary import ModelSummary, summarize_model
+from lightning_resnets.utils.format import format_count, format_shape
 
-from lightning_resnets.graph import trace
-from lightning_resnets.models.published_results import PUBLISHED_RESULTS, PublishedResult
-from lightning_resnets.models.registry import MODELS, create_model
-from lightning_resnets.utils.skip_init import skip_init
-
-COLUMNS = ("model", "parameters", "mult-adds", "image", "error", "source of the error")
+COLUMNS = ("model", "parameters", "MACs", "input", "published error", "source")
 
 
-COLUMN_WIDTHS = (max(map(len, MODELS)), 11, 9, 9, 7)
+# The last column is not padded.
+COLUMN_WIDTHS = (max(map(len, MODELS)), 11, 7, 9, 15, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelSummary:
-    """A model of the zoo: what it costs for one image of `size`, counted, and what its paper says of it."""
-
-    name: str
-    parameters: int
-    macs: int
-    input_size: tuple[int, int, int]
-    published: PublishedResult | None
-
-
-def build_uninitialized(name: str) -> nn.Module:
-    """The model in its paper's form, its weights not filled."""
-    with skip_init():
-        return create_model(name, MODELS[name].num_classes)
-
-
-def summarize_model(name: str) -> ModelSummary:
-    """Builds and follows the model, without computing or filling anything."""
-    model = build_uninitialized(name)
-    count = sum(weight.numel() for weight in model.parameters())
-    return ModelSummary(
-        name,
-        count,
-        trace(model, MODELS[name].input_size).macs,
-        MODELS[name].input_size,
-        PUBLISHED_RESULTS.get(name),
-    )
-
-
-def match_names(pattern: str = "") -> list[str]:
-    """Names that contain the pattern, or fit it where it has *, ? or []; ValueError where none does."""
-    wild = any(mark in pattern for mark in "*?[")
-    found = [
-        name for name in MODELS if fnmatch.fnmatchcase(name, pattern if wild else f"*{pattern}*")
-    ]
-    if not found:
-        raise ValueError(
-            f"No model's name fits {pattern!r}: `lightning-resnets models` lists them all."
-        )
-    return found
-
-
-def format_table(pattern: str = "") -> Iterator[str]:
-    """The table as text, a line a model, each as soon as it is counted."""
-    found = match_names(pattern)
-    yield align_columns(COLUMNS)
-    for name in found:
-        yield align_columns(format_row(summarize_model(name)))
-
-
-def format_row(row: ModelSummary) -> tuple[str, ...]:
-    published = row.published
-    error = (f"{published.error:.2f} %", published.source) if published else ("–", "")
-    return (
-        row.name,
-        f"{row.parameters:,}",
-        format_macs(row.macs),
-        "×".join(map(str, row.input_size)),
-        *error,
-    )
-
-
-def format_macs(macs: int) -> str:
-    """Multiply-adds in millions, from 10 G on in thousands of them."""
-    return f"{macs / 1e6:,.1f} M" if macs < 1e10 else f"{macs / 1e9:,.2f} G"
-
-
-def align_columns(cells: tuple[str, ...]) -> str:
-    pairs = enumerate(zip(cells, COLUMN_WIDTHS, strict=False))
-    aligned = [
-        cell.ljust(width) if i in (0, 3) else cell.rjust(width) for i, (cell, width) in pairs
-    ]
-    return "  ".join([*aligned, cells[-1]]).rstrip()
+LEFT_ALIGNED = {"model", "input", "source"}
 
 
 def main(args: list[str]) -> None:
-    """`lightning-resnets models [PATTERN]`."""
-    if args[:1] in (["-h"], ["--help"]):
-        print(
-            "usage: lightning-resnets models [PATTERN]\n\nAll models, or those whose name contains PATTERN or fits it."
-        )
-        return
-    if len(args) > 1:
-        raise ValueError(
-            "`lightning-resnets models` takes one pattern at most: seresnet, 'densenet_bc_*'."
-        )
-    for line in format_table(*args):
+    """Run `lightning-resnets models [PATTERN]`.
+
+    Args:
+        args: command-line arguments after the command.
+
+    Raises:
+        ValueError: an argument is wrong, or no model matches the pattern.
+    """
+    options = build_parser().parse_args(args)
+    for line in format_table(options.pattern):
         print(line, flush=True)
+
+
+def build_parser() -> CommandParser:
+    """Build the parser of `models`."""
+    parser = CommandParser("models", "List the built-in models.")
+    parser.add_argument(
+        "pattern",
+        metavar="PATTERN",
+        nargs="?",
+        default="",
+        help="part of the name, or a pattern with * ? [], such as 'densenet_bc_*'",
+    )
+    return parser
+
+
+def match_names(pattern: str = "") -> list[str]:
+    """Select models by name.
+
+    Args:
+        pattern: part of the name, or a shell pattern if it has *, ? or [.
+
+    Returns:
+        Matching names in the order of the registry.
+
+    Raises:
+        ValueError: no model matches.
+    """
+    has_wildcard = any(mark in pattern for mark in "*?[")
+    shell_pattern = pattern if has_wildcard else f"*{pattern}*"
+    names = [name for name in MODELS if fnmatch.fnmatchcase(name, shell_pattern)]
+    if not names:
+        raise ValueError(
+            f"No model name matches '{pattern}'. `lightning-resnets models` lists all models."
+        )
+    return names
+
+
+def format_table(pattern: str = "") -> Iterator[str]:
+    """Format the table of models, each line as soon as the model is counted.
+
+    Args:
+        pattern: which models, as in `match_names`.
+
+    Yields:
+        The header, then one line per model.
+
+    Raises:
+        ValueError: no model matches.
+    """
+    names = match_names(pattern)
+    yield align_columns(COLUMNS)
+    for name in names:
+        yield align_columns(format_row(summarize_model(name)))
+
+
+def format_row(summary: ModelSummary) -> tuple[str, ...]:
+    """Format the cells of one model.
+
+    Args:
+        summary: counts and published error of the model.
+
+    Returns:
+        One text for each of `COLUMNS`.
+    """
+    published = summary.published
+    return (
+        summary.name,
+        f"{summary.parameters:,}",
+        format_count(summary.macs),
+        format_shape(summary.input_size),
+        f"{published.error:.2f} %" if published else "–",
+        published.source if published else "",
+    )
+
+
+def align_columns(cells: Sequence[str]) -> str:
+    """Pad cells to the widths of the columns: text to the left, numbers to the right.
+
+    Args:
+        cells: one text for each of `COLUMNS`.
+
+    Returns:
+        The line, without trailing spaces.
+    """
+    aligned: list[str] = []
+    for column, width, cell in zip(COLUMNS, COLUMN_WIDTHS, cells, strict=True):
+        is_text = column in LEFT_ALIGNED
+        aligned.append(cell.ljust(width) if is_text else cell.rjust(width))
+    return "  ".join(aligned).rstrip()

@@ -1,7 +1,7 @@
-"""An option that is not understood, said in one sentence: the nearest one that there is, or what it takes.
+"""Shorten jsonargparse's errors to one sentence: the option, the value, and what it accepts.
 
-jsonargparse says it in a tree, whose branches are what a value might have been. Only three of its words are relied on
-(`Parser key`, `Expected a`, `value:`); where they are not found, its own text is passed on, on one line.
+jsonargparse prints a tree of everything that a value might have been. Only a few of its phrases
+are recognized here; any other message is printed as it is, on one line.
 """
 
 import ast
@@ -10,6 +10,8 @@ import pydoc
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+from lightning_resnets.utils.format import join_words
 
 UNRECOGNIZED_RE = re.compile(r"unrecognized arguments: --([^\s=]+)")
 
@@ -44,11 +46,14 @@ LITERAL_RE = re.compile(r"(?:typing\.)?Literal(\[.+\])")
 CLASS_NAME_RE = re.compile(r"<class '(?:[\w.]+\.)?(\w+)'>")
 
 
+FULL_CLASS_NAME_RE = re.compile(r"<class '([\w.]+)'>")
+
+
 TYPE_DESCRIPTIONS = {
     "bool": ("true", "false"),
-    "dict": ("a mapping as in '{name: value}'",),
+    "dict": ("a mapping such as '{name: value}'",),
     "float": ("a number",),
-    "int": ("a whole number",),
+    "int": ("an integer",),
     "list": ("a list",),
     "Iterable": ("a list",),
     "NoneType": ("null",),
@@ -63,88 +68,164 @@ DATAMODULES = (
 )
 
 
+MIN_SIMILARITY = 0.8  # of a suggested option, 0 to 1
+
+
 def format_option_error(message: str, options: Iterable[str]) -> str:
-    """What jsonargparse says, shortened; `options` are all that the command knows, as in "--model.lr"."""
-    text = re.sub(r"<class '([\w.]+)'>", r"\1", " ".join(message.split()))
+    """Shorten an error of jsonargparse.
+
+    Args:
+        message: the text of the error.
+        options: all options of the command, such as "--model.lr".
+
+    Returns:
+        One sentence on one line.
+    """
+    text = FULL_CLASS_NAME_RE.sub(r"\1", " ".join(message.split()))
     keys, rest = failing_key(message)
     if match := UNRECOGNIZED_RE.search(text) or UNKNOWN_KEY_RE.search(text):
         name = "--" + ".".join([*keys, match[1]])
-        return f"There is no option '{name}'{suggest_option(name, options)}."
+        return f"Unknown option '{name}'{suggest_option(name, options)}."
     if match := LINKED_RE.search(text):
-        return f"--{match[1]} cannot be given: it is {match[2]}."
+        return f"--{match[1]} cannot be set: it is taken from {match[2]}."
     if len(keys) < 2 and (match := CLASS_PATH_RE.search(text)):
         return format_class_error(*match.groups())
-    if keys and (found := format_value_error(f"--{'.'.join(keys)}", rest)):
-        return found
+    if keys:
+        sentence = format_value_error(f"--{'.'.join(keys)}", rest)
+        if sentence is not None:
+            return sentence
     return end_sentence(text.partition(" Subtypes:")[0])
 
 
 def failing_key(message: str) -> tuple[list[str], str]:
-    """The key that is at fault, from the outermost in, and what is said of it: a deeper key is indented further."""
+    """Find the key that is wrong. A nested key is indented further than the one around it.
+
+    Args:
+        message: the text of the error.
+
+    Returns:
+        The parts of the key from the outermost in, and the text that follows the last one.
+    """
     keys: list[str] = []
-    deep, rest = -1, message
+    indent = -1
+    rest = message
     for match in PARSER_KEY_RE.finditer(message):
-        if len(match[1]) > deep:
-            deep, rest = len(match[1]), message[match.end() :]
+        if len(match[1]) > indent:
+            indent = len(match[1])
+            rest = message[match.end() :]
             keys.append(match[2])
     return keys, rest
 
 
-def format_value_error(option: str, said: str) -> str | None:
-    """What the option takes and what it was given; None where that cannot be made out."""
-    given = GIVEN_VALUE_RE.search(said)
-    if not given:
+def format_value_error(option: str, text: str) -> str | None:
+    """Say what an option accepts and what it got.
+
+    Args:
+        option: the option, with its dashes.
+        text: what jsonargparse says about its value.
+
+    Returns:
+        One sentence; None if the text does not say what was expected.
+    """
+    given = GIVEN_VALUE_RE.search(text)
+    if given is None:
         return None
-    wrong = given[1].strip()
-    if dotted := IMPORT_PATH_RE.search(said[: given.start()]):
-        wrong = dotted[1].strip()
-    kinds = EXPECTED_RE.findall(said[: given.end()])
-    takes = list(dict.fromkeys(word for kind in kinds for word in describe_type(kind)))
+    value = given[1].strip()
+    if import_path := IMPORT_PATH_RE.search(text[: given.start()]):
+        value = import_path[1].strip()
+    accepted = _accepted_values(text[: given.end()])
     hint = ""
-    if option == "--data":  # null is not refused by the parser, but nothing can be done with it
-        takes, hint = [word for word in takes if word != "null"], suggest_datamodule(wrong)
-    return f"{option} takes {join_or(takes)}, not '{wrong}'{hint}." if takes else None
+    if option == "--data":
+        # The parser accepts null too, but a run needs a dataset.
+        accepted = [word for word in accepted if word != "null"]
+        hint = suggest_datamodule(value)
+    if not accepted:
+        return None
+    return f"{option} must be {join_words(accepted)}, got '{value}'{hint}."
+
+
+def _accepted_values(text: str) -> list[str]:
+    """Describe every type that a value might have had, each once."""
+    accepted: dict[str, None] = {}
+    for kind in EXPECTED_RE.findall(text):
+        accepted |= dict.fromkeys(describe_type(kind))
+    return list(accepted)
 
 
 def describe_type(kind: str) -> tuple[str, ...]:
-    """A type, as jsonargparse writes it, in words; none for what no user would write."""
+    """Describe a type in words.
+
+    Args:
+        kind: the type as jsonargparse writes it.
+
+    Returns:
+        Descriptions or literal values; empty for a type that no user would write.
+    """
     if match := LITERAL_RE.search(kind):
         return tuple(map(str, ast.literal_eval(match[1])))
     if IMPORT_PATH_RE.match(kind):
-        return ("a class by its dotted path",)
+        return ("a class path",)
     if match := CLASS_NAME_RE.match(kind):
         return TYPE_DESCRIPTIONS.get(match[1], ())
     return ()
 
 
-def suggest_datamodule(wrong: str) -> str:
-    """The datamodule that ships and was meant, or all of them."""
-    names = {path.rpartition(".")[2]: path for path in DATAMODULES}
-    found = get_close_matches(wrong.rpartition(".")[2], names, 1)
-    return (
-        f" (did you mean {names[found[0]]}?)" if found else f" (there are {', '.join(DATAMODULES)})"
-    )
+def suggest_datamodule(value: str) -> str:
+    """Suggest a bundled datamodule.
+
+    Args:
+        value: the user's class path.
+
+    Returns:
+        The most similar class path, or all of them, in parentheses.
+    """
+    paths = {path.rpartition(".")[2]: path for path in DATAMODULES}
+    similar = get_close_matches(value.rpartition(".")[2], paths, 1)
+    if similar:
+        return f" (did you mean {paths[similar[0]]}?)"
+    return f" (choose one of {', '.join(DATAMODULES)})"
 
 
-def join_or(takes: list[str]) -> str:
-    *first, last = takes
-    return f"{', '.join(first)} or {last}" if first else last
+def format_class_error(path: str, reason: str) -> str:
+    """Say why a class cannot be built.
+
+    Args:
+        path: the class path.
+        reason: what jsonargparse says about it.
+
+    Returns:
+        One sentence, with the most similar parameter for an unknown one.
+    """
+    if match := REFUSED_RE.search(reason):
+        # The parser has imported the class already, so locate finds it.
+        parameters = inspect.signature(pydoc.locate(path)).parameters  # type: ignore[arg-type]
+        return f"{path} has no option '{match[1]}'{suggest_option(match[1], parameters)}."
+    return end_sentence(f"Cannot use {path}: {reason}")
 
 
-def format_class_error(path: str, why: str) -> str:
-    """Why a class cannot be made, with the nearest of its settings."""
-    if match := REFUSED_RE.search(why):
-        known = inspect.signature(pydoc.locate(path)).parameters  # type: ignore[arg-type] - the parser found the class
-        return f"{path} has no setting '{match[1]}'{suggest_option(match[1], known)}."
-    return end_sentence(f"{path} cannot be had: {why}")
+def suggest_option(name: str, options: Iterable[str]) -> str:
+    """Suggest an option.
 
+    Args:
+        name: the user's option.
+        options: all options.
 
-def suggest_option(name: str, known: Iterable[str]) -> str:
-    found = get_close_matches(name, known, 1, 0.8)
-    return (
-        f" (did you mean {found[0]}?)" if found else " (`lightning-resnets fit --help` lists them)"
-    )
+    Returns:
+        The most similar one, or where they are listed, in parentheses.
+    """
+    similar = get_close_matches(name, options, 1, MIN_SIMILARITY)
+    if similar:
+        return f" (did you mean {similar[0]}?)"
+    return " (see `lightning-resnets fit --help`)"
 
 
 def end_sentence(text: str) -> str:
+    """Add a full stop unless there is one.
+
+    Args:
+        text: a sentence.
+
+    Returns:
+        The sentence with a full stop.
+    """
     return text if text.endswith(".") else f"{text}."

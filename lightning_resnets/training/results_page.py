@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from lightning_resnets.cli.main import recipes
 from lightning_resnets.models.published_results import PUBLISHED_RESULTS
 from lightning_resnets.models.registry import create_model
+from lightning_resnets.recipes import list_recipes
 from lightning_resnets.training.run_record import RunRecord
 from lightning_resnets.utils.skip_init import skip_init
 
@@ -77,11 +77,11 @@ def check_record(record: RunRecord) -> None:
             f"The run of {record.recipe} saw {record.train_images:,} images of {record.dataset} and was tested on "
             f"{tested}: a result needs all."
         )
-    if record.recipe not in recipes():
+    if record.recipe not in list_recipes():
         raise ValueError(
             f"There is no recipe called {record.recipe}: a result needs one that ships."
         )
-    model = yaml.safe_load(recipes()[record.recipe].read_text())["model"]["model"]
+    model = yaml.safe_load(list_recipes()[record.recipe].read_text())["model"]["model"]
     if record.arch != model:
         raise ValueError(
             f"The run of {record.recipe} trained {record.arch} in place of {model}: give it its own recipe."
@@ -101,7 +101,7 @@ def render_page(records: Iterable[RunRecord]) -> str:
         runs[record.recipe][alike].append(record)
     parts = [INTRO]
     for data, title in TITLES.items():
-        names = [name for name in recipes() if f"-{data}" in name]
+        names = [name for name in list_recipes() if f"-{data}" in name]
         lines = [line for name in names for line in format_rows(name, runs[name])]
         parts.append(f"## {title}\n\n{format_table(lines)}")
     return "\n".join(parts)
@@ -111,7 +111,7 @@ def format_rows(
     recipe: str, runs: dict[tuple[str, ...], list[RunRecord]]
 ) -> Iterator[Sequence[str]]:
     """A line for each way in which a recipe was run, or one that says that it was not."""
-    settings = yaml.safe_load(recipes()[recipe].read_text())
+    settings = yaml.safe_load(list_recipes()[recipe].read_text())
     model, options = settings["model"]["arch"], settings["model"].get("model_kwargs") or {}
     paper = PUBLISHED_RESULTS.get(model)
     first = (

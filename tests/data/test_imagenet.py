@@ -15,13 +15,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lightning_resnets.cli.main import main, recipes
+from lightning_resnets.cli.main import main
 from lightning_resnets.data.augment import Augmentation, mix_targets, sample_mix
 from lightning_resnets.data.imagenet import ImageNet, split_train_val
 from lightning_resnets.data.imagenet_classes import WNIDS, class_names
 from lightning_resnets.data.streaming import StreamedImages
 from lightning_resnets.errors import DataError, ImageError
 from lightning_resnets.preprocessing import preprocess, read_image
+from lightning_resnets.recipes import list_recipes
 from lightning_resnets.training.callbacks.model_card import ModelCardCallback
 from tests.helpers.imagenet_images import photographs
 
@@ -322,9 +323,9 @@ def test_the_card_says_all_that_the_app_needs(root: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", [name for name in recipes() if "-imagenet" in name])
+@pytest.mark.parametrize("recipe", [name for name in list_recipes() if "-imagenet" in name])
 def test_every_recipe_runs(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "lamb" in recipes()[recipe].read_text() and not find_spec("timm"):
+    if "lamb" in list_recipes()[recipe].read_text() and not find_spec("timm"):
         pytest.skip("timm, whose optimizer the recipe takes, is not installed")
     monkeypatch.chdir(tmp_path)
     small = [

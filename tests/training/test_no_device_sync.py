@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lightning_resnets.cli.train import trainer_defaults
 from lightning_resnets.training.image_classifier import ImageClassifier
+from lightning_resnets.training.trainer_defaults import trainer_defaults
 from tests.training.test_image_classifier import Few, trainer
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lightning_resnets.cli.main import main, recipes
+from lightning_resnets.cli.main import main
 from lightning_resnets.models.registry import MODELS
+from lightning_resnets.recipes import list_recipes
 
-CIFAR = [name for name in recipes() if "-cifar10" in name]
+CIFAR = [name for name in list_recipes() if "-cifar10" in name]
 PROMISED = {
     "resnet20",
     "resnet32",
@@ -66,7 +67,7 @@ def test_every_promised_net_has_its_recipe() -> None:
     assert {name.removesuffix("-cifar10") for name in CIFAR} >= PROMISED
     for name in CIFAR:
         assert (
-            yaml.safe_load(recipes()[name].read_text())["model"]["model"] == name.partition("-")[0]
+            yaml.safe_load(list_recipes()[name].read_text())["model"]["model"] == name.partition("-")[0]
         )
         assert name.partition("-")[0] in MODELS
 
@@ -74,7 +75,7 @@ def test_every_promised_net_has_its_recipe() -> None:
 @pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
 def test_twins_are_trained_alike(depth: int) -> None:
     plain, residual = (
-        yaml.safe_load(recipes()[f"{kind}{depth}-cifar10"].read_text())
+        yaml.safe_load(list_recipes()[f"{kind}{depth}-cifar10"].read_text())
         for kind in ("plain", "resnet")
     )
     assert plain["model"].pop("model") != residual["model"].pop("model")

@@ -9,7 +9,8 @@ import pytest
 
 from lightning_resnets.checkpoint import load as checkpoint
 from lightning_resnets.checkpoint.bundled import bundled_checkpoints
-from lightning_resnets.cli.main import main, recipes
+from lightning_resnets.cli.main import main
+from lightning_resnets.recipes import list_recipes
 from lightning_resnets.training.results_page import ROOT, read_records, render_page
 from lightning_resnets.training.run_record import RunRecord, reproduce_command
 
@@ -65,8 +66,8 @@ def test_runs_by_other_commands_are_lines_of_their_own() -> None:
 
 def test_what_was_not_run_says_so() -> None:
     text = render_page([])
-    assert text.count("| not run |") == len(recipes()) - 1  # the demo is no result
-    assert all(f"--config {name} " in text for name in recipes() if name != "demo")
+    assert text.count("| not run |") == len(list_recipes()) - 1  # the demo is no result
+    assert all(f"--config {name} " in text for name in list_recipes() if name != "demo")
 
 
 def test_the_page_is_what_the_records_say() -> None:

@@ -1,0 +1,72 @@
+"""Options that `fit` has besides Lightning's, and checks of values that would train nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class FitOption:
+    """Name, type, default and help text of an option."""
+
+    name: str
+    type: type
+    default: Any
+    help: str
+
+
+FIT_OPTIONS = (
+    FitOption("run_dir", str, None, "output folder (null: runs/RECIPE); use one per seed"),
+    FitOption(
+        "checkpoint_every_minutes", float, 5.0, "also write last.ckpt every N minutes (0: off)"
+    ),
+    FitOption("checkpoint_every_steps", int, 0, "also write last.ckpt every N steps (0: off)"),
+    FitOption("test_at_end", bool, True, "test after training and write the small RECIPE.ckpt"),
+    FitOption("overwrite", bool, False, "replace an unfinished run in the output folder"),
+)
+
+
+TRAINER_MINIMUMS = {
+    "accumulate_grad_batches": 1,
+    "gradient_clip_val": 0,
+    "log_every_n_steps": 0,
+    "check_val_every_n_epoch": 1,
+}
+
+
+def check_fit_options(config: Any) -> None:
+    """Check for values that train nothing, never end, or make no sense to Lightning.
+
+    Args:
+        config: parsed options of `fit`.
+
+    Raises:
+        ValueError: a value is too small; the message names the option.
+    """
+    trainer = config["trainer"]
+    _check_length(trainer)
+    for name, minimum in TRAINER_MINIMUMS.items():
+        value = trainer[name]
+        if value is not None and value < minimum:
+            raise ValueError(
+                f"--trainer.{name} must be at least {minimum}, got {value}. "
+                "Leave it out for Lightning's default."
+            )
+    for name in ("checkpoint_every_minutes", "checkpoint_every_steps"):
+        if config[name] < 0:
+            raise ValueError(
+                f"--{name} must be at least 0, got {config[name]} "
+                "(0 writes only at the end of each epoch)."
+            )
+
+
+def _check_length(trainer: Any) -> None:
+    """Raise ValueError unless the run has at least one batch, and an end."""
+    for name in ("max_epochs", "max_steps"):
+        if trainer[name] == 0:
+            raise ValueError(f"--trainer.{name} must be at least 1.")
+    if trainer["limit_train_batches"] == 0:
+        raise ValueError("--trainer.limit_train_batches must be greater than 0.")
+    if trainer["max_epochs"] == -1 and trainer["max_steps"] == -1:
+        raise ValueError(
+            "--trainer.max_epochs must be at least 1: the learning-rate schedule needs an end."
+        )
