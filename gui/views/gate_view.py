@@ -1,8 +1,10 @@
-"""What a gate does: its weights as bars, by channel or sorted, and the maps before and after it."""
+"""View of a gate: its weights as bars, by channel or sorted, and the maps before and after it."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from gui.feature_maps import robust_range
@@ -11,14 +13,23 @@ from gui.theme import LIGHT, Theme
 from gui.views import qt_style
 from gui.views.tiled_image import TiledImage
 
-HEADER_HEIGHT, FOOTER_HEIGHT, AXIS_WIDTH = 24.0, 26.0, 34.0
+if TYPE_CHECKING:
+    from gui.views.gate_plot import GatePlot
 
-
-CHART_FRACTION = 0.5  # share of the width that the bars take
+HEADER_HEIGHT = 24.0
+FOOTER_HEIGHT = 26.0
+PLOT_FRACTION = 0.5  # of the width; the maps take the rest
+ORDER_NOTES: dict[Order, str] = {"channel": "by channel", "weight": "sorted"}
 
 
 class GateView(QWidget):
-    """Bars on the left, one a channel; before and after on the right, on the same scale and in the same order."""
+    """Bars on the left, one per channel; maps before and after the gate on the right.
+
+    Bars and maps have the same order, and both maps have the same color scale.
+
+    Signals:
+        hovered(text): Describes the channel under the pointer, "" beside all of them.
+    """
 
     hovered = Signal(str)
 
@@ -30,181 +41,222 @@ class GateView(QWidget):
         self.setMouseTracking(True)
         self.setMinimumHeight(130)
         self._theme: Theme = LIGHT
-        self._gates: GateDetail | None = None
+        self._gate: GateDetail | None = None
         self._order: Order = "channel"
-        self._contrast: Contrast = "channel"
-        self._sequence = np.zeros(0, int)
-        self._plates = (TiledImage(), TiledImage())
-        self._under: int | None = None
+        self._channels = np.zeros(0, int)
+        self._images = (TiledImage(), TiledImage())
+        self._plot: GatePlot | None = None
+        self._hovered_index: int | None = None
 
     def set_theme(self, theme: Theme) -> None:
+        """Color everything anew.
+
+        Args:
+            theme: The colors to use.
+        """
         self._theme = theme
-        self._lay()
+        if self._plot is not None:
+            self._plot.set_theme(theme)
+        self._update_layout()
 
     def set_order(self, order: Order) -> None:
+        """Choose the order of bars and maps.
+
+        Args:
+            order: "channel" for channel numbers, "weight" for the largest weight first.
+        """
         self._order = order
-        self._lay()
+        self._show_gate()
 
     def set_contrast(self, contrast: Contrast) -> None:
-        self._contrast = contrast
-        self._lay()
+        """Ignore the choice: before and after share one color scale in any case.
+
+        Args:
+            contrast: The choice for other views.
+        """
 
     def set_gates(self, gates: GateDetail | None) -> None:
-        """Weights (C,) and the maps before and after, each (C, H, W)."""
-        self._gates = gates
-        self._lay()
+        """Show another gate.
+
+        Args:
+            gates: Weights (C,) and the maps before and after, each (C, H, W); None for no gate.
+        """
+        self._gate = gates
+        self._show_gate()
 
     @property
     def channel_order(self) -> np.ndarray:
-        """Channel numbers in the order in which they are shown, (C,)."""
-        return self._sequence
+        """Channel numbers (C,) in the order in which they are shown."""
+        return self._channels
+
+    @property
+    def images(self) -> tuple[TiledImage, TiledImage]:
+        """Maps before and after the gate."""
+        return self._images
 
     def sizeHint(self) -> QSize:
+        """Return the preferred size."""
         return QSize(800, 240)
 
-    def chart(self) -> QRectF:
-        """Where the bars stand."""
-        return QRectF(
-            AXIS_WIDTH,
-            HEADER_HEIGHT,
-            self.width() * CHART_FRACTION - AXIS_WIDTH,
-            self.height() - HEADER_HEIGHT - FOOTER_HEIGHT,
-        )
+    def plot_area(self) -> QRectF:
+        """Return the rectangle of the bars without their axis, in pixels of this widget."""
+        plot = self._require_plot()
+        return plot.plot_area().translated(QPointF(plot.pos()))
 
     def max_weight(self) -> float:
-        """The weight at the top of the chart: 1, the greatest a sigmoid gives, or more where a weight is greater."""
-        return max(1.0, float(self._gates.weight.max(initial=0))) if self._gates else 1.0
+        """Return the weight at the top of the axis: 1, or the largest weight where it exceeds 1."""
+        return self._require_plot().max_weight()
 
-    def bar(self, place: int) -> QRectF:
-        """The bar at a place from the left."""
-        assert self._gates
-        chart, count = self.chart(), len(self._sequence)
-        step = chart.width() / max(count, 1)
-        weight = max(float(self._gates.weight[self._sequence[place]]), 0.0)
-        height = chart.height() * weight / self.max_weight()
-        gap = min(step * 0.25, 4.0)
-        return QRectF(
-            chart.x() + place * step + gap / 2,
-            chart.bottom() - height,
-            max(step - gap, 1.0),
-            height,
-        )
+    def bar(self, index: int) -> QRectF:
+        """Return the rectangle of a bar.
+
+        Args:
+            index: Position of the bar from the left.
+
+        Returns:
+            The bar in pixels of this widget.
+        """
+        plot = self._require_plot()
+        return plot.bar(index).translated(QPointF(plot.pos()))
 
     def describe_channel(self, channel: int) -> str:
-        assert self._gates
-        before, after = self._gates.before[channel], self._gates.after[channel]
-        weight = self._gates.weight[channel]
-        return f"channel {channel} · weight {weight:.5g} · mean {before.mean():.4g} before, {after.mean():.4g} after"
+        """Describe one channel for the status bar.
 
-    # events
+        Args:
+            channel: Number of the channel in the model, whatever the order of the bars.
+
+        Returns:
+            Its weight and the mean of its map before and after the gate.
+        """
+        gate = self._gate
+        assert gate
+        before = gate.before[channel].mean()
+        after = gate.after[channel].mean()
+        weight = f"channel {channel} · weight {gate.weight[channel]:.5g}"
+        return f"{weight} · mean {before:.4g} before, {after:.4g} after"
+
+    # Events
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        self._lay()
+        """Lay the parts out anew."""
+        self._update_layout()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        self._under = self._place_at(event.position())
-        self.hovered.emit(
-            "" if self._under is None else self.describe_channel(int(self._sequence[self._under]))
-        )
-        self.update()
+        """Read the channel under the pointer."""
+        index = self._index_at(event.position())
+        self._set_hovered(index)
+        channel = None if index is None else int(self._channels[index])
+        self.hovered.emit("" if channel is None else self.describe_channel(channel))
 
     def leaveEvent(self, event: QEvent) -> None:
-        self._under = None
+        """Forget the channel under the pointer."""
+        self._set_hovered(None)
         self.hovered.emit("")
-        self.update()
-
-    # painting
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        if self._gates is None:
+        """Paint titles, maps and footer; the bars paint themselves."""
+        if self._gate is None:
             return
-        self._title(
-            painter,
-            self.chart().x(),
-            "weights",
-            "sorted" if self._order == "weight" else "by channel",
-        )
-        self._draw_axis(painter)
-        for place in range(len(self._sequence)):
-            lit = place == self._under
-            painter.fillRect(
-                self.bar(place), QColor(self._theme.focus if lit else self._theme.gate)
-            )
-        for plate, title, note in zip(
-            self._plates, ("before", "after"), ("", "same scale"), strict=True
-        ):
-            self._title(painter, plate.room.x(), title, note)
-            plate.draw(painter)
-            if self._under is not None:
-                plate.draw_tile_frame(painter, self._under, self._theme.focus)
-        self._draw_foot(painter)
+        painter = QPainter(self)
+        self._draw_title(painter, self.plot_area().x(), "weights", ORDER_NOTES[self._order])
+        titles = (("before", ""), ("after", "same scale"))
+        for image, (title, note) in zip(self._images, titles, strict=True):
+            self._draw_title(painter, image.room.x(), title, note)
+            image.draw(painter)
+            if self._hovered_index is not None:
+                image.draw_tile_frame(painter, self._hovered_index, self._theme.focus)
+        self._draw_footer(painter, self._gate.weight)
 
-    def _title(self, painter: QPainter, x: float, title: str, note: str) -> None:
-        where = QRectF(x, 0, self.width(), HEADER_HEIGHT - 4)
+    # Painting
+
+    def _draw_title(self, painter: QPainter, x: float, title: str, note: str) -> None:
+        area = QRectF(x, 0, self.width(), HEADER_HEIGHT - 4)
         align = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         painter.setFont(qt_style.make_font(bold=True))
         painter.setPen(QColor(self._theme.text))
-        painter.drawText(where, align, title)
-        used = painter.fontMetrics().horizontalAdvance(title) + 12
+        painter.drawText(area, align, title)
+        title_width = painter.fontMetrics().horizontalAdvance(title) + 12
         painter.setFont(qt_style.make_font(relative=0.9))
         painter.setPen(QColor(self._theme.secondary_text))
-        painter.drawText(where.adjusted(used, 0, 0, 0), align, note)
+        painter.drawText(area.adjusted(title_width, 0, 0, 0), align, note)
 
-    def _draw_axis(self, painter: QPainter) -> None:
-        chart, top = self.chart(), self.max_weight()
-        painter.setFont(qt_style.make_font(relative=0.85))
-        for value in (0.0, top / 2, top):
-            y = chart.bottom() - chart.height() * value / top
-            painter.setPen(QPen(QColor(self._theme.hairline), 1))
-            painter.drawLine(QPointF(chart.x(), y), QPointF(chart.right(), y))
-            painter.setPen(QColor(self._theme.secondary_text))
-            where = QRectF(0, y - 8, AXIS_WIDTH - 6, 16)
-            painter.drawText(
-                where, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{value:.2g}"
-            )
-
-    def _draw_foot(self, painter: QPainter) -> None:
-        assert self._gates
-        weight = self._gates.weight
+    def _draw_footer(self, painter: QPainter, weight: np.ndarray) -> None:
+        values = f"min {weight.min():.3g} · mean {weight.mean():.3g} · max {weight.max():.3g}"
+        top = self.height() - FOOTER_HEIGHT + 8
+        area = QRectF(self.plot_area().x(), top, self.width(), FOOTER_HEIGHT - 8)
         painter.setFont(qt_style.make_font(relative=0.9))
         painter.setPen(QColor(self._theme.secondary_text))
-        text = f"{len(weight)} weights · least {weight.min():.3g} · mean {weight.mean():.3g} · greatest {weight.max():.3g}"
-        foot = QRectF(
-            self.chart().x(), self.height() - FOOTER_HEIGHT + 8, self.width(), FOOTER_HEIGHT - 8
-        )
-        painter.drawText(foot, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)
+        align = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(area, align, f"{len(weight)} weights · {values}")
 
-    # geometry
+    # Layout
 
-    def _place_at(self, at: QPointF) -> int | None:
-        for plate in self._plates:
-            if found := plate.locate(at):
-                return found[0]
-        chart, count = self.chart(), len(self._sequence)
-        return (
-            int((at.x() - chart.x()) / chart.width() * count)
-            if count and chart.contains(at)
-            else None
-        )
-
-    def _lay(self) -> None:
-        if self._gates is not None:
-            weight, both = self._gates.weight, (self._gates.before, self._gates.after)
-            by_weight = np.argsort(-weight, kind="stable")
-            self._sequence = by_weight if self._order == "weight" else np.arange(len(weight))
-            span = robust_range(*both)
-            left = self.width() * CHART_FRACTION + 2 * qt_style.SPACING
-            room = (self.width() - left - 2 * qt_style.SPACING) / 2
-            for i, (plate, values) in enumerate(zip(self._plates, both, strict=True)):
-                where = QRectF(
-                    left + i * (room + 2 * qt_style.SPACING),
-                    HEADER_HEIGHT,
-                    room,
-                    self.height() - HEADER_HEIGHT - FOOTER_HEIGHT,
-                )
-                plate.set_maps(values[self._sequence], where, self._theme, span=span)
+    def _show_gate(self) -> None:
+        if self._plot is not None:
+            self._plot.setVisible(self._gate is not None)
+        if self._gate is not None:
+            weight = self._gate.weight
+            self._channels = _sort_channels(weight, self._order)
+            self._require_plot().set_weights(weight[self._channels])
             self.setAccessibleDescription(
                 f"{len(weight)} weights, from {weight.min():.3g} to {weight.max():.3g}"
             )
+        self._update_layout()
+
+    def _require_plot(self) -> "GatePlot":
+        """Return the bar chart, created when the first gate is shown."""
+        if self._plot is None:
+            # Importing pyqtgraph takes about 0.4 s, which the start of the app must not pay.
+            from gui.views.gate_plot import GatePlot
+
+            self._plot = GatePlot(self)
+            self._plot.set_theme(self._theme)
+            self._plot.show()
+        return self._plot
+
+    def _update_layout(self) -> None:
+        if self._gate is not None:
+            self._place_plot()
+            self._place_images(self._gate)
         self.update()
+
+    def _place_plot(self) -> None:
+        # The widget is a little higher than the bars, so that the tick labels are not cut off.
+        plot = self._require_plot()
+        margin = plot.vertical_margin()
+        top = int(HEADER_HEIGHT) - margin
+        height = int(self.height() - HEADER_HEIGHT - FOOTER_HEIGHT) + 2 * margin
+        plot.setGeometry(0, top, int(self.width() * PLOT_FRACTION), max(height, 0))
+
+    def _place_images(self, gate: GateDetail) -> None:
+        pair = (gate.before, gate.after)
+        span = robust_range(*pair)
+        left = self.width() * PLOT_FRACTION + 2 * qt_style.SPACING
+        width = (self.width() - left - 2 * qt_style.SPACING) / 2
+        height = self.height() - HEADER_HEIGHT - FOOTER_HEIGHT
+        for i, (image, values) in enumerate(zip(self._images, pair, strict=True)):
+            x = left + i * (width + 2 * qt_style.SPACING)
+            area = QRectF(x, HEADER_HEIGHT, width, height)
+            image.set_maps(values[self._channels], area, self._theme, span=span)
+
+    def _index_at(self, at: QPointF) -> int | None:
+        """Return the position, in the order shown, of the bar or map under a point."""
+        for image in self._images:
+            if found := image.locate(at):
+                return found[0]
+        if self._gate is None or self._plot is None:
+            return None
+        return self._plot.bar_index_at(at - QPointF(self._plot.pos()))
+
+    def _set_hovered(self, index: int | None) -> None:
+        self._hovered_index = index
+        if self._plot is not None:
+            self._plot.set_hovered(index)
+        self.update()
+
+
+def _sort_channels(weight: np.ndarray, order: Order) -> np.ndarray:
+    """Return channel numbers (C,) in the order in which to show them."""
+    if order == "weight":
+        return np.argsort(-weight, kind="stable")
+    return np.arange(len(weight))

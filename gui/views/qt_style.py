@@ -65,6 +65,7 @@ def style_sheet(theme: Theme) -> str:
     QDialog#page {{ background: {theme.panel}; border: 1px solid {theme.disabled}; }}
     QFrame#card, QGraphicsView {{ background: {theme.panel}; border: 1px solid {theme.hairline};
         border-radius: {RADIUS}px; }}
+    QGraphicsView#plot {{ border: 0; border-radius: 0; }}
     QFrame#card QWidget {{ background: transparent; }}
     QLabel#soft {{ color: {theme.secondary_text}; }}
     QFrame#banner {{ background: {theme.cut_tint}; border: 1px solid {theme.cut}; border-radius: {RADIUS}px; }}

@@ -27,8 +27,8 @@ def view(qtbot: QtBot) -> GateView:
 
 def test_bars_are_as_high_as_their_weights(view: GateView) -> None:
     heights = np.array([view.bar(i).height() for i in range(4)])
-    np.testing.assert_allclose(heights / view.chart().height(), WEIGHT, rtol=1e-5)
-    assert all(view.bar(i).bottom() == pytest.approx(view.chart().bottom()) for i in range(4))
+    np.testing.assert_allclose(heights / view.plot_area().height(), WEIGHT, rtol=1e-5)
+    assert all(view.bar(i).bottom() == pytest.approx(view.plot_area().bottom()) for i in range(4))
 
 
 def test_sorted_bars_fall(view: GateView) -> None:
@@ -36,11 +36,11 @@ def test_sorted_bars_fall(view: GateView) -> None:
     assert view.channel_order.tolist() == [1, 3, 0, 2]
     heights = [view.bar(i).height() for i in range(4)]
     assert heights == sorted(heights, reverse=True)
-    np.testing.assert_array_equal(view._plates[0].values, BEFORE[[1, 3, 0, 2]])
+    np.testing.assert_array_equal(view.images[0].values, BEFORE[[1, 3, 0, 2]])
 
 
 def test_before_and_after_share_one_scale(view: GateView) -> None:
-    before, after = (plate.atlas for plate in view._plates)
+    before, after = (plate.atlas for plate in view.images)
     assert before
     assert after
     assert before.low.tolist() == after.low.tolist()
@@ -53,8 +53,8 @@ def test_hovering_a_bar_or_a_map_names_the_channel(view: GateView, qtbot: QtBot)
     view.hovered.connect(heard.append)
     for at in (
         view.bar(0).center(),
-        view._plates[0].tile(0).center(),
-        view._plates[1].tile(0).center(),
+        view.images[0].tile(0).center(),
+        view.images[1].tile(0).center(),
     ):
         qtbot.mouseMove(view, at.toPoint())
         assert heard[-1].startswith("channel 1 · weight 0.9 ·")
@@ -70,7 +70,7 @@ def test_a_bar_is_painted_in_the_gate_accent(view: GateView) -> None:
 def test_weights_above_one_raise_the_ceiling(view: GateView) -> None:
     view.set_gates(GateDetail("g", WEIGHT * 4, BEFORE, BEFORE))
     assert view.max_weight() == pytest.approx(3.6)
-    assert view.bar(1).height() == pytest.approx(view.chart().height())
+    assert view.bar(1).height() == pytest.approx(view.plot_area().height())
 
 
 def test_two_thousand_weights_can_be_painted(view: GateView) -> None:
