@@ -1,4 +1,4 @@
-"""Files of arrays alone: .safetensors, and .npz of plain kinds of numbers; NumPy's pickled objects are never read."""
+"""Read files of arrays: .safetensors, and .npz of plain numbers; pickled objects are never read."""
 
 import io
 import json
@@ -7,42 +7,36 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.lib import format as numpy_format
 
 from lightning_resnets.errors import UnsupportedFileError
 from lightning_resnets.formats import zip_archive
-from lightning_resnets.formats.pickle_globals import NUMPY_DTYPES
+from lightning_resnets.formats.pickled_objects import NUMPY_DTYPES
 from lightning_resnets.formats.source import TOO_COMPLEX, TRUNCATED, FileReader
 from lightning_resnets.formats.tensors import (
-    MAX_DIMS,
     NOT_A_TENSOR,
     Storage,
     TensorView,
     contiguous_strides,
+    is_valid_shape,
     make_view,
     printable_key,
 )
 from lightning_resnets.formats.zip_archive import ZipMember
 
-MAX_HEADER = 2 * 2**20  # bytes of names and shapes; timm's largest model needs 0.3 million
+MAX_HEADER_BYTES = 2 * 2**20  # names and shapes; timm's largest model needs 0.3 million
+MAX_NPY_HEADER_BYTES = 1000  # before an array's numbers; NumPy writes 128
+MAX_MEMBERS = 20_000  # arrays of an .npz, each with a header to be parsed
 
+# One plain dtype, not a structured one, which may take long to parse.
+DTYPE_FIELD_RE = re.compile(rb"""["']descr["']\s*:\s*["'][^"',]{1,8}["']""")
 
-MAX_NPY_HEADER = 1000  # bytes before an array's numbers; NumPy writes 128
-
-
-MAX_MEMBERS = 20_000  # arrays of an .npz, each with a head to be parsed
-
-
-DTYPE_FIELD_RE = re.compile(
-    rb"""["']descr["']\s*:\s*["'][^"',]{1,8}["']"""
-)  # one kind of number, not a table of kinds
-
-
-INVALID = "is damaged or no safetensors file: copy or download it again."
-
+INVALID = "is damaged or not a safetensors file. Copy or download it again."
 
 SAFETENSORS_DTYPES = {
     "F64": torch.float64,
@@ -58,35 +52,57 @@ SAFETENSORS_DTYPES = {
     "C64": torch.complex64,
 }
 
+TensorViews = dict[str, TensorView]
+
 
 def storage_offset(storage: Storage) -> tuple[int, int]:
-    """Where a storage of these forms lies: its key says it."""
+    """Return a storage's position in the file.
+
+    Args:
+        storage: a storage of this module, whose key is its position.
+
+    Returns:
+        Start and length in bytes.
+    """
     return storage.key
 
 
-def read_safetensors(source: FileReader) -> tuple[dict[str, TensorView], dict[str, Any] | None]:
-    """The tensors and the card in the metadata; raises Refused where the header does not fit the file."""
+def read_safetensors(source: FileReader) -> tuple[TensorViews, dict[str, Any] | None]:
+    """Read the header of a safetensors file.
+
+    Args:
+        source: the file.
+
+    Returns:
+        Views of the tensors, and the model card in the metadata or None.
+
+    Raises:
+        UnsupportedFileError: the header is invalid or does not match the file's length.
+    """
+    # A header of JSON follows its own length.
     length = int.from_bytes(source.read(0, min(8, source.size)), "little")
     if source.size < 10 or length > source.size - 8:
         raise UnsupportedFileError(INVALID)
-    if length > MAX_HEADER:
+    if length > MAX_HEADER_BYTES:
         raise UnsupportedFileError(TOO_COMPLEX)
-    header = _parsed(source.read(8, length))
+    header = _parse_json_object(source.read(8, length))
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, (dict, type(None))):
         raise UnsupportedFileError(INVALID)
-    views = {name: _entry(name, entry, 8 + length) for name, entry in header.items()}
-    _gapless(
-        sorted(storage_offset(item.storage) for item in views.values()), 8 + length, source.size
-    )
+    base = 8 + length
+    # Offsets in the header count from its end.
+    views = {name: _parse_entry(name, entry, base) for name, entry in header.items()}
+    _check_no_gaps(views, base, source.size)
+    # The model card is text inside the metadata.
     text = (metadata or {}).get("card")
-    card = _parsed(text.encode()) if isinstance(text, str) else None
+    card = _parse_json_object(text.encode()) if isinstance(text, str) else None
     return views, card
 
 
-def _parsed(text: bytes) -> dict[str, Any]:
+def _parse_json_object(text: bytes) -> dict[str, Any]:
+    """Parse a JSON object without doubled names."""
     try:
-        table = json.loads(text, object_pairs_hook=_once)
+        table = json.loads(text, object_pairs_hook=_reject_duplicates)
     except (ValueError, RecursionError):
         raise UnsupportedFileError(INVALID) from None
     if not isinstance(table, dict):
@@ -94,42 +110,47 @@ def _parsed(text: bytes) -> dict[str, Any]:
     return table
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs as a table; raise ValueError if a name occurs twice."""
     table = dict(pairs)
     if len(table) < len(pairs):
         raise ValueError
     return table
 
 
-def _entry(name: str, entry: Any, base: int) -> TensorView:
+def _parse_entry(name: str, entry: Any, base: int) -> TensorView:
+    """Parse one tensor's entry in a safetensors header; data starts at byte `base`."""
     if not isinstance(entry, dict) or not isinstance(entry.get("shape"), list):
         raise UnsupportedFileError(INVALID)
-    if (kind := SAFETENSORS_DTYPES.get(str(entry.get("dtype")))) is None:
-        raise UnsupportedFileError(
-            f"holds '{printable_key(name)}' as {printable_key(entry.get('dtype'))}, {NOT_A_TENSOR}"
-        )
+    # float8 and sub-byte types have no place in the models that we know.
+    dtype = SAFETENSORS_DTYPES.get(str(entry.get("dtype")))
+    if dtype is None:
+        shown = printable_key(entry.get("dtype"))
+        raise UnsupportedFileError(f"contains '{printable_key(name)}' as {shown}, {NOT_A_TENSOR}")
     match entry.get("data_offsets"):
         case [int(start), int(end)] if 0 <= start <= end:
-            return _view(Storage((base + start, end - start)), kind, tuple(entry["shape"]))
+            storage = Storage((base + start, end - start))
+            return _whole_view(storage, dtype, tuple(entry["shape"]))
     raise UnsupportedFileError(INVALID)
 
 
-def _view(
-    storage: Storage, kind: torch.dtype, size: tuple[Any, ...], fortran: bool = False
+def _whole_view(
+    storage: Storage, dtype: torch.dtype, size: tuple[Any, ...], fortran: bool = False
 ) -> TensorView:
-    """An array without gaps that fills its storage to the byte."""
-    if len(size) > MAX_DIMS or not all(type(side) is int and 0 <= side < 2**40 for side in size):
+    """Return a view of an array without gaps that fills its storage exactly."""
+    if not is_valid_shape(size):
         raise UnsupportedFileError(TRUNCATED)
     nbytes = len(storage.data) if storage.data is not None else storage_offset(storage)[1]
-    if math.prod(size) * kind.itemsize != nbytes:
+    if math.prod(size) * dtype.itemsize != nbytes:
         raise UnsupportedFileError(TRUNCATED)
-    return make_view(
-        storage, kind, 0, size, contiguous_strides(size, fortran) if nbytes else (0,) * len(size)
-    )
+    # An empty array may have sides whose product overflows a stride.
+    stride = contiguous_strides(size, fortran) if nbytes else (0,) * len(size)
+    return make_view(storage, dtype, 0, size, stride)
 
 
-def _gapless(places: list[tuple[int, int]], start: int, end: int) -> None:
-    for begin, nbytes in places:
+def _check_no_gaps(views: TensorViews, start: int, end: int) -> None:
+    """Raise unless the tensors lie one after another and fill the file."""
+    for begin, nbytes in sorted(storage_offset(view.storage) for view in views.values()):
         if begin != start:
             raise UnsupportedFileError(INVALID)
         start += nbytes
@@ -138,62 +159,94 @@ def _gapless(places: list[tuple[int, int]], start: int, end: int) -> None:
 
 
 def read_npz(
-    source: FileReader, listed: Mapping[str, ZipMember]
-) -> tuple[dict[str, TensorView], tuple[str, ...]]:
-    """The arrays of plain numbers under their names, and the names of those that are none."""
-    zip_archive.check_members(listed, source, packed=True)
-    if len(listed) > MAX_MEMBERS:
+    source: FileReader, members: Mapping[str, ZipMember]
+) -> tuple[TensorViews, tuple[str, ...]]:
+    """Read the headers of an .npz file.
+
+    Args:
+        source: the file.
+        members: its members by name, as `zip_archive.list_members` returns them.
+
+    Returns:
+        Views of the arrays of plain numbers, and the names of all other members.
+
+    Raises:
+        UnsupportedFileError: the archive is damaged or too large.
+    """
+    zip_archive.check_members(members, source, allow_compressed=True)
+    if len(members) > MAX_MEMBERS:
         raise UnsupportedFileError(TOO_COMPLEX)
-    views, others = dict[str, TensorView](), list[str]()
-    unpacked = (
-        None if all(member.stored for member in listed.values()) else zipfile.ZipFile(source.file)
-    )
-    for file, member in listed.items():
-        name = file.removesuffix(".npy")
-        found = _stored(source, member) if unpacked is None else _unpacked(unpacked, file)
-        if found is None:
-            others.append(name)
-        else:
-            views[name] = found
+    views = TensorViews()
+    others = list[str]()
+    # Stored arrays are read from the file directly, without a copy.
+    is_stored = all(member.stored for member in members.values())
+    archive = None if is_stored else zipfile.ZipFile(source.file)
+    for file, member in members.items():
+        view = _view_compressed(archive, file) if archive else _view_stored(source, member)
+        if view is not None:
+            views[file.removesuffix(".npy")] = view
+        else:  # objects or a structured dtype
+            others.append(file.removesuffix(".npy"))
     return views, tuple(others)
 
 
-def _stored(source: FileReader, member: ZipMember) -> TensorView | None:
+def _view_stored(source: FileReader, member: ZipMember) -> TensorView | None:
+    """Return a view into the file of an array that is not compressed."""
     start, size = zip_archive.member_offset(member, source)
-    head = source.read(start, min(size, MAX_NPY_HEADER))
-    kind, shape, fortran, length = _head(head)
-    return (
-        None
-        if kind is None
-        else _view(Storage((start + length, size - length)), kind, shape, fortran)
-    )
+    header = _parse_npy_header(source.read(start, min(size, MAX_NPY_HEADER_BYTES)))
+    if header is None:
+        return None
+    storage = Storage((start + header.length, size - header.length))
+    return _whole_view(storage, header.dtype, header.shape, header.fortran)
 
 
-def _unpacked(archive: zipfile.ZipFile, file: str) -> TensorView | None:
+def _view_compressed(archive: zipfile.ZipFile, file: str) -> TensorView | None:
+    """Return a view into memory of a compressed array."""
     try:
         data = archive.read(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
         raise UnsupportedFileError(TRUNCATED) from None
-    kind, shape, fortran, length = _head(data[:MAX_NPY_HEADER])
-    return None if kind is None else _view(Storage(data=data[length:]), kind, shape, fortran)
+    header = _parse_npy_header(data[:MAX_NPY_HEADER_BYTES])
+    if header is None:
+        return None
+    storage = Storage(data=data[header.length :])
+    return _whole_view(storage, header.dtype, header.shape, header.fortran)
 
 
-def _head(head: bytes) -> tuple[torch.dtype | None, tuple[int, ...], bool, int]:
-    """An array's kind of number (None where it is none), shape, order, and how long its head is."""
-    stream = io.BytesIO(head)
+@dataclass(frozen=True, slots=True)
+class NpyHeader:
+    """Header of a .npy array; `length` is its own length in bytes."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    fortran: bool
+    length: int
+
+
+def _parse_npy_header(data: bytes) -> NpyHeader | None:
+    """Parse an array's header; return None if its dtype is not a plain number."""
+    stream = io.BytesIO(data)
     try:
         version = numpy_format.read_magic(stream)
-        if version > (2, 0) or not DTYPE_FIELD_RE.search(head):  # a table of kinds may take long
-            return None, (), False, 0
-        read = (
-            numpy_format.read_array_header_1_0
-            if version == (1, 0)
-            else numpy_format.read_array_header_2_0
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Python 2's way to write whole numbers
-            shape, fortran, kind = read(stream)
-    except Exception:  # noqa: BLE001 - whatever a broken head provokes
+        if version > (2, 0) or not DTYPE_FIELD_RE.search(data):
+            return None
+        shape, fortran, dtype = _read_npy_fields(stream, version)
+    except Exception:  # noqa: BLE001 - whatever a broken header provokes
         raise UnsupportedFileError(TRUNCATED) from None
-    plain = kind.isnative and not kind.hasobject and kind.names is None
-    return NUMPY_DTYPES.get(kind.str[1:]) if plain else None, shape, fortran, stream.tell()
+    is_plain = dtype.isnative and not dtype.hasobject and dtype.names is None
+    torch_dtype = NUMPY_DTYPES.get(dtype.str[1:])
+    if not is_plain or torch_dtype is None:
+        return None
+    return NpyHeader(torch_dtype, shape, fortran, stream.tell())
+
+
+def _read_npy_fields(
+    stream: io.BytesIO, version: tuple[int, int]
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read shape, order and dtype with NumPy's own parser."""
+    parsers = {(1, 0): numpy_format.read_array_header_1_0}
+    parse = parsers.get(version, numpy_format.read_array_header_2_0)
+    with warnings.catch_warnings():
+        # NumPy warns of integers written as in Python 2.
+        warnings.simplefilter("ignore")
+        return parse(stream)

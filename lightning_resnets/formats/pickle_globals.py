@@ -1,144 +1,50 @@
-"""What names in a checkpoint's pickle stand for: tensors and plain values for the few we know, else inert records.
+"""Interpret the global names of a pickle: tensors and plain values for known ones, else records.
 
-Nothing here calls what a name says. A name that only an attack has there refuses the whole file: it would do no harm
-in this reader, but whoever opened the file with another one should hear of it.
+Nothing here calls what a name refers to. A name that only an attack uses refuses the whole file:
+it does no harm in this reader, but the user might open the file with another one.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from lightning_resnets.errors import UnsupportedFileError
-from lightning_resnets.formats.tensors import (
-    MAX_DIMS,
-    Storage,
-    TensorView,
-    contiguous_strides,
-    make_view,
-    printable_key,
+from lightning_resnets.formats.pickled_objects import (
+    GlobalName,
+    NumpyArray,
+    NumpyDtype,
+    OpaqueObject,
 )
+from lightning_resnets.formats.tensors import TensorView, as_bytes, make_view
 
-MAX_NAME = 200
-
+MAX_NAME = 200  # characters of a module or name
+MAX_ARGUMENTS = 16  # of a known function
+MAX_HASHED_INT = 2**60
 
 HASHABLE_TYPES = (str, int, float, bool, bytes, type(None))
 
-
 OS_MODULES = "os posix nt subprocess pty shutil socket commands popen2 sys platform"
-
-
-CODE_RUNNING_MODULES = "runpy importlib imp pkgutil marshal pickle _pickle cPickle dill code codeop timeit pdb bdb cProfile profile trace"
-
-
-OTHER_UNSAFE_MODULES = "ctypes webbrowser asyncio multiprocessing _posixsubprocess pip ensurepip urllib requests http ftplib tempfile"
-
-
-UNSAFE_MODULES = frozenset(
-    f"{OS_MODULES} {CODE_RUNNING_MODULES} {OTHER_UNSAFE_MODULES} torch.hub torch.utils.cpp_extension doctest pydoc signal".split()
+CODE_RUNNING_MODULES = (
+    "runpy importlib imp pkgutil marshal pickle _pickle cPickle dill code codeop timeit pdb bdb "
+    "cProfile profile trace"
 )
-
-
-UNSAFE_BUILTIN_NAMES = "eval exec execfile compile open file input raw_input __import__ breakpoint globals locals vars setattr apply"
-
-
-UNSAFE_BUILTINS = frozenset(f"{UNSAFE_BUILTIN_NAMES} delattr exit quit".split())
-
-
-UNSAFE_ATTRIBUTE_NAMES = "system popen Popen eval exec execfile __import__ import_module"
-
-
-UNSAFE_ATTRIBUTES = frozenset(f"{UNSAFE_ATTRIBUTE_NAMES} __globals__ __builtins__ load".split())
-
-
-@dataclass(frozen=True, slots=True)
-class GlobalName:
-    """A name, never looked up."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return printable_key(f"{self.module}.{self.name}")
-
-
-class OpaqueObject:
-    """An object of a class that we do not know: its name, and what it would have been made of."""
-
-    __slots__ = ("arguments", "name", "state")
-
-    def __init__(self, name: GlobalName, arguments: tuple[Any, ...]) -> None:
-        self.name, self.arguments, self.state = name, arguments, None
-
-    def set_state(self, state: Any) -> None:
-        self.state = state
-
-
-class NumpyDtype:
-    """A NumPy dtype: `code` such as f4, and its byte order."""
-
-    __slots__ = ("code", "order")
-
-    def __init__(self, code: Any, *_: Any) -> None:
-        self.code, self.order = code if isinstance(code, str) else "", "<"
-
-    def set_state(self, state: Any) -> None:
-        self.order = state[1] if isinstance(state, tuple) and len(state) > 1 else ">"
-
-    @property
-    def torch_dtype(self) -> torch.dtype | None:
-        return NUMPY_DTYPES.get(self.code) if self.order in ("<", "|", "=") else None
-
-
-class NumpyArray:
-    """A NumPy array whose bytes the pickle itself holds."""
-
-    __slots__ = ("data", "fortran", "kind", "size")
-
-    def __init__(
-        self, data: Any = None, kind: Any = None, size: Any = None, order: Any = "C"
-    ) -> None:
-        self.data, self.kind, self.size, self.fortran = data, kind, size, order == "F"
-
-    def set_state(self, state: Any) -> None:
-        if isinstance(state, tuple) and len(state) == 5:
-            _, self.size, self.kind, self.fortran, self.data = state
-
-    def as_view(self) -> TensorView | None:
-        """As a tensor not yet made, where it is one."""
-        plain = self.kind.torch_dtype if isinstance(self.kind, NumpyDtype) else None
-        if (
-            plain is None
-            or not isinstance(self.data, (bytes, bytearray, str))
-            or not isinstance(self.size, tuple)
-        ):
-            return None
-        held = Storage(data=self.data)  # type: ignore[arg-type] - a bytearray serves as bytes do
-        if len(self.size) > MAX_DIMS or not all(
-            type(side) is int and 0 <= side < 2**40 for side in self.size
-        ):
-            return None
-        return make_view(
-            held, plain, 0, self.size, contiguous_strides(self.size, bool(self.fortran))
-        )
-
-
-NUMPY_DTYPES = {
-    "f2": torch.float16,
-    "f4": torch.float32,
-    "f8": torch.float64,
-    "i1": torch.int8,
-    "i2": torch.int16,
-    "i4": torch.int32,
-    "i8": torch.int64,
-    "u1": torch.uint8,
-    "b1": torch.bool,
-    "c8": torch.complex64,
-    "c16": torch.complex128,
-}
-
+OTHER_UNSAFE_MODULES = (
+    "ctypes webbrowser asyncio multiprocessing _posixsubprocess pip ensurepip urllib requests "
+    "http ftplib tempfile torch.hub torch.utils.cpp_extension doctest pydoc signal"
+)
+UNSAFE_MODULES = frozenset(f"{OS_MODULES} {CODE_RUNNING_MODULES} {OTHER_UNSAFE_MODULES}".split())
+UNSAFE_BUILTIN_NAMES = (
+    "eval exec execfile compile open file input raw_input __import__ breakpoint globals locals "
+    "vars setattr apply delattr exit quit"
+)
+# Attributes reached by a dotted name, as in `some.module` and `Class.system`.
+UNSAFE_ATTRIBUTE_NAMES = (
+    "system popen Popen eval exec execfile __import__ import_module __globals__ __builtins__ load"
+)
+UNSAFE_BUILTINS = frozenset(UNSAFE_BUILTIN_NAMES.split())
+UNSAFE_ATTRIBUTES = frozenset(UNSAFE_ATTRIBUTE_NAMES.split())
 
 STORAGE_DTYPES = {
     "DoubleStorage": torch.float64,
@@ -155,17 +61,11 @@ STORAGE_DTYPES = {
     "ComplexDoubleStorage": torch.complex128,
     "UntypedStorage": torch.uint8,
 }
-
-
-WIDE = (torch.uint16, torch.uint32, torch.uint64)  # kinds without a storage of their own
-
-
+# The wide unsigned types have no storage class of their own.
 DTYPES = {
-    str(kind).removeprefix("torch."): kind
-    for kind in (*STORAGE_DTYPES.values(), torch.uint16, torch.uint32, torch.uint64)
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (*STORAGE_DTYPES.values(), torch.uint16, torch.uint32, torch.uint64)
 }
-
-
 TENSOR_CLASSES = (
     ("torch", "Tensor"),
     ("torch.nn.parameter", "Parameter"),
@@ -174,153 +74,214 @@ TENSOR_CLASSES = (
 
 
 def resolve_global(module: Any, name: Any) -> GlobalName:
-    """The name as a record; raises Refused where only a program that attacks its reader has such a name."""
+    """Return a global name as a record.
+
+    Args:
+        module: module as the pickle names it.
+        name: attribute of the module, dots allowed.
+
+    Returns:
+        The record.
+
+    Raises:
+        TypeError: one of them is not text.
+        UnsupportedFileError: only an attack has such a name.
+    """
     if not isinstance(module, str) or not isinstance(name, str):
         raise TypeError
-    module, name = module[:MAX_NAME], name[:MAX_NAME]
-    root = module.split(".")[0]
-    builtin = root in ("builtins", "__builtin__") and name in UNSAFE_BUILTINS
-    inner = "." in name and not UNSAFE_ATTRIBUTES.isdisjoint(name.split("."))
-    if (
-        root in UNSAFE_MODULES
-        or module in UNSAFE_MODULES
-        or builtin
-        or inner
-        or (root == "torch" and name == "load")
-    ):
-        raise _code(GlobalName({"posix": "os", "nt": "os"}.get(module, module), name))
+    module = module[:MAX_NAME]
+    name = name[:MAX_NAME]
+    if _is_unsafe(module, name):
+        # `posix` and `nt` are what `os` is called inside a pickle.
+        shown = "os" if module in ("posix", "nt") else module
+        raise _program_code_error(GlobalName(shown, name))
     return GlobalName(module, name)
 
 
-def _code(name: GlobalName) -> UnsupportedFileError:
+def _is_unsafe(module: str, name: str) -> bool:
+    """Return True for a name that runs code or touches the system."""
+    # A submodule is as unsafe as its package.
+    root = module.split(".")[0]
+    if root in UNSAFE_MODULES or module in UNSAFE_MODULES:
+        return True
+    if root in ("builtins", "__builtin__") and name in UNSAFE_BUILTINS:
+        return True
+    if "." in name and not UNSAFE_ATTRIBUTES.isdisjoint(name.split(".")):
+        return True
+    return root == "torch" and name == "load"
+
+
+def _program_code_error(name: GlobalName) -> UnsupportedFileError:
+    """Return the error for a file that would run code."""
     return UnsupportedFileError(
-        f"holds program code beside its weights ({name}) and was not opened; nothing of it was run: get the weights as "
-        "safetensors, or save only weights and plain values."
+        f"contains program code beside its weights ({name}) and was not loaded. Nothing was "
+        "executed. Get the weights as safetensors, or save only tensors and plain values."
     )
 
 
 def hashable_key(value: Any) -> Any:
-    """What may be a key is what hashes at once: a tuple of tuples of tuples may take for ever."""
-    quick = type(value) in HASHABLE_TYPES and not (type(value) is int and abs(value) >= 2**60)
-    return value if quick else OpaqueObject(GlobalName("", "key"), ())
+    """Return a value that may be a dictionary key or a set's member.
+
+    Args:
+        value: anything from the pickle.
+
+    Returns:
+        The value if it hashes quickly, else an opaque object; a nested tuple may take forever.
+    """
+    if type(value) is int and abs(value) >= MAX_HASHED_INT:
+        return OpaqueObject(GlobalName("", "key"), ())
+    if type(value) in HASHABLE_TYPES:
+        return value
+    return OpaqueObject(GlobalName("", "key"), ())
 
 
-def build_known(what: GlobalName | OpaqueObject, arguments: tuple[Any, ...]) -> Any:
-    """What the call that a pickle asks for would give: our own data where the name is known, else an Opaque."""
-    if isinstance(what, OpaqueObject):
-        if (
-            what.name.name == "getattr"
-        ):  # an enum is named so in Python 3.11.0; an attack calls what it gets
-            raise _code(what.name)
-        return OpaqueObject(what.name, arguments)
-    if (make := KNOWN_GLOBALS.get((what.module, what.name))) and len(arguments) <= 16:
+def build_known(function: GlobalName | OpaqueObject, arguments: tuple[Any, ...]) -> Any:
+    """Return the result of a call that a pickle asks for, without making the call.
+
+    Args:
+        function: name of a class or function, or an opaque object.
+        arguments: positional arguments.
+
+    Returns:
+        Our own data if the name is known and the arguments are valid, else an OpaqueObject.
+
+    Raises:
+        UnsupportedFileError: the pickle calls an attribute that it looked up.
+    """
+    if isinstance(function, OpaqueObject):
+        # Python 3.11.0 pickles enums by getattr but never calls the result; an attack does.
+        if function.name.name == "getattr":
+            raise _program_code_error(function.name)
+        return OpaqueObject(function.name, arguments)
+    build = KNOWN_GLOBALS.get((function.module, function.name))
+    if build is not None and len(arguments) <= MAX_ARGUMENTS:
         try:
-            return make(*arguments)
-        except (TypeError, ValueError):
+            return build(*arguments)
+        except (TypeError, ValueError):  # not the arguments that the real function takes
             pass
-    return OpaqueObject(what, arguments)
+    return OpaqueObject(function, arguments)
 
 
-def _table(items: Any = (), *_: Any) -> dict[Any, Any]:
-    return (
-        items if isinstance(items, dict) else {hashable_key(name): value for name, value in items}
-    )
+def _build_dict(items: Any = (), *_: Any) -> dict[Any, Any]:
+    """Build a dictionary from a dictionary or from pairs."""
+    if isinstance(items, dict):
+        return items
+    return {hashable_key(name): value for name, value in items}
 
 
-def _grouped(_: Any = None, items: Any = ()) -> dict[Any, Any]:
-    return _table(items)
+def _build_defaultdict(_: Any = None, items: Any = ()) -> dict[Any, Any]:
+    """Build a dictionary; the factory for missing keys is ignored."""
+    return _build_dict(items)
 
 
-def _sides(items: Any = ()) -> tuple[Any, ...]:
-    return items if isinstance(items, tuple) else tuple(items)
+def _build_set(items: Any = ()) -> set[Any]:
+    """Build a set."""
+    return {hashable_key(item) for item in items}
 
 
-def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> TensorView:
+def _build_frozenset(items: Any = ()) -> frozenset[Any]:
+    """Build a frozen set."""
+    return frozenset(hashable_key(item) for item in items)
+
+
+def _build_complex(real: Any, imaginary: Any = 0.0) -> complex:
+    """Build a complex number."""
+    return complex(float(real), float(imaginary))
+
+
+def _build_size(items: Any = ()) -> tuple[Any, ...]:
+    """Build a torch.Size as a tuple."""
+    return tuple(items)
+
+
+def _build_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> TensorView:
+    """Build a tensor whose storage knows the dtype."""
     return make_view(storage, getattr(storage, "dtype", None), offset, size, stride)
 
 
-def _typed(
-    storage: Any, offset: Any, size: Any, stride: Any, _: Any, __: Any, kind: Any, *___: Any
+def _build_typed_tensor(
+    storage: Any, offset: Any, size: Any, stride: Any, _: Any, __: Any, dtype: Any, *___: Any
 ) -> TensorView:
-    plain = (
-        DTYPES.get(kind.name) if isinstance(kind, GlobalName) and kind.module == "torch" else None
-    )
-    return make_view(storage, plain, offset, size, stride)
+    """Build a tensor whose dtype is an argument of its own."""
+    is_torch = isinstance(dtype, GlobalName) and dtype.module == "torch"
+    return make_view(storage, DTYPES.get(dtype.name) if is_torch else None, offset, size, stride)
 
 
-def _parameter(data: Any, *_: Any) -> TensorView:
+def _build_parameter(data: Any, *_: Any) -> TensorView:
+    """Return the tensor inside a Parameter."""
     if not isinstance(data, TensorView):
         raise TypeError
     return data
 
 
-def _with_state(function: Any, kind: Any, arguments: Any, *_: Any) -> TensorView:
-    if (
-        not isinstance(function, GlobalName)
-        or not isinstance(kind, GlobalName)
-        or (kind.module, kind.name) not in TENSOR_CLASSES
-    ):
+def _build_tensor_subclass(function: Any, kind: Any, arguments: Any, *_: Any) -> TensorView:
+    """Build a tensor that was pickled with attributes of its own, which are ignored."""
+    if not isinstance(function, GlobalName) or not isinstance(kind, GlobalName):
         raise TypeError
-    return {"_rebuild_tensor_v2": _tensor, "_rebuild_tensor_v3": _typed}.get(
-        function.name, _parameter
-    )(*arguments[:8])
-
-
-def _number(kind: Any, data: Any) -> Any:
-    held = data.encode("latin-1") if isinstance(data, str) else data
-    if not isinstance(kind, NumpyDtype) or not kind.torch_dtype or len(held) > 16:
+    if (kind.module, kind.name) not in TENSOR_CLASSES:
         raise TypeError
-    return np.frombuffer(held, kind.code).item()
+    # Parameters are rebuilt by a function with fewer arguments.
+    builders = {"_rebuild_tensor_v2": _build_tensor, "_rebuild_tensor_v3": _build_typed_tensor}
+    return builders.get(function.name, _build_parameter)(*arguments[:8])
 
 
-def _text(value: Any, *_: Any) -> str:
-    """Bytes written as Latin-1 text stay text until they are needed: a copy each time could fill the memory."""
+def _build_numpy_scalar(dtype: Any, data: Any) -> Any:
+    """Build a number from NumPy's scalar, at most 16 bytes."""
+    raw = as_bytes(data)
+    if not isinstance(dtype, NumpyDtype) or not dtype.torch_dtype or len(raw) > 16:
+        raise TypeError
+    return np.frombuffer(raw, dtype.code).item()
+
+
+def _keep_text(value: Any, *_: Any) -> str:
+    """Keep bytes that were pickled as Latin-1 text; a copy of each could fill the memory."""
     if not isinstance(value, str):
         raise TypeError
     return value
 
 
-def _remade(kind: Any, base: Any, state: Any = None) -> OpaqueObject:
+def _build_reconstructed(kind: Any, base: Any, state: Any = None) -> OpaqueObject:
+    """Record an object that Python's copyreg would rebuild."""
     if not isinstance(kind, GlobalName):
         raise TypeError
     return OpaqueObject(kind, (base, state))
 
 
-def _everywhere(
-    modules: str, names: str, make: Callable[..., Any]
-) -> dict[tuple[str, str], Callable[..., Any]]:
-    return {(module, name): make for module in modules.split() for name in names.split()}
+Builder = Callable[..., Any]
 
 
-KNOWN_GLOBALS: dict[tuple[str, str], Callable[..., Any]] = {
-    **_everywhere("collections", "OrderedDict Counter", _table),
-    **_everywhere("collections", "defaultdict", _grouped),
-    **_everywhere(
-        "builtins __builtin__", "set", lambda items=(): {hashable_key(item) for item in items}
+def _register(modules: str, names: str, build: Builder) -> dict[tuple[str, str], Builder]:
+    """Return the same builder for every name in every module, both separated by spaces."""
+    known = dict[tuple[str, str], Builder]()
+    for module in modules.split():
+        for name in names.split():
+            known[module, name] = build
+    return known
+
+
+BUILTINS = "builtins __builtin__"  # Python 3 and 2
+NUMPY_MULTIARRAY = "numpy.core.multiarray numpy._core.multiarray"  # NumPy 1 and 2
+
+# What checkpoints of torch, NumPy and Python's collections refer to.
+KNOWN_GLOBALS: dict[tuple[str, str], Builder] = {
+    **_register("collections", "OrderedDict Counter", _build_dict),
+    **_register("collections", "defaultdict", _build_defaultdict),
+    **_register(BUILTINS, "set", _build_set),
+    **_register(BUILTINS, "frozenset", _build_frozenset),
+    **_register(BUILTINS, "complex", _build_complex),
+    **_register(BUILTINS, "bytes", lambda: b""),
+    **_register("copyreg copy_reg", "_reconstructor", _build_reconstructed),
+    **_register("_codecs", "encode", _keep_text),
+    **_register("torch", "Size", _build_size),
+    **_register("torch", "device", _keep_text),
+    **_register("torch._utils", "_rebuild_tensor _rebuild_tensor_v2", _build_tensor),
+    **_register("torch._utils", "_rebuild_tensor_v3", _build_typed_tensor),
+    **_register(
+        "torch._utils", "_rebuild_parameter _rebuild_parameter_with_state", _build_parameter
     ),
-    **_everywhere(
-        "builtins __builtin__",
-        "frozenset",
-        lambda items=(): frozenset(hashable_key(item) for item in items),
-    ),
-    **_everywhere(
-        "builtins __builtin__",
-        "complex",
-        lambda real, imaginary=0.0: complex(float(real), float(imaginary)),
-    ),
-    **_everywhere("builtins __builtin__", "bytes", lambda: b""),
-    **_everywhere("copyreg copy_reg", "_reconstructor", _remade),
-    **_everywhere("_codecs", "encode", _text),
-    **_everywhere("torch", "Size", _sides),
-    **_everywhere("torch", "device", _text),
-    **_everywhere("torch._utils", "_rebuild_tensor _rebuild_tensor_v2", _tensor),
-    **_everywhere("torch._utils", "_rebuild_tensor_v3", _typed),
-    **_everywhere("torch._utils", "_rebuild_parameter _rebuild_parameter_with_state", _parameter),
-    **_everywhere("torch._tensor", "_rebuild_from_type_v2", _with_state),
-    **_everywhere("numpy", "dtype", NumpyDtype),
-    **_everywhere("numpy.core.multiarray numpy._core.multiarray", "scalar", _number),
-    **_everywhere(
-        "numpy.core.multiarray numpy._core.multiarray", "_reconstruct", lambda *_: NumpyArray()
-    ),
-    **_everywhere("numpy.core.numeric numpy._core.numeric", "_frombuffer", NumpyArray),
+    **_register("torch._tensor", "_rebuild_from_type_v2", _build_tensor_subclass),
+    **_register("numpy", "dtype", NumpyDtype),
+    **_register(NUMPY_MULTIARRAY, "scalar", _build_numpy_scalar),
+    **_register(NUMPY_MULTIARRAY, "_reconstruct", lambda *_: NumpyArray()),
+    **_register("numpy.core.numeric numpy._core.numeric", "_frombuffer", NumpyArray),
 }

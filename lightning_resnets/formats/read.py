@@ -1,4 +1,4 @@
-"""What a file holds, whatever its form: weights under the file's own names, its card, and plain values beside them."""
+"""Read a checkpoint of any format: weights under the file's own names, model card, metadata."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,19 +13,25 @@ from lightning_resnets.formats.metadata import extract_metadata, extract_scalars
 from lightning_resnets.formats.source import CORRUPT, FileReader, describe_unsupported, open_file
 from lightning_resnets.formats.state_dict import find_state_dict
 from lightning_resnets.formats.tensors import TensorView, load_tensors, printable_key
+from lightning_resnets.utils.format import join_first
 
-MAGIC_BYTES = 512  # bytes that tell what a file is
+MAGIC_BYTES = 512  # enough to recognize every format
+PICKLE_PROTOCOLS = (b"\2", b"\3", b"\4", b"\5")
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointContents:
-    """A file read and checked, nothing of it run.
+    """A file's contents, read and checked; nothing of it was executed.
 
-    `form` says in words what the file is ("PyTorch zip", "PyTorch before 1.6", "pickled model", "pickled arrays",
-    "safetensors", "NumPy npz"). `weights` are plain tensors in memory of their own under the file's names, the wrapper
-    (`state_dict`, `model.state_dict`; "" for none) taken off and nothing else. `card` is the card's table where there
-    is one. `also` holds the plain values beside the weights (`arch`, `epoch`, `args`), of JSON types, `notes` sentences
-    worth showing.
+    Attributes:
+        format: "PyTorch zip", "PyTorch before 1.6", "pickled model", "pickled arrays",
+            "safetensors" or "NumPy npz".
+        state_dict: tensors in memory of their own, under the file's own names. Only the wrapper is
+            removed.
+        wrapper: where the weights lie in the file (`state_dict`, `model.state_dict`), or "".
+        card: the model card's entries, or None.
+        metadata: plain values beside the weights (`arch`, `epoch`, `args`), in JSON types.
+        notes: sentences that the user should see.
     """
 
     format: str
@@ -37,95 +43,112 @@ class CheckpointContents:
 
 
 def read_checkpoint(path: Path) -> CheckpointContents:
-    """Read a file of any known form; raises CheckpointError, one sentence that names the remedy."""
+    """Read a file of any supported format.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its contents.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, hostile or of another format.
+    """
     try:
         with open_file(path) as source:
-            return _contents(source, path.suffix.lower())
-    except UnsupportedFileError as refused:
-        raise CheckpointError(f"'{path.name}' {refused}") from None
+            return _read_contents(source, path.suffix.lower())
+    except UnsupportedFileError as error:
+        raise CheckpointError(f"'{path.name}' {error}") from None
     except CheckpointError:
         raise
-    except Exception:  # noqa: BLE001 - whatever a hostile file provokes ends as a sentence
+    except Exception:  # noqa: BLE001 - whatever a hostile file provokes
         raise CheckpointError(f"'{path.name}' {CORRUPT}") from None
 
 
-def _contents(source: FileReader, suffix: str) -> CheckpointContents:
+def _read_contents(source: FileReader, suffix: str) -> CheckpointContents:
+    """Recognize the format by the first bytes and read the file."""
     head = source.read(0, min(MAGIC_BYTES, source.size))
     if head.startswith(b"PK\x03\x04"):
-        listed = zip_archive.list_members(source)
-        if zip_archive.archive_kind(listed) == "numpy":
-            return _npz(source, *arrays.read_npz(source, listed))
-        return _pickled(source, torch_save.read_zip(source, listed))
-    begins = head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= source.size - 8
-    if not begins and head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
-        return _pickled(source, torch_save.read_pickle(source))
-    if suffix == ".safetensors" or head[8:9] == b"{":
-        return _safetensors(source, *arrays.read_safetensors(source))
+        members = zip_archive.list_members(source)
+        if zip_archive.archive_kind(members) == "numpy":
+            return _from_npz(source, *arrays.read_npz(source, members))
+        return _from_pickle(source, torch_save.read_zip(source, members))
+    # Every pickle since protocol 2 starts with byte 80 and its protocol.
+    # The length of a safetensors header may start with the byte of a pickle.
+    has_json = head[8:9] == b"{"
+    is_safetensors = has_json and int.from_bytes(head[:8], "little") <= source.size - 8
+    if not is_safetensors and head[:1] == b"\x80" and head[1:2] in PICKLE_PROTOCOLS:
+        return _from_pickle(source, torch_save.read_pickle(source))
+    if suffix == ".safetensors" or has_json:
+        return _from_safetensors(source, *arrays.read_safetensors(source))
     raise UnsupportedFileError(describe_unsupported(head, suffix))
 
 
-def _pickled(source: FileReader, found: torch_save.PickledFile) -> CheckpointContents:
-    choice = find_state_dict(found.value)
-    _some(choice.views)
-    notes = (*(_remark(choice.module, found.opaque_names)), *choice.notes)
-    weights = load_tensors(choice.views, found.locate, source)
-    also = extract_metadata(found.value, choice.wrapper)
-    numbers = load_tensors(
-        extract_scalars(found.value, choice.wrapper), found.locate, source
-    )  # an accuracy is often a tensor
-    also |= {name: number.item() for name, number in numbers.items()}
-    card = found.value.get("card") if isinstance(found.value, dict) else None
+def _from_pickle(source: FileReader, file: torch_save.PickledFile) -> CheckpointContents:
+    """Find the weights in a pickle's value and read them."""
+    choice = find_state_dict(file.value)
+    _require_weights(choice.views)
+    # Only what belongs to the model is read; optimizer states stay on the disk.
+    weights = load_tensors(choice.views, file.locate, source)
+    metadata = extract_metadata(file.value, choice.wrapper)
+    # Training scripts often save an accuracy as a tensor.
+    scalars = load_tensors(extract_scalars(file.value, choice.wrapper), file.locate, source)
+    metadata |= {name: scalar.item() for name, scalar in scalars.items()}
+    card = file.value.get("card") if isinstance(file.value, dict) else None
     return CheckpointContents(
-        format="pickled model" if choice.module else found.format,
+        format="pickled model" if choice.module else file.format,
         state_dict=weights,
         wrapper=choice.wrapper,
         card=card if isinstance(card, dict) else None,
-        metadata=also,
-        notes=notes,
+        metadata=metadata,
+        notes=(*_opaque_notes(choice.module, file.opaque_names), *choice.notes),
     )
 
 
-def _remark(module: str, foreign: tuple[str, ...]) -> tuple[str, ...]:
-    """What was not looked into."""
+def _opaque_notes(module: str, opaque_names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a note on the objects that were not rebuilt."""
     if module:
-        return (
-            f"The file is a whole pickled model ({module}): its weights were read, nothing of its program was run.",
+        note = (
+            f"The file is a whole pickled model ({module}). Only its weights were read; none of "
+            "its code was executed."
         )
-    if not foreign:
+        return (note,)
+    if not opaque_names:
         return ()
-    more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
-    return (
-        f"The file also holds program objects ({', '.join(foreign[:3])}{more}); they were left out, nothing was run.",
+    note = (
+        f"The file also contains program objects ({join_first(opaque_names, 3)}). They were "
+        "ignored and nothing was executed."
     )
+    return (note,)
 
 
-def _safetensors(
+def _from_safetensors(
     source: FileReader, views: dict[str, TensorView], card: dict[str, Any] | None
 ) -> CheckpointContents:
-    _some(views)
-    return CheckpointContents(
-        "safetensors", load_tensors(views, arrays.storage_offset, source), card=card
-    )
+    """Read the tensors of a safetensors file."""
+    _require_weights(views)
+    weights = load_tensors(views, arrays.storage_offset, source)
+    return CheckpointContents("safetensors", weights, card=card)
 
 
-def _npz(
+def _from_npz(
     source: FileReader, views: dict[str, TensorView], others: tuple[str, ...]
 ) -> CheckpointContents:
-    _some(views)
-    notes = (
-        (
-            f"The file also holds what is no array of numbers ('{printable_key(others[0])}'); it was left out, nothing was run.",
-        )
-        if others
-        else ()
+    """Read the arrays of an .npz file."""
+    _require_weights(views)
+    weights = load_tensors(views, arrays.storage_offset, source)
+    if not others:
+        return CheckpointContents("NumPy npz", weights)
+    note = (
+        f"The file also contains '{printable_key(others[0])}', which is not an array of "
+        "numbers. It was ignored and nothing was executed."
     )
-    return CheckpointContents(
-        "NumPy npz", load_tensors(views, arrays.storage_offset, source), notes=notes
-    )
+    return CheckpointContents("NumPy npz", weights, notes=(note,))
 
 
-def _some(views: Mapping[str, TensorView]) -> None:
+def _require_weights(views: Mapping[str, TensorView]) -> None:
+    """Raise if a file has no tensors."""
     if not views:
         raise UnsupportedFileError(
-            "holds no weights: save the model's state_dict(), with its arrays of numbers."
+            "contains no weights. Save the model's state_dict(), with its arrays of numbers."
         )

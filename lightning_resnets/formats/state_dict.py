@@ -1,4 +1,4 @@
-"""Which of the things in a file are the weights."""
+"""Find the weights among everything that a file contains."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning_resnets.errors import UnsupportedFileError
 from lightning_resnets.formats.budget import VisitBudget
-from lightning_resnets.formats.pickle_globals import NumpyArray, OpaqueObject
+from lightning_resnets.formats.pickled_objects import NumpyArray, OpaqueObject
 from lightning_resnets.formats.source import CORRUPT, TOO_COMPLEX
 from lightning_resnets.formats.tensors import NOT_A_TENSOR, TensorView, printable_key
 
@@ -21,175 +21,220 @@ STATE_DICT_KEYS = (
     "params",
     "module",
 )
+# Exponential moving averages of the weights.
+EMA_KEYS = ("ema", "model_ema", "state_dict_ema", "ema_state_dict", "params_ema")
 
-
-EMA_KEYS = (
-    "ema",
-    "model_ema",
-    "state_dict_ema",
-    "ema_state_dict",
-    "params_ema",
-)  # moving averages of the weights
-
-
-MAX_WRAPPERS = 3  # wrappers within wrappers
-
-
+MAX_WRAPPERS = 3  # dictionaries around the weights
 MAX_KEYS = 50_000
-
-
-MAX_MODELS = 1000  # names looked at for tables of weights
-
-
+MAX_MODELS = 1000  # unknown names searched for weights
 MAX_MODULE_DEPTH = 100  # modules within modules
-
-
-MODULE_COST = 5  # looks that a module takes besides its entries
-
-
+MODULE_COST = 5  # visits that a module takes besides its entries
 MAX_KEY_LENGTH = 500
+
+NO_WEIGHTS = (
+    "contains no weights. Save the model's state_dict() with torch.save, or its whole checkpoint."
+)
+
+# A path of names and the table or pickled module found there.
+Found = tuple[tuple[str, ...], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class StateDictChoice:
-    """The weights, not yet read, where they were found, and sentences about what was left."""
+    """The chosen weights, not yet read.
+
+    Attributes:
+        views: tensors by name.
+        wrapper: where they were found, names joined by dots, or "".
+        module: class of a whole pickled model, or "".
+        notes: sentences on what was not chosen.
+    """
 
     views: dict[str, TensorView]
     wrapper: str
-    module: str  # the class of a whole pickled model, or ""
+    module: str
     notes: tuple[str, ...]
 
 
 def find_state_dict(value: Any) -> StateDictChoice:
-    """The model's weights among everything that a file holds; raises Refused where there are none."""
-    work = VisitBudget()
-    found = _found(value, MAX_WRAPPERS, work)
+    """Find the model's weights.
+
+    Args:
+        value: everything in the file.
+
+    Returns:
+        The weights; a known wrapper wins over the table itself, which wins over the largest table
+        under an unknown name.
+
+    Raises:
+        UnsupportedFileError: there are no weights, or the file is too complex.
+    """
+    # One budget for all searches of this file.
+    budget = VisitBudget()
+    found = _find(value, MAX_WRAPPERS, budget)
     if found is None:
-        raise UnsupportedFileError(
-            "holds no weights: save the model's state_dict() with torch.save, or its whole checkpoint."
-        )
+        raise UnsupportedFileError(NO_WEIGHTS)
     path, item = found
-    table = _walked(item, work) if isinstance(item, OpaqueObject) else item
-    views, others = dict[str, TensorView](), list[Any]()
+    # A pickled nn.Module holds its weights in nested dictionaries.
+    table = _module_state_dict(item, budget) if isinstance(item, OpaqueObject) else item
+    views, others = _split_tensors(table, budget)
+    module = str(item.name) if isinstance(item, OpaqueObject) else ""
+    notes = [*_ema_notes(value, path, budget), *_non_tensor_notes(others)]
+    notes += _other_model_notes(value, path, budget)
+    return StateDictChoice(views, ".".join(path), module, tuple(notes))
+
+
+def _split_tensors(
+    table: dict[Any, Any], budget: VisitBudget
+) -> tuple[dict[str, TensorView], list[Any]]:
+    """Return the tensors of a table and the names of its other entries."""
     if len(table) > MAX_KEYS:
         raise UnsupportedFileError(TOO_COMPLEX)
-    for name, entry in work.iterate(table.items()):
-        plain = as_tensor_view(entry)
-        if plain is not None and isinstance(name, str) and len(name) <= MAX_KEY_LENGTH:
-            views[name] = plain
+    views = dict[str, TensorView]()
+    others = list[Any]()
+    for name, entry in budget.iterate(table.items()):
+        view = as_tensor_view(entry)
+        if view is not None and isinstance(name, str) and len(name) <= MAX_KEY_LENGTH:
+            views[name] = view
         elif isinstance(entry, OpaqueObject) and entry.name.name.startswith("_rebuild"):
-            raise UnsupportedFileError(f"holds '{printable_key(name)}', {NOT_A_TENSOR}")
+            # A sparse or quantized tensor: leaving it out would hide a missing weight.
+            raise UnsupportedFileError(f"contains '{printable_key(name)}', {NOT_A_TENSOR}")
         elif entry is not None:
             others.append(name)
-    module = str(item.name) if isinstance(item, OpaqueObject) else ""
-    notes = (*_averages(value, path, work), *_left_out(others), *_other_models(value, path, work))
-    return StateDictChoice(views, ".".join(path), module, notes)
+    return views, others
 
 
-def _found(value: Any, depth: int, work: VisitBudget) -> tuple[tuple[str, ...], Any] | None:
-    """The way to the weights: known wrappers first, then the table itself, then the largest table within."""
-    work.charge()
-    if _module(value):
+def _find(value: Any, depth: int, budget: VisitBudget) -> Found | None:
+    """Return the path to the weights and their table: wrappers first, then the table itself."""
+    budget.charge()
+    if _is_module(value):
         return (), value
     if not isinstance(value, dict):
         return None
+    # A wrapper may lie inside another one, as in `model.state_dict`.
     for name in (*STATE_DICT_KEYS, *EMA_KEYS) if depth else ():
-        if name in value and (inner := _found(value[name], depth - 1, work)):
-            return (name, *inner[0]), inner[1]
-    if _holds_tensors(value, work):
+        inner = _find(value[name], depth - 1, budget) if name in value else None
+        if inner is not None:
+            path, item = inner
+            return (name, *path), item
+    if _has_tensors(value, budget):
         return (), value
-    models = dict(_models(value, work)) if depth else {}
-    return max(models.values(), key=lambda found: _size(found[1], work), default=None)
+    models = dict(_find_models(value, budget)) if depth else {}
+    return max(models.values(), key=lambda found: _size(found[1], budget), default=None)
 
 
-def _holds_tensors(table: dict[Any, Any], work: VisitBudget) -> bool:
-    return any(as_tensor_view(item) is not None for item in work.iterate(table.values()))
+def _has_tensors(table: dict[Any, Any], budget: VisitBudget) -> bool:
+    """Return True if a table has tensors directly in it."""
+    return any(as_tensor_view(item) is not None for item in budget.iterate(table.values()))
 
 
-def _models(
-    value: dict[Any, Any], work: VisitBudget
-) -> Iterator[tuple[str, tuple[tuple[str, ...], Any]]]:
-    """Tables with tensors directly in them, and whole models, under names that we do not know."""
-    for name, item in work.iterate(islice(value.items(), MAX_MODELS)):
-        if isinstance(name, str) and (
-            _module(item) or (isinstance(item, dict) and _holds_tensors(item, work))
-        ):
+def _find_models(value: dict[Any, Any], budget: VisitBudget) -> Iterator[tuple[str, Found]]:
+    """Yield tables with tensors directly in them, and whole models, under unknown names."""
+    for name, item in budget.iterate(islice(value.items(), MAX_MODELS)):
+        if not isinstance(name, str):
+            continue
+        if _is_module(item) or (isinstance(item, dict) and _has_tensors(item, budget)):
             yield name, ((printable_key(name),), item)
 
 
-def _size(item: Any, work: VisitBudget) -> int:
-    return len(_walked(item, work) if isinstance(item, OpaqueObject) else item)
+def _size(item: Any, budget: VisitBudget) -> int:
+    """Return the number of entries of a table or a pickled module."""
+    return len(_module_state_dict(item, budget) if isinstance(item, OpaqueObject) else item)
 
 
 def as_tensor_view(item: Any) -> TensorView | None:
-    """The tensor, not yet read, that an entry is."""
-    return (
-        item
-        if isinstance(item, TensorView)
-        else item.as_view()
-        if isinstance(item, NumpyArray)
-        else None
-    )
+    """Return an entry as a tensor view.
+
+    Args:
+        item: any value of a pickle.
+
+    Returns:
+        The view, not yet read, or None if the entry is not a tensor or array.
+    """
+    if isinstance(item, NumpyArray):
+        return item.as_view()
+    return item if isinstance(item, TensorView) else None
 
 
-def _module(value: Any) -> bool:
+def _is_module(value: Any) -> bool:
+    """Return True for a pickled nn.Module."""
     state = value.state if isinstance(value, OpaqueObject) else None
-    return isinstance(state, dict) and all(
-        isinstance(state.get(name), dict) for name in ("_parameters", "_buffers", "_modules")
-    )
+    if not isinstance(state, dict):
+        return False
+    names = ("_parameters", "_buffers", "_modules")
+    return all(isinstance(state.get(name), dict) for name in names)
 
 
-def _walked(model: OpaqueObject, work: VisitBudget) -> dict[str, Any]:
-    """The state dict of a pickled nn.Module, as torch.nn.Module.state_dict() orders it; its code is never looked at."""
+def _module_state_dict(model: OpaqueObject, budget: VisitBudget) -> dict[str, Any]:
+    """Return the entries of nn.Module.state_dict() of a pickled module, in the same order."""
     table = dict[str, Any]()
-    _walk(model, "", 0, table, work)
+    _collect(model, "", 0, table, budget)
     return table
 
 
-def _walk(
-    module: OpaqueObject, prefix: str, depth: int, table: dict[str, Any], work: VisitBudget
+def _collect(
+    module: OpaqueObject, prefix: str, depth: int, table: dict[str, Any], budget: VisitBudget
 ) -> None:
-    """Add what a module and those within it hold, one after another: nothing waits, however wide the model is."""
+    """Add the weights of a module and its children to the table, depth first.
+
+    Recursion keeps no queue of children, so a wide model takes no memory.
+    """
     if depth > MAX_MODULE_DEPTH or len(prefix) > MAX_KEY_LENGTH or len(table) > MAX_KEYS:
         raise UnsupportedFileError(TOO_COMPLEX)
-    work.charge(MODULE_COST)
+    budget.charge(MODULE_COST)
     state: Any = module.state
-    for group, skipped in (("_parameters", ()), ("_buffers", _passing(state, work))):
-        for name, item in work.iterate(state[group].items()):
+    for group, skipped in (("_parameters", ()), ("_buffers", _non_persistent(state, budget))):
+        for name, item in budget.iterate(state[group].items()):
             if item is not None and name not in skipped:
-                table[f"{prefix}{_part(name)}"] = item
-    for name, item in work.iterate(state["_modules"].items()):
-        if _module(item):
-            _walk(item, f"{prefix}{_part(name)}.", depth + 1, table, work)
+                table[f"{prefix}{_check_part(name)}"] = item
+    for name, item in budget.iterate(state["_modules"].items()):
+        if _is_module(item):
+            _collect(item, f"{prefix}{_check_part(name)}.", depth + 1, table, budget)
 
 
-def _passing(state: dict[Any, Any], work: VisitBudget) -> set[str]:
-    """The names of buffers that a state dict leaves out."""
+def _non_persistent(state: dict[Any, Any], budget: VisitBudget) -> set[str]:
+    """Return the names of buffers that a state dict leaves out."""
     names = state.get("_non_persistent_buffers_set", ())
-    held = work.iterate(names) if isinstance(names, (set, list, dict)) else ()
-    return {name for name in held if isinstance(name, str)}
+    if not isinstance(names, (set, list, dict)):
+        return set()
+    return {name for name in budget.iterate(names) if isinstance(name, str)}
 
 
-def _part(name: Any) -> str:
+def _check_part(name: Any) -> str:
+    """Return one part of a weight's name; raise if it is not a short text."""
     if not isinstance(name, str) or len(name) > MAX_KEY_LENGTH:
         raise UnsupportedFileError(CORRUPT)
     return name
 
 
-def _averages(value: Any, path: tuple[str, ...], work: VisitBudget) -> Iterator[str]:
-    tables = [value] if isinstance(value, dict) and path and path[0] not in EMA_KEYS else []
-    for name in EMA_KEYS if tables else ():
-        if _found(tables[0].get(name), 1, work):
-            yield f"The file also holds a moving average of the weights ('{name}'); the weights themselves were taken."
+def _ema_notes(value: Any, path: tuple[str, ...], budget: VisitBudget) -> Iterator[str]:
+    """Yield a note for each moving average that was not chosen."""
+    if not isinstance(value, dict) or not path or path[0] in EMA_KEYS:
+        return
+    for name in EMA_KEYS:
+        if _find(value.get(name), 1, budget):
+            yield (
+                f"The file also contains a moving average of the weights ('{name}'). The weights "
+                "themselves were loaded."
+            )
 
 
-def _other_models(value: Any, path: tuple[str, ...], work: VisitBudget) -> Iterator[str]:
-    if isinstance(value, dict) and path and path[0] not in (*STATE_DICT_KEYS, *EMA_KEYS):
-        names = [name for name, _ in _models(value, work) if printable_key(name) != path[0]]
-        if names:
-            yield f"The file holds several tables of weights; '{path[0]}' was taken, '{printable_key(names[0])}' was not."
-
-
-def _left_out(others: list[Any]) -> Iterator[str]:
+def _other_model_notes(value: Any, path: tuple[str, ...], budget: VisitBudget) -> Iterator[str]:
+    """Yield a note if several unknown names hold weights."""
+    if not isinstance(value, dict) or not path or path[0] in (*STATE_DICT_KEYS, *EMA_KEYS):
+        return
+    names = [printable_key(name) for name, _ in _find_models(value, budget)]
+    others = [name for name in names if name != path[0]]
     if others:
-        yield f"Among the weights are entries that are no tensors ('{printable_key(others[0])}'); {len(others)} were left out."
+        yield (
+            f"The file contains several models. '{path[0]}' was loaded, '{others[0]}' was ignored."
+        )
+
+
+def _non_tensor_notes(others: list[Any]) -> Iterator[str]:
+    """Yield a note if there are entries among the weights that are not tensors."""
+    if others:
+        yield (
+            f"Among the weights are entries that are not tensors ('{printable_key(others[0])}'). "
+            f"{len(others):,} were ignored."
+        )

@@ -1,4 +1,7 @@
-"""A zip archive's list of members, checked before any is read: nothing packed, overlapping, doubled or cut off."""
+"""List a zip archive's members and check them before any is read.
+
+Compressed, overlapping, duplicate and truncated members are refused.
+"""
 
 import io
 import struct
@@ -16,131 +19,182 @@ from lightning_resnets.formats.source import (
     FileReader,
 )
 
-MAX_DIRECTORY_BYTES = 4 * 2**20  # bytes of the list of members: some 50,000 names
+MAX_DIRECTORY_BYTES = 4 * 2**20  # of the list of members: some 50,000 names
+LOCAL_HEADER_BYTES = 30  # without name and extra field
 
+# Unpacked size over file size. torch aligns but never compresses; members may be listed twice.
+MAX_EXPANSION = 4
+MAX_COMPRESSED_EXPANSION = 20  # for arrays that numpy.savez_compressed wrote
 
-MAX_EXPANSION = 4  # no honest archive unpacks to more than this many times its size
+NOT_TORCH_ZIP = "is a zip archive but not a checkpoint. Choose a .ckpt that training wrote."
+TORCHSCRIPT = "is a TorchScript archive, a program with its weights. " + SAVE_STATE_DICT_HINT
+EXPORTED_PROGRAM = "is an exported program (.pt2). " + SAVE_STATE_DICT_HINT
+EXPORTED_PROGRAM_FILES = (
+    "archive_format",
+    "serialized_exported_program.json",
+    "models/model.json",
+)
+KERAS = "is a Keras archive. Load it in Keras and save its arrays with numpy.savez."
 
-
-MAX_COMPRESSED_EXPANSION = 20  # the same for arrays that numpy.savez_compressed wrote
-
-
-NOT_TORCH_ZIP = "is a zip archive but no checkpoint: open a .ckpt that training wrote."
-
-
-TORCHSCRIPT = "is a TorchScript archive, a program with its weights: " + SAVE_STATE_DICT_HINT
-
-
-EXPORTED_PROGRAM = "is an exported program (.pt2): " + SAVE_STATE_DICT_HINT
-
-
-PROGRAM = ("archive_format", "serialized_exported_program.json", "models/model.json")
-
-
-KERAS = "is a Keras archive: read it there and save its arrays with numpy.savez."
+ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    OSError,
+    ValueError,
+    NotImplementedError,
+    struct.error,
+    EOFError,
+    IndexError,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ZipMember:
-    """A file in the archive: where its header starts, how long it is, and how long packed."""
+    """A file in the archive: offset of its local header, size and compressed size in bytes."""
 
     header: int
     size: int
     compressed: int
-    stored: bool
+    stored: bool  # not compressed
 
 
-class _Guarded(io.BufferedReader):
-    """A file that does not hand out a list of members of any length at once."""
+class _LimitedReader(io.BufferedReader):
+    """A file that refuses to return a list of members of any length at once."""
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """Read at most `size` bytes; raise UnsupportedFileError if that is too much."""
         if size is not None and size > MAX_DIRECTORY_BYTES:
             raise UnsupportedFileError(TOO_COMPLEX)
         return super().read(size)
 
 
 def list_members(source: FileReader) -> dict[str, ZipMember]:
-    """Every member by its name; raises Refused for an archive that is cut off or that no training writes."""
-    guarded = _Guarded(source.file)
+    """List an archive's files.
+
+    Args:
+        source: the archive.
+
+    Returns:
+        Members by name, without folders.
+
+    Raises:
+        UnsupportedFileError: the archive is truncated, or has members that are encrypted,
+            overlapping or listed twice.
+    """
+    # Overlaps are checked with folders included.
+    infos, directory = _read_directory(source)
+    _check_no_overlap(infos, directory)
+    files = [info for info in infos if not info.is_dir()]
+    members = {info.filename: _to_member(info) for info in files}
+    if len(members) != len(files):
+        raise UnsupportedFileError(COMPRESSED)
+    return members
+
+
+def _read_directory(source: FileReader) -> tuple[list[zipfile.ZipInfo], int]:
+    """Return the entries of the archive's directory and its offset."""
+    limited = _LimitedReader(source.file)
     try:
-        with zipfile.ZipFile(guarded) as archive:
-            found, end = archive.infolist(), archive.start_dir
+        with zipfile.ZipFile(limited) as archive:
+            return archive.infolist(), archive.start_dir
     except UnsupportedFileError:
         raise
-    except (
-        zipfile.BadZipFile,
-        OSError,
-        ValueError,
-        NotImplementedError,
-        struct.error,
-        EOFError,
-        IndexError,
-    ):
+    except ZIP_ERRORS:
         raise UnsupportedFileError(TRUNCATED) from None
     finally:
-        guarded.detach()
-    ends = [*sorted(item.header_offset for item in found)[1:], end]
-    for item, limit in zip(sorted(found, key=lambda item: item.header_offset), ends, strict=True):
-        if (
-            item.flag_bits & 1
-            or item.header_offset < 0
-            or item.header_offset + 30 + item.compress_size > limit
-        ):
+        limited.detach()
+
+
+def _check_no_overlap(infos: list[zipfile.ZipInfo], end: int) -> None:
+    """Raise if a member is encrypted or reaches into the next one or the directory at `end`."""
+    infos = sorted(infos, key=lambda info: info.header_offset)
+    limits = [*(info.header_offset for info in infos[1:]), end]
+    for info, limit in zip(infos, limits, strict=True):
+        is_encrypted = info.flag_bits & 1
+        stop = info.header_offset + LOCAL_HEADER_BYTES + info.compress_size
+        if is_encrypted or info.header_offset < 0 or stop > limit:
             raise UnsupportedFileError(COMPRESSED)
-    listed = {
-        item.filename: ZipMember(
-            item.header_offset,
-            item.file_size,
-            item.compress_size,
-            item.compress_type == zipfile.ZIP_STORED,
-        )
-        for item in found
-        if not item.is_dir()
-    }
-    if len(listed) != sum(not item.is_dir() for item in found):
-        raise UnsupportedFileError(COMPRESSED)
-    return listed
 
 
-def archive_kind(listed: Mapping[str, ZipMember]) -> str:
-    """ "torch" or "numpy"; raises Refused, with the way on, for archives that other programs wrote."""
-    roots = {name.partition("/")[0] for name in listed}
-    if any(f"{root}/constants.pkl" in listed for root in roots) or any(
-        "/code/" in name for name in listed
+def _to_member(info: zipfile.ZipInfo) -> ZipMember:
+    """Convert zipfile's record."""
+    is_stored = info.compress_type == zipfile.ZIP_STORED
+    return ZipMember(info.header_offset, info.file_size, info.compress_size, is_stored)
+
+
+def archive_kind(members: Mapping[str, ZipMember]) -> str:
+    """Tell the program that wrote an archive.
+
+    Args:
+        members: members by name.
+
+    Returns:
+        "torch" or "numpy".
+
+    Raises:
+        UnsupportedFileError: another program wrote it; the message says what to do.
+    """
+    # torch puts everything into one folder.
+    roots = {name.partition("/")[0] for name in members}
+    if any("/code/" in name for name in members) or any(
+        f"{root}/constants.pkl" in members for root in roots
     ):
         raise UnsupportedFileError(TORCHSCRIPT)
-    if any(
-        name.endswith(("archive_format", "serialized_exported_program.json", "models/model.json"))
-        for name in listed
-    ):
+    if any(name.endswith(EXPORTED_PROGRAM_FILES) for name in members):
         raise UnsupportedFileError(EXPORTED_PROGRAM)
-    if any(name.endswith("/data.pkl") for name in listed):
+    if any(name.endswith("/data.pkl") for name in members):
         return "torch"
-    if listed and all(name.endswith(".npy") for name in listed):
+    if members and all(name.endswith(".npy") for name in members):
         return "numpy"
-    raise UnsupportedFileError(
-        KERAS if any(name.endswith(".weights.h5") for name in listed) else NOT_TORCH_ZIP
-    )
+    if any(name.endswith(".weights.h5") for name in members):
+        raise UnsupportedFileError(KERAS)
+    raise UnsupportedFileError(NOT_TORCH_ZIP)
 
 
 def check_members(
-    listed: Mapping[str, ZipMember], source: FileReader, packed: bool = False
+    members: Mapping[str, ZipMember], source: FileReader, allow_compressed: bool = False
 ) -> None:
-    """Raises Refused where members are packed (torch never packs) or unpack to far more than the file."""
-    size = sum(member.size for member in listed.values())
-    swell = MAX_COMPRESSED_EXPANSION if packed else MAX_EXPANSION
-    plain = all(member.stored and member.size == member.compressed for member in listed.values())
-    if not (packed or plain) or size > MAX_FILE_BYTES or size > swell * source.size:
+    """Check that an archive does not unpack to far more than its own size.
+
+    Args:
+        members: members by name.
+        source: the archive.
+        allow_compressed: NumPy may compress, torch never does.
+
+    Raises:
+        UnsupportedFileError: the archive is compressed or too large.
+    """
+    size = sum(member.size for member in members.values())
+    factor = MAX_COMPRESSED_EXPANSION if allow_compressed else MAX_EXPANSION
+    if size > MAX_FILE_BYTES or size > factor * source.size:
+        raise UnsupportedFileError(COMPRESSED)
+    if not allow_compressed and not all(_is_plain(member) for member in members.values()):
         raise UnsupportedFileError(COMPRESSED)
 
 
+def _is_plain(member: ZipMember) -> bool:
+    """Return True if the member's bytes lie in the file as they are."""
+    return member.stored and member.size == member.compressed
+
+
 def member_offset(member: ZipMember, source: FileReader) -> tuple[int, int]:
-    """Where a member's bytes lie in the file, as its own header has it: start and length."""
-    head = source.read(member.header, 30)
+    """Return the position of a member's bytes, from its local header.
+
+    Args:
+        member: the member.
+        source: the archive.
+
+    Returns:
+        Start in the file and (compressed) length, in bytes.
+
+    Raises:
+        UnsupportedFileError: the header is damaged or the file truncated.
+    """
+    head = source.read(member.header, LOCAL_HEADER_BYTES)
     if head[:4] != b"PK\x03\x04":
         raise UnsupportedFileError(TRUNCATED)
-    name, extra = struct.unpack("<HH", head[26:30])
-    start = member.header + 30 + name + extra
+    # The last two fields: lengths of name and extra field, which may differ from the directory's.
+    name_length, extra_length = struct.unpack("<HH", head[26:30])
+    start = member.header + LOCAL_HEADER_BYTES + name_length + extra_length
     if start + member.compressed > source.size:
         raise UnsupportedFileError(TRUNCATED)
     return start, member.compressed

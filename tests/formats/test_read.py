@@ -143,7 +143,7 @@ def test_a_whole_net_gives_its_state_dict(tmp_path: Path, zipped: bool, wrapper:
     assert found.format == "pickled model"
     assert found.wrapper == wrapper
     assert "Small" in found.notes[0]
-    assert "nothing of its program was run" in found.notes[0]
+    assert "none of its code was executed" in found.notes[0]
 
 
 @pytest.mark.slow
@@ -317,7 +317,7 @@ def test_plain_values_beside_the_weights(tmp_path: Path) -> None:
     json.dumps(found.metadata)
     assert found.card == {"arch": "x"}
     assert any(
-        "program objects" in note and "Level" in note and "nothing was run" in note
+        "program objects" in note and "Level" in note and "nothing was executed" in note
         for note in found.notes
     )
     assert any("'words'" in note for note in found.notes)
@@ -331,7 +331,7 @@ def test_only_what_is_needed_is_read_and_the_file_stays_free(
     read, fill = list[int](), FileReader.read_into
     monkeypatch.setattr(
         FileReader,
-        "fill",
+        "read_into",
         lambda self, start, memory: (read.append(len(memory)), fill(self, start, memory)),
     )
     path = tmp_path / "a.ckpt"

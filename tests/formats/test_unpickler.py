@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_resnets.errors import CheckpointError
-from lightning_resnets.formats.pickle_globals import GlobalName, OpaqueObject
+from lightning_resnets.formats.pickled_objects import GlobalName, OpaqueObject
 from lightning_resnets.formats.read import read_checkpoint
 from lightning_resnets.formats.unpickler import Unpickler
 
@@ -200,7 +200,7 @@ def test_a_command_is_refused_by_its_name(tmp_path: Path, name: str, form: str) 
     }[form]
     (tmp_path / "evil.pkl").write_bytes(b"\x80\x04" + call + b".")
     with pytest.raises(
-        CheckpointError, match=r"holds program code beside its weights \(.*nothing of it was run"
+        CheckpointError, match=r"contains program code beside its weights \(.*Nothing was executed"
     ):
         read_checkpoint(tmp_path / "evil.pkl")
 
