@@ -1,22 +1,50 @@
-"""Models that skip: ResNet, DenseNet and SE networks, exact to the parameter, and the means to look inside them."""
+"""ResNets, DenseNets and SE networks: build, train and look inside models with skip connections."""
 
-from lightning_resnets.graph import ModelGraph as ModelGraph
-from lightning_resnets.graph import SkipConnection as SkipConnection
-from lightning_resnets.graph import trace as trace
-from lightning_resnets.graph.insert_merges import insert_merges as insert_merges
-from lightning_resnets.interventions import BypassBlock as BypassBlock
-from lightning_resnets.interventions import KeepChannels as KeepChannels
-from lightning_resnets.interventions import RemoveBlock as RemoveBlock
-from lightning_resnets.interventions import ScaleInput as ScaleInput
-from lightning_resnets.interventions import SetInput as SetInput
-from lightning_resnets.interventions import SwapBlocks as SwapBlocks
-from lightning_resnets.interventions import ZeroChannels as ZeroChannels
-from lightning_resnets.interventions import intervene as intervene
-from lightning_resnets.interventions.record import record_activations as record_activations
-from lightning_resnets.interventions.sweep import sweep as sweep
-from lightning_resnets.merges import Add as Add
-from lightning_resnets.merges import Concat as Concat
-from lightning_resnets.merges import Gate as Gate
-from lightning_resnets.merges import MergeKind as MergeKind
-from lightning_resnets.models.registry import create_model as create_model
-from lightning_resnets.models.registry import list_models as list_models
+from importlib.metadata import version
+
+from lightning_resnets.errors import UserError
+from lightning_resnets.graph import ModelGraph, SkipConnection, trace
+from lightning_resnets.graph.insert_merges import insert_merges
+from lightning_resnets.interactive.model import InteractiveModel
+from lightning_resnets.interventions import (
+    BypassBlock,
+    KeepChannels,
+    RemoveBlock,
+    ScaleInput,
+    SetInput,
+    SwapBlocks,
+    ZeroChannels,
+    intervene,
+)
+from lightning_resnets.interventions.record import record_activations
+from lightning_resnets.interventions.sweep import sweep
+from lightning_resnets.merges import Add, Concat, Gate, MergeKind
+from lightning_resnets.models.registry import create_model, list_models
+
+__version__ = version("lightning-resnets")
+
+__all__ = [
+    "Add",
+    "BypassBlock",
+    "Concat",
+    "Gate",
+    "InteractiveModel",
+    "KeepChannels",
+    "MergeKind",
+    "ModelGraph",
+    "RemoveBlock",
+    "ScaleInput",
+    "SetInput",
+    "SkipConnection",
+    "SwapBlocks",
+    "UserError",
+    "ZeroChannels",
+    "__version__",
+    "create_model",
+    "insert_merges",
+    "intervene",
+    "list_models",
+    "record_activations",
+    "sweep",
+    "trace",
+]

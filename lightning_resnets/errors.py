@@ -5,12 +5,15 @@ A message says what is wrong, what was given and what to do.
 
 
 def sanitize(text: str) -> str:
-    """Replace control characters, which a terminal would obey, by question marks."""
-    return (
-        text
-        if text.isprintable()
-        else "".join(sign if sign.isprintable() else "?" for sign in text)
-    )
+    """Replace control characters, which a terminal would obey, by question marks.
+
+    Args:
+        text: text that may come from a file.
+
+    Returns:
+        The text with printable characters only.
+    """
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 class UserError(ValueError):
@@ -26,22 +29,32 @@ class AnalysisCancelled(Exception):  # noqa: N818 - nothing went wrong
 
 
 class CheckpointError(UserError):
-    """A checkpoint cannot be read or written; control characters of the file never reach the terminal."""
+    """A checkpoint cannot be read or written.
+
+    Control characters of the file never reach the terminal.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(sanitize(message))
 
 
-class UnsupportedFileError(CheckpointError):  # noqa: N818 - as in: raise Refused("is empty")
-    """A file cannot be opened; the message continues a sentence that begins with the file's name."""
+class UnsupportedFileError(CheckpointError):
+    """A file cannot be opened; the message continues a sentence that begins with its name."""
 
 
 class CustomModelError(CheckpointError):
-    """A checkpoint names a custom model, `module:function`, whose code runs only if the user passes that name."""
+    """A checkpoint names a custom model, `module:function`, and the user did not.
+
+    Its code runs only if the user passes that name.
+
+    Attributes:
+        model: the name, as the checkpoint has it.
+    """
 
     def __init__(self, file: str, model: str) -> None:
         super().__init__(
-            f"'{file}' contains a custom model, '{model}'. To import and run that module, pass --model {model}."
+            f"'{file}' contains a custom model, '{model}'. "
+            f"To import and run that module, pass --model {model}."
         )
         self.model = model
 
@@ -59,7 +72,7 @@ class DownloadError(UserError):
 
 
 class GraphError(UserError):
-    """A document does not hold a valid graph, or a graph cannot be written as asked."""
+    """A document does not contain a valid graph, or a graph cannot be written as requested."""
 
 
 class HookPointError(UserError):
@@ -72,6 +85,10 @@ class ImageError(UserError):
 
 class InterventionError(UserError):
     """The model does not allow this intervention."""
+
+
+class ModelError(UserError):
+    """There is no such model, or it does not take these options or weights."""
 
 
 class OptionError(UserError):
@@ -87,4 +104,7 @@ class TraceError(UserError):
 
 
 class TrainingDivergedError(UserError):
-    """The loss became NaN, infinite or hopelessly large; the message names the step and what to try."""
+    """The loss became NaN, infinite or hopelessly large.
+
+    The message names the step and what to try.
+    """

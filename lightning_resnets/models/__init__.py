@@ -1,1 +1,1 @@
-"""The models, each family written with named merges; `zoo` has them by name."""
+"""Architectures, one family a file, written with named merges; `registry` lists them by name."""

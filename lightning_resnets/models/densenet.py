@@ -1,8 +1,8 @@
-"""Densely connected models: every layer is given all that the layers before it in its block have made.
+"""Densely connected networks: the input of a layer is the concatenation of all outputs before it.
 
-Huang, Liu, van der Maaten, Weinberger: Densely Connected Convolutional Networks, arXiv:1608.06993. Parameters are named
-as torchvision names them, so state dicts travel both ways. `memory_efficient`: Pleiss et al., Memory-Efficient
-Implementation of DenseNets, arXiv:1707.06990.
+Huang, Liu, van der Maaten, Weinberger: Densely Connected Convolutional Networks, arXiv:1608.06993.
+Parameters are named as in torchvision, so that state dicts can be exchanged. `memory_efficient`:
+Pleiss et al., Memory-Efficient Implementation of DenseNets, arXiv:1707.06990.
 """
 
 from collections import OrderedDict
@@ -18,9 +18,16 @@ from lightning_resnets.merges import Concat
 
 
 class DenseLayer(nn.Module):
-    """BN, ReLU, 3x3 convolution to `growth` channels; with a bottleneck ("B") of 1x1 to 4 growth before it.
+    """BN, ReLU and 3x3 convolution, with a bottleneck in front of it ("B", section 3).
 
-    With `memory_efficient`, training keeps neither the concatenated input nor its norm: backward makes them again.
+    Args:
+        inplanes: channels of all inputs together.
+        growth_rate: channels of the output, the paper's k.
+        bottleneck_factor: the bottleneck is a 1x1 convolution to this many times k channels; 0 for
+            none.
+        dropout: probability behind the last convolution.
+        memory_efficient: keep neither the concatenated input nor its norm in training, but compute
+            them again in the backward pass.
     """
 
     def __init__(
@@ -47,36 +54,59 @@ class DenseLayer(nn.Module):
             self.norm2 = self.relu2 = self.conv2 = None
         self.dropout = nn.Dropout(dropout) if dropout else None
 
-    def forward(self, *parts: Tensor) -> Tensor:
+    def forward(self, *features: Tensor) -> Tensor:
+        """Map all outputs so far, each (N, C_i, H, W), to (N, growth_rate, H, W)."""
         if self.memory_efficient and self.training and torch.is_grad_enabled():
-            x = checkpoint(self.bottleneck, *parts, use_reentrant=False, context_fn=self._contexts)
+            x = checkpoint(
+                self.bottleneck, *features, use_reentrant=False, context_fn=self._make_contexts
+            )
         else:
-            x = self.bottleneck(*parts)
+            x = self.bottleneck(*features)
         if self.conv2 is not None and self.norm2 is not None and self.relu2 is not None:
             x = self.conv2(self.relu2(self.norm2(x)))
-        return x if self.dropout is None else self.dropout(x)  # (N, growth, H, W)
+        return x if self.dropout is None else self.dropout(x)
 
-    def bottleneck(self, *parts: Tensor) -> Tensor:
-        """What is cheap to make again and large to keep: concat, norm, ReLU, and the first convolution behind them."""
-        return self.conv1(self.relu1(self.norm1(self.concat(*parts))))
+    def bottleneck(self, *features: Tensor) -> Tensor:
+        """Compute the part that is cheap to recompute but large to keep.
 
-    def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), self._again()
+        Args:
+            *features: all outputs so far, each (N, C_i, H, W).
+
+        Returns:
+            The first convolution's output (N, C, H, W).
+        """
+        return self.conv1(self.relu1(self.norm1(self.concat(*features))))
+
+    def _make_contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """Return the contexts of the first pass and of the recomputation."""
+        return nullcontext(), self._frozen_statistics()
 
     @contextmanager
-    def _again(self) -> Iterator[None]:
-        """The second pass must not move the norm's running statistics a second time."""
+    def _frozen_statistics(self) -> Iterator[None]:
+        """Keep the recomputation from updating the norm's running statistics a second time."""
         norm = self.norm1
-        momentum, norm.momentum = norm.momentum, 0.0
-        count, norm.num_batches_tracked = norm.num_batches_tracked, None
+        momentum = norm.momentum
+        num_batches_tracked = norm.num_batches_tracked
+        norm.momentum = 0.0
+        norm.num_batches_tracked = None
         try:
             yield
         finally:
-            norm.momentum, norm.num_batches_tracked = momentum, count
+            norm.momentum = momentum
+            norm.num_batches_tracked = num_batches_tracked
 
 
 class DenseBlock(nn.Module):
-    """`denselayer1` to `denselayer{depth}`; gives its input and all layers' outputs behind one another."""
+    """Layers `denselayer1` to `denselayer{depth}`; returns its input and all their outputs.
+
+    Args:
+        depth: number of layers.
+        inplanes: channels of the input.
+        growth_rate: see `DenseLayer`, as for all that follow.
+        bottleneck_factor: factor of the bottleneck.
+        dropout: probability of dropout.
+        memory_efficient: recompute in the backward pass.
+    """
 
     def __init__(
         self,
@@ -101,14 +131,21 @@ class DenseBlock(nn.Module):
         self.concat = Concat()
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = [x]
+        """Map (N, inplanes, H, W) to (N, inplanes + depth * growth_rate, H, W)."""
+        features = [x]
         for index in range(self.depth):
-            parts.append(self.get_submodule(f"denselayer{index + 1}")(*parts))
-        return self.concat(*parts)  # (N, inplanes + depth * growth, H, W)
+            layer = self.get_submodule(f"denselayer{index + 1}")
+            features.append(layer(*features))
+        return self.concat(*features)
 
 
 class Transition(nn.Sequential):
-    """BN, ReLU, 1x1 convolution, 2x2 mean: narrows the maps and, with compression, the width."""
+    """BN, ReLU, 1x1 convolution and 2x2 mean between two dense blocks.
+
+    Args:
+        inplanes: channels of the input.
+        planes: channels of the output, fewer with compression ("C", section 3).
+    """
 
     def __init__(self, inplanes: int, planes: int) -> None:
         super().__init__(
@@ -122,6 +159,14 @@ class Transition(nn.Sequential):
 
 
 def imagenet_stem(width: int) -> "OrderedDict[str, nn.Module]":
+    """Build the 7x7 convolution, norm, ReLU and max-pool for ImageNet.
+
+    Args:
+        width: channels of the output.
+
+    Returns:
+        The modules by name.
+    """
     return OrderedDict(
         conv0=nn.Conv2d(3, width, 7, 2, padding=3, bias=False),
         norm0=nn.BatchNorm2d(width),
@@ -131,16 +176,26 @@ def imagenet_stem(width: int) -> "OrderedDict[str, nn.Module]":
 
 
 def cifar_stem(width: int) -> "OrderedDict[str, nn.Module]":
+    """Build the 3x3 convolution for CIFAR, as a dictionary for `nn.Sequential`."""
     return OrderedDict(conv0=nn.Conv2d(3, width, 3, padding=1, bias=False))
 
 
 class DenseNet(nn.Module):
-    """Stem, dense blocks with transitions between them, last BN and ReLU, global mean, `classifier`.
+    """Stem, dense blocks with transitions between them, BN and ReLU, global mean, `classifier`.
 
-    `growth` is the paper's k, `stem_width` the channels before the first block, `bottleneck` the factor of the 1x1
-    ("B" is 4, none is 0), `compression` the share of channels that a transition keeps ("C" is 0.5).
-    `memory_efficient` trades time for memory in training; outputs, gradients and statistics stay the same. Input
-    (N, 3, H, W), output (N, classes) logits.
+    Input (N, 3, H, W), output (N, num_classes) logits.
+
+    Args:
+        depths: number of layers in each block.
+        growth_rate: the paper's k.
+        stem_width: channels in front of the first block.
+        num_classes: width of the last layer.
+        stem: "imagenet" or "cifar".
+        bottleneck_factor: 4 for "B", 0 for no bottlenecks.
+        compression: fraction of channels that a transition keeps ("C" is 0.5).
+        dropout: probability in every layer.
+        memory_efficient: trade time for memory in training; outputs, gradients and statistics stay
+            the same.
     """
 
     def __init__(
@@ -156,9 +211,8 @@ class DenseNet(nn.Module):
         memory_efficient: bool = False,
     ) -> None:
         super().__init__()
-        self.features = nn.Sequential(
-            imagenet_stem(stem_width) if stem == "imagenet" else cifar_stem(stem_width)
-        )
+        make_stem = imagenet_stem if stem == "imagenet" else cifar_stem
+        self.features = nn.Sequential(make_stem(stem_width))
         planes = stem_width
         for index, depth in enumerate(depths, 1):
             block = DenseBlock(
@@ -174,15 +228,17 @@ class DenseNet(nn.Module):
         self.relu = nn.ReLU()
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(planes, num_classes)
-        self._start()
+        self._reset_parameters()
 
-    def _start(self) -> None:
+    def _reset_parameters(self) -> None:
+        """Initialize convolutions as in He et al. 2015; the classifier's bias starts at 0."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) to logits (N, num_classes)."""
         x = self.relu(self.features(x))  # (N, C, H, W)
         x = torch.flatten(self.avgpool(x), 1)  # (N, C)
-        return self.classifier(x)  # (N, classes)
+        return self.classifier(x)

@@ -1,6 +1,7 @@
-"""Models of torchvision and timm under `torchvision/NAME` and `timm/NAME`: known ones only, built without their weights.
+"""Models of torchvision and timm under `torchvision/NAME` and `timm/NAME`.
 
-Their package is imported when one of them is built, not before.
+Only models of the bundled index are built, and without their weights. Their package is imported
+when the first of them is built.
 """
 
 import difflib
@@ -9,76 +10,111 @@ from typing import Any
 
 from torch import nn
 
+from lightning_resnets.errors import ModelError
 from lightning_resnets.models.known import index
 
+# With auxiliary classifiers these two would return a tuple in training.
 EXTRA_KWARGS = {
     "googlenet": {"aux_logits": False},
     "inception_v3": {"aux_logits": False},
-}  # they answer with logits only
+}
 
 
 def create_external(name: str, num_classes: int = 1000, **model_kwargs: object) -> nn.Module:
-    """A classification model of another package, in training mode, with fresh weights and no module that works in place.
+    """Build a classification model of torchvision or timm with untrained weights.
 
-    `name` is one that the index of fingerprints lists; torchvision's GoogLeNet and Inception-v3 come without their
-    auxiliary classifiers. Options are not taken: what a file may ask for is a model that is known, nothing else. Raises
-    ValueError for another name, for options, and where the package is missing or too old for the model.
+    Modules that work in place are switched to work out of place. torchvision's GoogLeNet and
+    Inception-v3 come without their auxiliary classifiers.
+
+    Args:
+        name: `torchvision/NAME` or `timm/NAME`, one of the bundled index.
+        num_classes: width of the last layer.
+        **model_kwargs: must be empty. A checkpoint may name a known model but not configure it.
+
+    Returns:
+        The model in training mode; output (N, num_classes) logits.
+
+    Raises:
+        ModelError: the name is unknown, options were passed, or the package is missing or too old.
     """
-    if name not in index.known_models():
-        near = difflib.get_close_matches(name, index.known_models(), 3, 0.6)
+    known = index.known_models()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 3, 0.6)
         hint = f"near: {', '.join(near)}" if near else "names begin with torchvision/ or timm/"
-        raise ValueError(f"There is no model named {name!r} ({hint}).")
+        raise ModelError(f"There is no model named {name!r} ({hint}).")
     if model_kwargs:
-        raise ValueError(
+        raise ModelError(
             f"The model {name} takes no options ({', '.join(model_kwargs)}): leave them out."
         )
-    return without_inplace(build_external(name, num_classes))
+    return disable_inplace(build_external(name, num_classes))
 
 
 def build_external(name: str, num_classes: int) -> nn.Module:
-    """The model as its package makes it, known to the index or not."""
+    """Build a model exactly as its package does, whether or not the index lists it.
+
+    Args:
+        name: `torchvision/NAME` or `timm/NAME`.
+        num_classes: width of the last layer.
+
+    Returns:
+        The model in training mode; output (N, num_classes) logits.
+
+    Raises:
+        ModelError: the package is missing or does not have the model.
+    """
     package, _, model = name.partition("/")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what packages have to say to those who write them
-        return (
-            _torchvision(model, num_classes)
-            if package == "torchvision"
-            else _timm(model, num_classes)
-        )
+        # These warnings address the authors of the packages, not our users.
+        warnings.simplefilter("ignore")
+        if package == "torchvision":
+            return _build_torchvision(model, num_classes)
+        return _build_timm(model, num_classes)
 
 
-def _torchvision(model: str, num_classes: int) -> nn.Module:
-    import torchvision
-    from torchvision import models
+def disable_inplace(model: nn.Module) -> nn.Module:
+    """Switch off in-place operation, so that later layers do not overwrite recorded activations.
 
-    if model not in models.list_models(module=models):
-        raise ValueError(_too_old("torchvision", torchvision.__version__, model))
-    options: dict[str, Any] = EXTRA_KWARGS.get(model, {})
-    drawn = (
-        {"init_weights": False} if model in EXTRA_KWARGS else {}
-    )  # else their start takes seconds
-    return models.get_model(model, weights=None, num_classes=num_classes, **options, **drawn)
+    Args:
+        model: changed by this function.
 
-
-def _timm(model: str, num_classes: int) -> nn.Module:
-    try:
-        import timm
-    except ImportError as error:
-        raise ValueError(
-            f"timm/{model} is a model of timm, which is not installed: pip install timm."
-        ) from error
-    if not timm.is_model(model):
-        raise ValueError(_too_old("timm", timm.__version__, model))
-    return timm.create_model(model, pretrained=False, num_classes=num_classes)
-
-
-def _too_old(package: str, version: str, model: str) -> str:
-    return f"{package} {version}, which is installed, has no model {model}: pip install --upgrade {package}."
-
-
-def without_inplace(model: nn.Module) -> nn.Module:
-    """The model with no module that works in place: what a probe records must not be overwritten after it."""
+    Returns:
+        The same model.
+    """
     for module in model.modules():
         if vars(module).get("inplace") is True:
             vars(module)["inplace"] = False
     return model
+
+
+def _build_torchvision(model: str, num_classes: int) -> nn.Module:
+    """Build a model of torchvision without its weights."""
+    import torchvision
+    from torchvision import models
+
+    if model not in models.list_models(module=models):
+        raise ModelError(_format_too_old("torchvision", torchvision.__version__, model))
+    kwargs: dict[str, Any] = dict(EXTRA_KWARGS.get(model, {}))
+    if model in EXTRA_KWARGS:
+        # Their truncated normal initialization takes seconds.
+        kwargs["init_weights"] = False
+    return models.get_model(model, weights=None, num_classes=num_classes, **kwargs)
+
+
+def _build_timm(model: str, num_classes: int) -> nn.Module:
+    """Build a model of timm without its weights."""
+    try:
+        import timm
+    except ImportError as error:
+        raise ModelError(
+            f"timm/{model} requires timm, which is not installed: pip install timm."
+        ) from error
+    if not timm.is_model(model):
+        raise ModelError(_format_too_old("timm", timm.__version__, model))
+    return timm.create_model(model, pretrained=False, num_classes=num_classes)
+
+
+def _format_too_old(package: str, version: str, model: str) -> str:
+    """Describe that an installed package lacks a model."""
+    return (
+        f"The installed {package} {version} has no model {model}: pip install --upgrade {package}."
+    )

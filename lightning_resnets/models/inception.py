@@ -1,7 +1,7 @@
-"""Models of parallel branches of several window sizes that are concatenated: GoogLeNet and BN-Inception, with SE.
+"""Networks of parallel branches that are concatenated: GoogLeNet and BN-Inception, also with SE.
 
-Szegedy et al.: Going Deeper with Convolutions, arXiv:1409.4842; Ioffe, Szegedy: Batch Normalization, arXiv:1502.03167,
-figure 5; SE behind every module: arXiv:1709.01507, figure 2.
+Szegedy et al.: Going Deeper with Convolutions, arXiv:1409.4842; Ioffe, Szegedy: Batch
+Normalization, arXiv:1502.03167, figure 5; SE behind every module: arXiv:1709.01507, figure 2.
 """
 
 from typing import Any, Unpack
@@ -12,30 +12,49 @@ from torch import Tensor, nn
 from lightning_resnets.merges import Concat
 from lightning_resnets.models.squeeze_excite import SEOptions, SqueezeExcite, make_se
 
+GoogLeNetRow = tuple[int, int, int, int, int, int]
+BNInceptionRow = tuple[int, int, int, int, int, str, int]
+
 
 class ConvBNReLU(nn.Module):
-    """Convolution, batch norm, ReLU, named as torchvision's GoogLeNet names them."""
+    """Convolution, batch norm and ReLU, named as in torchvision's GoogLeNet.
+
+    Args:
+        inplanes: channels of the input.
+        planes: channels of the output.
+        kernel_size: side or sides of the window.
+        eps: epsilon of the batch norm.
+        bias: give the convolution a bias.
+        **conv_kwargs: passed to `nn.Conv2d`.
+    """
 
     def __init__(
         self,
         inplanes: int,
         planes: int,
-        kernel: Any,
+        kernel_size: Any,
         eps: float = 1e-3,
         bias: bool = False,
-        **conv: Any,
+        **conv_kwargs: Any,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inplanes, planes, kernel, bias=bias, **conv)
+        self.conv = nn.Conv2d(inplanes, planes, kernel_size, bias=bias, **conv_kwargs)
         self.bn = nn.BatchNorm2d(planes, eps)
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, inplanes, H, W) to (N, planes, H', W')."""
         return self.relu(self.bn(self.conv(x)))
 
 
 class Inception(nn.Module):
-    """Branches `branch1` to `branch{n}` of one input, their `concat`, and `se` where asked for."""
+    """Branches `branch1` to `branch{n}` of one input, their `concat`, and SE if requested.
+
+    Args:
+        planes: channels of all branches together.
+        *branches: modules that map the input to maps of the same size.
+        **se_kwargs: see `SEOptions`.
+    """
 
     def __init__(self, planes: int, *branches: nn.Module, **se_kwargs: Unpack[SEOptions]) -> None:
         super().__init__()
@@ -46,13 +65,15 @@ class Inception(nn.Module):
         self.se: SqueezeExcite | None = make_se({"standard": planes}, **se_kwargs)
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = [self.get_submodule(f"branch{index + 1}")(x) for index in range(self.branches)]
-        x = self.concat(*parts)  # (N, sum of the branches' C, H, W)
+        """Map (N, C, H, W) to (N, planes, H', W')."""
+        features = [self.get_submodule(f"branch{index + 1}")(x) for index in range(self.branches)]
+        x = self.concat(*features)
         return x if self.se is None else self.se(x)
 
 
-# One row a module: 1x1; 3x3's reduction and width; 5x5's reduction and width; the pool's projection.
-GOOGLENET: dict[str, tuple[int, int, int, int, int, int]] = {
+# One row per module (arXiv:1409.4842, table 1): width of the 1x1; reduction and width of the 3x3;
+# reduction and width of the 5x5; width of the projection behind the pool.
+GOOGLENET: dict[str, GoogLeNetRow] = {
     "inception3a": (64, 96, 128, 16, 32, 32),
     "inception3b": (128, 128, 192, 32, 96, 64),
     "inception4a": (192, 96, 208, 16, 48, 64),
@@ -66,10 +87,16 @@ GOOGLENET: dict[str, tuple[int, int, int, int, int, int]] = {
 
 
 class GoogLeNet(nn.Module):
-    """Stem, nine Inception modules with pools between them, global mean, dropout, `fc`; no auxiliary classifiers.
+    """Stem, nine Inception modules with pools between them, global mean, dropout, `fc`.
 
-    As torchvision has it: with batch norm, and 3x3 windows where the paper has 5x5 (`window=5` gives the paper's).
-    Input (N, 3, H, W), output (N, classes) logits.
+    As in torchvision it has batch norm and no auxiliary classifiers here. Input (N, 3, H, W),
+    output (N, num_classes) logits.
+
+    Args:
+        num_classes: width of the last layer.
+        window: side of the window of the third branch: 3 in torchvision, 5 in the paper.
+        dropout: probability in front of the last layer.
+        **se_kwargs: see `SEOptions`.
     """
 
     def __init__(
@@ -85,54 +112,76 @@ class GoogLeNet(nn.Module):
         self.conv2 = ConvBNReLU(64, 64, 1)
         self.conv3 = ConvBNReLU(64, 192, 3, padding=1)
         self.maxpool2 = nn.MaxPool2d(3, 2, ceil_mode=True)
-        planes, self.order = 192, ["maxpool2"]
+        self.order = ["maxpool2"]
+        planes = 192
         for name, row in GOOGLENET.items():
-            self.add_module(name, module := googlenet_module(planes, row, window, **se_kwargs))
-            self.order.append(name)
+            self._append(name, make_googlenet_module(planes, row, window, **se_kwargs))
             planes = row[0] + row[2] + row[4] + row[5]
-            assert isinstance(module, Inception)
-            if name in ("inception3b", "inception4e"):
-                pool = f"maxpool{name[9]}"
-                self.add_module(
-                    pool, nn.MaxPool2d(3 if name == "inception3b" else 2, 2, ceil_mode=True)
-                )
-                self.order.append(pool)
+            # A max-pool follows the last module of stages 3 and 4.
+            if name == "inception3b":
+                self._append("maxpool3", nn.MaxPool2d(3, 2, ceil_mode=True))
+            elif name == "inception4e":
+                self._append("maxpool4", nn.MaxPool2d(2, 2, ceil_mode=True))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(planes, num_classes)
         reset_parameters(self)
 
+    def _append(self, name: str, module: nn.Module) -> None:
+        """Add a module and remember its position in the forward pass."""
+        self.add_module(name, module)
+        self.order.append(name)
+
     def forward(self, x: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) to logits (N, num_classes)."""
         x = self.conv3(self.conv2(self.maxpool1(self.conv1(x))))  # (N, 192, H / 4, W / 4)
         for name in self.order:
             x = self.get_submodule(name)(x)
         x = torch.flatten(self.avgpool(x), 1)  # (N, 1024)
-        return self.fc(self.dropout(x))  # (N, classes)
+        return self.fc(self.dropout(x))
 
 
-def googlenet_module(
+def make_googlenet_module(
     inplanes: int,
-    row: tuple[int, int, int, int, int, int],
+    row: GoogLeNetRow,
     window: int,
     **se_kwargs: Unpack[SEOptions],
 ) -> Inception:
-    """An Inception module of GoogLeNet from its row of the paper's table."""
-    one, reduce3, three, reduce5, five, pool = row
+    """Build an Inception module of GoogLeNet.
+
+    Args:
+        inplanes: channels of the input.
+        row: its row of `GOOGLENET`.
+        window: side of the window of the third branch.
+        **se_kwargs: see `SEOptions`.
+
+    Returns:
+        The module with four branches.
+    """
+    width1, reduce3, width3, reduce5, width5, width_pool = row
+    branch3 = nn.Sequential(
+        ConvBNReLU(inplanes, reduce3, 1), ConvBNReLU(reduce3, width3, 3, padding=1)
+    )
     return Inception(
-        one + three + five + pool,
-        ConvBNReLU(inplanes, one, 1),
-        nn.Sequential(ConvBNReLU(inplanes, reduce3, 1), ConvBNReLU(reduce3, three, 3, padding=1)),
+        width1 + width3 + width5 + width_pool,
+        ConvBNReLU(inplanes, width1, 1),
+        branch3,
         nn.Sequential(
-            ConvBNReLU(inplanes, reduce5, 1), ConvBNReLU(reduce5, five, window, padding=window // 2)
+            ConvBNReLU(inplanes, reduce5, 1),
+            ConvBNReLU(reduce5, width5, window, padding=window // 2),
         ),
-        nn.Sequential(nn.MaxPool2d(3, 1, padding=1, ceil_mode=True), ConvBNReLU(inplanes, pool, 1)),
+        nn.Sequential(
+            nn.MaxPool2d(3, 1, padding=1, ceil_mode=True), ConvBNReLU(inplanes, width_pool, 1)
+        ),
         **se_kwargs,
     )
 
 
-# One row a module: 1x1 (0: none, stride 2); 3x3's reduction and width; the double 3x3's reduction and width; the pool
-# and its projection (0: the pool alone). As the figure lists them; its sums for 4c and 4e, 576 and 1024, do not fit.
-BN_INCEPTION: dict[str, tuple[int, int, int, int, int, str, int]] = {
+# One row per module (arXiv:1502.03167, figure 5): width of the 1x1 (0: no 1x1 and stride 2);
+# reduction and width of the 3x3; reduction and width of the double 3x3; the pool and the width of
+# its projection (0: the pool alone). The figure's sums for 4c and 4e, 576 and 1024, do not match
+# its own rows; here the rows count.
+BN_INCEPTION: dict[str, BNInceptionRow] = {
     "inception3a": (64, 64, 64, 64, 96, "avg", 32),
     "inception3b": (64, 64, 96, 64, 96, "avg", 64),
     "inception3c": (0, 128, 160, 64, 96, "max", 0),
@@ -147,10 +196,15 @@ BN_INCEPTION: dict[str, tuple[int, int, int, int, int, str, int]] = {
 
 
 class BNInception(nn.Module):
-    """Stem, ten Inception modules, two of which halve the maps, global mean, `fc`.
+    """Stem, ten Inception modules, two of which halve the sides, global mean, `fc`.
 
-    `bias` gives the convolutions biases in front of their batch norms, as the published Caffe model has them. Input
-    (N, 3, H, W) with H and W multiples of 32, output (N, classes) logits.
+    Input (N, 3, H, W) with H and W multiples of 32, output (N, num_classes) logits.
+
+    Args:
+        num_classes: width of the last layer.
+        bias: give the convolutions biases in front of their batch norms, as the published Caffe
+            model has them.
+        **se_kwargs: see `SEOptions`.
     """
 
     def __init__(
@@ -165,52 +219,74 @@ class BNInception(nn.Module):
         self.maxpool2 = nn.MaxPool2d(3, 2, ceil_mode=True)
         planes = 192
         for name, row in BN_INCEPTION.items():
-            one, _, three, _, double, _, pool = row
-            width = one + three + double + (pool or planes)
-            self.add_module(name, Inception(width, *bn_branches(planes, row, unit), **se_kwargs))
+            width1, _, width3, _, width5, _, width_pool = row
+            # A pool without projection keeps the channels of its input.
+            width = width1 + width3 + width5 + (width_pool or planes)
+            branches = make_bn_branches(planes, row, unit)
+            self.add_module(name, Inception(width, *branches, **se_kwargs))
             planes = width
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(planes, num_classes)
         reset_parameters(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.maxpool2(
-            self.conv3(self.conv2(self.maxpool1(self.conv1(x))))
-        )  # (N, 192, H / 8, W / 8)
+        """Map images (N, 3, H, W) to logits (N, num_classes)."""
+        x = self.conv3(self.conv2(self.maxpool1(self.conv1(x))))  # (N, 192, H / 4, W / 4)
+        x = self.maxpool2(x)  # (N, 192, H / 8, W / 8)
         for name in BN_INCEPTION:
             x = self.get_submodule(name)(x)
         x = torch.flatten(self.avgpool(x), 1)  # (N, 1024)
-        return self.fc(x)  # (N, classes)
+        return self.fc(x)
 
 
-def bn_branches(
-    inplanes: int, row: tuple[int, int, int, int, int, str, int], unit: dict[str, Any]
-) -> list[nn.Module]:
-    """The branches of a module of BN-Inception from its row of figure 5."""
-    one, reduce3, three, reduce5, double, pool, projected = row
-    stride = 1 if one else 2
-    branches: list[nn.Module] = [ConvBNReLU(inplanes, one, 1, **unit)] if one else []
+def make_bn_branches(inplanes: int, row: BNInceptionRow, unit: dict[str, Any]) -> list[nn.Module]:
+    """Build the branches of a module of BN-Inception.
+
+    Args:
+        inplanes: channels of the input.
+        row: its row of `BN_INCEPTION`.
+        unit: kwargs of every `ConvBNReLU`.
+
+    Returns:
+        Three or four branches; without a 1x1 they halve the sides.
+    """
+    width1, reduce3, width3, reduce5, width5, pool, width_pool = row
+    stride = 1 if width1 else 2
+    branches: list[nn.Module] = []
+    if width1:
+        branches.append(ConvBNReLU(inplanes, width1, 1, **unit))
     branches.append(
         nn.Sequential(
             ConvBNReLU(inplanes, reduce3, 1, **unit),
-            ConvBNReLU(reduce3, three, 3, stride=stride, padding=1, **unit),
+            ConvBNReLU(reduce3, width3, 3, stride=stride, padding=1, **unit),
         )
     )
+    # Two 3x3 windows see as much as the 5x5 that they replace.
     branches.append(
         nn.Sequential(
             ConvBNReLU(inplanes, reduce5, 1, **unit),
-            ConvBNReLU(reduce5, double, 3, padding=1, **unit),
-            ConvBNReLU(double, double, 3, stride=stride, padding=1, **unit),
+            ConvBNReLU(reduce5, width5, 3, padding=1, **unit),
+            ConvBNReLU(width5, width5, 3, stride=stride, padding=1, **unit),
         )
     )
-    if not projected:
-        return [*branches, nn.MaxPool2d(3, 2, ceil_mode=True)]
+    branches.append(_make_pool_branch(inplanes, pool, width_pool, unit))
+    return branches
+
+
+def _make_pool_branch(inplanes: int, pool: str, width: int, unit: dict[str, Any]) -> nn.Module:
+    """Build a pool with its projection, or where `width` is 0 a max-pool that halves the sides."""
+    if not width:
+        return nn.MaxPool2d(3, 2, ceil_mode=True)
     window = nn.AvgPool2d(3, 1, padding=1) if pool == "avg" else nn.MaxPool2d(3, 1, padding=1)
-    return [*branches, nn.Sequential(window, ConvBNReLU(inplanes, projected, 1, **unit))]
+    return nn.Sequential(window, ConvBNReLU(inplanes, width, 1, **unit))
 
 
 def reset_parameters(model: nn.Module) -> None:
-    """Weights of a fresh model: He's for convolutions, none for their biases."""
+    """Initialize convolutions as in He et al. 2015, arXiv:1502.01852, with bias 0.
+
+    Args:
+        model: changed by this function.
+    """
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,8 +1,9 @@
-"""Residual models whose sum nothing touches: batch norm and ReLU come before each convolution; and wide ones.
+"""Pre-activation residual networks, in which nothing follows the sum, and wide ones.
 
-He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks, arXiv:1603.05027; Zagoruyko, Komodakis: Wide Residual
-Networks, arXiv:1605.07146. As in the code of both papers a block that projects its shortcut activates before the two
-paths part, and a projection is a 1x1 convolution without batch norm.
+He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks, arXiv:1603.05027; Zagoruyko,
+Komodakis: Wide Residual Networks, arXiv:1605.07146. As in the code of both papers a block whose
+shortcut is a projection activates before the two paths part, and the projection is a 1x1
+convolution without batch norm.
 """
 
 from collections.abc import Callable
@@ -13,44 +14,62 @@ from torch import Tensor, nn
 
 from lightning_resnets.models.residual_blocks import (
     ResidualBlock,
-    Shortcut,
     StrideIn,
     bottleneck_strides,
-    conv1x1,
     conv3x3,
-    make_add,
-    make_shortcut,
     make_stage,
     out_channels,
 )
+from lightning_resnets.models.shortcuts import ShortcutType, conv1x1, make_add, make_shortcut
 from lightning_resnets.models.squeeze_excite import SEOptions
+
+STEM_WIDTH = 16
 
 
 class PreActBlock(ResidualBlock):
-    """A block whose first activation lies in the branch, or where `shared` in front of both paths."""
+    """Block whose first activation lies in the branch, or if `shared` in front of both paths."""
 
     bn1: nn.BatchNorm2d
     relu1: nn.ReLU
     shared: bool
 
     def forward(self, x: Tensor) -> Tensor:
-        active = self.relu1(self.bn1(x))  # (N, C, H, W)
+        """Map (N, inplanes, H, W) to (N, planes, H / stride, W / stride)."""
+        active = self.relu1(self.bn1(x))
         branch = self.apply_se("standard", self.branch(self.apply_se("pre", active)))
-        return self.apply_se("post", self.merge_shortcut(active if self.shared else x, branch))
+        shortcut = active if self.shared else x
+        return self.apply_se("post", self.merge_shortcut(shortcut, branch))
 
     def branch(self, active: Tensor) -> Tensor:
+        """Compute the branch behind its first activation.
+
+        Args:
+            active: activated input (N, inplanes, H, W).
+
+        Returns:
+            The branch's output (N, planes, H / stride, W / stride).
+        """
         raise NotImplementedError
 
 
 class PreActBasicBlock(PreActBlock):
-    """Two 3x3 convolutions, with dropout before the second where asked for (wide models, section 2.4)."""
+    """Two 3x3 convolutions, each behind batch norm and ReLU (arXiv:1603.05027, figure 1b).
+
+    Args:
+        inplanes: channels of the input.
+        planes: channels of the output.
+        stride: stride of the first convolution.
+        shortcut_type: see `make_shortcut`.
+        dropout: probability in front of the second convolution (arXiv:1605.07146, section 2.4).
+        **se_kwargs: see `SEOptions`.
+    """
 
     def __init__(
         self,
         inplanes: int,
         planes: int,
         stride: int = 1,
-        shortcut_type: Shortcut = "B",
+        shortcut_type: ShortcutType = "B",
         dropout: float = 0.0,
         **se_kwargs: Unpack[SEOptions],
     ) -> None:
@@ -62,20 +81,31 @@ class PreActBasicBlock(PreActBlock):
         self.relu2 = nn.ReLU()
         self.dropout = nn.Dropout(dropout) if dropout else None
         self.conv2 = conv3x3(planes, planes)
-        self.se = self.add_se(inplanes, planes, planes, **se_kwargs)
+        self.se = self.make_block_se(inplanes, planes, planes, **se_kwargs)
         self.downsample = make_shortcut(inplanes, planes, stride, shortcut_type, norm=False)
-        self.add = make_add(shortcut_type, self.se_place)
+        self.add = make_add(shortcut_type, self.se_placement)
         self.shared = self.downsample is not None
 
     def branch(self, active: Tensor) -> Tensor:
-        active = self.relu2(
-            self.apply_se("3x3", self.bn2(self.conv1(active)))
-        )  # (N, C, H / stride, W / stride)
-        return self.conv2(active if self.dropout is None else self.dropout(active))
+        """Map the activated input to the branch's output."""
+        active = self.apply_se("3x3", self.bn2(self.conv1(active)))
+        active = self.relu2(active)  # (N, planes, H / stride, W / stride)
+        if self.dropout is not None:
+            active = self.dropout(active)
+        return self.conv2(active)
 
 
 class PreActBottleneck(PreActBlock):
-    """1x1 narrows (and takes the stride, as in the authors' code), 3x3 works, 1x1 widens by 4."""
+    """1x1 convolution that narrows, 3x3 convolution, 1x1 convolution that widens by 4.
+
+    Args:
+        inplanes: channels of the input.
+        planes: a quarter of the output's channels.
+        stride: stride of the block.
+        shortcut_type: see `make_shortcut`.
+        stride_in: convolution with the stride, "1x1" in the authors' code.
+        **se_kwargs: see `SEOptions`.
+    """
 
     expansion = 4
 
@@ -84,7 +114,7 @@ class PreActBottleneck(PreActBlock):
         inplanes: int,
         planes: int,
         stride: int = 1,
-        shortcut_type: Shortcut = "B",
+        shortcut_type: ShortcutType = "B",
         stride_in: StrideIn = "1x1",
         **se_kwargs: Unpack[SEOptions],
     ) -> None:
@@ -100,27 +130,37 @@ class PreActBottleneck(PreActBlock):
         self.bn3 = nn.BatchNorm2d(planes)
         self.relu3 = nn.ReLU()
         self.conv3 = conv1x1(planes, outplanes)
-        self.se = self.add_se(inplanes, planes, outplanes, **se_kwargs)
+        self.se = self.make_block_se(inplanes, planes, outplanes, **se_kwargs)
         self.downsample = make_shortcut(inplanes, outplanes, stride, shortcut_type, norm=False)
-        self.add = make_add(shortcut_type, self.se_place)
+        self.add = make_add(shortcut_type, self.se_placement)
         self.shared = self.downsample is not None
 
     def branch(self, active: Tensor) -> Tensor:
-        active = self.relu2(self.bn2(self.conv1(active)))  # (N, planes, H, W)
-        active = self.apply_se(
-            "3x3", self.bn3(self.conv2(active))
-        )  # (N, planes, H / stride, W / stride)
+        """Map the activated input to the branch's output."""
+        active = self.relu2(self.bn2(self.conv1(active)))
+        active = self.apply_se("3x3", self.bn3(self.conv2(active)))
         return self.conv3(self.relu3(active))  # (N, 4 planes, H / stride, W / stride)
 
 
 class PreActResNet(nn.Module):
-    """One 3x3 of 16 channels, stages `layer1` to `layer3`, last `bn` and `relu`, global mean, `fc`: for CIFAR.
+    """Stem of 16 channels, stages `layer1` to `layer3`, `bn`, `relu`, global mean, `fc`: for CIFAR.
 
-    `widen` multiplies the stages' planes of 16, 32, 64 (the k of WRN-n-k). The very first block activates before its
-    paths part (appendix of arXiv:1603.05027); with `share_first` off only where its shortcut is a projection.
-    `stem_norm` puts batch norm and ReLU behind the first convolution, and without `last_norm` there are none at the
-    end, as some published models have it. All other options go to the blocks: `shortcut`, `dropout`, `stride_in`, `se`
-    and its kin (`SEOptions`). Input (N, 3, H, W), output (N, classes) logits.
+    Input (N, 3, H, W), output (N, num_classes) logits.
+
+    Args:
+        block: class or function that builds a block, see `make_stage`.
+        depths: number of blocks in each stage.
+        widen_factor: factor on the stages' planes of 16, 32, 64 (the k of WRN-n-k).
+        num_classes: width of the last layer.
+        share_first: activate in front of both paths of the very first block (appendix of
+            arXiv:1603.05027); otherwise only if its shortcut is a projection.
+        stem_norm: put batch norm and ReLU behind the first convolution.
+        last_norm: put batch norm and ReLU behind the last block; some published models have none.
+        **block_kwargs: passed to the blocks: `shortcut_type`, `dropout`, `stride_in`, and the
+            options of `SEOptions`.
+
+    Raises:
+        ValueError: an option is not valid.
     """
 
     def __init__(
@@ -135,34 +175,52 @@ class PreActResNet(nn.Module):
         **block_kwargs: Any,
     ) -> None:
         super().__init__()
-        self.conv1 = conv3x3(3, 16)
-        self.bn1, self.relu1 = (nn.BatchNorm2d(16), nn.ReLU()) if stem_norm else (None, None)
-        self.stages = len(depths)
-        inplanes = 16
-        for index, depth in enumerate(depths):
-            planes = (16 << index) * widen_factor
-            blocks = make_stage(block, depth, inplanes, planes, 2 if index else 1, **block_kwargs)
-            self.add_module(f"layer{index + 1}", blocks)
-            inplanes = out_channels(block, planes)
+        self.conv1 = conv3x3(3, STEM_WIDTH)
+        self.bn1 = nn.BatchNorm2d(STEM_WIDTH) if stem_norm else None
+        self.relu1 = nn.ReLU() if stem_norm else None
+        inplanes = self._add_stages(block, depths, widen_factor, block_kwargs)
         first = self.get_submodule("layer1.0")
         assert isinstance(first, PreActBlock)
         first.shared = first.shared or share_first
-        self.bn, self.relu = (nn.BatchNorm2d(inplanes), nn.ReLU()) if last_norm else (None, None)
+        self.bn = nn.BatchNorm2d(inplanes) if last_norm else None
+        self.relu = nn.ReLU() if last_norm else None
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(inplanes, num_classes)
+        self._reset_parameters()
+
+    def _add_stages(
+        self,
+        block: Callable[..., PreActBlock],
+        depths: tuple[int, ...],
+        widen_factor: int,
+        block_kwargs: dict[str, Any],
+    ) -> int:
+        """Add the stages, each twice as wide as the one before; return the last one's channels."""
+        self.stages = len(depths)
+        inplanes = STEM_WIDTH
+        for index, depth in enumerate(depths):
+            planes = (STEM_WIDTH << index) * widen_factor
+            stride = 2 if index else 1
+            stage = make_stage(block, depth, inplanes, planes, stride, **block_kwargs)
+            self.add_module(f"layer{index + 1}", stage)
+            inplanes = out_channels(block, planes)
+        return inplanes
+
+    def _reset_parameters(self) -> None:
+        """Initialize convolutions as in He et al. 2015, arXiv:1502.01852."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) to logits (N, num_classes)."""
         x = self.conv1(x)  # (N, 16, H, W)
         if self.bn1 is not None and self.relu1 is not None:
             x = self.relu1(self.bn1(x))
         for index in range(self.stages):
-            x = self.get_submodule(f"layer{index + 1}")(
-                x
-            )  # (N, C << index, H >> index, W >> index)
+            # Each stage but the first doubles the channels and halves the sides.
+            x = self.get_submodule(f"layer{index + 1}")(x)
         if self.bn is not None and self.relu is not None:
             x = self.relu(self.bn(x))
         x = torch.flatten(self.avgpool(x), 1)  # (N, C)
-        return self.fc(x)  # (N, classes)
+        return self.fc(x)

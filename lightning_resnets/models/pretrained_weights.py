@@ -1,31 +1,28 @@
-"""Which ImageNet weights of our models are published, by torchvision and timm: where they lie, how they want images.
+"""Table of the ImageNet weights that torchvision and timm publish for our models.
 
-The table is ours and neither package is asked: importing them takes seconds, and timm need not be there. A test holds
-it against both. Weights whose licence forbids commercial use are left out, and so are timm's copies of torchvision's.
+The table is a copy, because importing the packages takes seconds and timm is optional. A test
+compares it with both. Weights whose license forbids commercial use are left out, and so are timm's
+copies of torchvision's.
 """
 
 import os
 from dataclasses import dataclass, field
 from typing import Any
 
+from lightning_resnets.errors import ModelError
 from lightning_resnets.preprocessing import Preprocessing
 from lightning_resnets.utils.download import RemoteFile
 
 TORCHVISION = "https://download.pytorch.org/models"
-
-
 TIMM = "https://github.com/huggingface/pytorch-image-models/releases/download"
-
-
 HF_HUB = "https://huggingface.co"
 
-
-IMAGENET_MEAN_STD = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean, std
-
-
+# Mean and standard deviation of RGB in 0..1.
+IMAGENET_MEAN_STD = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 MEAN_STD_HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
-# torchvision's files: IMAGENET1K_V1, then IMAGENET1K_V2; the eight digits begin the SHA-256.
+# torchvision's files: IMAGENET1K_V1, then IMAGENET1K_V2. The eight digits are the start of the
+# SHA-256.
 TORCHVISION_FILES = {
     "resnet18": "resnet18-f37072fd",
     "resnet34": "resnet34-b627a593",
@@ -48,13 +45,12 @@ TORCHVISION_FILES = {
     "vgg19": "vgg19-dcbb9e9d",
 }
 
-
-# timm's tags on the hub, the best first.
+# timm's tags on the Hugging Face Hub, the best first.
 TIMM_TAGS = {
     "resnet18": "a1_in1k a2_in1k a3_in1k gluon_in1k",
     "resnet34": "ra4_e3600_r224_in1k a1_in1k a2_in1k a3_in1k bt_in1k gluon_in1k",
-    "resnet50": "a1_in1k a1h_in1k a2_in1k a3_in1k am_in1k b1k_in1k b2k_in1k bt_in1k c1_in1k c2_in1k d_in1k gluon_in1k "
-    "ra_in1k ram_in1k",
+    "resnet50": "a1_in1k a1h_in1k a2_in1k a3_in1k am_in1k b1k_in1k b2k_in1k bt_in1k c1_in1k "
+    "c2_in1k d_in1k gluon_in1k ra_in1k ram_in1k",
     "resnet101": "a1h_in1k a1_in1k a2_in1k a3_in1k gluon_in1k",
     "resnet152": "a1h_in1k a1_in1k a2_in1k a3_in1k gluon_in1k",
     "resnext50_32x4d": "a1h_in1k a1_in1k a2_in1k a3_in1k gluon_in1k ra_in1k",
@@ -71,8 +67,7 @@ TIMM_TAGS = {
     "inception_v3": "tf_in1k tf_adv_in1k gluon_in1k",
 }
 
-
-# The sides of timm's images and the share that is cut out, by model and tag, by model, by tag; else (224, 0.875).
+# timm's image size and crop_pct by model and tag, by model, or by tag. Others have (224, 0.875).
 TIMM_INPUT_SIZES = {
     "resnet50.a1h_in1k": (176, 0.9),
     "inception_v3": (299, 0.875),
@@ -80,13 +75,13 @@ TIMM_INPUT_SIZES = {
     "a3_in1k": (160, 0.95),
     "ra4_e3600_r224_in1k": (224, 0.9),
     **{
-        f"{word}_in1k": (224, 0.95)
-        for word in ("a1", "a1h", "a2", "ah", "b1k", "b2k", "c1", "c2", "d")
+        f"{recipe}_in1k": (224, 0.95)
+        for recipe in ("a1", "a1h", "a2", "ah", "b1k", "b2k", "c1", "c2", "d")
     },
 }
 
-
-# timm's legacy SE networks, Caffe's in their form: tag `legacy`. timm puts a ReLU before the SE of 18 and 34: not ours.
+# timm's legacy SE networks, converted from Caffe; our tag is `legacy`. Its seresnet18 and
+# seresnet34 have a ReLU in front of SE, so they are not among ours.
 TIMM_LEGACY_FILES = {
     "seresnet50": "v0.1-cadene/se_resnet50-ce0d4300",
     "seresnet101": "v0.1-cadene/se_resnet101-7e38fcc6",
@@ -98,7 +93,16 @@ TIMM_LEGACY_FILES = {
 
 @dataclass(frozen=True, slots=True)
 class PretrainedWeights:
-    """A model's weights: `package` and `name` as people say them; `options` are the model's, where they need any."""
+    """Published weights of one model.
+
+    Attributes:
+        model: name of the built-in model.
+        package: "torchvision" or "timm".
+        name: the package's name of the weights.
+        file: address and hash.
+        preprocessing: preprocessing that the weights expect.
+        model_kwargs: options that the model must be built with.
+    """
 
     model: str
     package: str
@@ -109,93 +113,128 @@ class PretrainedWeights:
 
     @property
     def description(self) -> str:
+        """Text such as "resnet18 with torchvision's weights IMAGENET1K_V1"."""
         return f"{self.model} with {self.package}'s weights {self.name}"
 
 
 def list_pretrained(model: str) -> dict[str, PretrainedWeights]:
-    """The weights of a model by name, the one for `True` first: torchvision's newest, else timm's best. {} for none."""
-    ours = [
-        _torchvision(model, i, file)
-        for i, file in enumerate(TORCHVISION_FILES.get(model, "").split(), 1)
-    ]
-    hub = [_timm(model, tag) for tag in TIMM_TAGS.get(model, "").split()]
-    legacy = [_legacy(model, TIMM_LEGACY_FILES[model])] if model in TIMM_LEGACY_FILES else []
-    return {weights.name: weights for weights in (*reversed(ours), *hub, *legacy)}
+    """Return the published weights of a model.
+
+    Args:
+        model: name of a built-in model.
+
+    Returns:
+        Weights by name, the best first: torchvision's newest, then timm's. Empty if there are none.
+    """
+    files = TORCHVISION_FILES.get(model, "").split()
+    weights = [_torchvision_weights(model, i, file) for i, file in enumerate(files, 1)]
+    weights.reverse()
+    weights += [_timm_weights(model, tag) for tag in TIMM_TAGS.get(model, "").split()]
+    if model in TIMM_LEGACY_FILES:
+        weights.append(_legacy_weights(model, TIMM_LEGACY_FILES[model]))
+    return {one.name: one for one in weights}
 
 
 def get_pretrained(model: str, name: str | bool = True) -> PretrainedWeights:
-    """The weights of that name, or the best; raises ValueError that lists which there are."""
-    found = list_pretrained(model)
-    if not found:
+    """Return published weights by name.
+
+    Args:
+        model: name of a built-in model.
+        name: name of the weights, or True for the best.
+
+    Returns:
+        The entry of the table.
+
+    Raises:
+        ModelError: there are none of this name; the message lists those available.
+    """
+    available = list_pretrained(model)
+    if not available:
         models = ", ".join(dict.fromkeys([*TORCHVISION_FILES, *TIMM_TAGS, *TIMM_LEGACY_FILES]))
-        raise ValueError(
-            f"No ImageNet weights of {model} are published that we know; there are some of {models}."
-        )
+        raise ModelError(f"No published ImageNet weights are known for {model}, only for {models}.")
     if name is True:
-        return next(iter(found.values()))
-    if name not in found:
-        raise ValueError(f"{model} has no published weights {name!r}; it has {', '.join(found)}.")
-    return found[str(name)]
+        return next(iter(available.values()))
+    if name not in available:
+        names = ", ".join(available)
+        raise ModelError(f"{model} has no published weights {name!r}; it has {names}.")
+    return available[str(name)]
 
 
 def resolve_model_kwargs(model: str, model_kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Options as a card holds them: what published weights need of the model stays, that they were asked for does not."""
+    """Return the model kwargs for a model card, which never asks for published weights.
+
+    Args:
+        model: name of a built-in model.
+        model_kwargs: options as the user gave them, `pretrained` among them or not.
+
+    Returns:
+        The options without `pretrained`, with those that the published weights need.
+    """
     name = model_kwargs.get("pretrained", False)
     rest = {option: value for option, value in model_kwargs.items() if option != "pretrained"}
     return {**get_pretrained(model, name).model_kwargs, **rest} if name else rest
 
 
-def _torchvision(model: str, version: int, file: str) -> PretrainedWeights:
-    side = 299 if model == "inception_v3" else 224
-    kept = 342 if side == 299 else 232 if version == 2 or model == "resnext101_64x4d" else 256
-    # These two shift their images themselves, from ImageNet's mean and std to 0.5; ours are given them so.
-    scale = MEAN_STD_HALF if model in ("googlenet", "inception_v3") else IMAGENET_MEAN_STD
-    wants = Preprocessing(
-        input_size=(3, side, side), crop_pct=side / kept, mean=scale[0], std=scale[1]
+def _torchvision_weights(model: str, version: int, file: str) -> PretrainedWeights:
+    """Describe a file of torchvision."""
+    image_size, resize_size = 224, 256
+    if model == "inception_v3":
+        image_size, resize_size = 299, 342
+    elif version == 2 or model == "resnext101_64x4d":
+        resize_size = 232
+    # torchvision's versions of these two shift ImageNet's mean and std to 0.5 inside the model.
+    # Ours expect images that are normalized so.
+    has_transform_input = model in ("googlenet", "inception_v3")
+    mean, std = MEAN_STD_HALF if has_transform_input else IMAGENET_MEAN_STD
+    preprocessing = Preprocessing(
+        input_size=(3, image_size, image_size),
+        crop_pct=image_size / resize_size,
+        mean=mean,
+        std=std,
     )
-    source = RemoteFile(f"{_base(TORCHVISION)}/{file}.pth", f"{file}.pth", file[-8:])
-    return PretrainedWeights(model, "torchvision", f"IMAGENET1K_V{version}", source, wants)
+    remote = RemoteFile(f"{_mirror_or(TORCHVISION)}/{file}.pth", f"{file}.pth", file[-8:])
+    return PretrainedWeights(model, "torchvision", f"IMAGENET1K_V{version}", remote, preprocessing)
 
 
-def _legacy(model: str, file: str) -> PretrainedWeights:
+def _legacy_weights(model: str, file: str) -> PretrainedWeights:
+    """Describe a file of timm's legacy SE networks, built as in Caffe."""
     folder, _, name = file.partition("/")
-    base = _base(TIMM)
+    base = _mirror_or(TIMM)
+    # A mirror has all files in one folder.
     url = f"{base}/{folder}/{name}.pth" if base == TIMM else f"{base}/{name}.pth"
-    options = {"stem_pool": "ceil"} | (
-        {} if model.startswith("seresnext") else {"stride_in": "1x1"}
-    )
-    wants = Preprocessing(
-        input_size=(3, 224, 224),
-        crop_pct=0.875,
-        mean=IMAGENET_MEAN_STD[0],
-        std=IMAGENET_MEAN_STD[1],
-    )
-    return PretrainedWeights(
-        model, "timm", "legacy", RemoteFile(url, f"{name}.pth", name[-8:]), wants, options
-    )
+    model_kwargs = {"stem_pool": "ceil"}
+    if not model.startswith("seresnext"):
+        model_kwargs["stride_in"] = "1x1"
+    mean, std = IMAGENET_MEAN_STD
+    preprocessing = Preprocessing(input_size=(3, 224, 224), crop_pct=0.875, mean=mean, std=std)
+    remote = RemoteFile(url, f"{name}.pth", name[-8:])
+    return PretrainedWeights(model, "timm", "legacy", remote, preprocessing, model_kwargs)
 
 
-def _timm(model: str, tag: str) -> PretrainedWeights:
+def _timm_weights(model: str, tag: str) -> PretrainedWeights:
+    """Describe weights of timm on the Hugging Face Hub."""
     base = os.environ.get("HF_ENDPOINT", "").rstrip("/") or HF_HUB
     url = f"{base}/timm/{model}.{tag}/resolve/main/model.safetensors"
-    return PretrainedWeights(
-        model, "timm", tag, RemoteFile(url, f"{model}.{tag}.safetensors"), _wants(model, tag)
-    )
+    remote = RemoteFile(url, f"{model}.{tag}.safetensors")
+    return PretrainedWeights(model, "timm", tag, remote, _timm_preprocessing(model, tag))
 
 
-def _wants(model: str, tag: str) -> Preprocessing:
-    """As timm evaluates it in the size of its training."""
-    side, crop = (
-        TIMM_INPUT_SIZES.get(f"{model}.{tag}")
-        or TIMM_INPUT_SIZES.get(model)
-        or TIMM_INPUT_SIZES.get(tag, (224, 0.875))
+def _timm_preprocessing(model: str, tag: str) -> Preprocessing:
+    """Return timm's preprocessing for evaluation at the size of training."""
+    default = TIMM_INPUT_SIZES.get(tag, (224, 0.875))
+    image_size, crop_pct = TIMM_INPUT_SIZES.get(
+        f"{model}.{tag}", TIMM_INPUT_SIZES.get(model, default)
     )
     mean, std = MEAN_STD_HALF if tag.startswith(("ra4", "tf")) else IMAGENET_MEAN_STD
     return Preprocessing(
-        input_size=(3, side, side), crop_pct=crop, interpolation="bicubic", mean=mean, std=std
+        input_size=(3, image_size, image_size),
+        crop_pct=crop_pct,
+        interpolation="bicubic",
+        mean=mean,
+        std=std,
     )
 
 
-def _base(usual: str) -> str:
-    """A mirror where such files lie under their own names, for who cannot reach the usual place."""
-    return os.environ.get("LIGHTNING_RESNETS_MIRROR", "").rstrip("/") or usual
+def _mirror_or(default: str) -> str:
+    """Return the base address of the user's mirror if there is one, else the default."""
+    return os.environ.get("LIGHTNING_RESNETS_MIRROR", "").rstrip("/") or default

@@ -1,46 +1,29 @@
-"""What the papers say of each model: its published test error and where that is printed.
+"""Published test error of each model, and the paper that prints it.
 
-CIFAR models: error on CIFAR-10 with the usual shifts and flips. ImageNet models: top-1 error on the validation set, one
-crop where nothing else is said. A model that is not here has no figure in its paper.
+CIFAR models: error on CIFAR-10 with standard augmentation (shifts and flips). ImageNet models:
+top-1 error on the validation set, single crop unless the source says otherwise. A model that is
+missing here has no error rate in its paper.
 """
 
 from typing import NamedTuple
 
 
 class PublishedResult(NamedTuple):
-    """A test error in %, and the paper (and its table) that prints it."""
+    """Test error in %, and its source: the paper and where it differs from the rest, the table."""
 
     error: float
     source: str
 
 
 RESNET = "He et al. 2015, arXiv:1512.03385, table 6"
-
-
 RESNET_10CROP = "He et al. 2015, arXiv:1512.03385, 10-crop"
-
-
 RESNET_1CROP = "ResNet authors' release, 1-crop"
-
-
 PREACT = "He et al. 2016, arXiv:1603.05027"
-
-
 WIDE_RESNET = "Zagoruyko & Komodakis 2016, arXiv:1605.07146"
-
-
 DENSENET = "Huang et al. 2017, arXiv:1608.06993, C10+"
-
-
 DENSENET_1CROP = "Huang et al. 2017, arXiv:1608.06993"
-
-
 DENSENET_BC_WIDE = "Huang et al., authors' repository, C10+"
-
-
 SE = "Hu et al. 2019, arXiv:1709.01507"
-
-
 HIGHWAY = "Srivastava et al. 2015, as quoted in arXiv:1512.03385, table 6"
 
 PUBLISHED_RESULTS: dict[str, PublishedResult] = {
@@ -76,8 +59,8 @@ PUBLISHED_RESULTS: dict[str, PublishedResult] = {
     "resnet152": PublishedResult(23.0, RESNET_1CROP),
     "plain18": PublishedResult(27.94, RESNET_10CROP),
     "plain34": PublishedResult(28.54, RESNET_10CROP),
-    "resnext50_32x4d": PublishedResult(22.11, f"{SE}, its own run"),
-    "resnext101_32x4d": PublishedResult(21.18, f"{SE}, its own run"),
+    "resnext50_32x4d": PublishedResult(22.11, f"{SE}, reimplementation"),
+    "resnext101_32x4d": PublishedResult(21.18, f"{SE}, reimplementation"),
     "seresnet50": PublishedResult(23.29, SE),
     "seresnet101": PublishedResult(22.38, SE),
     "seresnet152": PublishedResult(21.57, SE),
@@ -87,7 +70,7 @@ PUBLISHED_RESULTS: dict[str, PublishedResult] = {
     "densenet161": PublishedResult(22.33, DENSENET_1CROP),
     "densenet169": PublishedResult(23.80, DENSENET_1CROP),
     "densenet201": PublishedResult(22.58, DENSENET_1CROP),
-    "bn_inception": PublishedResult(25.38, f"{SE}, its own run"),
+    "bn_inception": PublishedResult(25.38, f"{SE}, reimplementation"),
     "se_bn_inception": PublishedResult(24.23, SE),
     "inception_resnet_v2": PublishedResult(19.9, "Szegedy et al. 2016, arXiv:1602.07261"),
     "inception_v3": PublishedResult(21.2, "Szegedy et al. 2015, arXiv:1512.00567"),

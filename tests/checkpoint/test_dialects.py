@@ -6,7 +6,7 @@ import torch
 import torchvision
 
 from lightning_resnets.checkpoint.identify.dialects import DIALECTS, Dialect, detect_dialect
-from lightning_resnets.checkpoint.identify.key_rules import rename_key
+from lightning_resnets.models.key_rules import rename_key
 from lightning_resnets.checkpoint.identify.prefixes import common_prefix, rename_keys
 from lightning_resnets.errors import CheckpointError
 from lightning_resnets.models import registry
@@ -90,7 +90,7 @@ SPOKEN = {
     "moskomule": (
         lambda: list(Moskomule().state_dict()),
         "seresnet20",
-        {"shortcut": "B", "se_bias": False},
+        {"shortcut_type": "B", "se_bias": False},
     ),
     "legacy SE (Cadene)": (
         lambda: list(timm.create_model("legacy_seresnet50").state_dict()),
@@ -100,9 +100,9 @@ SPOKEN = {
     "timm": (lambda: list(timm.create_model("seresnet50").state_dict()), "seresnet50", {}),
     "torchvision": (lambda: list(torchvision.models.resnet18().state_dict()), "resnet18", {}),
     "chenyaofo or torchvision": (
-        lambda: blank("resnet20", shortcut="B"),
+        lambda: blank("resnet20", shortcut_type="B"),
         "resnet20",
-        {"shortcut": "B"},
+        {"shortcut_type": "B"},
     ),
     "gpleiss": (
         lambda: [x.replace("norm5", "norm_final") for x in blank("densenet121")],
@@ -131,7 +131,7 @@ def test_names_of_a_whole_net_are_known_and_become_ours(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("net", "ours"), [(osmr_preresnet20, "preresnet20"), (osmr_densenet40, "densenet_40_12")]
+    ("model", "ours"), [(osmr_preresnet20, "preresnet20"), (osmr_densenet40, "densenet_40_12")]
 )
 def test_names_of_pytorchcv_become_ours(model: object, ours: str) -> None:
     names = list(model().state_dict())  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""A model of the user's own: twenty lines, built by `module:function`, trained and seen like any other."""
+"""A custom model in twenty lines: built by `module:function`, trained and inspected."""
 
 import re
 import sys
@@ -22,7 +22,7 @@ QUIET = [
     "false",
     "--trainer.limit_test_batches",
     "2",
-]  # "1" would be the share: all
+]  # "1" would mean all: a float is a fraction
 EXAMPLE = """
 from torch import nn
 
@@ -35,15 +35,18 @@ class TwoWindows(nn.Module):
         super().__init__()
         self.small = nn.Conv2d(inplanes, planes // 2, 3, stride, padding=1)
         self.large = nn.Conv2d(inplanes, planes // 2, 5, stride, padding=2)
-        self.concat, self.bn, self.relu, self.add = Concat(), nn.BatchNorm2d(planes), nn.ReLU(), Add()
+        self.concat = Concat()
+        self.bn = nn.BatchNorm2d(planes)
+        self.relu = nn.ReLU()
+        self.add = Add()
         self.fit = nn.Conv2d(inplanes, planes, 1, stride)
 
     def forward(self, x):
         return self.relu(self.add(self.fit(x), self.bn(self.concat(self.small(x), self.large(x)))))
 
 
-def model(classes=10, depth=2):
-    return ResNet(TwoWindows, (depth,) * 3, classes, stem="cifar")
+def model(num_classes=10, depth=2):
+    return ResNet(TwoWindows, (depth,) * 3, num_classes, stem="cifar")
 """
 
 
@@ -55,7 +58,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "twowindows:model"
 
 
-def test_a_block_of_ones_own_is_stacked_trained_and_followed(example: str) -> None:
+def test_a_custom_block_is_stacked_trained_and_traced(example: str) -> None:
     path = list(sys.path)
     model = create_model(example, num_classes=3, depth=1)
     assert sys.path == path
@@ -69,21 +72,21 @@ def test_a_block_of_ones_own_is_stacked_trained_and_followed(example: str) -> No
     assert graph.fold().merges == graph.fold().fold().merges
 
 
-def test_mistakes_get_a_sentence(example: str) -> None:
+def test_invalid_names_and_options_raise(example: str) -> None:
     with pytest.raises(ValueError, match=r"no model 'nowhere:model' \(No module named 'nowhere'\)"):
         create_model("nowhere:model")
     with pytest.raises(ValueError, match="no model 'twowindows:models'"):
         create_model("twowindows:models")
     with pytest.raises(ValueError, match="does not take these options"):
         create_model(example, color="red")
-    with pytest.raises(ValueError, match="gave dict, not a model"):
+    with pytest.raises(ValueError, match="returned dict, not a model"):
         create_model("builtins:dict")
     with pytest.raises(ValueError, match="no model ':'"):
         create_model(":")
 
 
-def trained(model: str) -> Path:
-    """The small file of a run of two batches."""
+def train(model: str) -> Path:
+    """Train for two batches and return the small checkpoint."""
     short = [
         "--trainer.max_epochs",
         "1",
@@ -96,28 +99,29 @@ def trained(model: str) -> Path:
     return Path("runs/demo/demo.ckpt")
 
 
-def test_a_file_alone_never_runs_the_code_that_it_names(
+def test_a_checkpoint_alone_never_runs_custom_code(
     example: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = trained(example)
+    path = train(example)
     assert read_card(path).arch == example
     Path("twowindows.py").write_text("raise SystemExit('run')")
     monkeypatch.delitem(sys.modules, "twowindows")
-    for way in (load_model, InteractiveModel.open, ImageClassifier.load_from_checkpoint):
+    for load in (load_model, InteractiveModel.open, ImageClassifier.load_from_checkpoint):
         with pytest.raises(
-            CustomModelError, match=rf"'demo.ckpt' holds a model .* '{example}'.*--model {example}"
+            CustomModelError,
+            match=rf"'demo.ckpt' contains a custom model, '{example}'.*--model {example}",
         ) as caught:
-            way(path)
+            load(path)
         assert caught.value.model == example
-        with pytest.raises(ValueError, match="holds a model that somebody wrote himself"):
-            way(path, "twowindows:other")
+        with pytest.raises(ValueError, match="contains a custom model"):
+            load(path, "twowindows:other")
     assert "twowindows" not in sys.modules
 
 
-def test_with_its_name_it_is_opened_seen_tested_and_trained_on(
+def test_with_its_name_a_custom_model_is_loaded_and_tested(
     example: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = trained(example)
+    path = train(example)
     model, card = load_model(path, example)
     interactive = InteractiveModel.open(path, example)
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
@@ -131,12 +135,12 @@ def test_with_its_name_it_is_opened_seen_tested_and_trained_on(
     assert torch.equal(module.eval()(x), model(x))
     capsys.readouterr()
     main(["test", "--config", "demo", "--model.arch", example, "--ckpt_path", str(path), *QUIET])
-    (shown,) = re.findall(r"test_accuracy\W+([\d.]+)", capsys.readouterr().out)
-    assert float(shown) == pytest.approx(card.metrics["test_accuracy"])
+    (printed,) = re.findall(r"test_accuracy\W+([\d.]+)", capsys.readouterr().out)
+    assert float(printed) == pytest.approx(card.metrics["test_accuracy"])
 
 
-def test_hyperparameters_are_taken_from_the_file_and_nothing_else(example: str) -> None:
-    trained(example)
+def test_only_hyperparameters_are_taken_from_the_checkpoint(example: str) -> None:
+    train(example)
     Path("bait.py").write_text("raise SystemExit('run')")
     values = torch.load("runs/demo/last.ckpt", weights_only=True)
     values["hyper_parameters"] |= {
@@ -146,5 +150,5 @@ def test_hyperparameters_are_taken_from_the_file_and_nothing_else(example: str) 
     }
     torch.save(values, "baited.ckpt")
     module = ImageClassifier.load_from_checkpoint("baited.ckpt", example, warmup_fraction=0.5)
-    assert (module.lr, module.warmup_fraction, module.hparams["model"]) == (0.125, 0.5, example)
+    assert (module.lr, module.warmup_fraction, module.hparams["arch"]) == (0.125, 0.5, example)
     assert "bait" not in sys.modules

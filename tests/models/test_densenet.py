@@ -1,4 +1,4 @@
-"""DenseNets: the paper's parameter counts, the growth of widths, and both forms alike."""
+"""Parameter counts of the paper, growth of the widths, and the memory-efficient form."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from lightning_resnets import create_model
 from lightning_resnets.graph import trace
 from lightning_resnets.models.densenet import DenseBlock, DenseLayer, DenseNet
-from tests.models.test_resnet import parameters
+from lightning_resnets.utils.parameters import count_parameters
 
 
 @pytest.mark.parametrize(
@@ -30,11 +30,13 @@ from tests.models.test_resnet import parameters
 )
 def test_parameter_counts(name: str, classes: int, count: int) -> None:
     with torch.device("meta"):
-        assert parameters(create_model(name, classes)) == count
+        assert count_parameters(create_model(name, classes)) == count
 
 
-def test_parameters_of_bc_40_12_by_the_formula() -> None:
-    growth, width, count = 12, 24, 3 * 9 * 24
+def test_parameters_of_bc_40_12_match_the_formula() -> None:
+    growth = 12
+    width = 24
+    count = 3 * 9 * 24
     for block in range(3):
         for _ in range(6):
             count += 2 * width + width * 4 * growth + 2 * 4 * growth + 4 * growth * 9 * growth
@@ -43,11 +45,11 @@ def test_parameters_of_bc_40_12_by_the_formula() -> None:
             count += 2 * width + width * (width // 2)
             width //= 2
     count += 2 * width + width * 10 + 10
-    assert parameters(create_model("densenet_bc_40_12")) == count == 176_122
+    assert count_parameters(create_model("densenet_bc_40_12")) == count == 176_122
 
 
 @pytest.mark.parametrize("bottleneck", [0, 4])
-def test_a_layer_sees_everything_before_it(bottleneck: int) -> None:
+def test_a_layer_has_all_outputs_before_it_as_input(bottleneck: int) -> None:
     block = DenseBlock(3, 8, 4, bottleneck, 0.0).eval()
     x = torch.randn(1, 8, 5, 5)
     y = block(x)
@@ -58,16 +60,16 @@ def test_a_layer_sees_everything_before_it(bottleneck: int) -> None:
     assert torch.equal(y[:, 16:], third(y[:, :16]))
 
 
-def test_dropout_only_where_it_is_asked_for() -> None:
+def test_dropout_is_optional() -> None:
     assert "Dropout" not in repr(create_model("densenet_bc_40_12"))
     assert "Dropout(p=0.2" in repr(create_model("densenet_bc_40_12", dropout=0.2))
 
 
 @pytest.mark.parametrize("bottleneck", [0, 4])
-def test_the_memory_efficient_form_gives_the_same_outputs_gradients_and_statistics(
+def test_memory_efficient_outputs_gradients_and_statistics_are_equal(
     bottleneck: int,
 ) -> None:
-    seen: list[dict[str, torch.Tensor]] = []
+    results: list[dict[str, torch.Tensor]] = []
     for memory_efficient in (False, True):
         torch.manual_seed(0)
         model = DenseNet((2, 2), 4, 8, 3, "cifar", bottleneck, memory_efficient=memory_efficient)
@@ -79,12 +81,12 @@ def test_the_memory_efficient_form_gives_the_same_outputs_gradients_and_statisti
             if weight.grad is not None
         }
         assert len(gradients) == len(list(model.parameters()))
-        seen.append({"logits": logits, **dict(model.named_buffers()), **gradients})
-    assert all(torch.equal(seen[0][name], seen[1][name]) for name in seen[0])
-    assert seen[1]["features.denseblock1.denselayer1.norm1.num_batches_tracked"] == 1
+        results.append({"logits": logits, **dict(model.named_buffers()), **gradients})
+    assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+    assert results[1]["features.denseblock1.denselayer1.norm1.num_batches_tracked"] == 1
 
 
-def test_the_memory_efficient_form_keeps_less() -> None:
+def test_memory_efficient_keeps_less() -> None:
     sizes: list[int] = []
     for memory_efficient in (False, True):
         kept: dict[int, int] = {}
@@ -97,7 +99,7 @@ def test_the_memory_efficient_form_keeps_less() -> None:
     assert sizes[1] < 0.6 * sizes[0]
 
 
-def test_both_forms_are_followed_alike() -> None:
+def test_both_forms_have_the_same_graph() -> None:
     assert trace(create_model("densenet_bc_40_12", memory_efficient=True)) == trace(
         create_model("densenet_bc_40_12")
     )

@@ -1,4 +1,4 @@
-"""Models of torchvision and timm by name: known ones only, blank without cost, with their package or a sentence."""
+"""Models of torchvision and timm by name: known ones only, uninitialized at no cost."""
 
 import importlib.util
 import resource
@@ -24,64 +24,63 @@ def logits(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
         return model.eval()(x)
 
 
-def test_a_net_of_torchvision_is_torchvision_s() -> None:
+def test_torchvision_models_are_unchanged() -> None:
     from torchvision import models
 
-    mine, theirs = (
-        external.create_external("torchvision/shufflenet_v2_x0_5", 7),
-        models.shufflenet_v2_x0_5(num_classes=7),
-    )
-    mine.load_state_dict(theirs.state_dict(), strict=True)
+    ours = external.create_external("torchvision/shufflenet_v2_x0_5", 7)
+    theirs = models.shufflenet_v2_x0_5(num_classes=7)
+    ours.load_state_dict(theirs.state_dict(), strict=True)
     x = torch.randn(1, 3, 64, 64)
-    assert torch.equal(logits(mine, x), logits(theirs, x))
+    assert torch.equal(logits(ours, x), logits(theirs, x))
 
 
 @need_timm
-def test_a_net_of_timm_is_timm_s() -> None:
+def test_timm_models_are_unchanged() -> None:
     import timm
 
-    mine, theirs = (
-        registry.create_model("timm/resnet10t", 7),
-        timm.create_model("resnet10t", num_classes=7),
-    )
-    mine.load_state_dict(theirs.state_dict(), strict=True)
+    ours = registry.create_model("timm/resnet10t", 7)
+    theirs = timm.create_model("resnet10t", num_classes=7)
+    ours.load_state_dict(theirs.state_dict(), strict=True)
     x = torch.randn(1, 3, 64, 64)
-    assert torch.equal(logits(mine, x), logits(theirs, x))
+    assert torch.equal(logits(ours, x), logits(theirs, x))
 
 
 @need_timm
 @pytest.mark.parametrize(
     "name", ["timm/vit_tiny_patch16_224", "timm/swin_s3_tiny_224", "torchvision/swin_v2_t"]
 )
-def test_a_blank_net_that_is_filled_is_the_net(name: str) -> None:
-    """What is no weight (tables of positions, masks) is computed on blanks as ever."""
+def test_an_uninitialized_model_with_loaded_weights_is_equal(name: str) -> None:
+    """Buffers such as position tables and masks are computed as usual."""
     real = registry.create_model(name, 3)
     with skip_init():
-        blank = registry.create_model(name, 3)
-    blank.load_state_dict(real.state_dict(), strict=True, assign=True)
+        uninitialized = registry.create_model(name, 3)
+    uninitialized.load_state_dict(real.state_dict(), strict=True, assign=True)
     x = torch.randn(1, 3, *index.known_models()[name].input_size[1:])
-    assert torch.equal(logits(blank, x), logits(real, x))
+    assert torch.equal(logits(uninitialized, x), logits(real, x))
 
 
-def test_inception_s_input_is_what_its_published_weights_were_trained_with() -> None:
-    """torchvision changes the image inside the model (`transform_input`) where it builds it with published weights."""
+def test_googlenet_preprocessing_replaces_transform_input() -> None:
+    """torchvision changes the image inside a model with published weights (`transform_input`)."""
     from torchvision import models
 
-    told = models.googlenet(aux_logits=False, transform_input=True, init_weights=False)
-    mine = registry.create_model("torchvision/googlenet", 1000)
-    mine.load_state_dict(told.state_dict(), strict=True)
+    theirs = models.googlenet(aux_logits=False, transform_input=True, init_weights=False)
+    ours = registry.create_model("torchvision/googlenet", 1000)
+    ours.load_state_dict(theirs.state_dict(), strict=True)
     pixels = torch.rand(1, 3, 64, 64)
-    wants = index.known_models()["torchvision/googlenet"]
-    usual = models.GoogLeNet_Weights.DEFAULT.transforms()
+    preprocessing = index.known_models()["torchvision/googlenet"]
+    transforms = models.GoogLeNet_Weights.DEFAULT.transforms()
     outer, inner = (
         (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-        for mean, std in ((usual.mean, usual.std), (wants.mean, wants.std))
+        for mean, std in (
+            (transforms.mean, transforms.std),
+            (preprocessing.mean, preprocessing.std),
+        )
     )
-    torch.testing.assert_close(logits(mine, inner), logits(told, outer), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(logits(ours, inner), logits(theirs, outer), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
-def test_every_net_of_torchvision_is_built_blank_with_any_number_of_classes() -> None:
+def test_every_torchvision_model_builds_with_any_number_of_classes() -> None:
     names = [name for name in index.known_models() if name.startswith("torchvision/")]
     for name in names:
         with skip_init():
@@ -93,9 +92,9 @@ def test_every_net_of_torchvision_is_built_blank_with_any_number_of_classes() ->
 
 
 @need_timm
-def test_a_giant_is_built_blank_without_touching_its_memory() -> None:
+def test_a_giant_model_is_built_without_touching_its_memory() -> None:
     if not STATM.exists():
-        pytest.skip("this system does not say how much memory is in use")
+        pytest.skip("this system does not report memory in use")
     before = resident()
     with skip_init():
         model = registry.create_model("timm/vit_giant_patch14_224", 3)
@@ -104,24 +103,24 @@ def test_a_giant_is_built_blank_without_touching_its_memory() -> None:
 
 
 def resident() -> int:
-    """Bytes of memory in use."""
+    """Return the bytes of memory in use."""
     return int(STATM.read_text().split()[1]) * resource.getpagesize()
 
 
-def test_nothing_in_a_net_works_in_place() -> None:
+def test_no_module_works_in_place() -> None:
     model = registry.create_model("torchvision/mobilenet_v3_small", 2)
     assert not [name for name, module in model.named_modules() if getattr(module, "inplace", False)]
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
-def test_auxiliary_classifiers_stay_away(name: str) -> None:
+def test_auxiliary_classifiers_are_left_out(name: str) -> None:
     with skip_init():
         model = registry.create_model(f"torchvision/{name}", 4)
     assert not [weight for weight in model.state_dict() if "aux" in weight.lower()]
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("torchvision/resnet51", "near: torchvision/resnet"),
         ("timm/hf-hub:someone/model", "There is no model"),
@@ -131,31 +130,31 @@ def test_auxiliary_classifiers_stay_away(name: str) -> None:
         ("/", "There is no model"),
     ],
 )
-def test_a_name_that_is_not_listed_imports_and_builds_nothing(name: str, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_unknown_names_raise(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         external.create_external(name)
 
 
 @pytest.mark.parametrize(
-    "option", ["weights", "pretrained", "checkpoint_path", "num_classes", "aux_logits"]
+    "option", ["weights", "pretrained", "checkpoint_path", "progress", "aux_logits"]
 )
-def test_options_are_refused(option: str) -> None:
+def test_options_raise(option: str) -> None:
     with pytest.raises(ValueError, match="takes no options"):
         external.create_external("torchvision/resnet18", 10, **{option: "x"})
 
 
-def test_the_zoo_refuses_options_of_foreign_nets() -> None:
+def test_create_model_rejects_options_of_external_models() -> None:
     with pytest.raises(ValueError, match="takes no options"):
         registry.create_model("torchvision/resnet18", 10, weights="DEFAULT")
 
 
-def test_without_timm_a_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_timm_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ValueError, match=r"pip install timm\.$"):
         registry.create_model("timm/resnet26", 10)
 
 
-def test_a_release_without_the_net_is_told_from_one_that_has_it(
+def test_an_old_release_raises(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from torchvision import models
@@ -167,5 +166,5 @@ def test_a_release_without_the_net_is_told_from_one_that_has_it(
         registry.create_model("torchvision/resnet34", 10)
 
 
-def test_the_zoo_lists_its_own_nets_only() -> None:
+def test_list_models_has_built_in_models_only() -> None:
     assert not [name for name in registry.list_models() if "/" in name]

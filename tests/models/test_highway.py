@@ -1,14 +1,14 @@
-"""Highway models: the layer against its formula, the papers' budgets, and that a shut gate carries everything."""
+"""The layer against its formula, sizes of the papers, and a closed gate."""
 
 import pytest
 import torch
 
 from lightning_resnets import Add, Gate, create_model
 from lightning_resnets.models.highway import HighwayLayer
-from tests.models.test_resnet import parameters
+from lightning_resnets.utils.parameters import count_parameters
 
 
-def test_a_layer_is_the_formula() -> None:
+def test_layer_matches_its_formula() -> None:
     layer = HighwayLayer(4).requires_grad_(False)
     x = torch.randn(2, 4, 6, 6)
     gate = torch.sigmoid(layer.gate_conv(x))
@@ -18,19 +18,21 @@ def test_a_layer_is_the_formula() -> None:
 @pytest.mark.parametrize(
     ("name", "layers", "budget"), [("highway19", 19, 2.3e6), ("highway32", 32, 1.25e6)]
 )
-def test_layers_and_parameters_are_the_papers(name: str, layers: int, budget: float) -> None:
+def test_layers_and_parameters_are_those_of_the_papers(
+    name: str, layers: int, budget: float
+) -> None:
     model = create_model(name)
     gates = sum(isinstance(module, Gate) for module in model.modules())
     adds = sum(isinstance(module, Add) for module in model.modules())
     weighted = sum(
         isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)) for module in model.modules()
     )
-    assert weighted - adds == layers  # every highway layer has a second convolution, its gate's
+    assert weighted - adds == layers  # each highway layer has a second convolution for its gate
     assert gates == 2 * adds
-    assert parameters(model) == pytest.approx(budget, rel=0.01)
+    assert count_parameters(model) == pytest.approx(budget, rel=0.01)
 
 
-def test_a_fresh_gate_is_nearly_shut_and_a_shut_one_carries_everything() -> None:
+def test_a_closed_gate_carries_everything() -> None:
     model = create_model("highway19", gate_bias=-3.0)
     biases = [
         module.gate_conv.bias for module in model.modules() if isinstance(module, HighwayLayer)
@@ -43,6 +45,6 @@ def test_a_fresh_gate_is_nearly_shut_and_a_shut_one_carries_everything() -> None
     assert torch.equal(layer(x), x)
 
 
-def test_dropout_only_where_it_is_asked_for() -> None:
+def test_dropout_is_optional() -> None:
     assert "Dropout" not in repr(create_model("highway32"))
     assert "Dropout(p=0.2" in repr(create_model("highway32", dropout=0.2))

@@ -1,24 +1,25 @@
-"""Inception models: parameters, where their joins are, and the formula of the scaled residual."""
+"""Parameter counts, names and widths of merges, and the formula of the scaled residual."""
 
 import pytest
 import torch
 
 from lightning_resnets import Concat, Gate, create_model
+from lightning_resnets.utils.parameters import count_parameters
 from lightning_resnets.utils.skip_init import skip_init
-from tests.models.test_resnet import parameters, scramble
+from tests.helpers.trained_like import randomize_batch_norms
 
 
 def test_parameter_counts() -> None:
     with skip_init():
-        assert parameters(create_model("googlenet", 1000)) == 6_624_904
-        assert parameters(create_model("inception_resnet_v2", 1000)) == 55_843_464
+        assert count_parameters(create_model("googlenet", 1000)) == 6_624_904
+        assert count_parameters(create_model("inception_resnet_v2", 1000)) == 55_843_464
         assert (
-            parameters(create_model("bn_inception", 1000, bias=True)) == 11_295_240
+            count_parameters(create_model("bn_inception", 1000, bias=True)) == 11_295_240
         )  # pytorchcv's, which has biases
-        assert parameters(create_model("inception_v3", 1000)) == 23_834_568
+        assert count_parameters(create_model("inception_v3", 1000)) == 23_834_568
 
 
-def test_every_module_has_a_concat_and_with_se_a_gate_behind_it() -> None:
+def test_every_module_has_a_concat_and_with_se_a_gate() -> None:
     with skip_init():
         model = create_model("se_bn_inception")
     concats = [name for name, module in model.named_modules() if isinstance(module, Concat)]
@@ -28,16 +29,16 @@ def test_every_module_has_a_concat_and_with_se_a_gate_behind_it() -> None:
         for name in ("3a", "3b", "3c", *(f"4{c}" for c in "abcde"), "5a", "5b")
     ]
     assert gates == [name.replace("concat", "se.gate") for name in concats]
-    with pytest.raises(ValueError, match="cannot stand at 'pre'"):
+    with pytest.raises(ValueError, match="one of standard in this block, got 'pre'"):
         create_model("se_bn_inception", se_placement="pre")
 
 
-def test_the_widths_of_bn_inception() -> None:
+def test_widths_of_bn_inception() -> None:
     model = create_model("bn_inception", num_classes=3).eval()
     widths: list[tuple[int, ...]] = []
     for module in model.modules():
         if isinstance(module, Concat):
-            module.register_forward_hook(lambda _, __, made: widths.append(tuple(made.shape[1:3])))
+            module.register_forward_hook(lambda _, __, out: widths.append(tuple(out.shape[1:3])))
     with torch.inference_mode():
         model(torch.randn(1, 3, 64, 64))
     assert widths == [
@@ -54,8 +55,10 @@ def test_the_widths_of_bn_inception() -> None:
     ]
 
 
-def test_the_residual_is_scaled_before_it_is_added() -> None:
-    model = scramble(create_model("inception_resnet_v2", num_classes=3, depths=(1, 1, 1)))
+def test_the_branch_is_scaled_before_it_is_added() -> None:
+    model = randomize_batch_norms(
+        create_model("inception_resnet_v2", num_classes=3, depths=(1, 1, 1))
+    )
     for name, factor in (
         ("repeat.0", 0.17),
         ("repeat_1.0", 0.10),
@@ -74,7 +77,7 @@ def test_the_residual_is_scaled_before_it_is_added() -> None:
             )
 
 
-def test_googlenet_takes_the_papers_windows() -> None:
+def test_googlenet_window_option_sets_the_kernel_size() -> None:
     conv = create_model("googlenet", window=5).get_submodule("inception3a.branch3.1.conv")
     assert conv.kernel_size == (5, 5)
     assert conv.padding == (2, 2)

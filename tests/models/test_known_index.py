@@ -1,4 +1,4 @@
-"""The index of fingerprints: every model is found by its names and shapes, near ones near, and nothing for nonsense."""
+"""Lookup by names and shapes: every model finds itself, and nonsense finds nothing."""
 
 import copy
 import importlib.util
@@ -16,37 +16,43 @@ from lightning_resnets.models.known.index import Neighbor, Shape, is_ignored, lo
 from lightning_resnets.utils.skip_init import skip_init
 
 TIMM = importlib.util.find_spec("timm") is not None
+TORCHVISION_MODELS = (
+    "alexnet",
+    "convnext_tiny",
+    "efficientnet_b0",
+    "googlenet",
+    "inception_v3",
+    "mnasnet0_5",
+    "mobilenet_v3_small",
+    "regnet_y_400mf",
+    "resnext50_32x4d",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_1",
+    "swin_t",
+    "vgg11_bn",
+    "vit_b_16",
+)
+TIMM_MODELS = (
+    "convnextv2_atto",
+    "deit_tiny_distilled_patch16_224",
+    "densenet169",
+    "dpn68",
+    "hrnet_w18_small",
+    "levit_128",
+    "mixer_s32_224",
+    "nfnet_f0",
+    "regnetx_002",
+    "resnet26",
+    "seresnet50",
+    "swin_tiny_patch4_window7_224",
+    "tf_efficientnetv2_s",
+    "vgg11",
+    "vit_tiny_patch16_224",
+    "xcit_nano_12_p16_224",
+)
 MODELS = [
-    *(
-        f"torchvision/{name}"
-        for name in ("alexnet", "convnext_tiny", "efficientnet_b0", "googlenet", "inception_v3")
-    ),
-    *(
-        f"torchvision/{name}"
-        for name in ("mnasnet0_5", "mobilenet_v3_small", "regnet_y_400mf", "resnext50_32x4d")
-    ),
-    *(
-        f"torchvision/{name}"
-        for name in ("shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "vgg11_bn", "vit_b_16")
-    ),
-    *(
-        f"timm/{name}"
-        for name in ("convnextv2_atto", "deit_tiny_distilled_patch16_224", "densenet169", "dpn68")
-    ),
-    *(
-        f"timm/{name}"
-        for name in ("hrnet_w18_small", "levit_128", "mixer_s32_224", "nfnet_f0", "regnetx_002")
-    ),
-    *(
-        f"timm/{name}"
-        for name in (
-            "resnet26",
-            "seresnet50",
-            "swin_tiny_patch4_window7_224",
-            "tf_efficientnetv2_s",
-        )
-    ),
-    *(f"timm/{name}" for name in ("vgg11", "vit_tiny_patch16_224", "xcit_nano_12_p16_224")),
+    *(f"torchvision/{name}" for name in TORCHVISION_MODELS),
+    *(f"timm/{name}" for name in TIMM_MODELS),
 ]
 
 
@@ -65,12 +71,12 @@ def shapes(name: str, classes: int = 7) -> dict[str, Shape]:
     }
 
 
-def first(seen: dict[str, Shape]) -> Neighbor:
-    return lookup(seen)[0]
+def first(query: dict[str, Shape]) -> Neighbor:
+    return lookup(query)[0]
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_net_is_found_by_its_own_names_and_shapes(name: str) -> None:
+def test_a_model_is_found_by_its_names_and_shapes(name: str) -> None:
     found = lookup(shapes(name))
     same = {near.arch: near for near in found if near.is_exact}
     assert name in same
@@ -79,53 +85,60 @@ def test_a_net_is_found_by_its_own_names_and_shapes(name: str) -> None:
     assert shapes(found[0].arch, found[0].num_classes).items() == shapes(name).items()
 
 
-def test_the_index_is_what_the_installed_packages_have() -> None:
-    """A few models whose names and shapes no release has changed."""
-    assert current(name for name in MODELS if TIMM or not name.startswith("timm/")) == []
+def test_the_index_matches_the_installed_packages() -> None:
+    """Check a few models whose names and shapes no release has changed."""
+    assert find_outdated(name for name in MODELS if TIMM or not name.startswith("timm/")) == []
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not TIMM, reason="timm is not installed")
-def test_a_sample_of_the_index_is_what_the_very_releases_have() -> None:
+def test_a_sample_of_the_index_matches_its_own_releases() -> None:
     if build_index.package_versions() != index.load_index().versions:
-        pytest.skip(
-            f"the index was made with {index.load_index().versions}, installed is {build_index.package_versions()}"
-        )
-    assert current(random.Random(0).sample(sorted(index.known_models()), 60)) == []
+        pytest.skip("the index was built with other releases")
+    assert find_outdated(random.Random(0).sample(sorted(index.known_models()), 60)) == []
 
 
-def current(names) -> list[str]:  # pyright: ignore[reportMissingParameterType]
-    """Those of the names that have another fingerprint, head or input now."""
+def find_outdated(names) -> list[str]:  # pyright: ignore[reportMissingParameterType]
+    """Return the names whose fingerprint, last layer or preprocessing has changed."""
     entries = {
-        name: (entry, wants) for entry in index.load_index().entries for name, wants in entry.models
+        name: (entry, preprocessing)
+        for entry in index.load_index().entries
+        for name, preprocessing in entry.models
     }
     wrong = list[str]()
     for name in names:
-        entry, wants = entries[name]
+        entry, preprocessing = entries[name]
         now = build_index.fingerprint_model(name)
-        if (now.head, now.fingerprint.hash_sum, now.fingerprint.numel, now.preprocessing) != (
+        if (
+            now.classifier_keys,
+            now.fingerprint.hash_sum,
+            now.fingerprint.numel,
+            now.preprocessing,
+        ) != (
             entry.classifier_keys,
             entry.fingerprint,
             entry.numel,
-            wants,
+            preprocessing,
         ):
             wrong.append(name)
     return wrong
 
 
-def test_every_net_is_in_the_index_but_those_without_a_last_layer() -> None:
+def test_every_classification_model_is_in_the_index() -> None:
     names = index.known_models()
     assert sum(name.startswith("torchvision/") for name in names) == 80
     assert sum(name.startswith("timm/") for name in names) > 1300
     assert len(names) == sum(len(entry.models) for entry in index.load_index().entries)
 
 
-def test_no_two_entries_are_alike() -> None:
-    marks = [(entry.fingerprint, entry.classifier_keys) for entry in index.load_index().entries]
-    assert len(set(marks)) == len(marks)
+def test_entries_differ() -> None:
+    fingerprints = [
+        (entry.fingerprint, entry.classifier_keys) for entry in index.load_index().entries
+    ]
+    assert len(set(fingerprints)) == len(fingerprints)
 
 
-def test_of_nets_that_are_built_alike_torchvision_comes_first() -> None:
+def test_torchvision_comes_first_among_equal_models() -> None:
     found = [near.arch for near in lookup(shapes("torchvision/resnet50")) if near.is_exact]
     assert found[:2] == ["torchvision/resnet50", "timm/resnet50"]
 
@@ -133,14 +146,10 @@ def test_of_nets_that_are_built_alike_torchvision_comes_first() -> None:
 @pytest.mark.parametrize(
     "name", ["torchvision/resnet34", "torchvision/swin_t", "timm/seresnet50", "timm/levit_128"]
 )
-def test_without_its_last_layer_a_net_is_still_the_nearest(name: str) -> None:
-    heads = {
-        weight
-        for weight, _ in next(
-            e.classifier_keys for e in index.load_index().entries if name in dict(e.models)
-        )
-    }
-    near = first({weight: shape for weight, shape in shapes(name).items() if weight not in heads})
+def test_a_model_without_its_last_layer_is_still_the_nearest(name: str) -> None:
+    (entry,) = [entry for entry in index.load_index().entries if name in dict(entry.models)]
+    classifier = dict(entry.classifier_keys)
+    near = first({key: shape for key, shape in shapes(name).items() if key not in classifier})
     assert shapes(near.arch).items() == shapes(name).items()
     assert (near.is_exact, near.num_classes) == (False, 1000)
     assert 0.9 < near.similarity < 1
@@ -150,7 +159,7 @@ def test_without_its_last_layer_a_net_is_still_the_nearest(name: str) -> None:
     ("name", "block"),
     [("torchvision/resnet50", "layer3.5."), ("torchvision/convnext_tiny", "features.5.8.")],
 )
-def test_with_a_block_less_a_net_is_still_the_nearest(name: str, block: str) -> None:
+def test_a_model_with_one_block_less_is_still_the_nearest(name: str, block: str) -> None:
     kept = {weight: shape for weight, shape in shapes(name).items() if not weight.startswith(block)}
     assert len(kept) < len(shapes(name))
     near = first(kept)
@@ -158,51 +167,51 @@ def test_with_a_block_less_a_net_is_still_the_nearest(name: str, block: str) -> 
     assert 0.8 < near.similarity < 1
 
 
-def test_with_a_block_more_a_net_is_still_the_nearest() -> None:
-    seen = shapes("torchvision/resnet50")
+def test_a_model_with_one_block_more_is_still_the_nearest() -> None:
+    query = shapes("torchvision/resnet50")
     more = {
         weight.replace("3.5.", "3.6."): shape
-        for weight, shape in seen.items()
+        for weight, shape in query.items()
         if weight.startswith("layer3.5.")
     }
-    near = first({**seen, **more})
+    near = first({**query, **more})
     assert (near.arch, near.is_exact, near.num_classes) == ("torchvision/resnet50", False, 7)
 
 
-def test_with_one_stage_of_other_widths_a_net_is_still_the_nearest() -> None:
-    seen = shapes("torchvision/regnet_y_400mf")
+def test_a_model_with_another_stage_width_is_still_the_nearest() -> None:
+    query = shapes("torchvision/regnet_y_400mf")
     wide = {
         weight: tuple(2 * side for side in shape)
-        for weight, shape in seen.items()
+        for weight, shape in query.items()
         if ".block2." in weight
     }
-    near = first({**seen, **wide})
+    near = first({**query, **wide})
     assert (near.arch, near.is_exact) == ("torchvision/regnet_y_400mf", False)
     assert 0.3 < near.similarity < 0.95
 
 
-def test_a_share_is_near_the_true_one() -> None:
+def test_similarity_is_near_the_true_one() -> None:
     names = [
         "torchvision/resnet50",
         "torchvision/resnet101",
         "torchvision/wide_resnet50_2",
         "timm/seresnet50",
     ]
-    sets = {name: set(clean(shapes(name)).items()) for name in names}
+    sets = {name: set(drop_ignored(shapes(name)).items()) for name in names}
     for near in lookup(shapes(names[0])):
         if near.arch in sets:
             one, other = sets[names[0]], sets[near.arch]
             assert abs(near.similarity - len(one & other) / len(one | other)) < 0.15
 
 
-def clean(seen: dict[str, Shape]) -> dict[str, Shape]:
-    return {weight: shape for weight, shape in seen.items() if not is_ignored(weight)}
+def drop_ignored(query: dict[str, Shape]) -> dict[str, Shape]:
+    return {weight: shape for weight, shape in query.items() if not is_ignored(weight)}
 
 
 @pytest.mark.parametrize("classes", [1, 2, 1000, 1001, 21843])
-def test_any_number_of_classes_will_do(classes: int) -> None:
-    seen = shapes("torchvision/shufflenet_v2_x0_5")
-    near = first({**seen, "fc.weight": (classes, 1024), "fc.bias": (classes,)})
+def test_any_number_of_classes_is_exact(classes: int) -> None:
+    query = shapes("torchvision/shufflenet_v2_x0_5")
+    near = first({**query, "fc.weight": (classes, 1024), "fc.bias": (classes,)})
     assert (near.arch, near.is_exact, near.num_classes) == (
         "torchvision/shufflenet_v2_x0_5",
         True,
@@ -210,22 +219,22 @@ def test_any_number_of_classes_will_do(classes: int) -> None:
     )
 
 
-def test_a_last_layer_whose_parts_disagree_is_not_the_same() -> None:
+def test_an_inconsistent_last_layer_is_not_exact() -> None:
     assert not first({**shapes("torchvision/resnet18"), "fc.bias": (8,)}).is_exact
 
 
-def test_a_last_layer_of_another_width_is_not_the_same() -> None:
+def test_a_last_layer_with_another_width_is_not_exact() -> None:
     assert not first({**shapes("torchvision/resnet18"), "fc.weight": (7, 513)}).is_exact
 
 
-def test_ballast_does_not_count() -> None:
-    seen = clean(shapes("torchvision/googlenet"))
-    assert first(seen).is_exact
-    assert first({**seen, "aux1.fc2.weight": (7, 1024), "aux2.fc2.bias": (7,)}).is_exact
+def test_auxiliary_classifiers_are_ignored() -> None:
+    query = drop_ignored(shapes("torchvision/googlenet"))
+    assert first(query).is_exact
+    assert first({**query, "aux1.fc2.weight": (7, 1024), "aux2.fc2.bias": (7,)}).is_exact
 
 
 @pytest.mark.parametrize(
-    "seen",
+    "query",
     [
         {},
         {"": ()},
@@ -237,11 +246,11 @@ def test_ballast_does_not_count() -> None:
     ],
     ids=["nothing", "no name", "no axis", "no class", "two", "unicode", "many"],
 )
-def test_nonsense_is_near_nothing(seen: dict[str, Shape]) -> None:
-    assert lookup(seen) == []
+def test_nonsense_has_no_neighbors(query: dict[str, Shape]) -> None:
+    assert lookup(query) == []
 
 
-def test_an_answer_is_short_and_sorted() -> None:
+def test_neighbors_are_few_and_sorted() -> None:
     found = lookup(shapes("torchvision/resnet50"))
     assert len(found) == index.MAX_RESULTS
     assert all(
@@ -250,23 +259,23 @@ def test_an_answer_is_short_and_sorted() -> None:
     assert all(near.is_exact == (near.similarity == 1.0) for near in found)
 
 
-def test_inputs_are_such_that_a_card_takes_them() -> None:
+def test_a_model_card_accepts_every_preprocessing() -> None:
     from lightning_resnets.checkpoint import ModelCard
 
-    for name, wants in index.known_models().items():
+    for name, preprocessing in index.known_models().items():
         ModelCard(
             arch=name,
             class_names=("a",),
-            input_size=wants.input_size,
-            mean=wants.mean,
-            std=wants.std,
-            crop_pct=wants.crop_pct,
-            channel_order=wants.channel_order,
-            interpolation=wants.interpolation,
+            input_size=preprocessing.input_size,
+            mean=preprocessing.mean,
+            std=preprocessing.std,
+            crop_pct=preprocessing.crop_pct,
+            channel_order=preprocessing.channel_order,
+            interpolation=preprocessing.interpolation,
         )
 
 
-def test_the_same_nets_give_the_same_bytes() -> None:
+def test_the_same_models_give_the_same_bytes() -> None:
     names = (
         MODELS[:6]
         if not TIMM
@@ -281,20 +290,20 @@ def test_the_file_is_small() -> None:
     assert index.INDEX_FILE.stat().st_size < 250_000
 
 
-def test_looking_up_is_quick() -> None:
-    seen: dict[str, Shape] = {f"features.{n}.weight": (64, n) for n in range(400)}
+def test_lookup_is_fast() -> None:
+    query: dict[str, Shape] = {f"features.{n}.weight": (64, n) for n in range(400)}
     index.load_index.cache_clear()
     times: list[float] = []
     for _ in range(6):
         start = time.process_time()
-        lookup(seen)
+        lookup(query)
         times.append(time.process_time() - start)
-    assert times[0] < 0.5  # 0.1 s on a machine that does nothing else
+    assert times[0] < 0.5  # 0.1 s on an idle machine
     assert min(times[1:]) < 0.1
 
 
-def test_nonsense_of_many_names_takes_no_time() -> None:
-    seen = {f"layer{n}.weight": (n,) for n in range(10_000)}
+def test_lookup_of_many_names_is_fast() -> None:
+    query = {f"layer{n}.weight": (n,) for n in range(10_000)}
     start = time.perf_counter()
-    lookup(seen)
+    lookup(query)
     assert time.perf_counter() - start < 2

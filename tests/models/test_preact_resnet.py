@@ -1,12 +1,13 @@
-"""Pre-activation and wide models: the papers' parameter counts, and the blocks against their formulas."""
+"""Parameter counts of the papers, and pre-activation blocks against their formulas."""
 
 import pytest
 import torch
 
 from lightning_resnets import Add, create_model
 from lightning_resnets.models.preact_resnet import PreActBasicBlock, PreActBottleneck
+from lightning_resnets.utils.parameters import count_parameters
 from lightning_resnets.utils.skip_init import skip_init
-from tests.models.test_resnet import parameters, scramble
+from tests.helpers.trained_like import randomize_batch_norms
 
 
 @pytest.mark.parametrize(
@@ -22,13 +23,13 @@ from tests.models.test_resnet import parameters, scramble
     ],
 )
 def test_parameter_counts(name: str, count: int) -> None:
-    """Those of pytorchcv's models of the same names; the papers print 1.7, 1.7, 10.2, 11.0 and 36.5 million."""
+    """Compare with pytorchcv; the papers print 1.7, 1.7, 10.2, 11.0 and 36.5 million."""
     with skip_init():
-        assert parameters(create_model(name)) == count
+        assert count_parameters(create_model(name)) == count
 
 
 def se_parameters(channels: int) -> int:
-    """Of fc1 and fc2 with biases, with the paper's reduction of 16."""
+    """Count the parameters of fc1 and fc2 with biases and the paper's reduction of 16."""
     narrow = channels // 16
     return 2 * channels * narrow + narrow + channels
 
@@ -36,45 +37,49 @@ def se_parameters(channels: int) -> int:
 @pytest.mark.parametrize(
     ("layers", "count", "theirs"), [(110, 1_744_760, 1_744_664), (164, 1_905_362, 1_904_882)]
 )
-def test_with_se_there_are_its_two_layers_a_block_more(
-    layers: int, count: int, theirs: int
-) -> None:
-    """Both have 18 blocks a stage, and the SE paper gives no counts.
+def test_se_adds_two_layers_to_each_block(layers: int, count: int, theirs: int) -> None:
+    """Compare with the formula, as both have 18 blocks per stage and the SE paper gives no counts.
 
-    pytorchcv prints fewer: its models of these names have a batch norm behind the first convolution (2 x 16 more) and
-    none behind the last sum (2 x 64 and 2 x 256 fewer). With the options for that form the counts are pytorchcv's.
+    pytorchcv has fewer parameters: its models have a batch norm behind the first convolution
+    (2 x 16 more) and none behind the last sum (2 x 64 and 2 x 256 fewer). Our options for that form
+    give the same counts.
     """
     widths = (16, 32, 64) if layers == 110 else (64, 128, 256)
     with skip_init():
-        plain, model = create_model(f"preresnet{layers}"), create_model(f"sepreresnet{layers}")
+        plain = create_model(f"preresnet{layers}")
+        model = create_model(f"sepreresnet{layers}")
         other = create_model(f"sepreresnet{layers}", stem_norm=True, last_norm=False)
-    assert parameters(model) == count == parameters(plain) + 18 * sum(map(se_parameters, widths))
-    assert parameters(other) == theirs == count + 2 * 16 - 2 * widths[-1]
+    assert (
+        count_parameters(model)
+        == count
+        == count_parameters(plain) + 18 * sum(map(se_parameters, widths))
+    )
+    assert count_parameters(other) == theirs == count + 2 * 16 - 2 * widths[-1]
 
 
 def relu(x: torch.Tensor) -> torch.Tensor:
     return x.clamp(min=0)
 
 
-def test_a_block_of_equal_width_adds_what_it_was_given_untouched() -> None:
-    block = scramble(PreActBasicBlock(8, 8))
+def test_an_identity_shortcut_adds_the_input_unchanged() -> None:
+    block = randomize_batch_norms(PreActBasicBlock(8, 8))
     x = torch.randn(2, 8, 6, 6)
     branch = block.conv2(relu(block.bn2(block.conv1(relu(block.bn1(x))))))  # type: ignore[operator]
     assert torch.allclose(block(x), x + branch, atol=1e-6)
 
 
 @pytest.mark.parametrize("make", [PreActBasicBlock, PreActBottleneck])
-def test_a_block_that_projects_activates_before_the_paths_part(
+def test_a_projection_shortcut_takes_the_activated_input(
     make: type[PreActBasicBlock],
 ) -> None:
-    block = scramble(make(8, 4, 2))
+    block = randomize_batch_norms(make(8, 4, 2))
     x = torch.randn(2, 8, 6, 6)
     active = relu(block.bn1(x))  # type: ignore[operator]
     assert torch.allclose(block(x), block.downsample(active) + block.branch(active), atol=1e-6)  # type: ignore[operator]
 
 
-def test_the_first_block_activates_before_the_paths_part_and_no_other_of_its_stage() -> None:
-    model = scramble(create_model("preresnet20"))
+def test_only_the_first_block_of_a_stage_shares_its_activation() -> None:
+    model = randomize_batch_norms(create_model("preresnet20"))
     x = torch.randn(1, 16, 8, 8)
     for index in (0, 1):
         block = model.get_submodule(f"layer1.{index}")
@@ -85,7 +90,9 @@ def test_the_first_block_activates_before_the_paths_part_and_no_other_of_its_sta
 
 
 @pytest.mark.parametrize(("stride_in", "strides"), [("1x1", (2, 1)), ("3x3", (1, 2))])
-def test_where_a_bottleneck_strides(stride_in: str, strides: tuple[int, int]) -> None:
+def test_stride_in_selects_the_strided_convolution(
+    stride_in: str, strides: tuple[int, int]
+) -> None:
     model = create_model("preresnet164", stride_in=stride_in)
     block = model.get_submodule("layer2.0")
     assert (block.conv1.stride[0], block.conv2.stride[0]) == strides  # type: ignore[union-attr, index]
@@ -106,7 +113,7 @@ def test_dropout_lies_between_the_convolutions() -> None:
     ]
 
 
-def test_every_block_has_one_add_and_a_plain_one_none() -> None:
+def test_every_block_has_one_add_unless_plain() -> None:
     assert sum(isinstance(module, Add) for module in create_model("preresnet164").modules()) == 54
     assert not any(
         isinstance(module, Add)

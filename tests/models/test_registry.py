@@ -1,13 +1,17 @@
-"""Every name builds and gives one logit a class; a wrong one is answered in a sentence."""
+"""Every name builds and returns one logit per class; unknown names and options raise."""
+
+import importlib.metadata
 
 import pytest
 import torch
 
 import lightning_resnets
 from lightning_resnets import create_model, list_models
+from lightning_resnets.errors import ModelError
 from lightning_resnets.models.registry import MODELS
+from lightning_resnets.utils.skip_init import skip_init
 
-# Seconds each; the shallower ones of their kind are there without them.
+# These take seconds each; shallower models of the same kinds are covered.
 SLOW = {"resnet1202", "plain1202", "preresnet1001", "densenet_bc_250_24"}
 
 
@@ -18,37 +22,55 @@ SLOW = {"resnet1202", "plain1202", "preresnet1001", "densenet_bc_250_24"}
         for name in list_models()
     ],
 )
-def test_every_net_gives_one_logit_a_class(name: str) -> None:
+def test_every_model_returns_one_logit_per_class(name: str) -> None:
     with torch.device("meta"):
         model = create_model(name, num_classes=7).eval()
         assert model(torch.empty(2, *MODELS[name].input_size)).shape == (2, 7)
 
 
-def test_unknown_names_and_options_get_a_sentence() -> None:
-    with pytest.raises(ValueError, match=r"no model named 'resnet21' \(near: .*resnet20"):
+def test_unknown_names_and_options_raise() -> None:
+    with pytest.raises(ModelError, match=r"no model named 'resnet21' \(near: .*resnet20"):
         create_model("resnet21")
-    with pytest.raises(ValueError, match="resnet20 does not take these options"):
+    with pytest.raises(ModelError, match="resnet20 does not take these options"):
         create_model("resnet20", color="red")
 
 
+@pytest.mark.parametrize(
+    ("name", "num_classes"),
+    [("resnet20", 10), ("resnet18", 1000), ("alexnet", 1000), ("torchvision/resnet18", 1000)],
+)
+def test_default_number_of_classes_is_the_models_own(name: str, num_classes: int) -> None:
+    with skip_init():
+        weight = list(create_model(name).parameters())[-1]
+    assert len(weight) == num_classes
+
+
 def test_public_names() -> None:
-    public = sorted(
-        name for name in vars(lightning_resnets) if not name.startswith("_") and name[0].isupper()
-    )
-    assert public == [
+    assert set(lightning_resnets.__all__) == {
         "Add",
-        "BlockGraph",
-        "Bypass",
+        "BypassBlock",
         "Concat",
-        "Drop",
         "Gate",
-        "Hold",
-        "Keep",
-        "Kind",
-        "Scale",
-        "Silence",
-        "Skip",
-        "Swap",
-    ]
-    for name in ("build", "names", "trace", "reveal", "probe", "operate", "sweep"):
-        assert callable(getattr(lightning_resnets, name))
+        "InteractiveModel",
+        "KeepChannels",
+        "MergeKind",
+        "ModelGraph",
+        "RemoveBlock",
+        "ScaleInput",
+        "SetInput",
+        "SkipConnection",
+        "SwapBlocks",
+        "UserError",
+        "ZeroChannels",
+        "__version__",
+        "create_model",
+        "insert_merges",
+        "intervene",
+        "list_models",
+        "record_activations",
+        "sweep",
+        "trace",
+    }
+    for name in lightning_resnets.__all__:
+        assert getattr(lightning_resnets, name)
+    assert lightning_resnets.__version__ == importlib.metadata.version("lightning-resnets")

@@ -1,4 +1,4 @@
-"""Every model of the zoo: followed, folded, with the merges that its formula says and all its parameters."""
+"""Trace and fold every built-in model; compare merges with formulas and parameters with counts."""
 
 from collections import Counter
 
@@ -15,8 +15,8 @@ from lightning_resnets.models.registry import (
     RESNET_DEPTHS,
     RESNEXTS,
 )
+from lightning_resnets.utils.parameters import count_parameters
 from lightning_resnets.utils.skip_init import skip_init
-from tests.models.test_resnet import parameters
 
 SLOW = {
     "resnet1202",
@@ -71,12 +71,12 @@ FORMULAS: dict[str, Merges] = {
 }
 
 
-def blank(name: str) -> nn.Module:
+def build_uninitialized(name: str) -> nn.Module:
     with skip_init():
         return create_model(name, MODELS[name].num_classes)
 
 
-def test_every_net_has_a_formula() -> None:
+def test_every_model_has_a_formula() -> None:
     assert FORMULAS.keys() == MODELS.keys()
 
 
@@ -84,12 +84,12 @@ def test_every_net_has_a_formula() -> None:
     "name",
     [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MODELS],
 )
-def test_a_net_is_followed_and_folded_with_all_its_merges_and_parameters(name: str) -> None:
-    model = blank(name)
+def test_traced_and_folded_models_keep_merges_and_parameters(name: str) -> None:
+    model = build_uninitialized(name)
     graph = trace(model, MODELS[name].input_size)
     kinds = Counter(block.kind for block in graph.merges)
     assert (kinds[MergeKind.ADD], kinds[MergeKind.CONCAT], kinds[MergeKind.GATE]) == FORMULAS[name]
-    assert graph.parameters == parameters(model)
+    assert graph.parameters == count_parameters(model)
     for depth in (1, 2):
         folded = graph.fold(depth)
         assert (folded.parameters, folded.macs) == (graph.parameters, graph.macs)
@@ -97,7 +97,7 @@ def test_a_net_is_followed_and_folded_with_all_its_merges_and_parameters(name: s
 
 
 @pytest.mark.parametrize("name", ["alexnet", "vgg16", "inception_v3"])
-def test_no_option_of_a_comparison_net_can_ask_for_a_download(name: str) -> None:
+def test_no_option_of_a_baseline_can_cause_a_download(name: str) -> None:
     for option in ({"weights": "DEFAULT"}, {"init_weights": True}, {"progress": True}):
         with pytest.raises(ValueError, match="does not take these options"):
             create_model(name, **option)

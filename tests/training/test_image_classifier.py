@@ -175,7 +175,7 @@ def test_a_card_does_not_say_that_published_weights_were_asked_for(
         lambda model, name=True: weights,
     )
     monkeypatch.setattr(
-        "lightning_resnets.models.pretrained.load_into_model",
+        "lightning_resnets.models.registry.load_into_model",
         lambda model, weights: filled.append(weights),
     )
     module = ImageClassifier("resnet20", model_kwargs={"pretrained": True, "zero_init_last": True})

@@ -18,14 +18,13 @@ from lightning_resnets.checkpoint.identify.key_rules import (
     KERAS_BLOCKS,
     KUANGLIU_DENSE,
     LINEAR_HEAD,
-    OLD_DENSENET,
     PADDLE,
     PYTORCHCV,
     PYTORCHCV_DENSENET,
     RESIDUAL,
     SE_LINEAR,
-    KeyRules,
 )
+from lightning_resnets.models.key_rules import CADENE_SE, OLD_DENSENET, KeyRules
 from lightning_resnets.preprocessing import Preprocessing
 
 CIFAR, IMAGENET_SIZE = (3, 32, 32), (3, 224, 224)
@@ -176,7 +175,7 @@ DIALECTS: tuple[Dialect, ...] = (
             r"layer1\.0\.se_module\.fc1\.weight$",
             r"last_linear\.weight$",
         ),
-        key_rules=((r"^layer0\.", ""), (r"\.se_module\.", ".se."), (r"^last_linear\.", "fc.")),
+        key_rules=CADENE_SE,
         model_kwargs={**CAFFE_KWARGS, "basic": {"se_pre_relu": True}},
     ),
     Dialect(

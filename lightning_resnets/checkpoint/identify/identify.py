@@ -24,7 +24,6 @@ from lightning_resnets.checkpoint.identify.dialects import (
     detect_dialect,
 )
 from lightning_resnets.checkpoint.identify.identification import Identification
-from lightning_resnets.checkpoint.identify.key_rules import rename_key
 from lightning_resnets.checkpoint.identify.matching import (
     NUM_BATCHES_TRACKED,
     Match,
@@ -32,13 +31,13 @@ from lightning_resnets.checkpoint.identify.matching import (
     match_model,
 )
 from lightning_resnets.checkpoint.identify.prefixes import (
-    AUX_CLASSIFIER_KEYS,
     IGNORED_KEYS,
     common_prefix,
     rename_keys,
 )
 from lightning_resnets.errors import CheckpointError
 from lightning_resnets.models import registry
+from lightning_resnets.models.key_rules import AUX_CLASSIFIER_KEYS, rename_key
 from lightning_resnets.models.known.index import lookup
 from lightning_resnets.preprocessing import Preprocessing
 

@@ -3,9 +3,7 @@
 A rule is a pattern and a replacement, in which `{2}` is what group 2 matched and `{2-1}` a number reckoned from it.
 """
 
-import re
-
-KeyRules = tuple[tuple[str, str], ...]
+from lightning_resnets.models.key_rules import KeyRules
 
 # He's names of 2015, which Keras and Paddle took over: res4b7_branch2c is stage 4, block 7 (a = 0, b = b1 = 1), conv 3.
 HE_2015: KeyRules = (
@@ -68,9 +66,6 @@ SE_LINEAR: KeyRules = (
     (r"\.(?:se\.fc|excitation)\.0\.", ".se.fc1."),
     (r"\.(?:se\.fc|excitation)\.2\.", ".se.fc2."),
 )
-
-
-OLD_DENSENET: KeyRules = ((r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)$", "{1}{2}"),)
 
 
 KUANGLIU_DENSE: KeyRules = (
@@ -145,26 +140,3 @@ KERAS_BLOCKS: KeyRules = (
     (r"^conv1_(conv|bn)\.", "{1}1."),
     (r"^(?:predictions|probs)\.", "fc."),
 )
-
-
-def rename_key(name: str, rules: KeyRules) -> str:
-    """A name of the dialect in ours."""
-    for pattern, replacement in rules:
-        name = re.sub(pattern, lambda match, text=replacement: _filled(text, match), name)
-    return name
-
-
-def _filled(text: str, match: re.Match[str]) -> str:
-    """A replacement with its groups and what is reckoned from them in their places."""
-
-    def group(place: re.Match[str]) -> str:
-        found = match[int(place[1])] or ""
-        return found if place[2] is None else str(_number(found) + int(place[2]))
-
-    return re.sub(r"\{(\d)([+-]\d)?\}", group, text)
-
-
-def _number(text: str) -> int:
-    """Digits as they are, a letter from a = 0, a letter with digits as the digits: a, b, b1, b22."""
-    digits = text.lstrip("abcdefghijklmnopqrstuvwxyz")
-    return int(digits) if digits else ord(text[0]) - ord("a")

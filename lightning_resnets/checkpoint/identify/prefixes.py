@@ -17,9 +17,6 @@ IGNORED_KEYS = re.compile(
 )
 
 
-AUX_CLASSIFIER_KEYS = re.compile(r"(?:aux[12]|AuxLogits)\.")  # classifiers that only training needs
-
-
 def common_prefix(names: Iterable[str]) -> str:
     """What all names begin with, ballast aside: prefixes of the list, in any order and as often as they come."""
     rest = [name for name in names if not IGNORED_KEYS.fullmatch(name)]

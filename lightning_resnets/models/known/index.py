@@ -1,61 +1,55 @@
-"""Which models of torchvision and timm have weights of these names and shapes: an index of fingerprints that ships.
+"""Find the models of torchvision and timm whose weights have given names and shapes.
 
-`fingerprints` beside it makes it ahead of time; to look something up needs neither package. Every name and shape is
-hashed to 64 bits. Their sum is the model's fingerprint. Its sketch is one-permutation min-hashing (Li, Owen, Zhang, NIPS
-2012) with one byte a bin (Li, König, WWW 2010): the share of equal bytes of two sketches estimates the share of names
-and shapes that two models have in common. The classes of the last layer are left out of both.
+The bundled index holds a fingerprint of every model; `build_index` beside it writes the file. A
+lookup needs neither package.
+
+The name and shape of every weight are hashed to 64 bits. The sum of all hashes identifies a model.
+Its sketch is one-permutation min-hashing (Li, Owen, Zhang, NIPS 2012) with one byte per bin (Li,
+König, WWW 2010): the fraction of equal bytes of two sketches estimates the fraction of names and
+shapes that two models have in common. Both leave out the number of classes of the last layer.
 """
 
 import json
 import lzma
 import math
 from base64 import b64decode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_resnets.models.key_rules import AUX_CLASSIFIER_KEYS
 from lightning_resnets.preprocessing import Preprocessing
 
 INDEX_FILE = Path(__file__).with_name("index.json.xz")
+SKETCH_BYTES = 128
+MAX_RESULTS = 20
 
-
-SKETCH_BYTES = 128  # bytes of a sketch
-
-
-MIN_SIMILARITY = 0.3  # a share below this is no likeness
-
-
-MAX_RESULTS = 20  # models in one answer
-
-
-MAX_INEXACT_SIMILARITY = 0.99  # the greatest share of models that differ
-
-
-IGNORED_PREFIXES = (
-    "aux1.",
-    "aux2.",
-    "AuxLogits.",
-)  # classifiers beside the last: files have them, models here do not
+# Models that have less in common are not similar; those that differ at all are below 1.
+MIN_SIMILARITY = 0.3
+MAX_INEXACT_SIMILARITY = 0.99
 
 Shape = tuple[int, ...]
 
-
-ClassifierKeys = tuple[
-    tuple[str, int], ...
-]  # names of weights whose shape has the number of classes, and on which axis
+# Names of the last layer's weights, each with the axis that has one entry per class.
+ClassifierKeys = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbor:
-    """A model near to a file: `arch` for `zoo.build`, and `share`, how much of names and shapes the two have in common.
+    """A model that is equal or similar to weights.
 
-    The share is 1.0 where `same`, and an estimate below that otherwise. `classes` is how many the file has, 1000 where
-    it has no last layer of that name. `input` is how the package's published weights want their images.
+    Attributes:
+        arch: name for `create_model`.
+        similarity: fraction of names and shapes in common: 1.0 if exact, else an estimate below.
+        num_classes: number of classes of the weights; 1,000 if they lack this last layer.
+        preprocessing: preprocessing that the package's published weights expect.
+        is_exact: names and shapes are equal.
     """
 
     arch: str
@@ -66,8 +60,33 @@ class Neighbor:
 
 
 @dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Names and shapes of a model's weights in a few bytes.
+
+    Attributes:
+        hash_sum: sum of all hashes, modulo 2**64.
+        sketch: uint8 (SKETCH_BYTES,), 0 for an empty bin.
+        num_tensors: number of weights.
+        numel: number of scalars outside the last layer.
+    """
+
+    hash_sum: int
+    sketch: NDArray[np.uint8]
+    num_tensors: int
+    numel: int
+
+
+@dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """One set of names and shapes, and the models that have it with their inputs, the likeliest first."""
+    """One set of names and shapes, and the models that have it.
+
+    Attributes:
+        models: names and their preprocessing, the most likely first.
+        classifier_keys: the last layer's weights.
+        fingerprint: the sum of all hashes.
+        num_tensors: number of weights.
+        numel: number of scalars outside the last layer.
+    """
 
     models: tuple[tuple[str, Preprocessing], ...]
     classifier_keys: ClassifierKeys
@@ -78,7 +97,14 @@ class IndexEntry:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """All entries, the sketch of each as a row, and the rows that have each head."""
+    """The bundled index.
+
+    Attributes:
+        entries: all entries.
+        sketches: uint8 (len(entries), SKETCH_BYTES).
+        rows_by_classifier_keys: numbers of the entries with each last layer.
+        versions: releases of the packages that the index was built with.
+    """
 
     entries: tuple[IndexEntry, ...]
     sketches: NDArray[np.uint8]
@@ -86,153 +112,188 @@ class Index:
     versions: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What names and shapes are reduced to: fingerprint, sketch, how many weights, how many numbers in them."""
-
-    hash_sum: int
-    sketch: NDArray[np.uint8]
-    num_tensors: int
-    numel: int
+# Sorts neighbors: most similar first, then closest in size, then by rank within an entry.
+_SortKey = tuple[float, float, int, int, str]
 
 
 def lookup(shapes: Mapping[str, Shape]) -> list[Neighbor]:
-    """Models of torchvision and timm near to weights of these names and shapes, best first, 20 at most.
+    """Find the models of torchvision and timm that are equal or similar to weights.
 
-    Equal ones come before all others; where several models are built alike, the likeliest first. Empty where no model
-    shares 30 %. Batch norm's counters do not count, nor do auxiliary classifiers (`ballast`).
+    Batch norm's counters and auxiliary classifiers are ignored (`is_ignored`).
+
+    Args:
+        shapes: shape of every weight by name.
+
+    Returns:
+        At most `MAX_RESULTS` models, exact matches first, then by similarity; empty if nothing is
+        at least `MIN_SIMILARITY` similar.
     """
-    index, kept = (
-        load_index(),
-        {name: shape for name, shape in shapes.items() if not is_ignored(name)},
-    )
+    index = load_index()
+    kept = {name: shape for name, shape in shapes.items() if not is_ignored(name)}
     hashes = {name: _hash(name, shape) for name, shape in kept.items()}
-    whole, found = _print(kept, hashes, ()), list[tuple[float, float, int, Neighbor]]()
-    for head, rows in index.rows_by_classifier_keys.items():
-        classes = _classes(kept, head)
-        seen = _print(kept, hashes, head) if classes else whole
-        for row, share in zip(rows, _shares(index.sketches[rows], seen.sketch), strict=True):
-            entry = index.entries[row]
-            same = (
-                bool(classes) and entry.fingerprint == seen.hash_sum and entry.num_tensors == seen.num_tensors
-            )
-            share = (
-                1.0
-                if same
-                else min(
-                    float(share), MAX_INEXACT_SIMILARITY, _ratio(entry.num_tensors, seen.num_tensors)
-                )
-            )
-            if share >= MIN_SIMILARITY:
-                gap = 1 - _ratio(entry.numel, seen.numel)
-                near = (
-                    Neighbor(name, share, classes or 1000, wants, same)
-                    for name, wants in entry.models
-                )
-                found += [(-share, gap, place, item) for place, item in enumerate(near)]
-    return [
-        near
-        for *_, near in sorted(found, key=lambda item: (item[:3], len(item[3].arch), item[3].arch))
-    ][:MAX_RESULTS]
+    with_classifier = _make_fingerprint(kept, hashes, ())
+    found: list[tuple[_SortKey, Neighbor]] = []
+    for keys, rows in index.rows_by_classifier_keys.items():
+        num_classes = _count_classes(kept, keys)
+        query = _make_fingerprint(kept, hashes, keys) if num_classes else with_classifier
+        estimates = _compare_sketches(index.sketches[rows], query.sketch)
+        for row, estimate in zip(rows, estimates, strict=True):
+            found += _neighbors(index.entries[row], query, num_classes, float(estimate))
+    found.sort(key=lambda item: item[0])
+    return [neighbor for _, neighbor in found[:MAX_RESULTS]]
 
 
 def is_ignored(name: str) -> bool:
-    """Whether a weight of this name is no part of the models as they are built here, though files may have it."""
-    return name.startswith(IGNORED_PREFIXES) or name.endswith("num_batches_tracked")
+    """Return whether files may have a weight of this name although our models do not.
+
+    Args:
+        name: name of a weight.
+
+    Returns:
+        True for auxiliary classifiers and the counters of batch norm.
+    """
+    return bool(AUX_CLASSIFIER_KEYS.match(name)) or name.endswith("num_batches_tracked")
 
 
 def known_models() -> dict[str, Preprocessing]:
-    """Every model that the index knows, as `torchvision/NAME` or `timm/NAME`, and how it wants its images."""
-    return _names()
+    """Return the preprocessing of every model of the index by `torchvision/NAME` or `timm/NAME`."""
+    return _known_models()
 
 
-def fingerprint(shapes: Mapping[str, Shape], head: ClassifierKeys) -> Fingerprint:
-    """The print of a model's names and shapes, the classes of its last layer left out."""
+def fingerprint(shapes: Mapping[str, Shape], classifier_keys: ClassifierKeys) -> Fingerprint:
+    """Compute the fingerprint of names and shapes without the number of classes.
+
+    Args:
+        shapes: shape of every weight by name.
+        classifier_keys: the last layer's weights.
+
+    Returns:
+        The fingerprint.
+    """
     kept = {name: shape for name, shape in shapes.items() if not is_ignored(name)}
-    return _print(kept, {name: _hash(name, shape) for name, shape in kept.items()}, head)
+    hashes = {name: _hash(name, shape) for name, shape in kept.items()}
+    return _make_fingerprint(kept, hashes, classifier_keys)
+
+
+def drop_axis(shape: Shape, axis: int) -> Shape:
+    """Return the shape with 0 on one axis, so that it does not depend on the number of classes."""
+    return (*shape[:axis], 0, *shape[axis + 1 :])
 
 
 @lru_cache(maxsize=1)
 def load_index() -> Index:
-    """The index that ships, unpacked."""
+    """Read the bundled index; later calls return the same object."""
     data = json.loads(lzma.decompress(INDEX_FILE.read_bytes()))
-    inputs = [
-        Preprocessing(
-            input_size=tuple(size),
-            mean=tuple(mean),
-            std=tuple(std),
-            crop_pct=crop,
-            interpolation=resample,
-        )
-        for size, mean, std, crop, resample in data["inputs"]
-    ]
-    heads = [tuple((name, axis) for name, axis in head) for head in data["heads"]]
-    entries = tuple(
-        IndexEntry(
-            tuple((name, inputs[place]) for name, place in models),
-            heads[head],
-            int(mark, 16),
-            weights,
-            numbers,
-        )
-        for models, head, mark, weights, numbers in data["entries"]
-    )
-    sketches = np.frombuffer(b64decode(data["sketches"]), np.uint8).reshape(
-        len(entries), SKETCH_BYTES
-    )
+    preprocessings = [_parse_preprocessing(row) for row in data["preprocessings"]]
+    classifiers = [tuple((name, axis) for name, axis in row) for row in data["classifiers"]]
+    entries = tuple(_parse_entry(row, preprocessings, classifiers) for row in data["entries"])
+    sketches = np.frombuffer(b64decode(data["sketches"]), np.uint8)
     rows = {
-        head: np.array([row for row, entry in enumerate(entries) if entry.classifier_keys == head])
-        for head in heads
+        keys: np.array([row for row, entry in enumerate(entries) if entry.classifier_keys == keys])
+        for keys in classifiers
     }
-    return Index(entries, sketches, rows, data["made"])
+    return Index(entries, sketches.reshape(len(entries), SKETCH_BYTES), rows, data["versions"])
+
+
+def _parse_preprocessing(row: list[Any]) -> Preprocessing:
+    """Read one row of the file's list of preprocessings."""
+    size, mean, std, crop_pct, interpolation = row
+    return Preprocessing(
+        input_size=tuple(size),
+        mean=tuple(mean),
+        std=tuple(std),
+        crop_pct=crop_pct,
+        interpolation=interpolation,
+    )
+
+
+def _parse_entry(
+    row: list[Any], preprocessings: list[Preprocessing], classifiers: list[ClassifierKeys]
+) -> IndexEntry:
+    """Read one row of the file's list of entries."""
+    models, classifier, hash_sum, num_tensors, numel = row
+    return IndexEntry(
+        tuple((name, preprocessings[number]) for name, number in models),
+        classifiers[classifier],
+        int(hash_sum, 16),
+        num_tensors,
+        numel,
+    )
 
 
 @lru_cache(maxsize=1)
-def _names() -> dict[str, Preprocessing]:
-    return dict(sorted(model for entry in load_index().entries for model in entry.models))
+def _known_models() -> dict[str, Preprocessing]:
+    """Collect the models of all entries, sorted by name."""
+    models: dict[str, Preprocessing] = {}
+    for entry in load_index().entries:
+        models.update(entry.models)
+    return dict(sorted(models.items()))
+
+
+def _neighbors(
+    entry: IndexEntry, query: Fingerprint, num_classes: int, estimate: float
+) -> Iterator[tuple[_SortKey, Neighbor]]:
+    """Yield the models of an entry that is similar enough, each with its sort key."""
+    is_equal = (entry.fingerprint, entry.num_tensors) == (query.hash_sum, query.num_tensors)
+    is_exact = num_classes > 0 and is_equal
+    similarity = 1.0
+    if not is_exact:
+        # Two models cannot have more in common than the ratio of their numbers of weights.
+        bound = _ratio(entry.num_tensors, query.num_tensors)
+        similarity = min(estimate, MAX_INEXACT_SIMILARITY, bound)
+    if similarity < MIN_SIMILARITY:
+        return
+    size_gap = 1 - _ratio(entry.numel, query.numel)
+    for rank, (name, preprocessing) in enumerate(entry.models):
+        neighbor = Neighbor(name, similarity, num_classes or 1000, preprocessing, is_exact)
+        yield (-similarity, size_gap, rank, len(name), name), neighbor
 
 
 def _hash(name: str, shape: Iterable[int]) -> int:
+    """Hash a name and a shape to 64 bits."""
     text = f"{name} {' '.join(map(str, shape))}"
     return int.from_bytes(blake2b(text.encode(errors="replace"), digest_size=8).digest(), "little")
 
 
-def _classes(shapes: Mapping[str, Shape], head: ClassifierKeys) -> int:
-    """How many classes the last layer has; 0 where there is none of this name, or its parts disagree."""
-    counts = {
-        shapes[name][axis] if axis < len(shapes[name]) else 0
-        for name, axis in head
-        if name in shapes
-    }
-    whole = len(counts) == 1 and all(name in shapes for name, _ in head)
-    return counts.pop() if whole else 0
+def _count_classes(shapes: Mapping[str, Shape], classifier_keys: ClassifierKeys) -> int:
+    """Return the classes of the last layer; 0 if it is missing or its weights disagree."""
+    counts: set[int] = set()
+    for name, axis in classifier_keys:
+        shape = shapes.get(name)
+        if shape is None or axis >= len(shape):
+            return 0
+        counts.add(shape[axis])
+    return counts.pop() if len(counts) == 1 else 0
 
 
-def _print(
-    shapes: Mapping[str, Shape], hashes: Mapping[str, int], head: ClassifierKeys
+def _make_fingerprint(
+    shapes: Mapping[str, Shape], hashes: Mapping[str, int], classifier_keys: ClassifierKeys
 ) -> Fingerprint:
-    open_ended = {name: drop_axis(shapes[name], axis) for name, axis in head}
-    changed = {**hashes, **{name: _hash(name, shape) for name, shape in open_ended.items()}}
-    values = np.fromiter(changed.values(), np.uint64, len(changed))
-    numbers = sum(math.prod(shape) for name, shape in shapes.items() if name not in open_ended)
-    return Fingerprint(sum(changed.values()) % 2**64, _sketch(values), len(changed), numbers)
+    """Compute a fingerprint from the hashes of all weights but those of the last layer."""
+    classifier = {name: drop_axis(shapes[name], axis) for name, axis in classifier_keys}
+    changed = {name: _hash(name, shape) for name, shape in classifier.items()}
+    all_hashes = {**hashes, **changed}
+    values = np.fromiter(all_hashes.values(), np.uint64, len(all_hashes))
+    numel = sum(math.prod(shape) for name, shape in shapes.items() if name not in classifier)
+    hash_sum = sum(all_hashes.values()) % 2**64
+    return Fingerprint(hash_sum, _make_sketch(values), len(all_hashes), numel)
 
 
-def drop_axis(shape: Shape, axis: int) -> Shape:
-    return (*shape[:axis], 0, *shape[axis + 1 :])
+def _make_sketch(values: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """Return the last byte of the smallest hash in each bin, 1 to 255; 0 for an empty bin."""
+    empty = 2**64 - 1
+    smallest = np.full(SKETCH_BYTES, empty, np.uint64)
+    # The upper seven bits of a hash choose its bin.
+    np.minimum.at(smallest, (values >> np.uint64(57)).astype(np.intp), values)
+    return np.where(smallest == empty, 0, 1 + smallest % np.uint64(255)).astype(np.uint8)
 
 
-def _sketch(values: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """The least hash of each bin, its last byte kept; 0 for a bin that is empty."""
-    least = np.full(SKETCH_BYTES, 2**64 - 1, np.uint64)
-    np.minimum.at(least, (values >> np.uint64(57)).astype(np.intp), values)
-    return np.where(least == 2**64 - 1, 0, 1 + least % np.uint64(255)).astype(np.uint8)
-
-
-def _shares(rows: NDArray[np.uint8], sketch: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _compare_sketches(rows: NDArray[np.uint8], sketch: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Estimate the similarity of each row: the fraction of equal bytes among filled bins."""
     filled = (rows != 0) | (sketch != 0)
     return ((rows == sketch) & filled).sum(1) / np.maximum(filled.sum(1), 1)
 
 
 def _ratio(one: int, other: int) -> float:
+    """Return the smaller number divided by the larger one; 0 if both are 0."""
     return min(one, other) / max(one, other, 1)
