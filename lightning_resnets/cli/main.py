@@ -4,6 +4,7 @@ import importlib
 import logging
 import os
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -33,6 +34,9 @@ HELP_ALL_FLAG = "--help-all"  # jsonargparse's page of more than 500 lines
 CONFIG_FLAGS = {"-c", "--config", "--data", "--data.class_path", "--print_config", HELP_ALL_FLAG}
 
 
+HELP_WIDTH = 90
+
+
 HELP = """usage: lightning-resnets COMMAND [options]
 
 Train a model:
@@ -53,7 +57,9 @@ Work with checkpoints:
   convert   CHECKPOINT OUT       write .safetensors, .ckpt or .pth
   export    CHECKPOINT OUT       write ONNX or torch.export and check the logits
 
-RECIPE is a YAML file or a bundled recipe: {recipes}.
+RECIPE is a YAML file or the name of a bundled recipe:
+{recipes}
+
 Common options: --data.data_dir DIR, --trainer.max_epochs N, --ckpt_path CHECKPOINT
 (a file, a bundled model's name, or `last` to resume).
 Options of a command: lightning-resnets COMMAND --help (all of Lightning's too: --help-all)"""
@@ -95,7 +101,7 @@ def dispatch(args: list[str]) -> None:
         ValueError: the command or an argument is wrong.
     """
     if not args or args[0] in (*HELP_FLAGS, "help"):
-        print(HELP.format(recipes=", ".join(list_recipes())))
+        print(format_help())
     elif args[0] == "--version":
         print(f"lightning-resnets {version('lightning-resnets')}")
     elif args[0] in TRAINING_COMMANDS:
@@ -106,6 +112,18 @@ def dispatch(args: list[str]) -> None:
         module.main(args[1:])
     else:
         raise ValueError(f"Unknown command '{args[0]}' ({_suggest_command(args[0])}).")
+
+
+def format_help() -> str:
+    """Format the help page of all commands, with the names of the recipes."""
+    recipes = textwrap.fill(
+        ", ".join(list_recipes()),
+        width=HELP_WIDTH,
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+    )
+    return HELP.format(recipes=recipes)
 
 
 def _suggest_command(name: str) -> str:

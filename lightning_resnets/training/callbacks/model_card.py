@@ -76,7 +76,7 @@ class ModelCardCallback(Callback):
             "train_images": len(train_set[1]) if train_set else 0,
         }
         return ModelCard(
-            arch=facts["model"],
+            arch=facts["arch"],
             model_kwargs=resolve_model_kwargs(facts["arch"], facts.get("model_kwargs") or {}),
             class_names=tuple(facts["class_names"]),
             input_size=tuple(facts["input_size"]),
