@@ -16,7 +16,7 @@ MODULES = {  # where a distribution's module has another name
     "pyyaml": "yaml",
 }
 OPTIONAL = PROJECT["optional-dependencies"]
-LIGHTNING_NEEDS = {"jsonargparse[signatures]"}
+PINNED_ONLY = {"shiboken6"}  # a part of PySide6: declared so that no release with known faults is chosen
 PROVIDED = {"timm", "torchlens", "lightning_resnets", "gui"}  # timm is used where it is installed
 
 
@@ -47,7 +47,7 @@ def test_the_library_declares_what_it_imports() -> None:
 
 
 def test_the_app_declares_what_it_imports() -> None:
-    declared = names(OPTIONAL["gui"])
+    declared = names(OPTIONAL["gui"]) - PINNED_ONLY
     used = imported("gui") - PROVIDED - names(PROJECT["dependencies"])
     assert used == declared
 

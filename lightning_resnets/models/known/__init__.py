@@ -1,0 +1,1 @@
+"""Fingerprints of the keys and shapes of third-party models."""
