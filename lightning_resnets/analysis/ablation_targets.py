@@ -1,4 +1,4 @@
-"""What of a model can be dropped, and which neighbors can change places: found in its graph, said as surgery."""
+"""Find the blocks of a model that can be dropped and the neighbors that can be swapped."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -22,117 +22,192 @@ from lightning_resnets.interventions.executor import PartialExecutor, block_inpu
 from lightning_resnets.interventions.swap_blocks import check_swap
 from lightning_resnets.merges import MergeKind
 
-ImageSize = tuple[int, int, int]
+InputSize = tuple[int, int, int]
+
+DENSE_LAYER_REASON = (
+    "Not dropped: this model has residual blocks, and those are dropped instead of dense layers."
+)
 
 
 def ablation_targets(
-    model: nn.Module, followed: TracedModel, size: ImageSize
+    model: nn.Module, traced: TracedModel, input_size: InputSize
 ) -> dict[str, Intervention]:
-    """What drops each residual block of a model; where it has none, what it concatenates; else what keeps its shape."""
-    found = _branches(followed) or _parts(followed) or _plain(model, followed, size)
-    if not found:
+    """Find the interventions that drop each block.
+
+    A residual block is dropped by cutting its branch. A model without residual blocks drops its
+    dense layers, and one without those every block whose output has the shape of its input.
+
+    Args:
+        model: the model.
+        traced: its traced graph.
+        input_size: shape (C, H, W) of one image.
+
+    Returns:
+        Interventions by block name.
+
+    Raises:
+        AnalysisError: the model has no block to drop.
+    """
+    targets = (
+        _residual_targets(traced)
+        or _dense_targets(traced)
+        or _plain_targets(model, traced, input_size)
+    )
+    if not targets:
         raise AnalysisError(
-            "This model has no block to drop: no residual block, no dense layer, and none whose input has its output's "
-            "shape."
+            "The model has no block to drop: no residual block, no dense layer, and no block whose "
+            "output has the shape of its input."
         )
-    return found
+    return targets
 
 
 def supported_targets(
-    model: nn.Module, followed: TracedModel, found: dict[str, Intervention]
+    model: nn.Module, traced: TracedModel, targets: dict[str, Intervention]
 ) -> tuple[dict[str, Intervention], dict[str, str]]:
-    """Those of the operations that this model allows, and of the others, and of layers not tried, a sentence why not."""
-    walker, kept, left_out = (
-        PartialExecutor(model, followed),
-        dict[str, Intervention](),
-        dict[str, str](),
-    )
-    for name, op in found.items():
+    """Split interventions into those that the model allows and those it does not.
+
+    Args:
+        model: the model.
+        traced: its traced graph.
+        targets: interventions by block name.
+
+    Returns:
+        The supported interventions, and by block name the reason why a block is not dropped.
+
+    Raises:
+        AnalysisError: no block can be dropped.
+    """
+    executor = PartialExecutor(model, traced)
+    supported: dict[str, Intervention] = {}
+    skipped: dict[str, str] = {}
+    for name, intervention in targets.items():
         try:
-            walker.plan((op,))
+            executor.plan((intervention,))
         except (InterventionError, HookPointError) as error:
-            left_out[name] = str(error)
+            skipped[name] = str(error)
         else:
-            kept[name] = op
-    if not kept:
-        raise AnalysisError(
-            f"No block of this model can be dropped: {next(iter(left_out.values()))}"
-        )
-    if residual_blocks(followed.graph):
-        why = "A layer whose output is concatenated stays where the model has residual blocks, which are dropped instead."
-        left_out |= {name: why for name in dense_layers(followed.graph) if name not in found}
-    return kept, left_out
+            supported[name] = intervention
+    if not supported:
+        raise AnalysisError(f"No block of the model can be dropped: {next(iter(skipped.values()))}")
+    if residual_blocks(traced.graph):
+        layers = [name for name in dense_layers(traced.graph) if name not in targets]
+        skipped |= dict.fromkeys(layers, DENSE_LAYER_REASON)
+    return supported, skipped
 
 
 def residual_blocks(graph: ModelGraph) -> dict[str, SkipConnection]:
-    """The skips that end in an Add, by the block that owns it, or by the Add's name where a block owns several."""
+    """Find the skip connections that end in an Add.
+
+    Args:
+        graph: the model's graph.
+
+    Returns:
+        Skip connections by the name of the block that owns the Add; by the Add's own name where a
+        block owns several.
+    """
     skips = [skip for skip in graph.skips if skip.kind is MergeKind.ADD]
-    owners = Counter(skip.merge.rpartition(".")[0] for skip in skips)
-    names = [(skip.merge.rpartition(".")[0], skip) for skip in skips]
-    return {name if name and owners[name] == 1 else skip.merge: skip for name, skip in names}
+    owners = Counter(_owner(skip.merge) for skip in skips)
+    return {
+        owner if (owner := _owner(skip.merge)) and owners[owner] == 1 else skip.merge: skip
+        for skip in skips
+    }
+
+
+def _owner(merge: str) -> str:
+    """Return the name of the module that owns a merge: `layer1.0` of `layer1.0.add`."""
+    return merge.rpartition(".")[0]
 
 
 def dense_layers(graph: ModelGraph) -> dict[str, str]:
-    """The layers whose output is concatenated with what they were made of: by cell, the block that is the part."""
-    skipped = {(skip.merge, skip.operand) for skip in graph.skips if skip.kind is MergeKind.CONCAT}
-    merges = {merge for merge, _ in skipped}
-    parts = [
-        source for source, merge, i in graph.edges if merge in merges and (merge, i) not in skipped
+    """Find the layers whose output is concatenated with their input.
+
+    Args:
+        graph: the model's graph.
+
+    Returns:
+        Names of the concatenated nodes by the name of their block; by the node's own name where a
+        block has several.
+    """
+    skips = {(skip.merge, skip.operand) for skip in graph.skips if skip.kind is MergeKind.CONCAT}
+    merges = {merge for merge, _ in skips}
+    sources = [
+        source
+        for source, merge, operand in graph.edges
+        if merge in merges and (merge, operand) not in skips
     ]
-    kept = [name for name in dict.fromkeys(parts) if not graph.node(name).kind]
-    cells = Counter(graph.node(name).block for name in kept)
-    return {
-        cell if (cell := graph.node(name).block) and cells[cell] == 1 else name: name
-        for name in kept
-    }
+    nodes = {name: graph.node(name) for name in dict.fromkeys(sources)}
+    # A concatenation of concatenations adds no layer of its own.
+    layers = {name: node.block for name, node in nodes.items() if not node.kind}
+    counts = Counter(layers.values())
+    return {block if block and counts[block] == 1 else name: name for name, block in layers.items()}
 
 
-def _branches(followed: TracedModel) -> dict[str, Intervention]:
+def _residual_targets(traced: TracedModel) -> dict[str, Intervention]:
+    """Return interventions that cut the branch of each residual block."""
     return {
         name: ScaleInput(skip.merge, 1 - skip.operand, 0.0)
-        for name, skip in residual_blocks(followed.graph).items()
+        for name, skip in residual_blocks(traced.graph).items()
     }
 
 
-def _parts(followed: TracedModel) -> dict[str, Intervention]:
-    return {name: KeepChannels(block, ()) for name, block in dense_layers(followed.graph).items()}
+def _dense_targets(traced: TracedModel) -> dict[str, Intervention]:
+    """Return interventions that zero all output channels of each dense layer."""
+    return {name: KeepChannels(node, ()) for name, node in dense_layers(traced.graph).items()}
 
 
-def _plain(model: nn.Module, followed: TracedModel, size: ImageSize) -> dict[str, Intervention]:
-    values, found = propagate_shapes(model, followed.fx_graph, size), dict[str, Intervention]()
-    for cell in dict.fromkeys(
-        block.block for block in followed.graph.nodes if block.macs and len(block.shape) == 3
-    ):
-        end, given = followed.node_by_name.get(cell), block_inputs(followed, cell)
-        if end is None or len(given) != 1 or not node_is_inside(end, cell):
+def _plain_targets(
+    model: nn.Module, traced: TracedModel, input_size: InputSize
+) -> dict[str, Intervention]:
+    """Return interventions that bypass each block whose input and output have one shape."""
+    values = propagate_shapes(model, traced.fx_graph, input_size)
+    blocks = dict.fromkeys(
+        node.block for node in traced.graph.nodes if node.macs and len(node.shape) == 3
+    )
+    targets: dict[str, Intervention] = {}
+    for block in blocks:
+        end = traced.node_by_name.get(block)
+        inputs = block_inputs(traced, block)
+        if end is None or len(inputs) != 1 or not node_is_inside(end, block):
             continue
-        if _shape(values[given[0]]) == _shape(values[end]):
-            found[cell] = BypassBlock(cell)
-    return found
+        if _shape(values[inputs[0]]) == _shape(values[end]):
+            targets[block] = BypassBlock(block)
+    return targets
 
 
 def _shape(value: Any) -> tuple[int, ...]:
+    """Return the shape of a tensor, () for another value."""
     return tuple(value.shape) if isinstance(value, Tensor) else ()
 
 
 def swappable_neighbors(
-    model: nn.Module, followed: TracedModel, names: Iterable[str], size: ImageSize
+    model: nn.Module, traced: TracedModel, names: Iterable[str], input_size: InputSize
 ) -> tuple[SwapBlocks, ...]:
-    """Blocks behind one another, of those named, that do the same steps on the same shapes."""
-    known, forms = dict(model.named_modules()), dict[str, list[object]]()
-    values = propagate_shapes(model, followed.fx_graph, size)
-    for name in names:
-        if name in known:
-            forms[name] = _form(model, followed, name, values)
-    pairs = zip(forms, list(forms)[1:], strict=False)
-    return tuple(
-        SwapBlocks(*pair)
-        for pair in pairs
-        if forms[pair[0]] == forms[pair[1]] and _alike(model, SwapBlocks(*pair))
-    )
+    """Find consecutive blocks that run the same operations on the same shapes.
+
+    Args:
+        model: the model.
+        traced: its traced graph.
+        names: names of blocks in order of execution.
+        input_size: shape (C, H, W) of one image.
+
+    Returns:
+        One swap per pair of interchangeable neighbors.
+    """
+    modules = dict(model.named_modules())
+    values = propagate_shapes(model, traced.fx_graph, input_size)
+    signatures = {
+        name: _signature(model, traced, name, values) for name in names if name in modules
+    }
+    swaps: list[SwapBlocks] = []
+    for first, second in zip(signatures, list(signatures)[1:], strict=False):
+        swap = SwapBlocks(first, second)
+        if signatures[first] == signatures[second] and _is_allowed(model, swap):
+            swaps.append(swap)
+    return tuple(swaps)
 
 
-def _alike(model: nn.Module, swap: SwapBlocks) -> bool:
+def _is_allowed(model: nn.Module, swap: SwapBlocks) -> bool:
+    """Return True if the model allows the swap."""
     try:
         check_swap(model, swap)
     except InterventionError:
@@ -140,13 +215,16 @@ def _alike(model: nn.Module, swap: SwapBlocks) -> bool:
     return True
 
 
-def _form(
-    model: nn.Module, followed: TracedModel, block: str, values: dict[fx.Node, Any]
+def _signature(
+    model: nn.Module, traced: TracedModel, block: str, values: dict[fx.Node, Any]
 ) -> list[object]:
-    steps = [node for node in followed.fx_graph.nodes if node_is_inside(node, block)]
-    form: list[object] = [tuple(weight.shape) for weight in model.get_submodule(block).parameters()]
-    form += [_shape(values[node]) for node in block_inputs(followed, block)]
-    return [
-        *form,
-        *((node.op, str(node.target).removeprefix(block), _shape(values[node])) for node in steps),
+    """Return the shapes of weights and inputs and the operations of a block, for comparison."""
+    signature: list[object] = [
+        tuple(weight.shape) for weight in model.get_submodule(block).parameters()
     ]
+    signature += [_shape(values[node]) for node in block_inputs(traced, block)]
+    for node in traced.fx_graph.nodes:
+        if node_is_inside(node, block):
+            target = str(node.target).removeprefix(block)
+            signature.append((node.op, target, _shape(values[node])))
+    return signature

@@ -1,22 +1,26 @@
-"""Where the blocks of a model end, and the model behind such a place: what several analyzes look at, or start from."""
+"""Find the output of every block, and run the rest of a model from such an output."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, fx, nn
 
 from lightning_resnets.errors import AnalysisError
 from lightning_resnets.graph import TracedModel
-from lightning_resnets.interventions.hook_points import join_first
+from lightning_resnets.utils.format import join_first
 
 
 @dataclass(frozen=True, slots=True)
 class BlockOutput:
-    """The end of a block: a module, `point`, whose output is a map of `shape` (C, H, W), for `probe`.
+    """Output of a block: a feature map of shape (C, H, W).
 
-    `block` names it (of a stem's convolution, batch norm and ReLU the convolution), `step` is what computes the map,
-    `whole` says that it is a block of several operations, `stage` where it belongs.
+    Attributes:
+        block: name of the block; of a stem's convolution, batch norm and ReLU the convolution.
+        hook_point: module whose output is the map, for `record_activations`.
+        node: graph node that computes the map.
+        shape: (C, H, W).
+        stage: name of the stage that holds the block.
+        is_composite: True if the block consists of several operations.
     """
 
     block: str
@@ -27,100 +31,128 @@ class BlockOutput:
     is_composite: bool
 
 
-def block_outputs(model: nn.Module, followed: TracedModel) -> tuple[BlockOutput, ...]:
-    """Every block of the model that gives a map, in order of execution."""
-    last = {block.block: block for block in followed.graph.fold().nodes if block.block}
+def block_outputs(model: nn.Module, traced: TracedModel) -> tuple[BlockOutput, ...]:
+    """Find the outputs of all blocks.
+
+    Args:
+        model: the model.
+        traced: its traced graph.
+
+    Returns:
+        One entry per block that outputs a feature map, in order of execution.
+    """
     modules = dict(model.named_modules(remove_duplicate=False))
+    last_nodes = {node.block: node for node in traced.graph.fold().nodes if node.block}
     found: list[BlockOutput] = []
-    for cell, block in last.items():
-        if cell not in modules:
-            continue  # an operation of the model itself (a pool in front of the head) belongs to no module
-        whole = bool(list(modules[cell].children()))
-        step = followed.node_by_name.get(cell if whole else block.hook_point)
-        point = (
-            hook_point_of(model, followed, cell if whole else block.hook_point, step)
-            if step
-            else ""
-        )
-        if step and point and len(block.shape) == 3:
-            found.append(BlockOutput(cell, point, step, block.shape, block.stage, whole))
+    for block, last in last_nodes.items():
+        # An operation of the model itself (a pool before the head) belongs to no module.
+        if block not in modules or len(last.shape) != 3:
+            continue
+        is_composite = bool(list(modules[block].children()))
+        name = block if is_composite else last.hook_point
+        node = traced.node_by_name.get(name)
+        point = hook_point_of(model, traced, name, node) if node else ""
+        if node and point:
+            found.append(BlockOutput(block, point, node, last.shape, last.stage, is_composite))
     return tuple(found)
 
 
-def hook_point_of(model: nn.Module, followed: TracedModel, name: str, step: fx.Node) -> str:
-    """The module whose last output is what the step gives; a revealed model calls its innermost modules alone."""
+def hook_point_of(model: nn.Module, traced: TracedModel, name: str, node: fx.Node) -> str:
+    """Return the module whose output is the node's value.
+
+    Args:
+        model: the model.
+        traced: its traced graph.
+        name: name of the block or operation.
+        node: graph node that computes its output.
+
+    Returns:
+        The module's name; "" if no module outputs this value.
+    """
     if not isinstance(model, fx.GraphModule):
         return name
+    # A GraphModule calls only innermost modules, and a hook keeps the last of several calls.
     calls = [
-        node
-        for node in followed.fx_graph.nodes
-        if node.op == "call_module" and node.target == step.target
+        other
+        for other in traced.fx_graph.nodes
+        if other.op == "call_module" and other.target == node.target
     ]
-    return str(step.target) if calls and calls[-1] is step else ""
+    return str(node.target) if calls and calls[-1] is node else ""
 
 
 def select_blocks(
     known: tuple[BlockOutput, ...], blocks: Iterable[str] | None
 ) -> tuple[BlockOutput, ...]:
-    """The places of the blocks named, all where none is; raises AnalysisError for a name that is no block."""
+    """Select block outputs by name.
+
+    Args:
+        known: outputs of all blocks.
+        blocks: names of blocks or hook points; None selects all.
+
+    Returns:
+        The selected outputs in the order of the names.
+
+    Raises:
+        AnalysisError: the model has no block of that name.
+    """
     if blocks is None:
         return known
-    by_name = {place.hook_point: place for place in known} | {place.block: place for place in known}
-    wrong = [name for name in blocks if name not in by_name]
-    if wrong:
+    by_name = {output.hook_point: output for output in known}
+    by_name |= {output.block: output for output in known}
+    names = list(blocks)
+    unknown = [name for name in names if name not in by_name]
+    if unknown:
+        available = join_first(output.block for output in known)
         raise AnalysisError(
-            f"This model has no block called '{wrong[0]}': its blocks are {join_first(place.block for place in known)}."
+            f"The model has no block named '{unknown[0]}'. Available blocks: {available}."
         )
-    return tuple(by_name[name] for name in blocks)
+    return tuple(by_name[name] for name in names)
 
 
 class ModelTail(fx.Interpreter):
-    """The model behind a place, which must be all that the rest of the model sees of the image.
+    """Run a model from the output of one block to the end.
 
-    Raises AnalysisError where another path leads round the place.
+    Args:
+        model: the model.
+        traced: its traced graph.
+        start: block output to start from.
+
+    Raises:
+        AnalysisError: the rest of the model also reads values from before that block.
     """
 
-    def __init__(self, model: nn.Module, followed: TracedModel, place: BlockOutput) -> None:
-        super().__init__(model, garbage_collect_values=False, graph=followed.fx_graph)
-        self.start = place.node
-        self.steps: list[fx.Node] = []
-        behind, fixed = (
-            {self.start},
-            set[fx.Node](),
-        )  # what depends on the place, what on no image at all
-        for node in followed.fx_graph.nodes:
-            given = node.all_input_nodes
-            if node.op != "placeholder" and fixed.issuperset(given):
-                fixed.add(node)
-            elif behind.intersection(given):
-                if not behind.union(fixed).issuperset(given):
-                    raise AnalysisError(
-                        f"'{place.block}' is not all that the head of this model sees: other maps go round it, as every "
-                        "layer's does in a DenseNet; take a model whose blocks add or follow one another."
-                    )
-                behind.add(node)
-                self.steps.append(node)
-        self.constants = [node for node in followed.fx_graph.nodes if node in fixed]
+    def __init__(self, model: nn.Module, traced: TracedModel, start: BlockOutput) -> None:
+        super().__init__(model, garbage_collect_values=False, graph=traced.fx_graph)
+        self.start = start.node
+        self.tail: list[fx.Node] = []
+        self.constants: list[fx.Node] = []
+        downstream = {self.start}
+        constants = set[fx.Node]()  # nodes that do not depend on the image
+        for node in traced.fx_graph.nodes:
+            inputs = node.all_input_nodes
+            if node.op != "placeholder" and constants.issuperset(inputs):
+                constants.add(node)
+                self.constants.append(node)
+            elif downstream.intersection(inputs):
+                if not downstream.union(constants).issuperset(inputs):
+                    raise AnalysisError(_bypass_message(start.block))
+                downstream.add(node)
+                self.tail.append(node)
 
     def __call__(self, value: Tensor) -> Tensor:
-        """The model's output (N, K) if the place had given `value` (N, C, H, W)."""
+        """Return the model's output (N, K) for a block output (N, C, H, W)."""
         self.env = {self.start: value}
-        for node in (*self.constants, *self.steps):
+        for node in (*self.constants, *self.tail):
             self.env[node] = self.run_node(node)
-        output = self.env[self.steps[-1]]
+        output = self.env[self.tail[-1]]
         self.env = {}
         assert isinstance(output, Tensor)
         return output
 
 
-def evenly_spaced(names: Sequence[str], most: int) -> list[str]:
-    """At most so many of the names, evenly from first to last."""
-    if len(names) <= most:
-        return list(names)
-    return [names[round(i * (len(names) - 1) / (most - 1))] for i in range(most)]
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Where the model's weights lie; the CPU for a model without any."""
-    weight = next(model.parameters(), None)
-    return torch.device("cpu") if weight is None else weight.device
+def _bypass_message(block: str) -> str:
+    """Return the error message for a block that other paths bypass."""
+    return (
+        f"The head reads more than the output of '{block}': other paths bypass this block, as in "
+        "a DenseNet. Use a model whose blocks follow one another or add up."
+    )

@@ -1,14 +1,11 @@
-"""Looking at a model while it runs: in evaluation, where the images are placed as its weights are, nothing left behind.
-
-The steps themselves are walked by `steps.Walker`.
-"""
+"""Run a model for an analysis: in evaluation mode, on its own device, and unchanged afterwards."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from lightning_resnets.analysis.result import LabeledImages, require_labeled_images
@@ -19,75 +16,161 @@ from lightning_resnets.interventions.executor import PartialExecutor as PartialE
 from lightning_resnets.interventions.executor import eval_mode as eval_mode
 from lightning_resnets.interventions.record import get_submodule
 
+# Called with the hook point's name, the module's inputs and its output.
 HookFunction = Callable[[str, tuple[Any, ...], Any], None]
 
 
 @contextmanager
 def eval_mode_with_batch_stats(model: nn.Module) -> Iterator[nn.Module]:
-    """`evaluating`; where batch norms have never seen a batch they normalize by the one they get, and note nothing.
+    """Switch to evaluation mode, but let untrained batch norms use batch statistics.
 
-    A fresh model's running statistics are 0 and 1, which normalizes nothing: its gradients would be those of another model.
+    At initialization the running statistics are 0 and 1. They normalize nothing, so gradients
+    would be those of a model without batch norm.
+
+    Args:
+        model: the model; modes and running statistics are restored afterwards.
+
+    Yields:
+        The same model.
     """
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    fresh = [
-        n for n in norms if n.num_batches_tracked is not None and not int(n.num_batches_tracked)
-    ]
-    if any(float((n.running_var - 1).abs().sum()) for n in fresh if n.running_var is not None):
-        fresh = []  # weights came from a file that does not count
+    untrained_norms = _untrained_batch_norms(model)
     with eval_mode(model):
         try:
-            for norm in fresh:
-                norm.training, norm.track_running_stats = True, False
+            for norm in untrained_norms:
+                norm.training = True
+                norm.track_running_stats = False
             yield model
         finally:
-            for norm in fresh:
+            for norm in untrained_norms:
                 norm.track_running_stats = True
 
 
+def _untrained_batch_norms(model: nn.Module) -> list[_BatchNorm]:
+    """Return the batch norms that have not seen a batch."""
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    untrained = [norm for norm in norms if _has_seen_no_batch(norm)]
+    # Old checkpoints have statistics but no counter, so a counter of 0 proves nothing.
+    if any(_has_running_stats(norm) for norm in untrained):
+        return []
+    return untrained
+
+
+def _has_seen_no_batch(norm: _BatchNorm) -> bool:
+    """Return True if the batch counter exists and is 0."""
+    return norm.num_batches_tracked is not None and not int(norm.num_batches_tracked)
+
+
+def _has_running_stats(norm: _BatchNorm) -> bool:
+    """Return True if the running variance differs from its initial value 1."""
+    return norm.running_var is not None and float((norm.running_var - 1).abs().sum()) != 0
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a model.
+
+    Args:
+        model: the model.
+
+    Returns:
+        The device of its first parameter; the CPU for a model without parameters.
+    """
+    weight = next(model.parameters(), None)
+    return torch.device("cpu") if weight is None else weight.device
+
+
 def to_model_device(
-    images: LabeledImages, model: nn.Module, most: int | None = None
+    images: LabeledImages, model: nn.Module, max_images: int | None = None
 ) -> LabeledImages:
-    """The first so many images, where the model's weights are and in their precision."""
-    weight, images = next(model.parameters(), torch.zeros(())), require_labeled_images(images)
-    batch = images.images[:most].to(weight.device, weight.dtype)
-    return LabeledImages(batch, images.labels[:most].to(weight.device))
+    """Copy images to the device and dtype of a model's weights.
+
+    Args:
+        images: images and labels.
+        model: the model that will run on them.
+        max_images: number of images to take from the start; None takes all.
+
+    Returns:
+        Images in the model's dtype and labels, on the model's device.
+
+    Raises:
+        AnalysisError: `images` is not LabeledImages.
+    """
+    images = require_labeled_images(images)
+    weight = next(model.parameters(), torch.zeros(()))
+    batch = images.images[:max_images].to(weight.device, weight.dtype)
+    return LabeledImages(batch, images.labels[:max_images].to(weight.device))
 
 
 def image_size(images: LabeledImages) -> tuple[int, int, int]:
+    """Return the shape of one image.
+
+    Args:
+        images: images and labels.
+
+    Returns:
+        Channels, height and width.
+
+    Raises:
+        AnalysisError: `images` is not LabeledImages.
+    """
     channels, height, width = require_labeled_images(images).images.shape[1:]
     return channels, height, width
 
 
-def with_merges(model: nn.Module, size: tuple[int, int, int]) -> nn.Module:
-    """The model with its joins as modules, around the same weights: itself where there are no others.
+def with_merges(model: nn.Module, input_size: tuple[int, int, int]) -> nn.Module:
+    """Replace functional merges by merge modules; weights are shared with the model.
 
-    A model that cannot be followed is given back as it is; raises TraceError where only one image can be.
+    Args:
+        model: any model.
+        input_size: shape (C, H, W) of one image.
+
+    Returns:
+        The model itself if it has no functional merges or cannot be traced.
+
+    Raises:
+        TraceError: the model can only be traced for one fixed batch.
     """
     if isinstance(model, fx.GraphModule):
         return model
     try:
-        graph = trace(model, size)
+        graph = trace(model, input_size)
     except TraceError:
-        return model  # who needs its graph hears of it then
-    return insert_merges(model, size) if graph.merges_inserted == "by insert_merges" else model
+        return model  # an analysis that needs the graph raises the same error later
+    if graph.merges_inserted == "by insert_merges":
+        return insert_merges(model, input_size)
+    return model
 
 
 @contextmanager
-def hook_modules(model: nn.Module, points: Mapping[str, HookFunction]) -> Iterator[None]:
-    """Show what each module was given and gave, at once: nothing is kept, and no later step has written over it."""
+def hook_modules(model: nn.Module, hooks: Mapping[str, HookFunction]) -> Iterator[None]:
+    """Call a function after each forward pass of the named modules.
 
-    def hook(name: str, look: HookFunction) -> Any:
-        def see(
-            module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
-        ) -> None:
-            look(name, (*args, *kwargs.values()), output)
+    Tensors are passed on at once and not kept, so that no later in-place operation changes them.
 
-        return see
+    Args:
+        model: the model.
+        hooks: functions by module name, each called with that name, the module's inputs and its
+            output.
 
+    Yields:
+        None; the hooks are removed at the end of the block.
+
+    Raises:
+        HookPointError: the model has no module of that name.
+    """
     with ExitStack() as stack:
-        for name, look in points.items():
-            handle = get_submodule(model, name).register_forward_hook(
-                hook(name, look), with_kwargs=True
-            )
+        for name, function in hooks.items():
+            module = get_submodule(model, name)
+            handle = module.register_forward_hook(_forward_hook(name, function), with_kwargs=True)
             stack.callback(handle.remove)
         yield
+
+
+def _forward_hook(name: str, function: HookFunction) -> Any:
+    """Return a forward hook with keyword arguments that calls `function`."""
+
+    def hook(
+        module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor
+    ) -> None:
+        function(name, (*args, *kwargs.values()), output)
+
+    return hook

@@ -1,7 +1,7 @@
-"""Which earlier layers a dense block's layers read, from weights alone.
+"""Read from weights alone which earlier layers each layer of a dense block uses.
 
-Huang, Liu, van der Maaten, Weinberger: Densely Connected Convolutional Networks, arXiv:1608.06993, section 5, "Feature
-Reuse", and Fig. 5.
+Huang, Liu, van der Maaten, Weinberger: Densely Connected Convolutional Networks, arXiv:1608.06993,
+section 5, "Feature Reuse", and Fig. 5.
 """
 
 from dataclasses import dataclass
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+ChannelSources = tuple[tuple[str, int], ...]  # nodes that computed the channels, and how many each
 
 CONSUMER_TYPES = (nn.Conv2d, nn.Linear)
-
-
-# What keeps channels apart; a join of one part stands in the first layer of torchvision's dense blocks.
+# The first layer of torchvision's dense blocks concatenates one part, a "join".
 CHANNEL_PRESERVING_OPS = (
     "batch norm",
     "relu",
@@ -46,78 +45,91 @@ CHANNEL_PRESERVING_OPS = (
     "join",
 )
 
-
-ChannelSources = tuple[tuple[str, int], ...]  # what made these channels, and how many of them
+COLUMNS = ("model", "block", "source", "target", "mean_abs_weight", "share_of_largest")
+MAX_TICKS = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DenseBlockWeights:
-    """Mean absolute weight of one dense block: `values[s, l]` from source s to reader l, nan where there is no way.
+    """Mean absolute weights of one dense block.
 
-    The first source is the block's input; the last reader is what follows the block, a transition or the classifier.
+    Attributes:
+        sources: names of the layers that are read; the first one is the block's input.
+        consumers: names of the layers that read; the last one follows the block (a transition or
+            the classifier).
+        values: (sources, consumers) float64; NaN where a consumer does not read a source.
     """
 
     sources: tuple[str, ...]
     consumers: tuple[str, ...]
-    values: Tensor  # (S, L) float64
+    values: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureReuseResult:
-    """The dense blocks in order of depth."""
+    """Mean absolute weights of all dense blocks in order of depth."""
 
     blocks: tuple[DenseBlockWeights, ...]
-    name: str = "model"
+    model_name: str = "model"
 
     def tables(self) -> dict[str, Table]:
-        """`reuse`: a row a connection, with its weight and that over the block's largest."""
-        rows = [
-            (self.name, number, source, reader, float(value), float(value / max_weight(block)))
-            for number, block in enumerate(self.blocks, 1)
-            for source, line in zip(block.sources, block.values, strict=True)
-            for reader, value in zip(block.consumers, line, strict=True)
-            if not value.isnan()
-        ]
-        columns = ("model", "block", "source", "target", "mean_abs_weight", "share_of_largest")
-        return {"reuse": Table(columns, tuple(rows))}
+        """Return the weights.
+
+        Returns:
+            `feature_reuse`: one row per connection, with its weight and that relative to the
+            block's maximum.
+        """
+        rows: list[tuple[str, int, str, str, float, float]] = []
+        for number, block in enumerate(self.blocks, 1):
+            maximum = max_weight(block)
+            for source, weights in zip(block.sources, block.values, strict=True):
+                for consumer, weight in zip(block.consumers, weights, strict=True):
+                    if not weight.isnan():
+                        values = (float(weight), float(weight / maximum))
+                        rows.append((self.model_name, number, source, consumer, *values))
+        return {"feature_reuse": Table(COLUMNS, tuple(rows))}
 
     def draw(self, figure: "Figure") -> None:
-        """A square of sources by readers for each block, each on its own scale from 0 to its largest."""
+        """Draw a matrix of sources by consumers for each block, scaled from 0 to its maximum.
+
+        Args:
+            figure: an empty matplotlib figure.
+        """
         columns = min(4, len(self.blocks))
         rows = -(-len(self.blocks) // columns)
         panels = figure.subplots(rows, columns, squeeze=False).flatten()
         for number, (axes, block) in enumerate(zip(panels, self.blocks, strict=False), 1):
-            image = axes.imshow(
-                (block.values / max_weight(block)).numpy(),
-                vmin=0,
-                vmax=1,
-                cmap=COLORMAP,
-                aspect="auto",
-            )
-            _named(axes, number, block)
+            relative = (block.values / max_weight(block)).numpy()
+            image = axes.imshow(relative, vmin=0, vmax=1, cmap=COLORMAP, aspect="auto")
+            _label_matrix(axes, number, block)
         for axes in panels[len(self.blocks) :]:
             axes.set_axis_off()
         bar = figure.colorbar(image, ax=list(panels), shrink=0.7)  # pyright: ignore[reportPossiblyUnboundVariable]
-        bar.set_label("mean |weight|, as a share of the block's largest")
-        finish_figure(
-            figure, figure_title("feature reuse in dense blocks, from weights alone", (self.name,))
-        )
+        bar.set_label("mean |weight|, relative to the block's max")
+        text = "feature reuse in dense blocks, from weights alone"
+        finish_figure(figure, figure_title(text, (self.model_name,)))
 
 
 def max_weight(block: DenseBlockWeights) -> float:
+    """Return the largest mean absolute weight of a block.
+
+    Args:
+        block: weights of one dense block.
+
+    Returns:
+        The maximum; 1 if all weights are 0, so that it can divide.
+    """
     return float(block.values.nan_to_num(0).max()) or 1.0
 
 
-def _named(axes: "Axes", number: int, block: DenseBlockWeights) -> None:
-    step = -(-len(block.consumers) // 12)
+def _label_matrix(axes: "Axes", number: int, block: DenseBlockWeights) -> None:
+    """Set title, ticks and labels of one block's matrix."""
+    step = -(-len(block.consumers) // MAX_TICKS)
+    consumers = range(0, len(block.consumers), step)
+    sources = range(0, len(block.sources), step)
     axes.set_title(f"dense block {number}")
-    axes.set_xticks(
-        range(0, len(block.consumers), step),
-        [str(i + 1) for i in range(0, len(block.consumers), step)],
-    )
-    axes.set_yticks(
-        range(0, len(block.sources), step), ["in", *map(str, range(step, len(block.sources), step))]
-    )
+    axes.set_xticks(consumers, [str(i + 1) for i in consumers])
+    axes.set_yticks(sources, ["in", *map(str, sources[1:])])
     axes.set_xlabel(f"target layer\n(last: {block.consumers[-1].removeprefix('features.')})")
     if number == 1:
         axes.set_ylabel("source layer (in: the block's input)")
@@ -125,75 +137,108 @@ def _named(axes: "Axes", number: int, block: DenseBlockWeights) -> None:
 
 def feature_reuse(
     model: nn.Module,
-    size: tuple[int, int, int] = (3, 32, 32),
+    input_size: tuple[int, int, int] = (3, 32, 32),
     *,
-    name: str = "",
+    model_name: str = "",
     progress: ProgressCallback = no_progress,
 ) -> FeatureReuseResult:
-    """The mean absolute weight from every source to every layer that reads it, in each dense block.
+    """Compute the mean absolute weight from every source to every layer that reads it.
 
-    Figure 5 of Huang, Liu, van der Maaten, Weinberger (2017): Densely Connected Convolutional Networks. The mean is
-    over all weights between two layers: the L1 norm, divided by how many maps the source has (the paper's
-    normalization), and by what the reader's filters and window have. The layer behind the block counts as one more
-    reader. No image is needed, only its size (C, H, W). `name` is what the model is called in tables and figure (its
-    class). `tell(done, total)` hears of every dense block; it may raise Cancelled. Returns a matrix of sources by
-    targets for each block; raises AnalysisError where nothing is concatenated with what it was made of.
+    Figure 5 of Huang, Liu, van der Maaten, Weinberger (2017): Densely Connected Convolutional
+    Networks. The mean is over all weights between two layers: the L1 norm divided by the source's
+    number of channels (the paper's normalization) and by the consumer's filters and kernel size.
+    The layer after the block counts as one more consumer.
+
+    Args:
+        model: a model with dense blocks.
+        input_size: shape (C, H, W) of one image; no image is needed.
+        model_name: name in tables and figures; the class name if empty.
+        progress: called after every dense block; it may raise AnalysisCancelled.
+
+    Returns:
+        A matrix of sources by consumers for each dense block.
+
+    Raises:
+        AnalysisError: the model has no dense block.
     """
-    model = with_merges(model, size)
-    graph = trace(model, size)
-    dense = any(skip.kind is MergeKind.CONCAT for skip in graph.skips)
-    every = find_consumers(graph, model).values() if dense else ()
-    groups = [group for group in every if len({len(parts) for parts in group.values()}) > 1]
-    if not groups:
-        kinds = sorted({str(skip.kind) for skip in graph.skips}) or ["no skips at all"]
-        raise AnalysisError(f"This model has no dense block; it has {', '.join(kinds)}.")
-    return FeatureReuseResult(
-        tuple(_weights(model, group) for group in track_progress(groups, progress)),
-        display_name(model, name),
-    )
+    model = with_merges(model, input_size)
+    graph = trace(model, input_size)
+    has_dense_skips = any(skip.kind is MergeKind.CONCAT for skip in graph.skips)
+    groups = list(find_consumers(graph, model).values()) if has_dense_skips else []
+    dense = [group for group in groups if len({len(parts) for parts in group.values()}) > 1]
+    if not dense:
+        kinds = ", ".join(sorted({str(skip.kind) for skip in graph.skips}))
+        raise AnalysisError(
+            f"The model has no dense block. Its skip connections: {kinds or 'none'}."
+        )
+    blocks = tuple(_block_weights(model, group) for group in track_progress(dense, progress))
+    return FeatureReuseResult(blocks, display_name(model, model_name))
 
 
 def find_consumers(graph: ModelGraph, model: nn.Module) -> dict[str, dict[str, ChannelSources]]:
-    """What every convolution and linear layer reads, by the first source: that is a dense block's input."""
+    """Find the sources of the input channels of every convolution and linear layer.
+
+    Args:
+        graph: the model's graph.
+        model: the model.
+
+    Returns:
+        Sources by consumer, grouped by the first source: the input of a dense block.
+    """
     modules = dict(model.named_modules(remove_duplicate=False))
-    parts: dict[str, ChannelSources] = {}
+    sources: dict[str, ChannelSources] = {}
     groups: dict[str, dict[str, ChannelSources]] = {}
-    for block in graph.nodes:
-        given = graph.inputs(block.name)
-        parts[block.name] = _parts(block, [parts[source] for source in given])
-        if isinstance(modules.get(block.name), CONSUMER_TYPES) and given:
-            read = parts[given[0]]
-            groups.setdefault(read[0][0], {})[block.name] = read
+    for node in graph.nodes:
+        inputs = graph.inputs(node.name)
+        sources[node.name] = _channel_sources(node, [sources[name] for name in inputs])
+        if isinstance(modules.get(node.name), CONSUMER_TYPES) and inputs:
+            consumed = sources[inputs[0]]
+            first_source = consumed[0][0]
+            groups.setdefault(first_source, {})[node.name] = consumed
     return groups
 
 
-def _parts(block: Node, given: list[ChannelSources]) -> ChannelSources:
-    if block.kind is MergeKind.CONCAT:
-        return tuple(part for parts in given for part in parts)
-    channels = block.shape[0] if block.shape else 0
-    kept = (
-        len(given) == 1
-        and any(word in block.op for word in CHANNEL_PRESERVING_OPS)
-        and sum(n for _, n in given[0]) == channels
-    )
-    return given[0] if kept else ((block.name, channels),)
+def _channel_sources(node: Node, inputs: list[ChannelSources]) -> ChannelSources:
+    """Return the sources of a node's output channels, given those of its inputs."""
+    if node.kind is MergeKind.CONCAT:
+        joined: ChannelSources = ()
+        for parts in inputs:
+            joined += parts
+        return joined
+    channels = node.shape[0] if node.shape else 0
+    is_preserving = any(op in node.op for op in CHANNEL_PRESERVING_OPS)
+    if is_preserving and len(inputs) == 1 and sum(count for _, count in inputs[0]) == channels:
+        return inputs[0]
+    return ((node.name, channels),)
 
 
-def _weights(model: nn.Module, group: dict[str, ChannelSources]) -> DenseBlockWeights:
-    sources = tuple(dict.fromkeys(source for parts in group.values() for source, _ in parts))
+def _block_weights(model: nn.Module, group: dict[str, ChannelSources]) -> DenseBlockWeights:
+    """Compute the mean absolute weights of one dense block."""
+    unique: dict[str, None] = {}
+    for parts in group.values():
+        unique |= dict.fromkeys(source for source, _ in parts)
+    sources = tuple(unique)
     values = torch.full((len(sources), len(group)), torch.nan, dtype=torch.float64)
-    for column, (reader, parts) in enumerate(group.items()):
-        start, channels = 0, mean_abs_weight_per_channel(model.get_submodule(reader))
+    for column, (consumer, parts) in enumerate(group.items()):
+        by_channel = mean_abs_weight_per_channel(model.get_submodule(consumer))
+        start = 0
         for source, count in parts:
-            values[sources.index(source), column] = channels[start : start + count].mean()
+            values[sources.index(source), column] = by_channel[start : start + count].mean()
             start += count
     return DenseBlockWeights(sources, tuple(group), values)
 
 
-def mean_abs_weight_per_channel(reader: nn.Module) -> Tensor:
-    """The mean absolute weight on each input channel (C,), float64, of a convolution in groups too."""
-    assert isinstance(reader, CONSUMER_TYPES)
-    groups = reader.groups if isinstance(reader, nn.Conv2d) else 1
-    weight = reader.weight.detach().double().cpu().abs()
-    out, into = weight.shape[:2]
-    return weight.view(groups, out // groups, into, -1).mean((1, 3)).flatten()
+def mean_abs_weight_per_channel(consumer: nn.Module) -> Tensor:
+    """Compute the mean absolute weight of each input channel.
+
+    Args:
+        consumer: a convolution, also in groups, or a linear layer.
+
+    Returns:
+        Means (C,) float64.
+    """
+    assert isinstance(consumer, CONSUMER_TYPES)
+    groups = consumer.groups if isinstance(consumer, nn.Conv2d) else 1
+    weight = consumer.weight.detach().double().cpu().abs()
+    out_channels, in_channels = weight.shape[:2]
+    return weight.view(groups, out_channels // groups, in_channels, -1).mean((1, 3)).flatten()

@@ -1,7 +1,7 @@
-"""How much gradient goes back through each block's shortcut and through its branch.
+"""Measure how much gradient flows back through each block's shortcut and through its branch.
 
-He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks, arXiv:1603.05027, section 2, equation (5): the
-gradient at a block's input is a sum of two, one of which no weight touches.
+He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks, arXiv:1603.05027, section 2,
+equation (5): the gradient at a block's input is a sum of two terms, one of which no weight scales.
 """
 
 from dataclasses import dataclass
@@ -44,55 +44,71 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+COLUMNS = ("model", "state", "block", "depth", "shortcut", "branch", "total")
+
 
 @dataclass(frozen=True, slots=True)
 class GradientNorms:
-    """Gradient norms at one block's input: by its shortcut, by its branch, and both together."""
+    """Gradient norms at the input of one block: through its shortcut, its branch, and both."""
 
     shortcut: float
     branch: float
     total: float
 
 
+FlowByBlock = dict[str, GradientNorms]
+
+
 @dataclass(frozen=True, slots=True)
 class GradientFlowResult:
-    """Flows by block, of the model and of another state of it (at initialization)."""
+    """Gradient norms by block, of the model and of the same model at initialization."""
 
-    flows: dict[str, GradientNorms]
-    untrained: dict[str, GradientNorms] | None = None
+    flows: FlowByBlock
+    untrained: FlowByBlock | None = None
     num_images: int | None = None
-    name: str = "model"
+    model_name: str = "model"
 
     def tables(self) -> dict[str, Table]:
-        """`gradients`: a row a block of each state of the model."""
-        states = (("trained", self.flows), ("initial", self.untrained or {}))
-        rows = tuple(
-            (self.name, state, name, depth, flow.shortcut, flow.branch, flow.total)
-            for state, flows in states
-            for depth, (name, flow) in enumerate(flows.items(), 1)
-        )
-        return {
-            "gradients": Table(
-                ("model", "state", "block", "depth", "shortcut", "branch", "both"), rows
-            )
-        }
+        """Return the norms.
+
+        Returns:
+            `gradient_flow`: one row per block of each state of the model.
+        """
+        rows = self._rows("trained", self.flows)
+        if self.untrained:
+            rows += self._rows("initial", self.untrained)
+        return {"gradient_flow": Table(COLUMNS, tuple(rows))}
+
+    def _rows(
+        self, state: str, flows: FlowByBlock
+    ) -> list[tuple[str, str, str, int, float, float, float]]:
+        """Return one row per block of one state of the model."""
+        return [
+            (self.model_name, state, block, depth, flow.shortcut, flow.branch, flow.total)
+            for depth, (block, flow) in enumerate(flows.items(), 1)
+        ]
 
     def draw(self, figure: "Figure") -> None:
-        """Both norms by depth, a panel for each state of the model, on one scale."""
-        panels = figure.subplots(1, 2 if self.untrained else 1, squeeze=False, sharey=True)[0]
-        titles = ("trained", "at initialization") if self.untrained else ("",)
-        for axes, flows, words in zip(panels, (self.flows, self.untrained), titles, strict=False):
-            _drawn(axes, flows or {})
-            axes.set_title(words)
+        """Draw both norms by depth, one panel per state of the model, on one scale.
+
+        Args:
+            figure: an empty matplotlib figure.
+        """
+        states = [("", self.flows)]
+        if self.untrained:
+            states = [("trained", self.flows), ("at initialization", self.untrained)]
+        panels = figure.subplots(1, len(states), squeeze=False, sharey=True)[0]
+        for axes, (title, flows) in zip(panels, states, strict=True):
+            _draw_flows(axes, flows)
+            axes.set_title(title)
         panels[0].set_ylabel("gradient norm at the block's input")
         add_legend(panels[-1])
-        finish_figure(
-            figure,
-            figure_title("gradient through shortcut and branch", (self.name,), self.num_images),
-        )
+        text = "gradient through shortcut and branch"
+        finish_figure(figure, figure_title(text, (self.model_name,), self.num_images))
 
 
-def _drawn(axes: "Axes", flows: dict[str, GradientNorms]) -> None:
+def _draw_flows(axes: "Axes", flows: FlowByBlock) -> None:
+    """Draw the norms of one state of the model."""
     axes.plot([flow.shortcut for flow in flows.values()], label="through the shortcut", **SERIES_1)
     axes.plot([flow.branch for flow in flows.values()], label="through the branch", **SERIES_2)
     if all(min(flow.shortcut, flow.branch) > 0 for flow in flows.values()):
@@ -104,89 +120,116 @@ def _drawn(axes: "Axes", flows: dict[str, GradientNorms]) -> None:
 def gradient_flow(
     model: nn.Module,
     images: LabeledImages,
-    fresh: nn.Module | None = None,
+    untrained: nn.Module | None = None,
     *,
-    most: int = 100,
-    batch: int = 20,
-    name: str = "",
+    max_images: int = 100,
+    batch_size: int = 20,
+    model_name: str = "",
     progress: ProgressCallback = no_progress,
 ) -> GradientFlowResult:
-    """Where paths part in front of every residual Add: the norms of the gradients that come back by both.
+    """Measure the gradients that arrive at each block's input through shortcut and branch.
 
-    The two terms of equation (5) of He, Zhang, Ren, Sun (2016): Identity Mappings in Deep Residual Networks. A norm is
-    that of one image's (C, H, W), of the image's own loss, as the mean over the first `most` images. A projected
-    shortcut counts with its projection. The model runs in evaluation; one whose batch norms have seen nothing yet
-    normalizes by its batch, as it would in its first step. `fresh` is the same model at its initialization
-    (`build("resnet20")`). `name` is what the model is called in tables and figure (its class). `tell(done, total)` hears
-    of every batch; it may raise Cancelled, and the model is left as it was. Returns the norms by block; raises
-    AnalysisError for a model without a residual block, and for labels that the model has no score for.
+    The two terms of equation (5) of He, Zhang, Ren, Sun (2016): Identity Mappings in Deep Residual
+    Networks. A norm is taken over one image's gradient (C, H, W) of that image's own loss, then
+    averaged over images. A projection shortcut includes its projection. Models run in evaluation
+    mode; untrained batch norms use batch statistics, as in their first training step.
+
+    Args:
+        model: a model with residual blocks.
+        images: images and labels.
+        untrained: the same model at initialization, such as `create_model("resnet20")`.
+        max_images: number of images to take from the start.
+        batch_size: images per pass.
+        model_name: name in tables and figures; the class name if empty.
+        progress: called after every batch; it may raise AnalysisCancelled.
+
+    Returns:
+        Gradient norms by block.
+
+    Raises:
+        AnalysisError: the model has no residual block, or a label is not one of its classes.
     """
-    model = with_merges(model, image_size(images))
-    fresh = None if fresh is None else with_merges(fresh, image_size(images))
-    models = [model] if fresh is None else [model, fresh]
-    seekers = {id(one): _Seeker(one, to_model_device(images, one, most)) for one in models}
-    steps = [(one, i) for one in models for i in range(0, len(seekers[id(one)].images), batch)]
-    for one, i in track_progress(steps, progress):
-        with eval_mode_with_batch_stats(one), torch.enable_grad():
-            seekers[id(one)].look(slice(i, i + batch))
-    flows, count = (
-        {key: seeker.flows() for key, seeker in seekers.items()},
-        len(seekers[id(model)].images),
-    )
+    models = [model] if untrained is None else [model, untrained]
+    meters: list[_GradientMeter] = []
+    steps: list[tuple[_GradientMeter, int]] = []
+    for one in models:
+        merged = with_merges(one, image_size(images))
+        meter = _GradientMeter(merged, to_model_device(images, merged, max_images))
+        meters.append(meter)
+        steps += [(meter, start) for start in range(0, len(meter.images), batch_size)]
+    for meter, start in track_progress(steps, progress):
+        with eval_mode_with_batch_stats(meter.model), torch.enable_grad():
+            meter.update(slice(start, start + batch_size))
+    flows = [meter.flows() for meter in meters]
     return GradientFlowResult(
-        flows[id(model)], flows.get(id(fresh)), count, display_name(model, name)
+        flows[0],
+        None if untrained is None else flows[1],
+        len(meters[0].images),
+        display_name(meters[0].model, model_name),
     )
 
 
-class _Seeker:
-    """Takes gradients block by block, from values that the walk through the model kept."""
+class _GradientMeter:
+    """Sums gradient norms of one model block by block."""
 
     def __init__(self, model: nn.Module, images: LabeledImages) -> None:
-        followed = trace_nodes(model, image_size(images))
-        self.skips = residual_blocks(followed.graph)
+        traced = trace_nodes(model, image_size(images))
+        self.model = model
+        self.images = images
+        self.skips = residual_blocks(traced.graph)
         if not self.skips:
             raise AnalysisError(
-                "This model has no residual block, so no gradient goes through a shortcut."
+                "The model has no residual block, so no gradient flows through a shortcut."
             )
-        self.images, self.named = images, followed.node_by_name
-        self.merges = {name: followed.node_by_name[skip.merge] for name, skip in self.skips.items()}
-        needed = {node for name in self.skips for node in (*self.met(name), self.merges[name])}
-        self.walker = PartialExecutor(model, followed, dict.fromkeys(needed))
+        self.node_by_name = traced.node_by_name
+        self.merges = {name: self.node_by_name[skip.merge] for name, skip in self.skips.items()}
+        retained = dict.fromkeys(self.merges.values())
+        for name in self.skips:
+            retained |= dict.fromkeys(self.block_nodes(name))
+        self.executor = PartialExecutor(model, traced, retained)
         self.sums = {name: torch.zeros(3, dtype=torch.float64) for name in self.skips}
 
-    def met(self, name: str) -> tuple[fx.Node, fx.Node, fx.Node]:
-        """The steps that give a block's input, the end of its shortcut and the end of its branch."""
-        skip, merge = self.skips[name], self.merges[name]
-        ends = [one for one in (*merge.args, *merge.kwargs.values()) if isinstance(one, fx.Node)]
-        return self.named[skip.source], ends[skip.operand], ends[1 - skip.operand]
+    def block_nodes(self, name: str) -> tuple[fx.Node, fx.Node, fx.Node]:
+        """Return the nodes of a block's input, shortcut output and branch output."""
+        skip = self.skips[name]
+        merge = self.merges[name]
+        values = (*merge.args, *merge.kwargs.values())
+        operands = [value for value in values if isinstance(value, fx.Node)]
+        source = self.node_by_name[skip.source]
+        return source, operands[skip.operand], operands[1 - skip.operand]
 
-    def look(self, some: slice) -> None:
-        env: NodeValues = {}
-        self.walker.set_images(self.images.images[some].clone().requires_grad_())
-        for _ in self.walker.run_from(env):
+    def update(self, batch: slice) -> None:
+        """Add the gradient norms of one batch."""
+        values: NodeValues = {}
+        self.executor.set_images(self.images.images[batch].clone().requires_grad_())
+        for _ in self.executor.run_from(values):
             pass
-        loss = F.cross_entropy(
-            *check_labels(env[self.walker.nodes[-1]], self.images.labels[some]), reduction="sum"
-        )
-        sums = torch.autograd.grad(
-            loss, [env[node] for node in self.merges.values()], retain_graph=True
-        )
-        for name, behind in zip(self.skips, sums, strict=True):
-            start, shortcut, branch = (env[node] for node in self.met(name))
-            one = behind if shortcut is start else _back(shortcut, start, behind)
-            other = _back(branch, start, behind)
-            norms = [
-                part.flatten(1).double().norm(dim=1).sum() for part in (one, other, one + other)
-            ]
+        logits, labels = check_labels(values[self.executor.nodes[-1]], self.images.labels[batch])
+        loss = F.cross_entropy(logits, labels, reduction="sum")
+        merged = [values[node] for node in self.merges.values()]
+        output_gradients = torch.autograd.grad(loss, merged, retain_graph=True)
+        for name, gradient in zip(self.skips, output_gradients, strict=True):
+            start, shortcut, branch = (values[node] for node in self.block_nodes(name))
+            # An identity shortcut passes the gradient on unchanged.
+            first = gradient if shortcut is start else _backward(shortcut, start, gradient)
+            second = _backward(branch, start, gradient)
+            norms = [_sum_of_norms(part) for part in (first, second, first + second)]
             self.sums[name] += torch.stack(norms).cpu()
 
-    def flows(self) -> dict[str, GradientNorms]:
-        return {
-            name: GradientNorms(*(value / len(self.images)).tolist())
-            for name, value in self.sums.items()
-        }
+    def flows(self) -> FlowByBlock:
+        """Return the mean norms by block."""
+        count = len(self.images)
+        return {name: GradientNorms(*(norms / count).tolist()) for name, norms in self.sums.items()}
 
 
-def _back(end: Tensor, start: Tensor, gradient: Tensor) -> Tensor:
-    """What of a gradient at the end of a way arrives at its start; by ways round the start nothing does."""
-    return torch.autograd.grad(end, start, gradient, retain_graph=True, materialize_grads=True)[0]
+def _sum_of_norms(gradient: Tensor) -> Tensor:
+    """Return the sum over images of the norm of each image's gradient (C, H, W)."""
+    return gradient.flatten(1).double().norm(dim=1).sum()
+
+
+def _backward(output: Tensor, start: Tensor, gradient: Tensor) -> Tensor:
+    """Backpropagate a gradient from a branch's output to the block's input."""
+    # Zeros where the branch does not depend on the block's input at all.
+    return torch.autograd.grad(output, start, gradient, retain_graph=True, materialize_grads=True)[
+        0
+    ]

@@ -1,7 +1,7 @@
-"""How an answer grows: the head of a model applied to what each block of its last stage gives, not the last one alone.
+"""Apply the head of a model to the output of each block of its last stage.
 
-Greff, Srivastava, Schmidhuber 2017, arXiv:1612.07771 (blocks of a stage refine one estimate); Jastrzebski et al. 2018,
-arXiv:1710.04773, section 4 (the head behind every block).
+Greff, Srivastava, Schmidhuber 2017, arXiv:1612.07771 (blocks of a stage refine one estimate);
+Jastrzebski et al. 2018, arXiv:1710.04773, section 4 (the head after every block).
 """
 
 from dataclasses import dataclass
@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from lightning_resnets.analysis.block_outputs import (
-    BlockOutput,
-    ModelTail,
-    block_outputs,
-    device_of,
-)
+from lightning_resnets.analysis.block_outputs import BlockOutput, ModelTail, block_outputs
+from lightning_resnets.analysis.eval_context import device_of, eval_mode, image_size
 from lightning_resnets.analysis.plotting import (
     REFERENCE_LINE,
     SERIES_1,
@@ -38,24 +35,41 @@ from lightning_resnets.analysis.result import (
 )
 from lightning_resnets.errors import AnalysisError
 from lightning_resnets.graph import TracedModel, trace_nodes
-from lightning_resnets.interventions.hook_points import join_first
 from lightning_resnets.interventions.record import record_activations
+from lightning_resnets.utils.format import format_shape, join_first
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
 BATCH_SIZE = 50
+COLUMNS = (
+    "model",
+    "block",
+    "accuracy",
+    "probability",
+    "logit",
+    "agreement",
+    "step",
+    "cosine",
+    "images",
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IterativeRefinementResult:
-    """By block of the last stage, in order.
+    """Means over images for each block of the last stage, in order.
 
-    `accuracy` is the share of images that the head gets right behind the block, `probability` and `logit` the mean
-    probability and the mean score that it gives the true class, `agreement` the share of images where it predicts
-    what the whole model does. `step` is how far the block moves its map, |out - in| / |in|, `cosine` that between what it
-    adds and the direction in which the loss falls fastest; None for the first.
+    Attributes:
+        blocks: names of the blocks.
+        accuracy: fraction of images that the head classifies correctly after the block.
+        probability: probability of the true class.
+        mean_logit: logit of the true class.
+        agreement: fraction of images with the same prediction as the whole model.
+        step: relative change of the map by the block, |out - in| / |in|; None for the first block.
+        cosine: cosine of that change and the negative gradient of the loss; None for the first.
+        num_images: number of images.
+        model_name: name of the model.
     """
 
     blocks: tuple[str, ...]
@@ -66,21 +80,15 @@ class IterativeRefinementResult:
     step: tuple[float | None, ...]
     cosine: tuple[float | None, ...]
     num_images: int
-    name: str = "model"
+    model_name: str = "model"
 
     def tables(self) -> dict[str, Table]:
-        columns = (
-            "model",
-            "block",
-            "accuracy",
-            "probability",
-            "logit",
-            "agreement",
-            "step",
-            "cosine",
-            "images",
-        )
-        values = (
+        """Return the means.
+
+        Returns:
+            `iterative_refinement`: one row per block.
+        """
+        values = zip(
             self.blocks,
             self.accuracy,
             self.probability,
@@ -88,45 +96,55 @@ class IterativeRefinementResult:
             self.agreement,
             self.step,
             self.cosine,
+            strict=True,
         )
-        rows: list[tuple[Cell, ...]] = [
-            (self.name, *row, self.num_images) for row in zip(*values, strict=True)
-        ]
-        return {"refinement": Table(columns, tuple(rows))}
+        rows: list[tuple[Cell, ...]] = [(self.model_name, *row, self.num_images) for row in values]
+        return {"iterative_refinement": Table(COLUMNS, tuple(rows))}
 
     def draw(self, figure: "Figure") -> None:
-        """Left what the head answers behind each block, right how far each block goes and whether downhill."""
-        left, right = figure.subplots(1, 2)
-        for label, look, values in (
+        """Draw the head's predictions after each block, and size and direction of its change.
+
+        Args:
+            figure: an empty matplotlib figure.
+        """
+        head_panel, step_panel = figure.subplots(1, 2)
+        self._draw_head(head_panel)
+        self._draw_steps(step_panel)
+        for axes in (head_panel, step_panel):
+            set_block_ticks(axes, self.blocks)
+            axes.set_xlabel("block of the last stage")
+            add_legend(axes)
+        title = figure_title("refinement in the last stage", (self.model_name,), self.num_images)
+        finish_figure(figure, title)
+
+    def _draw_head(self, axes: "Axes") -> None:
+        """Draw agreement, accuracy and probability after every block."""
+        for label, style, values in (
             ("agreement with the final prediction", SERIES_3, self.agreement),
             ("accuracy", SERIES_1, self.accuracy),
             ("probability of the true class", SERIES_2, self.probability),
         ):
-            left.plot([100 * value for value in values], label=label, **look)
-        left.set_ylim(0, 104)
-        left.set_ylabel("mean over the images (%)")
-        left.set_title("the head behind every block")
-        for label, look, values in (
+            axes.plot([100 * value for value in values], label=label, **style)
+        axes.set_ylim(0, 104)
+        axes.set_ylabel("mean over images (%)")
+        axes.set_title("head after every block")
+
+    def _draw_steps(self, axes: "Axes") -> None:
+        """Draw the relative change by each block and its direction."""
+        for label, style, values in (
             ("relative step |out − in| / |in|", SERIES_1, self.step),
             ("cosine of step and −gradient", SERIES_2, self.cosine),
         ):
             known = [(i, value) for i, value in enumerate(values) if value is not None]
-            right.plot(*zip(*known, strict=True), label=label, **look)
-        right.axhline(0, **REFERENCE_LINE)
-        right.set_title("what each block does to the map")
-        right.set_ylabel("mean over the images")
-        for axes in (left, right):
-            set_block_ticks(axes, self.blocks)
-            axes.set_xlabel("block of the last stage")
-            add_legend(axes)
-        finish_figure(
-            figure, figure_title("refinement in the last stage", (self.name,), self.num_images)
-        )
+            axes.plot(*zip(*known, strict=True), label=label, **style)
+        axes.axhline(0, **REFERENCE_LINE)
+        axes.set_title("change of the map by each block")
+        axes.set_ylabel("mean over images")
 
 
 @dataclass(slots=True)
 class RefinementAccumulator:
-    """What is added up over images for one block."""
+    """Sums over images for one block; the fields are those of IterativeRefinementResult."""
 
     correct: float = 0.0
     probability: float = 0.0
@@ -135,102 +153,127 @@ class RefinementAccumulator:
     step: float = 0.0
     cosine: float = 0.0
 
+    def add_predictions(self, logits: Tensor, labels: Tensor, final: Tensor) -> None:
+        """Add the head's output (N, K) for labels (N,) and the model's final predictions (N,)."""
+        predictions = logits.argmax(1)
+        true_class = labels[:, None]
+        self.correct += float((predictions == labels).sum())
+        self.agreement += float((predictions == final).sum())
+        self.probability += float(logits.softmax(1).gather(1, true_class).sum())
+        self.logit += float(logits.gather(1, true_class).sum())
+
+    def add_step(self, before: Tensor, after: Tensor, descent: Tensor) -> None:
+        """Add the change from one map to the next, and its cosine with the descent direction."""
+        change = (after - before).flatten(1)
+        size = before.flatten(1).norm(dim=1).clamp(min=1e-12)
+        self.step += float((change.norm(dim=1) / size).sum())
+        self.cosine += float(F.cosine_similarity(change, descent.flatten(1)).sum())
+
 
 def iterative_refinement(
     model: nn.Module,
     images: LabeledImages,
-    batch: int = BATCH_SIZE,
-    name: str = "",
+    *,
+    batch_size: int = BATCH_SIZE,
+    model_name: str = "",
     progress: ProgressCallback = no_progress,
 ) -> IterativeRefinementResult:
-    """The model's own head behind every block of the last stage whose map has the shape of the last one.
+    """Apply the model's own head after every block of the last stage.
 
-    After Greff, Srivastava, Schmidhuber (2017): Highway and Residual Networks Learn Unrolled Iterative Estimation, and
-    Jastrzebski, Arpit, Ballas, Verma, Che, Bengio (2018): Residual Connections Encourage Iterative Inference. Nothing
-    is trained: where blocks refine one estimate, the head can read it behind each. `name` is what the model is called in
-    tables and figure (its class). `tell(done, total)` hears of every batch; it may raise Cancelled, and the model is left
-    as it was. Returns means over the images by block; raises AnalysisError for a model whose last stage holds fewer
-    than two blocks of one shape, or whose head sees more than the last block.
+    After Greff, Srivastava, Schmidhuber (2017): Highway and Residual Networks Learn Unrolled
+    Iterative Estimation, and Jastrzebski, Arpit, Ballas, Verma, Che, Bengio (2018): Residual
+    Connections Encourage Iterative Inference. Nothing is trained: if blocks refine one estimate,
+    the head can read it after each of them.
+
+    Args:
+        model: a trained model.
+        images: images and labels.
+        batch_size: images per forward pass.
+        model_name: name in tables and figures; the class name if empty.
+        progress: called after every batch; it may raise AnalysisCancelled.
+
+    Returns:
+        Means over images by block.
+
+    Raises:
+        AnalysisError: the last stage has fewer than two blocks of one output shape, or the head
+            reads more than the last block.
     """
-    size = tuple(images.images.shape[1:])
-    followed = trace_nodes(model, size)  # pyright: ignore[reportArgumentType]
-    found = last_stage(model, followed)
-    tail = ModelTail(model, followed, found[-1])
-    modes = {module: module.training for module in model.modules()}
-    sums = [RefinementAccumulator() for _ in found]
-    try:
-        model.eval()
-        for pixels, labels in track_progress(list(images.batches(batch)), progress):
-            _count(
-                model, tail, found, pixels.to(device_of(model)), labels.to(device_of(model)), sums
-            )
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-    total = len(images)
-
-    def mean(field: str) -> tuple[float, ...]:
-        return tuple(getattr(one, field) / total for one in sums)
-
+    traced = trace_nodes(model, image_size(images))
+    blocks = last_stage(model, traced)
+    tail = ModelTail(model, traced, blocks[-1])
+    sums = [RefinementAccumulator() for _ in blocks]
+    device = device_of(model)
+    with eval_mode(model):
+        for batch, labels in track_progress(list(images.batches(batch_size)), progress):
+            _accumulate(model, tail, blocks, batch.to(device), labels.to(device), sums)
+    count = len(images)
     return IterativeRefinementResult(
-        tuple(place.block for place in found),
-        mean("right"),
-        mean("share"),
-        mean("logit"),
-        mean("same"),
-        (None, *mean("step")[1:]),
-        (None, *mean("cosine")[1:]),
-        total,
-        display_name(model, name),
+        tuple(block.block for block in blocks),
+        tuple(one.correct / count for one in sums),
+        tuple(one.probability / count for one in sums),
+        tuple(one.logit / count for one in sums),
+        tuple(one.agreement / count for one in sums),
+        (None, *(one.step / count for one in sums[1:])),
+        (None, *(one.cosine / count for one in sums[1:])),
+        count,
+        display_name(model, model_name),
     )
 
 
-def last_stage(model: nn.Module, followed: TracedModel) -> list[BlockOutput]:
-    """The blocks at the end of the last stage that give maps of one shape, in order."""
-    known = block_outputs(model, followed)
-    whole = [place for place in known if place.is_composite]
+def last_stage(model: nn.Module, traced: TracedModel) -> list[BlockOutput]:
+    """Find the blocks at the end of the last stage whose outputs have one shape.
+
+    Args:
+        model: the model.
+        traced: its traced graph.
+
+    Returns:
+        Two or more blocks in order.
+
+    Raises:
+        AnalysisError: there are fewer than two.
+    """
+    outputs = block_outputs(model, traced)
+    composite = [output for output in outputs if output.is_composite]
     found: list[BlockOutput] = []
-    for place in reversed(whole):
-        if place.shape != whole[-1].shape or place.stage != whole[-1].stage:
+    for output in reversed(composite):
+        if output.shape != composite[-1].shape or output.stage != composite[-1].stage:
             break
-        found.insert(0, place)
+        found.insert(0, output)
     if len(found) < 2:
-        shapes = join_first(
-            f"{place.block} {'×'.join(map(str, place.shape))}" for place in (whole or known)[-4:]
-        )
+        last = list(composite or outputs)[-4:]
+        shapes = join_first(f"{output.block} {format_shape(output.shape)}" for output in last)
         raise AnalysisError(
-            "Refinement needs a last stage of two or more blocks that give maps of one shape, for the head to stand "
-            f"behind each: this model ends with {shapes or 'no block that gives a map'}."
+            "The last stage must have at least two blocks of one output shape, so that the head "
+            f"can be applied after each. Last blocks of this model: {shapes or 'none'}."
         )
     return found
 
 
-def _count(
+def _accumulate(
     model: nn.Module,
     tail: ModelTail,
-    found: list[BlockOutput],
+    blocks: list[BlockOutput],
     images: Tensor,
     labels: Tensor,
     sums: list[RefinementAccumulator],
 ) -> None:
-    with torch.no_grad(), record_activations(model, [place.hook_point for place in found]) as seen:
-        answers = model(images).argmax(1)
-    before: tuple[Tensor, Tensor] | None = None  # a map, and where the loss falls fastest from it
-    for place, one in zip(found, sums, strict=True):
-        value = seen.outputs[place.hook_point].detach().requires_grad_()
+    """Add one batch to the sums of every block."""
+    hook_points = [block.hook_point for block in blocks]
+    with torch.no_grad(), record_activations(model, hook_points) as recording:
+        final = model(images).argmax(1)
+    before: Tensor | None = None
+    descent: Tensor | None = None  # negative gradient of the loss at `before`
+    for block, one in zip(blocks, sums, strict=True):
+        value = recording.outputs[block.hook_point].detach().requires_grad_()
         with torch.enable_grad():
             logits, labels = check_labels(tail(value), labels)
-            loss = nn.functional.cross_entropy(logits, labels, reduction="sum")
+            loss = F.cross_entropy(logits, labels, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, value)
-        own = labels[:, None]
-        one.correct += float((logits.argmax(1) == labels).sum())
-        one.agreement += float((logits.argmax(1) == answers).sum())
-        one.probability += float(logits.detach().softmax(1).gather(1, own).sum())
-        one.logit += float(logits.detach().gather(1, own).sum())
-        if before is not None:
-            moved = (value.detach() - before[0]).flatten(1)
-            one.step += float(
-                (moved.norm(dim=1) / before[0].flatten(1).norm(dim=1).clamp(min=1e-12)).sum()
-            )
-            one.cosine += float(nn.functional.cosine_similarity(moved, before[1].flatten(1)).sum())
-        before = value.detach(), -gradient
+        one.add_predictions(logits.detach(), labels, final)
+        value = value.detach()
+        if before is not None and descent is not None:
+            one.add_step(before, value, descent)
+        before = value
+        descent = -gradient

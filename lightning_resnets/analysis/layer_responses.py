@@ -1,11 +1,11 @@
-"""How strongly layers answer, by depth, and how much a branch adds to its shortcut.
+"""Measure the standard deviation of layer responses by depth, and each branch against its shortcut.
 
-He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, arXiv:1512.03385, section 4.2, "Analysis of Layer
-Responses", and Fig. 7.
+He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, arXiv:1512.03385, section 4.2,
+"Analysis of Layer Responses", and Fig. 7.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,6 +39,7 @@ from lightning_resnets.analysis.result import (
 )
 from lightning_resnets.errors import AnalysisError
 from lightning_resnets.graph import trace
+from lightning_resnets.graph.data import Node
 from lightning_resnets.graph.model_graph import ModelGraph
 from lightning_resnets.merges import MergeKind
 
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BranchRatio:
-    """How a branch stands to its shortcut, means over images: |F(x)| / |x|, and the cosine of the angle between."""
+    """Branch F(x) against shortcut x, as means over images: |F(x)| / |x|, and their cosine."""
 
     ratio: float
     cosine: float
@@ -57,61 +58,82 @@ class BranchRatio:
 
 @dataclass(frozen=True, slots=True)
 class LayerResponsesResult:
-    """Standard deviations by 3x3 convolution, of the model and of its twin, and strengths by Add."""
+    """Responses of a model's 3x3 convolutions and residual branches.
+
+    Attributes:
+        std_by_layer: standard deviation by 3x3 convolution.
+        branch_ratios: branch against shortcut by Add.
+        baseline_std: standard deviations of the baseline.
+        num_images: number of images.
+        model_name: name of the model.
+        baseline_name: name of the baseline.
+    """
 
     std_by_layer: dict[str, float]
     branch_ratios: dict[str, BranchRatio]
     baseline_std: dict[str, float] | None = None
     num_images: int | None = None
-    name: str = "model"
-    baseline_name: str = "twin"
+    model_name: str = "model"
+    baseline_name: str = "baseline"
 
     def tables(self) -> dict[str, Table]:
-        """`responses`: a row a layer; `adds`: a row an Add."""
-        rows = [
-            (model, *row) for model, found in self._models().items() for row in _numbered(found)
-        ]
+        """Return the numbers.
+
+        Returns:
+            `layer_responses`: one row per layer; `adds`: one row per Add.
+        """
+        layers: list[tuple[str, str, int, float]] = []
+        for name, stds in self._by_model().items():
+            layers += [(name, layer, i, std) for i, (layer, std) in enumerate(stds.items(), 1)]
         adds = [
-            (self.name, name, depth, s.ratio, s.cosine)
-            for depth, (name, s) in enumerate(self.branch_ratios.items(), 1)
+            (self.model_name, add, i, branch.ratio, branch.cosine)
+            for i, (add, branch) in enumerate(self.branch_ratios.items(), 1)
         ]
         return {
-            "responses": Table(("model", "layer", "depth", "std"), tuple(rows)),
+            "layer_responses": Table(("model", "layer", "depth", "std"), tuple(layers)),
             "adds": Table(("model", "add", "depth", "ratio", "cosine"), tuple(adds)),
         }
 
-    def _models(self) -> dict[str, dict[str, float]]:
-        return {self.name: self.std_by_layer} | (
-            {self.baseline_name: self.baseline_std} if self.baseline_std else {}
-        )
+    def _by_model(self) -> dict[str, dict[str, float]]:
+        """Return the standard deviations by model name."""
+        stds = {self.model_name: self.std_by_layer}
+        if self.baseline_std:
+            stds[self.baseline_name] = self.baseline_std
+        return stds
 
     def draw(self, figure: "Figure") -> None:
-        """The two halves of the paper's figure, by depth and by size, and below them every Add."""
-        rows = figure.subplots(2 if self.branch_ratios else 1, 2, squeeze=False)
-        self._lines(rows[0][0], ordered=False)
-        self._lines(rows[0][1], ordered=True)
-        if self.branch_ratios:
-            self._adds(rows[1][0], "|F(x)| / |x|", [s.ratio for s in self.branch_ratios.values()])
-            self._adds(
-                rows[1][1], "cosine of F(x) and x", [s.cosine for s in self.branch_ratios.values()]
-            )
-        finish_figure(
-            figure,
-            figure_title("responses of layers and branches", list(self._models()), self.num_images),
-        )
+        """Draw both halves of the paper's figure, by depth and by rank, and below them every Add.
 
-    def _lines(self, axes: "Axes", ordered: bool) -> None:
-        for (label, found), look in zip(self._models().items(), (SERIES_1, SERIES_2), strict=False):
-            shown = sorted(found.values(), reverse=True) if ordered else list(found.values())
-            axes.plot(range(1, len(shown) + 1), shown, label=label, **look)
+        Args:
+            figure: an empty matplotlib figure.
+        """
+        rows = figure.subplots(2 if self.branch_ratios else 1, 2, squeeze=False)
+        self._draw_stds(rows[0][0], is_sorted=False)
+        self._draw_stds(rows[0][1], is_sorted=True)
+        if self.branch_ratios:
+            ratios = self.branch_ratios.values()
+            self._draw_adds(rows[1][0], "|F(x)| / |x|", [one.ratio for one in ratios])
+            self._draw_adds(rows[1][1], "cosine of F(x) and x", [one.cosine for one in ratios])
+        text = "responses of layers and branches"
+        finish_figure(figure, figure_title(text, list(self._by_model()), self.num_images))
+
+    def _draw_stds(self, axes: "Axes", is_sorted: bool) -> None:
+        """Draw the standard deviations by depth, or sorted by size."""
+        by_model = self._by_model()
+        for (label, stds), style in zip(by_model.items(), (SERIES_1, SERIES_2), strict=False):
+            values = list(stds.values())
+            if is_sorted:
+                values.sort(reverse=True)
+            axes.plot(range(1, len(values) + 1), values, label=label, **style)
         axes.set_ylim(bottom=0)
-        set_integer_ticks(axes, max(map(len, self._models().values())), first=1)
-        axes.set_xlabel("rank of the 3×3 layer, by std" if ordered else "index of the 3×3 layer")
+        set_integer_ticks(axes, max(map(len, by_model.values())), first=1)
+        axes.set_xlabel("rank of the 3×3 layer, by std" if is_sorted else "index of the 3×3 layer")
         axes.set_ylabel("std of the layer's responses")
-        if self.baseline_std and ordered:
+        if self.baseline_std and is_sorted:
             add_legend(axes)
 
-    def _adds(self, axes: "Axes", label: str, values: list[float]) -> None:
+    def _draw_adds(self, axes: "Axes", label: str, values: list[float]) -> None:
+        """Draw one bar per Add."""
         axes.bar(range(len(values)), values, color=BLUE)
         axes.axhline(0, **REFERENCE_LINE)
         axes.set_ylabel(label)
@@ -119,122 +141,154 @@ class LayerResponsesResult:
         axes.set_xlabel("block")
 
 
-def _numbered(found: dict[str, float]) -> list[tuple[str, int, float]]:
-    return [(name, depth, value) for depth, (name, value) in enumerate(found.items(), 1)]
-
-
 def layer_responses(
     model: nn.Module,
     images: LabeledImages,
     baseline: nn.Module | None = None,
     *,
-    batch: int = 50,
-    name: str = "",
+    batch_size: int = 50,
+    model_name: str = "",
     baseline_name: str = "",
     progress: ProgressCallback = no_progress,
 ) -> LayerResponsesResult:
-    """The standard deviation of every 3x3 convolution's answer, after batch norm where one follows it directly.
+    """Measure the standard deviation of every 3x3 convolution's response.
 
-    The analysis of He, Zhang, Ren, Sun (2015): Deep Residual Learning for Image Recognition, section 4.2 and figure 7:
-    it is taken over all numbers (images, channels, space), before nonlinearity and sum. At every Add: the norm of the
-    branch over that of the shortcut, each of one image's (C, H, W), and their cosine. `twin` is another model to see
-    beside it, as the paper's plain models are. `name` and `twin_name` are what they are called in tables and figure
-    (their classes). `tell(done, total)` hears of every batch; it may raise Cancelled, and the model is left as it was.
-    Returns deviations by layer and strengths by Add; raises AnalysisError for a model without a 3x3 convolution.
+    The analysis of He, Zhang, Ren, Sun (2015): Deep Residual Learning for Image Recognition,
+    section 4.2 and figure 7. It is taken over all values (images, channels, space), after batch
+    norm if that follows directly, before nonlinearity and sum. At every Add, the norm of the
+    branch over that of the shortcut, each of one image's (C, H, W), and their cosine.
+
+    Args:
+        model: a trained model.
+        images: images; labels are not used.
+        baseline: a model to compare with, such as the paper's plain models.
+        batch_size: images per forward pass.
+        model_name: name in tables and figures; the class name if empty.
+        baseline_name: name of the baseline; its class name if empty.
+        progress: called after every batch; it may raise AnalysisCancelled.
+
+    Returns:
+        Standard deviations by layer and branch ratios by Add.
+
+    Raises:
+        AnalysisError: a model has no 3x3 convolution.
     """
     model = with_merges(model, image_size(images))
-    baseline = None if baseline is None else with_merges(baseline, image_size(images))
-    models = [model] if baseline is None else [model, baseline]
-    steps = [
-        (one, chunk) for one in models for chunk in to_model_device(images, one).images.split(batch)
-    ]
-    seen = {id(one): _Sums(one, images) for one in models}
-    for one, pixels in track_progress(steps, progress):
-        with eval_mode(one), torch.inference_mode(), hook_modules(one, seen[id(one)].looks):
-            one(pixels)
-    found, other = seen[id(model)], seen[id(baseline)] if baseline is not None else None
-    names = display_names(model, baseline, name, baseline_name)
-    beside = other.deviations() if other else None
-    return LayerResponsesResult(found.deviations(), found.strengths(), beside, len(images), *names)
+    meters = [_ResponseMeter(model, images)]
+    if baseline is not None:
+        baseline = with_merges(baseline, image_size(images))
+        meters.append(_ResponseMeter(baseline, images))
+    steps: list[tuple[_ResponseMeter, Tensor]] = []
+    for meter in meters:
+        batches = to_model_device(images, meter.model).images.split(batch_size)
+        steps += [(meter, batch) for batch in batches]
+    for meter, batch in track_progress(steps, progress):
+        with (
+            eval_mode(meter.model),
+            torch.inference_mode(),
+            hook_modules(meter.model, meter.hooks),
+        ):
+            meter.model(batch)
+    return LayerResponsesResult(
+        meters[0].std_by_layer(),
+        meters[0].branch_ratios(),
+        None if baseline is None else meters[1].std_by_layer(),
+        len(images),
+        *display_names(model, baseline, model_name, baseline_name),
+    )
 
 
 def conv3x3_layers(graph: ModelGraph) -> dict[str, str]:
-    """The point to look at of every 3x3 convolution: its batch norm where only that follows, else itself."""
-    behind: dict[str, list[str]] = {}
+    """Find the hook point of every 3x3 convolution.
+
+    Args:
+        graph: the model's graph.
+
+    Returns:
+        Hook points by convolution: its batch norm if nothing else reads the convolution's output,
+        else the convolution itself.
+    """
+    nodes = {node.name: node for node in graph.nodes}
+    consumers: dict[str, list[Node]] = {name: [] for name in nodes}
     for source, target, _ in graph.edges:
-        behind.setdefault(source, []).append(target)
-    blocks, found = {block.name: block for block in graph.nodes}, dict[str, str]()
-    for block in graph.nodes:
-        if not block.op.startswith("conv 3x3"):
+        consumers[source].append(nodes[target])
+    found: dict[str, str] = {}
+    for node in graph.nodes:
+        if not node.op.startswith("conv 3x3"):
             continue
-        follower = blocks[behind[block.name][0]] if len(behind.get(block.name, ())) == 1 else None
-        last = (
-            follower if follower and follower.op == "batch norm" and follower.hook_point else block
-        )
-        if last.hook_point:
-            found[block.name] = last.hook_point
+        hook_point = _batch_norm_after(consumers[node.name]) or node.hook_point
+        if hook_point:
+            found[node.name] = hook_point
     return found
 
 
-@dataclass(slots=True)
-class _Sum:
-    """Count, sum and sum of squares of one layer's numbers; two sums and a count of images of an Add."""
-
-    values: Tensor = field(default_factory=lambda: torch.zeros(3, dtype=torch.float64))
-
-    def add(self, *values: Tensor | float) -> None:
-        self.values += torch.stack(
-            [torch.as_tensor(value, dtype=torch.float64).cpu() for value in values]
-        )
+def _batch_norm_after(consumers: list[Node]) -> str:
+    """Return the hook point of a batch norm that is the only consumer, else ""."""
+    if len(consumers) == 1 and consumers[0].op == "batch norm":
+        return consumers[0].hook_point
+    return ""
 
 
-class _Sums:
-    """What is added up of one model."""
+class _ResponseMeter:
+    """Sums the responses of one model over batches.
+
+    A layer sums (number of values, values, squared values), an Add sums (images, ratios, cosines).
+    """
 
     def __init__(self, model: nn.Module, images: LabeledImages) -> None:
         graph = trace(model, image_size(images))
-        self.points = conv3x3_layers(graph)
-        if not self.points:
-            raise AnalysisError(
-                "This model has no 3x3 convolution; its operations are "
-                + ", ".join(sorted({b.op for b in graph.nodes}))
-                + "."
-            )
+        self.model = model
+        self.hook_points = conv3x3_layers(graph)
+        if not self.hook_points:
+            operations = ", ".join(sorted({node.op for node in graph.nodes}))
+            raise AnalysisError(f"The model has no 3x3 convolution. Its operations: {operations}.")
         skips = {skip.merge: skip.operand for skip in graph.skips if skip.kind is MergeKind.ADD}
-        self.shortcut = {
-            block.name: skips.get(block.name, 0)
-            for block in graph.merges
-            if block.kind is MergeKind.ADD
+        self.shortcut_operand = {
+            node.name: skips.get(node.name, 0)
+            for node in graph.merges
+            if node.kind is MergeKind.ADD
         }
-        self.sums = {name: _Sum() for name in (*self.points.values(), *self.shortcut)}
-        self.looks: dict[str, Callable[[str, tuple[Any, ...], Any], None]] = {
-            **dict.fromkeys(self.points.values(), self.layer),
-            **dict.fromkeys(self.shortcut, self.met),
+        self.sums = {
+            name: torch.zeros(3, dtype=torch.float64)
+            for name in (*self.hook_points.values(), *self.shortcut_operand)
+        }
+        self.hooks: dict[str, Callable[[str, tuple[Any, ...], Any], None]] = {
+            **dict.fromkeys(self.hook_points.values(), self.update_layer),
+            **dict.fromkeys(self.shortcut_operand, self.update_add),
         }
 
-    def layer(self, name: str, given: tuple[Tensor, ...], made: Tensor) -> None:
-        exact = made.double()
-        self.sums[name].add(float(exact.numel()), exact.sum(), exact.square().sum())
+    def update_layer(self, name: str, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Add one batch of a layer's output."""
+        exact = output.double()
+        self._add(name, float(exact.numel()), exact.sum(), exact.square().sum())
 
-    def met(self, name: str, given: tuple[Tensor, ...], made: Tensor) -> None:
-        way = self.shortcut[name]
-        x, branch = (
-            given[way].flatten(1).double(),
-            given[1 - way].flatten(1).double(),
-        )  # (N, C * H * W)
-        ratio = branch.norm(dim=1) / x.norm(dim=1)
-        self.sums[name].add(float(len(x)), ratio.sum(), torch.cosine_similarity(x, branch).sum())
+    def update_add(self, name: str, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Add one batch of the inputs of an Add."""
+        operand = self.shortcut_operand[name]
+        shortcut = inputs[operand].flatten(1).double()  # (N, C * H * W)
+        branch = inputs[1 - operand].flatten(1).double()
+        ratio = branch.norm(dim=1) / shortcut.norm(dim=1)
+        cosine = torch.cosine_similarity(shortcut, branch)
+        self._add(name, float(len(shortcut)), ratio.sum(), cosine.sum())
 
-    def deviations(self) -> dict[str, float]:
+    def _add(self, name: str, *values: Tensor | float) -> None:
+        """Add three values to the sums of a layer or Add."""
+        exact = [torch.as_tensor(value, dtype=torch.float64).cpu() for value in values]
+        self.sums[name] += torch.stack(exact)
+
+    def std_by_layer(self) -> dict[str, float]:
+        """Return the standard deviation by 3x3 convolution."""
         found: dict[str, float] = {}
-        for layer, point in self.points.items():
-            count, total, squares = self.sums[point].values.tolist()
+        for layer, hook_point in self.hook_points.items():
+            count, total, squares = self.sums[hook_point].tolist()
+            # Rounding can make a variance of 0 slightly negative.
             found[layer] = max(0.0, squares / count - (total / count) ** 2) ** 0.5
         return found
 
-    def strengths(self) -> dict[str, BranchRatio]:
-        values = {name: self.sums[name].values.tolist() for name in self.shortcut}
-        return {
-            name: BranchRatio(ratio / count, cosine / count)
-            for name, (count, ratio, cosine) in values.items()
-        }
+    def branch_ratios(self) -> dict[str, BranchRatio]:
+        """Return the mean ratio and cosine by Add."""
+        found: dict[str, BranchRatio] = {}
+        for name in self.shortcut_operand:
+            count, ratio, cosine = self.sums[name].tolist()
+            found[name] = BranchRatio(ratio / count, cosine / count)
+        return found

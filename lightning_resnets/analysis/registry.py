@@ -1,4 +1,4 @@
-"""Every analysis by its name, with what it is given of a model, of images and of the models beside it."""
+"""All analyses by name, with a common signature for the command line and the app."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,31 +15,44 @@ from lightning_resnets.analysis.lesion import lesion
 from lightning_resnets.analysis.loss_landscape import loss_landscape
 from lightning_resnets.analysis.paths import paths
 from lightning_resnets.analysis.receptive_field import receptive_field
-from lightning_resnets.analysis.result import LabeledImages, ProgressCallback, Result, no_progress
+from lightning_resnets.analysis.result import (
+    NO_IMAGES,
+    LabeledImages,
+    ProgressCallback,
+    Result,
+    no_progress,
+)
 from lightning_resnets.analysis.saliency import saliency
 from lightning_resnets.analysis.shattered_gradients import shattered_gradients
 from lightning_resnets.errors import AnalysisError
 from lightning_resnets.graph import trace_nodes
+from lightning_resnets.utils.format import evenly_spaced, join_words
 
-LANDSCAPE_IMAGES = (
-    50,
-    300,
-)  # images that the loss is taken over at each of the landscape's points: least, most
+# The landscape evaluates the loss at 121 points. Fewer images per point for a larger model:
+# 12.2 GMACs are 300 images of resnet20 or 168 of densenet_bc_40_12.
+LANDSCAPE_IMAGES = (50, 300)  # lower and upper limit
+LANDSCAPE_MAX_MACS = 12_200_000_000
 
-
-LANDSCAPE_MAX_MACS = 12_200_000_000  # multiply-adds at each of them: 300 images of resnet20, 168 of densenet_bc_40_12
-
-
-SALIENCY_IMAGES = 4  # images that saliency looks at
+SALIENCY_IMAGES = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnalysisInputs:
-    """A trained model in evaluation and what is seen beside it, where there is such a thing.
+    """Everything that an analysis may use.
 
-    `size` is that of an image (C, H, W), `classes` names the labels of `images`, which three analyzes do without.
-    `twin` is a plain model trained as well, `fresh` and `fresh_twin` are both at initialization. `name`, `twin_name` and
-    `fresh_twin_name` are what they are called, `error` is the model's on its whole test set in %.
+    Attributes:
+        model: a trained model in evaluation mode.
+        input_size: shape (C, H, W) of one image.
+        class_names: names of the labels of `images`.
+        images: images and labels; None if there are none, which some analyses allow.
+        baseline: a trained model to compare with, usually the plain one without skips.
+        untrained: `model` at initialization.
+        untrained_baseline: `baseline` at initialization.
+        seed: seed of everything that is drawn at random.
+        model_name: name of `model` in tables and figures.
+        baseline_name: name of `baseline`.
+        untrained_baseline_name: name of `untrained_baseline`.
+        test_error: error of `model` on its whole test set in %, if known.
     """
 
     model: nn.Module
@@ -55,160 +68,249 @@ class AnalysisInputs:
     untrained_baseline_name: str = ""
     test_error: float | None = None
 
-    @property
     def require_images(self) -> LabeledImages:
-        """The images; raises AnalysisError where there are none."""
+        """Return the images.
+
+        Returns:
+            All images.
+
+        Raises:
+            AnalysisError: there are no images.
+        """
         if self.images is None:
-            raise AnalysisError("There is no image to look at: give one or more.")
+            raise AnalysisError(NO_IMAGES)
         return self.images
 
     def subset(self, most: int) -> LabeledImages:
-        """At most so many of the images, evenly from all."""
-        images, labels = self.require_images.images, self.require_images.labels
-        count = len(labels)
-        chosen = (
-            [place * count // most for place in range(most)] if most < count else list(range(count))
-        )
-        return LabeledImages(images[chosen], labels[chosen])
+        """Select images evenly.
+
+        Args:
+            most: number of images wanted.
+
+        Returns:
+            At most `most` images.
+
+        Raises:
+            AnalysisError: there are no images.
+        """
+        images = self.require_images()
+        chosen = list(evenly_spaced(len(images), most))
+        return LabeledImages(images.images[chosen], images.labels[chosen])
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What an analysis tells, in a few words, its call, and whether that needs more of an image than its size."""
+    """An analysis: a short description, a function that runs it, and whether it needs images."""
 
     description: str
     run: Callable[[AnalysisInputs, ProgressCallback], Result]
     needs_images: bool = True
 
 
-def _shattering(subject: AnalysisInputs, progress: ProgressCallback) -> Result:
-    known = subject.untrained is not None and bool(subject.model_name)
-    one, other = (
-        (f"{name}, untrained" if known else "")
-        for name in (subject.model_name, subject.untrained_baseline_name)
+def _lesion(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
+    """Run `lesion`."""
+    return lesion(
+        inputs.model,
+        inputs.require_images(),
+        inputs.baseline,
+        seed=inputs.seed,
+        model_name=inputs.model_name,
+        baseline_name=inputs.baseline_name,
+        progress=progress,
     )
-    model, baseline = subject.untrained or subject.model, subject.untrained_baseline
+
+
+def _paths(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
+    """Run `paths`."""
+    return paths(
+        inputs.model,
+        inputs.require_images(),
+        seed=inputs.seed,
+        model_name=inputs.model_name,
+        progress=progress,
+    )
+
+
+def _gradient_flow(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
+    """Run `gradient_flow`."""
+    return gradient_flow(
+        inputs.model,
+        inputs.require_images(),
+        inputs.untrained,
+        model_name=inputs.model_name,
+        progress=progress,
+    )
+
+
+def _shattered_gradients(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
+    """Run `shattered_gradients` on the models at initialization, as in the paper."""
+    model_name = ""
+    baseline_name = ""
+    if inputs.untrained is not None and inputs.model_name:
+        model_name = f"{inputs.model_name}, untrained"
+        baseline_name = f"{inputs.untrained_baseline_name}, untrained"
     return shattered_gradients(
-        model,
-        subject.subset(2),
-        baseline,
-        seed=subject.seed,
-        name=one,
-        baseline_name=other,
+        inputs.untrained or inputs.model,
+        inputs.subset(2),
+        inputs.untrained_baseline,
+        seed=inputs.seed,
+        model_name=model_name,
+        baseline_name=baseline_name,
+        progress=progress,
+    )
+
+
+def _layer_responses(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
+    """Run `layer_responses`."""
+    return layer_responses(
+        inputs.model,
+        inputs.require_images(),
+        inputs.baseline,
+        model_name=inputs.model_name,
+        baseline_name=inputs.baseline_name,
+        progress=progress,
+    )
+
+
+def _gate_weights(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
+    """Run `gate_weights`."""
+    return gate_weights(
+        inputs.model,
+        inputs.require_images(),
+        inputs.class_names,
+        model_name=inputs.model_name,
+        progress=progress,
+    )
+
+
+def _feature_reuse(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
+    """Run `feature_reuse`, which reads weights only."""
+    return feature_reuse(
+        inputs.model, inputs.input_size, model_name=inputs.model_name, progress=progress
+    )
+
+
+def _saliency(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
+    """Run `saliency` on as many images as fit into a figure."""
+    return saliency(
+        inputs.model,
+        inputs.subset(SALIENCY_IMAGES),
+        class_names=inputs.class_names,
+        model_name=inputs.model_name,
+        progress=progress,
+    )
+
+
+def _receptive_field(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
+    """Run `receptive_field` on noise images."""
+    return receptive_field(
+        inputs.model,
+        inputs.input_size,
+        seed=inputs.seed,
+        model_name=inputs.model_name,
+        progress=progress,
+    )
+
+
+def _loss_landscape(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
+    """Run `loss_landscape` on as many images as the model's cost allows."""
+    return loss_landscape(
+        inputs.model,
+        inputs.subset(landscape_image_count(inputs)),
+        inputs.baseline,
+        seed=inputs.seed,
+        model_name=inputs.model_name,
+        baseline_name=inputs.baseline_name,
+        progress=progress,
+    )
+
+
+def _iterative_refinement(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
+    """Run `iterative_refinement`."""
+    return iterative_refinement(
+        inputs.model, inputs.require_images(), model_name=inputs.model_name, progress=progress
+    )
+
+
+def _cost(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
+    """Run `cost`, which needs no images."""
+    return cost(
+        inputs.model,
+        inputs.input_size,
+        test_error=inputs.test_error,
+        model_name=inputs.model_name,
         progress=progress,
     )
 
 
 ANALYSES = {
     "lesion": Analysis(
-        "the error without each block, without several, with neighbors swapped",
-        lambda s, progress: lesion(
-            s.model,
-            s.require_images,
-            s.baseline,
-            seed=s.seed,
-            name=s.model_name,
-            baseline_name=s.baseline_name,
-            progress=progress,
-        ),
+        "error without each block, without several, with neighbors swapped", _lesion
     ),
-    "paths": Analysis(
-        "how many paths there are of each length, and which carry gradient",
-        lambda s, progress: paths(
-            s.model, s.require_images, seed=s.seed, name=s.model_name, progress=progress
-        ),
+    "paths": Analysis("number of paths by length, and the gradient that they carry", _paths),
+    "gradient_flow": Analysis(
+        "gradient through each shortcut and branch, trained and at initialization", _gradient_flow
     ),
-    "gradients": Analysis(
-        "how much gradient comes back through each shortcut and branch, trained and at initialization",
-        lambda s, progress: gradient_flow(
-            s.model, s.require_images, s.untrained, name=s.model_name, progress=progress
-        ),
+    "shattered_gradients": Analysis(
+        "autocorrelation of the input gradient at initialization, by depth", _shattered_gradients
     ),
-    "shattering": Analysis(
-        "whether the input gradient at initialization is noise, by depth",
-        _shattering,
+    "layer_responses": Analysis(
+        "standard deviation of each layer's output, and branch relative to shortcut",
+        _layer_responses,
     ),
-    "responses": Analysis(
-        "how strongly layers answer, and what each branch adds to its shortcut",
-        lambda s, progress: layer_responses(
-            s.model,
-            s.require_images,
-            s.baseline,
-            name=s.model_name,
-            baseline_name=s.baseline_name,
-            progress=progress,
-        ),
-    ),
-    "gates": Analysis(
-        "what each gate lets through, by channel, depth and class",
-        lambda s, progress: gate_weights(
-            s.model, s.require_images, s.class_names, name=s.model_name, progress=progress
-        ),
-    ),
-    "reuse": Analysis(
-        "which earlier layers each layer of a dense block reads",
-        lambda s, progress: feature_reuse(
-            s.model, s.input_size, name=s.model_name, progress=progress
-        ),
-        needs_images=False,
+    "gate_weights": Analysis("weights of each gate by channel, depth and class", _gate_weights),
+    "feature_reuse": Analysis(
+        "earlier layers read by each layer of a dense block", _feature_reuse, needs_images=False
     ),
     "saliency": Analysis(
-        "what speaks for the prediction, by CAM, Grad-CAM and Layer-CAM at every block",
-        lambda s, progress: saliency(
-            s.model,
-            s.subset(SALIENCY_IMAGES),
-            class_names=s.class_names,
-            name=s.model_name,
-            progress=progress,
-        ),
+        "evidence for the prediction: CAM, Grad-CAM and Layer-CAM at every block", _saliency
     ),
-    "receptive": Analysis(
-        "what each block can see of the image and what it does see, with and without skips",
-        lambda s, progress: receptive_field(
-            s.model, s.input_size, seed=s.seed, name=s.model_name, progress=progress
-        ),
+    "receptive_field": Analysis(
+        "theoretical and effective receptive field of each block, with and without skips",
+        _receptive_field,
         needs_images=False,
     ),
-    "landscape": Analysis(
-        "the loss around the checkpoint",
-        lambda s, progress: loss_landscape(
-            s.model,
-            s.subset(landscape_image_count(s)),
-            baseline=s.baseline,
-            seed=s.seed,
-            name=s.model_name,
-            baseline_name=s.baseline_name,
-            progress=progress,
-        ),
+    "loss_landscape": Analysis("loss around the checkpoint", _loss_landscape),
+    "iterative_refinement": Analysis(
+        "prediction of the head after every block of the last stage", _iterative_refinement
     ),
-    "refinement": Analysis(
-        "what the head predicts behind every block of the last stage",
-        lambda s, progress: iterative_refinement(
-            s.model, s.require_images, name=s.model_name, progress=progress
-        ),
-    ),
-    "arithmetic": Analysis(
-        "parameters and multiply-adds layer by layer, and what they buy",
-        lambda s, progress: cost(
-            s.model, s.input_size, error=s.test_error, name=s.model_name, progress=progress
-        ),
-        needs_images=False,
+    "cost": Analysis(
+        "parameters and MACs layer by layer, and error against cost", _cost, needs_images=False
     ),
 }
 
 
-def landscape_image_count(subject: AnalysisInputs) -> int:
-    """How many images the loss is taken over at each of the landscape's points: fewer for a model that costs more."""
-    macs = max(1, trace_nodes(subject.model, subject.input_size).graph.macs)
-    return max(LANDSCAPE_IMAGES[0], min(LANDSCAPE_IMAGES[1], LANDSCAPE_MAX_MACS // macs))
+def landscape_image_count(inputs: AnalysisInputs) -> int:
+    """Return the number of images for the loss landscape: fewer for a model that costs more.
+
+    Args:
+        inputs: the model and its input size.
+
+    Returns:
+        A number within LANDSCAPE_IMAGES.
+    """
+    lowest, highest = LANDSCAPE_IMAGES
+    macs = max(1, trace_nodes(inputs.model, inputs.input_size).graph.macs)
+    return max(lowest, min(highest, LANDSCAPE_MAX_MACS // macs))
 
 
 def run_analysis(
-    name: str, subject: AnalysisInputs, progress: ProgressCallback = no_progress
+    name: str, inputs: AnalysisInputs, progress: ProgressCallback = no_progress
 ) -> Result:
-    """One of ANALYSES by its name; raises AnalysisError for another name, and what the analysis itself raises."""
+    """Run an analysis by name.
+
+    Args:
+        name: a key of ANALYSES.
+        inputs: model, images and settings.
+        progress: called as `progress(done, total)`; it may raise AnalysisCancelled.
+
+    Returns:
+        Tables and a figure.
+
+    Raises:
+        AnalysisError: there is no analysis of that name, or the model or images do not allow it.
+    """
     if name not in ANALYSES:
-        raise AnalysisError(
-            f"There is no analysis called '{name}': there are {', '.join(ANALYSES)}."
-        )
-    return ANALYSES[name].run(subject, progress)
+        available = join_words(list(ANALYSES))
+        raise AnalysisError(f"There is no analysis named '{name}'. Use {available}.")
+    return ANALYSES[name].run(inputs, progress)

@@ -1,16 +1,17 @@
-"""Whether a model's gradient still looks like itself a step further on: shattered gradients, by depth.
+"""Measure how quickly the input gradient decorrelates between nearby images, by depth.
 
-Balduzzi, Frean, Leary, Lewis, Ma, McWilliams: The Shattered Gradients Problem: If resnets are the answer, then what is
-the question?, arXiv:1702.08591, sections 2 and 3.
+Balduzzi, Frean, Leary, Lewis, Ma, McWilliams: The Shattered Gradients Problem: If resnets are the
+answer, then what is the question?, arXiv:1702.08591, sections 2 and 3.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, fx, nn
 
 from lightning_resnets.analysis.eval_context import (
+    NodeValues,
     PartialExecutor,
     eval_mode_with_batch_stats,
     image_size,
@@ -40,70 +41,78 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
 AutocorrelationCurves = dict[str, tuple[float, ...]]  # autocorrelation at lag 0, 1, ... by block
+
+MIN_POINTS = 4
+COLUMNS = ("model", "block", "depth", "lag", "autocorrelation")
 
 
 @dataclass(frozen=True, slots=True)
 class ShatteredGradientsResult:
-    """Autocorrelations of the input gradient of each block's output, of the model and of its twin.
+    """Autocorrelation of the input gradient by block, of a model and its baseline.
 
-    `step` is the way from one point to the next, as a share of the line.
+    Attributes:
+        curves: by block, the autocorrelation at lag 0, 1, ...
+        baseline_curves: the same of the baseline.
+        step_size: distance of two neighboring points, as a fraction of the line.
+        model_name: name of the model.
+        baseline_name: name of the baseline.
     """
 
     curves: AutocorrelationCurves
     baseline_curves: AutocorrelationCurves | None
     step_size: float
-    name: str = "model"
-    baseline_name: str = "twin"
+    model_name: str = "model"
+    baseline_name: str = "baseline"
 
     def tables(self) -> dict[str, Table]:
-        """`shattering`: a row a block and lag."""
-        rows = tuple(
-            (name, block, depth, lag, value)
-            for name, curves in self._models().items()
-            for depth, (block, curve) in enumerate(curves.items(), 1)
-            for lag, value in enumerate(curve)
-        )
-        return {"shattering": Table(("model", "block", "depth", "lag", "autocorrelation"), rows)}
+        """Return the curves.
 
-    def _models(self) -> dict[str, AutocorrelationCurves]:
-        return {self.name: self.curves} | (
-            {self.baseline_name: self.baseline_curves} if self.baseline_curves else {}
-        )
+        Returns:
+            `shattered_gradients`: one row per block and lag.
+        """
+        rows: list[tuple[str, str, int, int, float]] = []
+        for name, curves in self._by_model().items():
+            for depth, (block, curve) in enumerate(curves.items(), 1):
+                rows += [(name, block, depth, lag, value) for lag, value in enumerate(curve)]
+        return {"shattered_gradients": Table(COLUMNS, tuple(rows))}
+
+    def _by_model(self) -> dict[str, AutocorrelationCurves]:
+        """Return the curves by model name."""
+        curves = {self.model_name: self.curves}
+        if self.baseline_curves:
+            curves[self.baseline_name] = self.baseline_curves
+        return curves
 
     def draw(self, figure: "Figure") -> None:
-        """The curves of the last blocks, and what is left after one step by depth."""
-        last, depth = figure.subplots(1, 2, sharey=True)
-        for (label, curves), look in zip(
-            self._models().items(), (SERIES_1, SERIES_2), strict=False
-        ):
-            curve = list(curves.values())[-1]
-            last.plot(
-                [100 * self.step_size * lag for lag in range(len(curve))],
-                curve,
-                label=label,
-                **look,
-            )
-            depth.plot([one[1] for one in curves.values()], **look)
-        _finished(last, "behind the last block", "distance between images (% of the line)")
-        _finished(
-            depth, f"behind every block, one step of {100 * self.step_size:.1f} % apart", "block"
-        )
-        set_block_ticks(depth, max(map(list, self._models().values()), key=len))
-        last.set_ylabel("autocorrelation of the input gradient")
+        """Draw the curve of the last block, and the value at lag 1 by depth.
+
+        Args:
+            figure: an empty matplotlib figure.
+        """
+        last_panel, depth_panel = figure.subplots(1, 2, sharey=True)
+        by_model = self._by_model()
+        step = 100 * self.step_size
+        for (label, curves), style in zip(by_model.items(), (SERIES_1, SERIES_2), strict=False):
+            last_curve = list(curves.values())[-1]
+            distances = [step * lag for lag in range(len(last_curve))]
+            last_panel.plot(distances, last_curve, label=label, **style)
+            depth_panel.plot([curve[1] for curve in curves.values()], **style)
+        _label_panel(last_panel, "after the last block", "distance between images (% of the line)")
+        _label_panel(depth_panel, f"after every block, images {step:.1f} % apart", "block")
+        set_block_ticks(depth_panel, max(map(list, by_model.values()), key=len))
+        last_panel.set_ylabel("autocorrelation of the input gradient")
         if self.baseline_curves:
-            add_legend(last)
-        finish_figure(
-            figure,
-            figure_title("input gradient along a line between two images", list(self._models())),
-        )
+            add_legend(last_panel)
+        text = "input gradient along a line between two images"
+        finish_figure(figure, figure_title(text, list(by_model)))
 
 
-def _finished(axes: "Axes", words: str, label: str) -> None:
+def _label_panel(axes: "Axes", title: str, x_label: str) -> None:
+    """Set title and label, and draw a line at 0."""
     axes.axhline(0, **{**REFERENCE_LINE, "linestyle": ":"})
-    axes.set_title(words)
-    axes.set_xlabel(label)
+    axes.set_title(title)
+    axes.set_xlabel(x_label)
 
 
 def shattered_gradients(
@@ -111,99 +120,139 @@ def shattered_gradients(
     images: LabeledImages,
     baseline: nn.Module | None = None,
     *,
-    points: int = 64,
+    num_points: int = 64,
     seed: int = 0,
-    name: str = "",
+    model_name: str = "",
     baseline_name: str = "",
     progress: ProgressCallback = no_progress,
 ) -> ShatteredGradientsResult:
-    """The autocorrelation of the input gradient on the line from the first image to the second, block by block.
+    """Measure the autocorrelation of the input gradient along the line between two images.
 
-    The experiment of Balduzzi, Frean, Leary, Lewis, Ma, McWilliams (2017): The Shattered Gradients Problem: If resnets
-    are the answer, then what is the question? At each of the line's `points` the gradient is that of a block's output
-    along one direction drawn at random; white noise has autocorrelation 0 behind lag 0, a smooth function nearly 1.
-    `twin` is a plain model (`build("plain20")`) to see beside it. The paper looks at models at initialization, where batch
-    norm goes by its batch: so it does here for models that have seen none, the line's points being the batch. `name` and
-    `twin_name` are what the models are called in tables and figure (their classes). `tell(done, total)` hears of each
-    model; it may raise Cancelled, and the models are left as they were. Returns curves by block; raises AnalysisError for
-    less than two images or points, or a model without blocks.
+    The experiment of Balduzzi, Frean, Leary, Lewis, Ma, McWilliams (2017): The Shattered Gradients
+    Problem: If resnets are the answer, then what is the question? The gradient is that of a
+    block's output along a random direction. For white noise the autocorrelation is 0 after lag 0,
+    for a smooth function nearly 1. The paper studies models at initialization with batch
+    statistics. An untrained model is treated the same here: the points form one batch.
+
+    Args:
+        model: a model, usually at initialization.
+        images: images; the line leads from the first to the second.
+        baseline: a model to compare with, such as `create_model("plain20")`.
+        num_points: number of points on the line.
+        seed: seed of the random directions.
+        model_name: name in tables and figures; the class name if empty.
+        baseline_name: name of the baseline; its class name if empty.
+        progress: called after each model; it may raise AnalysisCancelled.
+
+    Returns:
+        Autocorrelations by block, at lags 0 to `num_points // 2`.
+
+    Raises:
+        AnalysisError: there are fewer than 2 images or 4 points, or a model has no blocks.
     """
-    if len(images) < 2 or points < 4:
+    if len(images) < 2 or num_points < MIN_POINTS:
         raise AnalysisError(
-            "A line leads from one image to another by at least 4 points: give two images or more."
+            f"At least 2 images and {MIN_POINTS} points are required, got {len(images)} and "
+            f"{num_points}."
         )
     models = [model] if baseline is None else [model, baseline]
-    found: list[AutocorrelationCurves] = []
+    curves: list[AutocorrelationCurves] = []
     for one in track_progress(models, progress):
         start, end = to_model_device(images, one, 2).images
-        line = interpolate_images(start, end, points)
-        slopes = input_gradients(one, trace_nodes(one, image_size(images)), line, seed)
-        found.append(
+        line = interpolate_images(start, end, num_points)
+        gradients = input_gradients(one, trace_nodes(one, image_size(images)), line, seed)
+        curves.append(
             {
-                block: tuple(autocorrelation(slope, points // 2).tolist())
-                for block, slope in slopes.items()
+                block: tuple(autocorrelation(gradient, num_points // 2).tolist())
+                for block, gradient in gradients.items()
             }
         )
-    names = display_names(model, baseline, name, baseline_name)
+    names = display_names(model, baseline, model_name, baseline_name)
+    step_size = 1 / (num_points - 1)
     return ShatteredGradientsResult(
-        found[0], found[1] if baseline is not None else None, 1 / (points - 1), *names
+        curves[0], None if baseline is None else curves[1], step_size, *names
     )
 
 
-def interpolate_images(start: Tensor, end: Tensor, points: int) -> Tensor:
-    """So many images (T, C, H, W) in equal steps from one to the other."""
-    share = torch.linspace(0, 1, points, dtype=start.dtype, device=start.device).view(-1, 1, 1, 1)
-    return start + share * (end - start)
+def interpolate_images(start: Tensor, end: Tensor, num_points: int) -> Tensor:
+    """Interpolate linearly between two images.
+
+    Args:
+        start: first image (C, H, W).
+        end: last image (C, H, W).
+        num_points: number of images T.
+
+    Returns:
+        Images (T, C, H, W) at equal distances, both ends included.
+    """
+    fraction = torch.linspace(0, 1, num_points, dtype=start.dtype, device=start.device)
+    return start + fraction.view(-1, 1, 1, 1) * (end - start)
 
 
 def input_gradients(
-    model: nn.Module, followed: TracedModel, line: Tensor, seed: int
+    model: nn.Module, traced: TracedModel, line: Tensor, seed: int
 ) -> dict[str, Tensor]:
-    """The gradient (T, C * H * W) of every block's output along a random direction, at the points of a line."""
-    ends = _ends(model, followed)
-    dice = torch.Generator().manual_seed(seed)
-    walker, env, found = (
-        PartialExecutor(model, followed, dict.fromkeys(ends.values())),
-        dict[fx.Node, Any](),
-        dict[str, Tensor](),
-    )
+    """Compute the input gradient of every block's output along one random direction per block.
+
+    Args:
+        model: the model.
+        traced: its traced graph.
+        line: images (T, C, H, W), run as one batch.
+        seed: seed of the directions.
+
+    Returns:
+        Gradients (T, C * H * W) by block.
+
+    Raises:
+        AnalysisError: the model has no block of several layers.
+    """
+    outputs = _block_output_nodes(model, traced)
+    generator = torch.Generator().manual_seed(seed)
+    executor = PartialExecutor(model, traced, dict.fromkeys(outputs.values()))
+    values: NodeValues = {}
+    gradients: dict[str, Tensor] = {}
     with eval_mode_with_batch_stats(model), torch.enable_grad():
         line = line.detach().requires_grad_()
-        walker.set_images(line)
-        for _ in walker.run_from(env):
+        executor.set_images(line)
+        for _ in executor.run_from(values):
             pass
-        for block, end in ends.items():
-            made = env[end]
-            along = torch.randn(made.shape[1:], generator=dice).to(made)
-            slope = torch.autograd.grad((made * along).sum(), line, retain_graph=True)[0]
-            found[block] = slope.flatten(1)
-    return found
+        for block, node in outputs.items():
+            output = values[node]
+            direction = torch.randn(output.shape[1:], generator=generator).to(output)
+            (gradient,) = torch.autograd.grad((output * direction).sum(), line, retain_graph=True)
+            gradients[block] = gradient.flatten(1)
+    return gradients
 
 
-def _ends(model: nn.Module, followed: TracedModel) -> dict[str, fx.Node]:
-    """The last step of every block of several operations, by its name."""
-    cells = dict.fromkeys(
-        block.block for block in followed.graph.nodes if block.macs and len(block.shape) == 3
+def _block_output_nodes(model: nn.Module, traced: TracedModel) -> dict[str, fx.Node]:
+    """Return by name the output node of every block that has submodules."""
+    blocks = dict.fromkeys(
+        node.block for node in traced.graph.nodes if node.macs and len(node.shape) == 3
     )
-    ends = {
-        cell: followed.node_by_name[cell]
-        for cell in cells
-        if cell in followed.node_by_name
-        and next(model.get_submodule(cell).children(), None) is not None
+    outputs = {
+        block: traced.node_by_name[block]
+        for block in blocks
+        if block in traced.node_by_name and list(model.get_submodule(block).children())
     }
-    if not ends:
-        raise AnalysisError(
-            "This model has no block of several layers behind which its gradient could be taken."
-        )
-    return ends
+    if not outputs:
+        raise AnalysisError("The model has no block of several layers whose output can be used.")
+    return outputs
 
 
-def autocorrelation(series: Tensor, most: int) -> Tensor:
-    """Of vectors along a line (T, D), for lags 0 to `most`: centered, added up over D, over what lag 0 has.
+def autocorrelation(series: Tensor, max_lag: int) -> Tensor:
+    """Compute the autocorrelation of a series of vectors.
 
-    Lags are added over the pairs there are and divided by T all the same, as is usual; a constant series has nan.
+    The series is centered, products are summed over the vectors' entries. A lag has fewer pairs
+    than the series has points, but the sum is divided by the same number, as is usual.
+
+    Args:
+        series: vectors (T, D).
+        max_lag: highest lag.
+
+    Returns:
+        Values at lags 0 to `max_lag`, (max_lag + 1,) float64; NaN for a constant series.
     """
     centered = series.double() - series.double().mean(0)
-    whole = centered.square().sum()
-    sums = [(centered[: len(centered) - lag] * centered[lag:]).sum() for lag in range(most + 1)]
-    return torch.stack(sums) / whole
+    total = centered.square().sum()
+    sums = [(centered[: len(centered) - lag] * centered[lag:]).sum() for lag in range(max_lag + 1)]
+    return torch.stack(sums) / total

@@ -1,6 +1,7 @@
-"""What a layer or function that is not known by its name sees of a map: it is asked.
+"""Measure the receptive-field window of an unknown module or function on test maps.
 
-One position (or a row, or a column) is made NaN or large, and what comes out otherwise has seen it.
+Some positions (one pixel, a row or a column) are set to NaN or to a large value. Outputs that
+change depend on these positions.
 """
 
 import math
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lightning_resnets.analysis.receptive_field.windows import (
+    GLOBAL_SIZE,
     Axes,
     UnknownWindowError,
     Window,
@@ -23,95 +25,120 @@ PERTURBATIONS = (math.nan, 1e4, -1e4)
 
 
 def measure_receptive_window(
-    works: Callable[[Tensor], Any], given: Tensor, axes: Axes
+    function: Callable[[Tensor], Any], value: Tensor, axes: Axes
 ) -> WindowSpec:
-    """What a layer or function on one map sees, found by changing positions and looking at what changes."""
-    image = torch.rand(given.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    """Measure the receptive-field window of a module or function.
+
+    Args:
+        function: called with test maps on the CPU.
+        value: a tensor with the shape of the input.
+        axes: axes of height and width of the input.
+
+    Returns:
+        The measured window.
+
+    Raises:
+        UnknownWindowError: the function fails, or its windows differ in size or stride.
+    """
+    image = torch.rand(value.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         try:
-            base = works(image.clone())
-            if not isinstance(base, Tensor):
-                raise UnknownWindowError("it gives several tensors")
-            look = _Asking(works, image, base, axes)
-            return look.alone() or look.windows()
+            output = function(image.clone())
+            if not isinstance(output, Tensor):
+                raise UnknownWindowError("it returns several tensors")
+            measurement = _Measurement(function, image, output, axes)
+            return measurement.pointwise_window() or measurement.sliding_window()
         except UnknownWindowError:
             raise
         except Exception as error:
-            raise UnknownWindowError("it cannot be asked") from error
+            raise UnknownWindowError("it cannot be run on a test map") from error
 
 
 @dataclass(frozen=True, slots=True)
-class _Asking:
-    works: Callable[[Tensor], Any]
+class _Measurement:
+    """A function with a test map, its output and the map's axes of height and width."""
+
+    function: Callable[[Tensor], Any]
     image: Tensor
-    base: Tensor
+    output: Tensor
     axes: Axes
 
-    def changed(self, where: dict[int, int]) -> Tensor:
-        """Which numbers of the output differ where these rows and columns of the input do."""
+    def changed_outputs(self, where: dict[int, int]) -> Tensor:
+        """Return a mask of the outputs that depend on these positions (index by axis)."""
         index = tuple(where.get(axis, slice(None)) for axis in range(self.image.dim()))
-        found = torch.zeros(self.base.shape, dtype=torch.bool)
-        for change in PERTURBATIONS:
+        changed = torch.zeros(self.output.shape, dtype=torch.bool)
+        for value in PERTURBATIONS:
             image = self.image.clone()
-            image[index] = change
-            made = self.works(image)
-            found |= ~((made == self.base) | (made.isnan() & self.base.isnan()))
-        return found
+            image[index] = value
+            output = self.function(image)
+            is_same = (output == self.output) | (output.isnan() & self.output.isnan())
+            changed |= ~is_same
+        return changed
 
-    def alone(self) -> WindowSpec | None:
-        """Where the positions are if each is seen by itself alone, also where axes have changed places."""
+    def pointwise_window(self) -> WindowSpec | None:
+        """Return a pointwise window if each output depends on one position, else None.
+
+        The function may also move height and width to other axes.
+        """
         height, width = spatial_size(self.image, self.axes)
-        kept = [set(range(self.base.dim()))] * 2
-        for place in ((0, 0), (height // 3, width - 1)):
-            seen = self.changed(dict(zip(self.axes, place, strict=True))).nonzero()
-            hit = [seen[:, axis].unique().tolist() for axis in range(self.base.dim())]
-            for number, side in enumerate((height, width)):
-                long = {axis for axis in kept[number] if self.base.shape[axis] == side}
-                kept[number] = {axis for axis in long if hit[axis] == [place[number]]}
-        if not kept[0] or not kept[1]:
+        all_axes = set(range(self.output.dim()))
+        candidates = [all_axes, all_axes]  # output axes that may be height, and width
+        # Two pixels, with different coordinates, tell height and width apart.
+        for pixel in ((0, 0), (height // 3, width - 1)):
+            where = dict(zip(self.axes, pixel, strict=True))
+            changed = self.changed_outputs(where).nonzero()
+            for i, side in enumerate((height, width)):
+                candidates[i] = {
+                    axis
+                    for axis in candidates[i]
+                    if self.output.shape[axis] == side
+                    and changed[:, axis].unique().tolist() == [pixel[i]]
+                }
+        if not candidates[0] or not candidates[1]:
             return None
         first, second = (
-            axis if axis in fits else min(fits) for axis, fits in zip(self.axes, kept, strict=True)
+            axis if axis in possible else min(possible)
+            for axis, possible in zip(self.axes, candidates, strict=True)
         )
         return WindowSpec((first, second)) if first != second else None
 
-    def windows(self) -> WindowSpec:
-        if self.base.dim() != self.image.dim():
-            raise UnknownWindowError("it lays positions out in another way")
+    def sliding_window(self) -> WindowSpec:
+        """Return sliding or global windows; raise UnknownWindowError if there are none."""
+        if self.output.dim() != self.image.dim():
+            raise UnknownWindowError("it rearranges positions")
         sides = spatial_size(self.image, self.axes)
-        seen: list[Tensor] = []  # per axis: (positions in, positions out)
-        for axis, side in zip(self.axes, sides, strict=True):
-            others = [other for other in range(self.base.dim()) if other != axis]
-            seen.append(torch.stack([self.changed({axis: i}).any(others) for i in range(side)]))
-        if all(one.all() for one in seen):
-            return (
-                WindowSpec(self.axes, includes_global=True)
-                if spatial_size(self.base, self.axes) == sides
-                else _everything(self)
-            )
-        return WindowSpec(self.axes, (_window(seen[0]), _window(seen[1])))
+        by_axis = [
+            self._dependence(axis, side) for axis, side in zip(self.axes, sides, strict=True)
+        ]
+        if not all(dependence.all() for dependence in by_axis):
+            return WindowSpec(self.axes, (_fit_window(by_axis[0]), _fit_window(by_axis[1])))
+        output_size = spatial_size(self.output, self.axes)
+        if output_size == sides:
+            return WindowSpec(self.axes, includes_global=True)
+        if output_size != GLOBAL_SIZE:
+            raise UnknownWindowError("every output position depends on every input position")
+        return WindowSpec(self.axes, is_global=True)
+
+    def _dependence(self, axis: int, side: int) -> Tensor:
+        """Return a mask (input positions, output positions) along one axis."""
+        others = [other for other in range(self.output.dim()) if other != axis]
+        return torch.stack([self.changed_outputs({axis: i}).any(others) for i in range(side)])
 
 
-def _everything(look: _Asking) -> WindowSpec:
-    if spatial_size(look.base, look.axes) != (1, 1):
-        raise UnknownWindowError("all that it gives sees all that it is given")
-    return WindowSpec(look.axes, is_global=True)
-
-
-def _window(seen: Tensor) -> Window:
-    """The window, by steps of one length, of which each output sees what lies in the input; raises UnknownError."""
-    before, after = seen.shape
-    rows = [one.nonzero().flatten().tolist() for one in seen.T]
-    ends = [(row[0], row[-1]) for row in rows if row]
-    if len(ends) < after:
-        raise UnknownWindowError("it gives positions that see nothing")
-    size = max(last - first + 1 for first, last in ends)
-    j = next(
-        j for j, (first, last) in enumerate(ends) if last - first + 1 == size
-    )  # one that no border cuts
-    for stride in range(1, before + 1):
-        padding = j * stride - ends[j][0]
-        spans = [(i * stride - padding, i * stride - padding + size - 1) for i in range(after)]
-        if ends == [(max(first, 0), min(last, before - 1)) for first, last in spans]:
+def _fit_window(dependence: Tensor) -> Window:
+    """Fit one window and stride to a mask (input positions, output positions)."""
+    num_inputs, num_outputs = dependence.shape
+    rows = [column.nonzero().flatten().tolist() for column in dependence.T]
+    spans = [(row[0], row[-1]) for row in rows if row]
+    if len(spans) < num_outputs:
+        raise UnknownWindowError("some output positions depend on no input")
+    sizes = [last - first + 1 for first, last in spans]
+    size = max(sizes)
+    uncut = sizes.index(size)  # an output whose window lies inside the map
+    for stride in range(1, num_inputs + 1):
+        padding = uncut * stride - spans[uncut][0]
+        starts = [i * stride - padding for i in range(num_outputs)]
+        cut = [(max(start, 0), min(start + size, num_inputs) - 1) for start in starts]
+        if spans == cut:
             return (size, stride, padding, 1)
-    raise UnknownWindowError("its positions do not see windows of one size and step")
+    raise UnknownWindowError("its windows differ in size or stride")

@@ -1,23 +1,32 @@
-"""What every step of a model sees of the image: windows and strides behind one another, along all paths at once.
+"""Propagate receptive fields through a model, along all paths at once.
 
-The arithmetic is that of Dumoulin & Visin 2016, arXiv:1603.07285, section 4.
+The arithmetic of windows and strides is that of Dumoulin & Visin 2016, arXiv:1603.07285, section 4.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, fx, nn
 
 from lightning_resnets.analysis.receptive_field import rules
-from lightning_resnets.analysis.receptive_field.windows import Axes, UnknownWindowError, WindowSpec
+from lightning_resnets.analysis.receptive_field.windows import (
+    Axes,
+    UnknownWindowError,
+    Window,
+    WindowSpec,
+)
 from lightning_resnets.graph import TracedModel
 from lightning_resnets.graph.trace import propagate_shapes
 
 
 @dataclass(frozen=True, slots=True)
 class PixelSpan:
-    """Along one axis the output at index i sees the pixels i * stride + first to i * stride + last, border included."""
+    """Receptive field along one axis.
+
+    The output at index i depends on pixels i * stride + first to i * stride + last. They may lie
+    outside the image, in the padding.
+    """
 
     stride: int
     first: int
@@ -25,17 +34,28 @@ class PixelSpan:
 
     @property
     def size(self) -> int:
+        """Return the number of pixels."""
         return self.last - self.first + 1
 
     @property
     def offset(self) -> float:
-        """Where the middle of what the first output sees lies, in pixels from the first pixel's middle."""
+        """Return the center of the first output's field, in pixels from the first one's center."""
         return (self.first + self.last) / 2
 
     def apply_window(
         self, window: int, stride: int, padding: int, dilation: int = 1
     ) -> "PixelSpan":
-        """What is seen through one more window."""
+        """Return the span after one more sliding window.
+
+        Args:
+            window: kernel size.
+            stride: stride of the window.
+            padding: padding before the first position.
+            dilation: dilation of the kernel.
+
+        Returns:
+            The span of the window's output.
+        """
         first = self.first - self.stride * padding
         last = self.last + self.stride * (dilation * (window - 1) - padding)
         return PixelSpan(self.stride * stride, first, last)
@@ -46,7 +66,10 @@ ReceptiveBox = tuple[PixelSpan, PixelSpan]  # height, width
 
 @dataclass(frozen=True, slots=True)
 class ReceptiveField:
-    """A value's boxes along the shortest and the longest path; `whole` where a mean of all positions joins in."""
+    """Receptive field of a value along the shortest and the longest path.
+
+    `includes_global` is True if statistics of all positions (a gate, a norm) enter as well.
+    """
 
     shortest: ReceptiveBox
     longest: ReceptiveBox
@@ -55,105 +78,162 @@ class ReceptiveField:
 
 @dataclass(frozen=True, slots=True)
 class ReceptiveFields:
-    """The reach of every step whose positions are known, and one sentence for each of which that cannot be said."""
+    """Receptive fields by graph node; for nodes without a known field the reason."""
 
-    known: dict[fx.Node, ReceptiveField]
-    unknown: dict[fx.Node, str]
+    known: dict[fx.Node, ReceptiveField] = field(default_factory=dict[fx.Node, ReceptiveField])
+    unknown: dict[fx.Node, str] = field(default_factory=dict[fx.Node, str])
 
 
 def receptive_fields(
-    model: nn.Module, followed: TracedModel, size: tuple[int, int, int]
+    model: nn.Module, traced: TracedModel, input_size: tuple[int, int, int]
 ) -> ReceptiveFields:
-    """What every step that depends on an image of `size` (C, H, W) sees of it.
+    """Compute the receptive field of every node that depends on the image.
 
-    A step is unknown where its own window is, or that of a step before it.
+    Args:
+        model: the model.
+        traced: its traced graph.
+        input_size: shape (C, H, W) of one image.
+
+    Returns:
+        Receptive fields. A node is unknown if its own window is, or that of a node before it.
     """
-    values = propagate_shapes(model, followed.fx_graph, size)
-    modules = dict(model.named_modules(remove_duplicate=False))
-    found, axes = ReceptiveFields({}, {}), dict[fx.Node, Axes | None]()
-    for node in followed.fx_graph.nodes:
-        given = [one for one in node.all_input_nodes if one in axes]
-        if node.op == "placeholder" and not axes:
+    values = propagate_shapes(model, traced.fx_graph, input_size)
+    propagation = _Propagation(dict(model.named_modules(remove_duplicate=False)), values)
+    for node in traced.fx_graph.nodes:
+        propagation.visit(node)
+    return propagation.fields
+
+
+class _Propagation:
+    """Receptive fields of the nodes visited so far."""
+
+    def __init__(self, modules: Mapping[str, nn.Module], values: Mapping[fx.Node, Any]) -> None:
+        self.modules = modules
+        self.values = values
+        self.fields = ReceptiveFields()
+        self.axes: dict[fx.Node, Axes | None] = {}
+
+    def visit(self, node: fx.Node) -> None:
+        """Compute the receptive field of one node from those of its inputs."""
+        if node.op == "placeholder" and not self.axes:  # the image, the model's first argument
             pixel = (PixelSpan(1, 0, 0), PixelSpan(1, 0, 0))
-            found.known[node], axes[node] = ReceptiveField(pixel, pixel), (2, 3)
-        elif before := next((one for one in node.all_input_nodes if one in found.unknown), None):
-            if _holds_tensors(values.get(node)):
-                found.unknown[node] = found.unknown[before]
-        elif given and node.op != "output" and _holds_tensors(values.get(node)):
-            try:
-                window = rules.window_of_node(node, modules, values, axes)
-                found.known[node] = _seen(window, given, axes, values, found.known)
-                axes[node] = window.axes
-            except UnknownWindowError as error:
-                name = (
-                    node.target
-                    if isinstance(node.target, str)
-                    else getattr(node.target, "__name__", node.target)
-                )
-                found.unknown[node] = f"The window of '{name}' is not known: {error}."
-    return found
+            self.fields.known[node] = ReceptiveField(pixel, pixel)
+            self.axes[node] = (2, 3)
+            return
+        if not _has_tensors(self.values.get(node)):
+            return
+        unknown = [one for one in node.all_input_nodes if one in self.fields.unknown]
+        if unknown:
+            self.fields.unknown[node] = self.fields.unknown[unknown[0]]
+        elif node.op != "output" and any(one in self.axes for one in node.all_input_nodes):
+            self._apply(node)
+
+    def _apply(self, node: fx.Node) -> None:
+        """Apply a node's window; record the reason if it is unknown."""
+        try:
+            window = rules.window_of_node(node, self.modules, self.values, self.axes)
+            self.fields.known[node] = self._field_after(node, window)
+            self.axes[node] = window.axes
+        except UnknownWindowError as error:
+            target = node.target
+            name = target if isinstance(target, str) else getattr(target, "__name__", target)
+            self.fields.unknown[node] = f"The receptive field of '{name}' is unknown: {error}."
+
+    def _field_after(self, node: fx.Node, window: WindowSpec) -> ReceptiveField:
+        """Return the receptive field of a node: the union over its inputs, then its window."""
+        inputs = [one for one in node.all_input_nodes if one in self.axes]
+        spatial = [one for one in inputs if len(inputs) == 1 or self._is_map(one, window)]
+        spatial = [one for one in spatial if self.axes[one]]
+        sources = spatial or inputs
+        fields = [self.fields.known[one] for one in sources]
+        if spatial and len({_strides(one) for one in fields}) > 1:
+            raise UnknownWindowError("its inputs differ in stride")
+        merged = union(fields)
+        if window.is_global and spatial:
+            where = self.axes[spatial[0]] or ()
+            sides = [self.values[spatial[0]].shape[axis] for axis in where]
+            everywhere = expand_to_global(merged.longest, sides)
+            return ReceptiveField(everywhere, everywhere, includes_global=True)
+        includes_global = (
+            window.includes_global
+            or len(sources) < len(inputs)  # an input without positions, such as a gate's weight
+            or any(self.fields.known[one].includes_global for one in inputs)
+        )
+        shortest = _apply_windows(merged.shortest, window.windows)
+        longest = _apply_windows(merged.longest, window.windows)
+        return ReceptiveField(shortest, longest, includes_global)
+
+    def _is_map(self, node: fx.Node, window: WindowSpec) -> bool:
+        """Return True for a merge's input that is a map, not one value for all positions."""
+        axes = self.axes[node]
+        if axes is None:
+            return False
+        return window.axes is None or any(self.values[node].shape[axis] > 1 for axis in axes)
 
 
-def _holds_tensors(value: Any) -> bool:
-    return isinstance(value, Tensor) or (
-        isinstance(value, (tuple, list)) and any(isinstance(part, Tensor) for part in value)
+def _has_tensors(value: Any) -> bool:
+    """Return True for a tensor, and for a list or tuple with one."""
+    if isinstance(value, (tuple, list)):
+        return any(isinstance(part, Tensor) for part in value)
+    return isinstance(value, Tensor)
+
+
+def _strides(one: ReceptiveField) -> tuple[int, int]:
+    """Return the strides along height and width."""
+    height, width = one.longest
+    return height.stride, width.stride
+
+
+def _apply_windows(box: ReceptiveBox, windows: tuple[Window, Window]) -> ReceptiveBox:
+    """Apply a window along height and width."""
+    height, width = box
+    return height.apply_window(*windows[0]), width.apply_window(*windows[1])
+
+
+def union(fields: Sequence[ReceptiveField]) -> ReceptiveField:
+    """Combine the receptive fields of paths that merge.
+
+    Args:
+        fields: receptive fields of one stride.
+
+    Returns:
+        The smallest of the shortest spans along each axis, and the box around all longest ones.
+    """
+    return ReceptiveField(
+        (
+            _smallest([one.shortest[0] for one in fields]),
+            _smallest([one.shortest[1] for one in fields]),
+        ),
+        (
+            _enclosing([one.longest[0] for one in fields]),
+            _enclosing([one.longest[1] for one in fields]),
+        ),
     )
 
 
-def _seen(
-    window: WindowSpec,
-    given: Sequence[fx.Node],
-    axes: dict[fx.Node, Axes | None],
-    values: dict[fx.Node, Any],
-    known: dict[fx.Node, ReceptiveField],
-) -> ReceptiveField:
-    """The reach of a step: of the paths that meet in it the joint one, then through its window."""
-    paths = [
-        one
-        for one in given
-        if axes[one] and (len(given) == 1 or _with_positions(values[one], axes[one], window))
-    ]
-    strides = {tuple(span.stride for span in known[one].longest) for one in paths}
-    if len(strides) > 1:
-        raise UnknownWindowError("maps of several strides meet in it")
-    reach = union([known[one] for one in paths or given], False)
-    whole = (
-        window.includes_global
-        or len(paths or given) < len(given)
-        or any(known[one].includes_global for one in given)
-    )
-    if window.is_global and paths:
-        sides = [values[paths[0]].shape[axis] for axis in axes[paths[0]] or ()]
-        everywhere = expand_to_global(reach.longest, sides)
-        return ReceptiveField(everywhere, everywhere, includes_global=True)
-    windows = window.windows
-    boxes = [
-        (box[0].apply_window(*windows[0]), box[1].apply_window(*windows[1]))
-        for box in (reach.shortest, reach.longest)
-    ]
-    return ReceptiveField(boxes[0], boxes[1], whole)
+def _smallest(spans: list[PixelSpan]) -> PixelSpan:
+    """Return the smallest span."""
+    return min(spans, key=lambda span: span.size)
 
 
-def _with_positions(value: Any, axes: Axes | None, window: WindowSpec) -> bool:
-    """True for an operand that is a map: one value for all positions is no path of them."""
-    return axes is not None and (window.axes is None or any(value.shape[axis] > 1 for axis in axes))
-
-
-def union(paths: Sequence[ReceptiveField], whole: bool) -> ReceptiveField:
-    """Where paths meet: the shorter of them along each axis, and the box around all."""
-    shortest = [
-        min((reach.shortest[axis] for reach in paths), key=lambda span: span.size)
-        for axis in (0, 1)
-    ]
-    longest: list[PixelSpan] = []
-    for axis in (0, 1):
-        spans = [reach.longest[axis] for reach in paths]
-        first, last = min(span.first for span in spans), max(span.last for span in spans)
-        longest.append(PixelSpan(spans[0].stride, first, last))
-    return ReceptiveField((shortest[0], shortest[1]), (longest[0], longest[1]), whole)
+def _enclosing(spans: list[PixelSpan]) -> PixelSpan:
+    """Return the span around all spans."""
+    first = min(span.first for span in spans)
+    last = max(span.last for span in spans)
+    return PixelSpan(spans[0].stride, first, last)
 
 
 def expand_to_global(box: ReceptiveBox, sides: Sequence[int]) -> ReceptiveBox:
-    """What a mean over all positions sees: from the first one's first pixel to the last one's last."""
-    spans = [span.apply_window(side, side, 0) for span, side in zip(box, sides, strict=True)]
-    return spans[0], spans[1]
+    """Return the receptive field of a mean over all positions.
+
+    Args:
+        box: receptive field of the map.
+        sides: height and width of the map.
+
+    Returns:
+        Spans from the first position's first pixel to the last position's last pixel.
+    """
+    height, width = (
+        span.apply_window(side, side, 0) for span, side in zip(box, sides, strict=True)
+    )
+    return height, width
