@@ -106,17 +106,17 @@ def test_every_published_net_of_a_size_is_a_point() -> None:
 def test_tables_and_figure() -> None:
     found = cost(make_model("resnet20"), models=["resnet20", "densenet_40_12"])
     tables = found.tables()
-    assert list(tables) == ["arithmetic", "bottleneck", "field"]
-    assert tables["arithmetic"].rows[0][:3] == ("ResNet", "conv1", "conv1")
-    assert [row[2] for row in tables["arithmetic"].rows[1:4]] == [
+    assert list(tables) == ["cost", "bottleneck", "comparison"]
+    assert tables["cost"].rows[0][:3] == ("ResNet", "conv1", "conv1")
+    assert [row[2] for row in tables["cost"].rows[1:4]] == [
         "layer1.0",
         "layer1.0",
         "layer1.1",
     ]
-    assert tables["arithmetic"].rows[0][7:] == ("3·3·3·16 = 432", "432·1,024 = 442,368")
+    assert tables["cost"].rows[0][7:] == ("3·3·3·16 = 432", "432·1,024 = 442,368")
     figure = Figure()
     found.draw(figure)
-    words = ["", "weights of a block", "multiply-adds per image", "parameters"]
+    words = ["", "weights of a block", "MACs per image", "parameters"]
     assert [axes.get_xlabel() for axes in figure.axes] == words
     left, right = ({text.get_text() for text in axes.texts} for axes in figure.axes[2:])
     assert "densenet_40_12" in left
@@ -125,7 +125,7 @@ def test_tables_and_figure() -> None:
 
 
 def test_the_net_looked_at_is_a_point_where_its_error_is_known() -> None:
-    found = cost(make_model("resnet20"), models=["resnet20"], error=8.5, name="mine")
+    found = cost(make_model("resnet20"), models=["resnet20"], test_error=8.5, model_name="mine")
     assert found.model_point[:1] + found.model_point[2:5] == ("mine", 269_722, 40_551_040, 8.5)
     figure = Figure()
     found.draw(figure)
@@ -135,7 +135,7 @@ def test_the_net_looked_at_is_a_point_where_its_error_is_known() -> None:
 def test_mistakes_and_cancelling() -> None:
     with pytest.raises(
         AnalysisError,
-        match=r"^There is no published error of 'resnet21': there are those of resnet20, ",
+        match=r"^'resnet21' has no published error\. Models with one: resnet20, ",
     ):
         cost(make_model("resnet20"), models=["resnet21"])
 

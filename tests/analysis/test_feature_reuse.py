@@ -112,9 +112,9 @@ def test_table_and_figure() -> None:
     found = FeatureReuseResult(
         (DenseBlockWeights(("stem", "block.1"), ("block.1", "last"), values),)
     )
-    assert found.tables()["reuse"].csv() == (
+    assert found.tables()["feature_reuse"].csv() == (
         "model,block,source,target,mean_abs_weight,share_of_largest\n"
-        "model,1,stem,block.1,1.0,0.25\nnet,1,stem,last,2.0,0.5\nnet,1,block.1,last,4.0,1.0\n"
+        "model,1,stem,block.1,1.0,0.25\nmodel,1,stem,last,2.0,0.5\nmodel,1,block.1,last,4.0,1.0\n"
     )
     figure = Figure((8, 5))
     found.draw(figure)
@@ -124,8 +124,10 @@ def test_table_and_figure() -> None:
 
 @pytest.mark.parametrize(
     ("name", "has"),
-    [("resnet20", "add"), ("plain20", "no skips at all"), ("seresnet20", "add, gate")],
+    [("resnet20", "add"), ("plain20", "none"), ("seresnet20", "add, gate")],
 )
 def test_a_net_without_dense_blocks_is_answered_with_one_sentence(name: str, has: str) -> None:
-    with pytest.raises(AnalysisError, match=f"^This model has no dense block; it has {has}.$"):
+    with pytest.raises(
+        AnalysisError, match=f"^The model has no dense block. Its skip connections: {has}.$"
+    ):
         feature_reuse(create_model(name))

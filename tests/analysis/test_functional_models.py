@@ -140,7 +140,9 @@ def test_numbers_that_can_be_counted_by_hand() -> None:
 
 
 def test_halves_that_pass_by_are_no_dense_block() -> None:
-    with pytest.raises(AnalysisError, match=r"^This model has no dense block; it has concat\.$"):
+    with pytest.raises(
+        AnalysisError, match=r"^The model has no dense block\. Its skip connections: concat\.$"
+    ):
         feature_reuse(made(Shuffling), SIZE)
 
 

@@ -57,11 +57,11 @@ def one_by_one(model: nn.Module) -> dict[str, list[list[Tensor]]]:
 @pytest.mark.parametrize(("name", "count"), [("seresnet20", 9), ("highway19", 30)])
 def test_every_number_is_that_of_a_loop(name: str, count: int) -> None:
     model = made(name)
-    found, kept = gate_weights(model, make_images(), batch=5), one_by_one(model)
+    found, kept = gate_weights(model, make_images(), batch_size=5), one_by_one(model)
     assert list(found.sums) == list(kept)
     tables = found.tables()
     means = {(row[1], row[3], row[4]): row[5] for row in tables["channels"].rows}
-    by_class = {(row[1], row[3]): row[1:] for row in tables["gates"].rows}
+    by_class = {(row[1], row[3]): row[1:] for row in tables["gate_weights"].rows}
     depths = {row[1]: row[1:] for row in tables["depths"].rows}
     for depth, (gate, classes) in enumerate(kept.items(), 1):
         centers = {}
@@ -119,7 +119,7 @@ def test_progress_and_cancel_leave_the_net_alone() -> None:
             raise AnalysisCancelled
 
     with pytest.raises(AnalysisCancelled):
-        gate_weights(model, make_images(), batch=5, progress=stop)
+        gate_weights(model, make_images(), batch_size=5, progress=stop)
     assert heard == [(0, 3), (1, 3), (2, 3)]
     assert all(module.training for module in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -138,12 +138,12 @@ def test_tables_and_figure() -> None:
     sums.update(torch.tensor([[0.0, 1.0], [0.5, 0.5]]).view(2, 2, 1, 1), torch.tensor([0, 1]))
     found = GateWeightsResult({"layer1.0.se": sums}, ("cat", "dog"))
     tables = found.tables()
-    assert tables["gates"].csv() == (
-        "model,gate,depth,class,images,mean,std,below,above\n"
-        "model,layer1.0.se,1,cat,1,0.5,0.5,0.5,0.5\nnet,layer1.0.se,1,dog,1,0.5,0.0,0.0,0.0\n"
+    assert tables["gate_weights"].csv() == (
+        "model,gate,depth,class,images,mean,std,closed,open\n"
+        "model,layer1.0.se,1,cat,1,0.5,0.5,0.5,0.5\nmodel,layer1.0.se,1,dog,1,0.5,0.0,0.0,0.0\n"
     )
     assert tables["depths"].csv() == (
-        "model,gate,depth,mean,below,above,distance\nnet,layer1.0.se,1,0.5,0.25,0.25,0.5\n"
+        "model,gate,depth,mean,closed,open,class_distance\nmodel,layer1.0.se,1,0.5,0.25,0.25,0.5\n"
     )
     assert tables["channels"].csv().splitlines()[1] == "model,layer1.0.se,1,cat,0,0.0"
     figure = Figure((8, 5))
@@ -151,15 +151,14 @@ def test_tables_and_figure() -> None:
     figure.canvas.draw()
     assert len(figure.axes) == 3
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["cat", "dog"]
-    assert figure.get_suptitle() == "model · weights of the gates by class · 2 images"
+    assert figure.get_suptitle() == "model · gate weights by class · 2 images"
 
 
 def test_wrong_input_is_answered_with_one_sentence() -> None:
-    with pytest.raises(
-        AnalysisError, match=r"^This model has no gate; what meets in it is: add\.$"
-    ):
+    with pytest.raises(AnalysisError, match=r"^The model has no gate\. Its merges: add\.$"):
         gate_weights(made("resnet20"), make_images())
     with pytest.raises(
-        AnalysisError, match=r"^There are images of class 6, and names for 0 to 1\.$"
+        AnalysisError,
+        match=r"^class_names has 2 names \(labels 0 to 1\), but an image has label 6\.$",
     ):
         gate_weights(made("seresnet20"), make_images(), ("cat", "dog"))

@@ -108,8 +108,8 @@ def made(**options: Any) -> nn.Module:
 
 @pytest.mark.parametrize("shortcut", ["A", "B"])
 def test_a_real_net_is_taken_apart_alike(shortcut: str) -> None:
-    model = made(shortcut=shortcut)
-    found, expected = gradient_flow(model, IMAGES, batch=4).flows, by_modules(model)
+    model = made(shortcut_type=shortcut)
+    found, expected = gradient_flow(model, IMAGES, batch_size=4).flows, by_modules(model)
     assert list(found) == list(expected)
     for name, (one, other, both) in expected.items():
         assert found[name] == GradientNorms(
@@ -160,7 +160,7 @@ def test_progress_and_cancel_leave_the_net_alone() -> None:
             raise AnalysisCancelled
 
     with pytest.raises(AnalysisCancelled):
-        gradient_flow(model, IMAGES, batch=2, progress=stop)
+        gradient_flow(model, IMAGES, batch_size=2, progress=stop)
     assert heard == [(0, 3), (1, 3)]
     assert all(module.training for module in model.modules())
     assert all(weight.grad is None for weight in model.parameters())
@@ -178,8 +178,8 @@ def test_table_and_figure() -> None:
     found = GradientFlowResult(
         {"a": GradientNorms(1.0, 0.5, 1.25)}, {"a": GradientNorms(2.0, 0.0, 2.0)}
     )
-    assert found.tables()["gradients"].csv() == (
-        "model,state,block,depth,shortcut,branch,both\nnet,trained,a,1,1.0,0.5,1.25\nnet,initial,a,1,2.0,0.0,2.0\n"
+    assert found.tables()["gradient_flow"].csv() == (
+        "model,state,block,depth,shortcut,branch,total\nmodel,trained,a,1,1.0,0.5,1.25\nmodel,initial,a,1,2.0,0.0,2.0\n"
     )
     figure = Figure((8, 5))
     found.draw(figure)
@@ -188,11 +188,11 @@ def test_table_and_figure() -> None:
 
 
 def test_a_net_without_residual_blocks_is_answered_with_one_sentence() -> None:
-    with pytest.raises(AnalysisError, match=r"^This model has no residual block"):
+    with pytest.raises(AnalysisError, match=r"^The model has no residual block"):
         gradient_flow(create_model("plain20"), IMAGES)
     wrong = LabeledImages(IMAGES.images, IMAGES.labels + 10)
     with pytest.raises(
         AnalysisError,
-        match=r"this model tells 10 classes apart, 0 to 9: give labels of its own classes\.$",
+        match=r"^The model has 10 classes \(labels 0 to 9\), got an image with label 15\. ",
     ):
         gradient_flow(made(), wrong)

@@ -46,7 +46,7 @@ def by_hand(model: nn.Module, images: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("name", ["resnet20", "plain20", "preresnet20", "seresnet20"])
 def test_the_head_by_hand(name: str) -> None:
     given, model = make_images(), make_model(name)
-    found = iterative_refinement(model, given, batch=4)
+    found = iterative_refinement(model, given, batch_size=4)
     with torch.no_grad():
         logits = by_hand(model, given.images)
         whole = model(given.images)
@@ -122,7 +122,7 @@ def test_a_revealed_net() -> None:
 
 def test_tables_and_figure() -> None:
     found = iterative_refinement(make_model("resnet20"), make_images())
-    assert found.tables()["refinement"].rows[0][:2] == ("ResNet", "layer3.0")
+    assert found.tables()["iterative_refinement"].rows[0][:2] == ("ResNet", "layer3.0")
     figure = Figure()
     found.draw(figure)
     assert [axis.get_xlabel() for axis in figure.axes] == ["block of the last stage"] * 2
@@ -130,11 +130,13 @@ def test_tables_and_figure() -> None:
 
 def test_nets_without_such_a_stage() -> None:
     with pytest.raises(
-        AnalysisError, match=r"as every layer's does in a DenseNet; take a model whose blocks add"
+        AnalysisError,
+        match=r"^The head reads more than the output of .*\. Use a model whose blocks follow one another",
     ):
         iterative_refinement(make_model("densenet_bc_40_12"), make_images())
     with pytest.raises(
-        AnalysisError, match=r"^Refinement needs .*: this model ends with 0 4×32×32\.$"
+        AnalysisError,
+        match=r"^The last stage must have .*\. Last blocks of this model: 0 4×32×32\.$",
     ):
         iterative_refinement(
             nn.Sequential(
@@ -158,7 +160,7 @@ def test_the_net_is_left_as_it_was(stop: bool) -> None:
 
     if stop:
         with pytest.raises(AnalysisCancelled):
-            iterative_refinement(model, make_images(), batch=3, progress=progress)
+            iterative_refinement(model, make_images(), batch_size=3, progress=progress)
     else:
         iterative_refinement(model, make_images(), progress=progress)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

@@ -32,7 +32,7 @@ def made(name: str, **options: Any) -> nn.Module:
 
 def test_deviations_and_strengths_are_those_of_all_numbers_at_once() -> None:
     model = made("resnet20")
-    found = layer_responses(model, IMAGES, batch=3)
+    found = layer_responses(model, IMAGES, batch_size=3)
     norms = ["bn1"] + [f"layer{s}.{b}.bn{n}" for s in (1, 2, 3) for b in range(3) for n in (1, 2)]
     adds = [f"layer{s}.{b}.add" for s in (1, 2, 3) for b in range(3)]
     with torch.no_grad(), record_activations(model, norms + adds) as seen:
@@ -126,7 +126,7 @@ def test_progress_and_cancel_leave_the_net_alone() -> None:
             raise AnalysisCancelled
 
     with pytest.raises(AnalysisCancelled):
-        layer_responses(model, IMAGES, batch=2, progress=stop)
+        layer_responses(model, IMAGES, batch_size=2, progress=stop)
     assert heard == [(0, 4), (1, 4), (2, 4)]
     assert all(module.training for module in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -144,10 +144,10 @@ def test_tables_and_figure() -> None:
     found = LayerResponsesResult(
         {"conv1": 1.5, "conv2": 0.5}, {"add": BranchRatio(0.25, -0.5)}, {"conv1": 2.0}
     )
-    assert found.tables()["responses"].csv() == (
-        "model,layer,depth,std\nnet,conv1,1,1.5\nnet,conv2,2,0.5\ntwin,conv1,1,2.0\n"
+    assert found.tables()["layer_responses"].csv() == (
+        "model,layer,depth,std\nmodel,conv1,1,1.5\nmodel,conv2,2,0.5\nbaseline,conv1,1,2.0\n"
     )
-    assert found.tables()["adds"].csv() == "model,add,depth,ratio,cosine\nnet,add,1,0.25,-0.5\n"
+    assert found.tables()["adds"].csv() == "model,add,depth,ratio,cosine\nmodel,add,1,0.25,-0.5\n"
     figure = Figure((8, 5))
     found.draw(figure)
     figure.canvas.draw()
@@ -160,6 +160,6 @@ def test_tables_and_figure() -> None:
 def test_a_net_without_such_layers_is_answered_with_one_sentence() -> None:
     with pytest.raises(
         AnalysisError,
-        match=r"^This model has no 3x3 convolution; its operations are conv 1x1, input, ",
+        match=r"^The model has no 3x3 convolution\. Its operations: conv 1x1, input, ",
     ):
         layer_responses(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU()), IMAGES)

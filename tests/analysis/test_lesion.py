@@ -74,8 +74,8 @@ def wrong(model: nn.Module) -> float:
 
 
 def test_dropping_is_surgery_one_block_at_a_time(model: nn.Module) -> None:
-    found = lesion(model, make_images(), draws=0, batch=13).errors
-    assert found.baseline_error == pytest.approx(0.1) == wrong(model)
+    found = lesion(model, make_images(), num_draws=0, batch_size=13).errors
+    assert found.intact_error == pytest.approx(0.1) == wrong(model)
     blocks = [f"layer{stage}.{block}" for stage in (1, 2, 3) for block in range(3)]
     assert list(found.error_without_block) == blocks
     for block in blocks:
@@ -85,7 +85,7 @@ def test_dropping_is_surgery_one_block_at_a_time(model: nn.Module) -> None:
 
 
 def test_several_and_swapped_are_surgery_on_whole_nets(model: nn.Module) -> None:
-    found = lesion(model, make_images(), draws=1, counts=[9]).errors
+    found = lesion(model, make_images(), num_draws=1, drop_counts=[9]).errors
     with intervene(model, *map(RemoveBlock, found.error_without_block)):
         assert found.error_without_k_blocks == {9: (wrong(model),)}
     assert list(found.error_with_swap) == [
@@ -109,7 +109,7 @@ def test_several_and_swapped_are_surgery_on_whole_nets(model: nn.Module) -> None
 
 def test_plain_blocks_are_skipped_by_a_hook() -> None:
     model = made("plain20")
-    found = lesion(made("resnet20"), make_images(), model, draws=0).baseline_errors
+    found = lesion(made("resnet20"), make_images(), model, num_draws=0).baseline_errors
     assert found
     assert list(found.error_without_block) == [
         "layer1.0",
@@ -129,7 +129,7 @@ def test_plain_blocks_are_skipped_by_a_hook() -> None:
 def test_dense_layers_count_as_zero_in_every_concat() -> None:
     torch.manual_seed(0)
     model = lively(create_model("densenet_bc_40_12"))
-    found = lesion(model, make_images(), draws=0).errors
+    found = lesion(model, make_images(), num_draws=0).errors
     assert len(found.error_without_block) == 18
     for block in list(found.error_without_block)[::5]:
         made = model.get_submodule(block).register_forward_hook(
@@ -184,13 +184,15 @@ def test_what_is_dropped_is_said_as_surgery(model: nn.Module) -> None:
 
 def test_draws_are_of_blocks_at_random(model: nn.Module) -> None:
     """One block at a time: each draw is the lesion of one, and they are not all of the same."""
-    found = lesion(model, make_images(), draws=12, counts=[1]).errors
+    found = lesion(model, make_images(), num_draws=12, drop_counts=[1]).errors
     assert set(found.error_without_k_blocks[1]) <= set(found.error_without_block.values())
     assert len(set(found.error_without_k_blocks[1])) > 1
 
 
 def test_the_same_seed_draws_the_same_blocks(model: nn.Module) -> None:
-    one, other = (lesion(model, make_images(), draws=2, counts=[2, 3], seed=5) for _ in range(2))
+    one, other = (
+        lesion(model, make_images(), num_draws=2, drop_counts=[2, 3], seed=5) for _ in range(2)
+    )
     assert one == other
     assert {k: len(errors) for k, errors in one.errors.error_without_k_blocks.items()} == {
         2: 2,
@@ -203,8 +205,8 @@ def test_progress_and_cancel_leave_the_net_alone(model: nn.Module) -> None:
     lesion(
         model,
         make_images(),
-        draws=1,
-        batch=20,
+        num_draws=1,
+        batch_size=20,
         progress=lambda done, total: heard.append((done, total)),
     )
     assert heard == [(i, heard[0][1]) for i in range(heard[0][1] + 1)]
@@ -223,17 +225,17 @@ def test_progress_and_cancel_leave_the_net_alone(model: nn.Module) -> None:
 def test_table_and_figure(model: nn.Module) -> None:
     from matplotlib.figure import Figure
 
-    found = lesion(model, make_images(), made("plain20"), draws=1, counts=[2])
+    found = lesion(model, make_images(), made("plain20"), num_draws=1, drop_counts=[2])
     lines = found.tables()["lesion"].csv().splitlines()
-    assert lines[:2] == ["model,change,blocks,error,note", "ResNet,intact,0,0.1,"]
-    assert any(line.startswith("ResNet (twin),") for line in lines)
+    assert lines[:2] == ["model,change,blocks,error,reason_skipped", "ResNet,intact,0,0.1,"]
+    assert any(line.startswith("ResNet (baseline),") for line in lines)
     figure = Figure((8, 5))
     found.draw(figure)
     figure.canvas.draw()
     assert [axes.get_ylabel() for axes in figure.axes] == ["error (%)"] * 3
     assert (
         figure.get_suptitle()
-        == "ResNet beside ResNet (twin) · error when blocks are dropped or swapped · 40 images"
+        == "ResNet vs. ResNet (baseline) · error with blocks dropped or swapped · 40 images"
     )
 
 
@@ -243,7 +245,7 @@ def test_a_net_without_neighbours_to_swap_has_no_panel_of_them() -> None:
     wounds = LesionErrors(10, 0.1, {"a": 0.5, "b": 0.25}, {2: (0.75,)}, {})
     figure = Figure((8, 5))
     LesionResult(wounds, None, 40, "dense").draw(figure)
-    assert [axes.get_xlabel().split()[0] for axes in figure.axes] == ["the", "number"]
+    assert [axes.get_xlabel().split()[0] for axes in figure.axes] == ["dropped", "number"]
 
 
 class Mixed(nn.Module):
@@ -266,7 +268,7 @@ def test_layers_that_are_left_out_are_named() -> None:
     from matplotlib.figure import Figure
 
     torch.manual_seed(0)
-    found = lesion(Mixed().eval(), make_images(), draws=1, name="mixed")
+    found = lesion(Mixed().eval(), make_images(), num_draws=1, model_name="mixed")
     assert list(found.errors.error_without_block) == ["add"]
     assert list(found.errors.skipped_blocks) == ["three"]
     (row,) = [row for row in found.tables()["lesion"].rows if row[1] == "without three"]
@@ -274,7 +276,7 @@ def test_layers_that_are_left_out_are_named() -> None:
     assert "residual blocks" in str(row[4])
     figure = Figure((8, 5))
     found.draw(figure)
-    assert "1 cannot be" in figure.axes[0].get_xlabel()
+    assert "1 cannot be dropped" in figure.axes[0].get_xlabel()
 
 
 def test_a_block_that_cannot_be_dropped_is_passed_over(
@@ -285,16 +287,16 @@ def test_a_block_that_cannot_be_dropped_is_passed_over(
     kept, left_out = supported_targets(model, followed, asked)
     assert list(kept) == list(asked)[:-1]
     assert "layer9.add" in left_out["layer9"]
-    with pytest.raises(
-        AnalysisError, match=r"^No block of this model can be dropped: .*layer9.add"
-    ):
+    with pytest.raises(AnalysisError, match=r"^No block of the model can be dropped: .*layer9.add"):
         supported_targets(model, followed, {"layer9": ScaleInput("layer9.add", 1, 0.0)})
 
 
 def test_wrong_input_is_answered_with_one_sentence(model: nn.Module) -> None:
-    with pytest.raises(AnalysisError, match=r"^12 blocks cannot be dropped: this model has 9\.$"):
-        lesion(model, make_images(), counts=[12])
+    with pytest.raises(
+        AnalysisError, match=r"^drop_counts must be between 1 and the model's 9 blocks, got 12\.$"
+    ):
+        lesion(model, make_images(), drop_counts=[12])
     with pytest.raises(AnalysisError, match="no block to drop"):
         lesion(nn.Sequential(nn.Flatten(), nn.Linear(768, 10)), make_images())
-    with pytest.raises(AnalysisError, match="no image"):
+    with pytest.raises(AnalysisError, match="^At least one image is required"):
         LabeledImages(torch.zeros(0, 3, 8, 8), torch.zeros(0, dtype=torch.int64))

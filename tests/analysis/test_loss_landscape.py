@@ -13,6 +13,8 @@ from torch import nn
 from lightning_resnets.analysis.loss_landscape import (
     interpolate,
     loss_landscape,
+)
+from lightning_resnets.analysis.loss_surface import (
     random_direction,
     refine_surface,
     refinement_grids,
@@ -54,13 +56,13 @@ def by_hand(model: nn.Module, ways: list[tuple[int, float]], given: LabeledImage
 
 def test_a_line_and_a_plane_by_hand() -> None:
     line = loss_landscape(
-        make_model(), make_images(), points=5, reach=0.5, dimensions=1, seed=3
+        make_model(), make_images(), num_points=5, extent=0.5, dimensions=1, seed=3
     ).surfaces["ResNet"]
     for at, step in enumerate((-0.5, -0.25, 0.0, 0.25, 0.5)):
         assert line.loss[at] == pytest.approx(
             by_hand(make_model(), [(3, step)], make_images()), rel=1e-4
         )
-    plane = loss_landscape(make_model(), make_images(), points=3, reach=0.5, seed=3).surfaces[
+    plane = loss_landscape(make_model(), make_images(), num_points=3, extent=0.5, seed=3).surfaces[
         "ResNet"
     ]
     assert plane.loss[0, 2] == pytest.approx(
@@ -92,7 +94,9 @@ def test_filters_of_another_scale_have_the_same_surface() -> None:
     norm.running_mean *= 16
     norm.running_var.copy_((norm.running_var + norm.eps) * 256 - norm.eps)
     one, other = (
-        loss_landscape(model, make_images(), 3, 0.5, 1).surfaces["ResNet"].loss
+        loss_landscape(model, make_images(), num_points=3, extent=0.5, dimensions=1)
+        .surfaces["ResNet"]
+        .loss
         for model in (make_model(), scaled)
     )
     np.testing.assert_allclose(one, other, rtol=1e-3)
@@ -104,7 +108,7 @@ def test_ever_finer_and_each_point_once() -> None:
         refine_surface(
             make_model(),
             make_images(2),
-            points=9,
+            num_points=9,
             dimensions=1,
             progress=lambda done, total: heard.append((done, total)),
         )
@@ -121,10 +125,10 @@ def test_the_middle_is_the_net_itself_and_the_twin_on_the_same_scale() -> None:
     found = loss_landscape(
         make_model(),
         make_images(),
-        points=3,
-        twin=make_model("plain20"),
-        name="model",
-        twin_name="twin",
+        make_model("plain20"),
+        num_points=3,
+        model_name="model",
+        baseline_name="twin",
     )
     with torch.no_grad():
         for name, model in (("model", make_model()), ("twin", make_model("plain20"))):
@@ -132,7 +136,7 @@ def test_the_middle_is_the_net_itself_and_the_twin_on_the_same_scale() -> None:
                 model(make_images().images).double(), make_images().labels
             )
             assert found.surfaces[name].loss[1, 1] == pytest.approx(float(loss), abs=1e-12)
-    assert [row[0] for row in found.tables()["landscape"].rows] == ["model"] * 9 + ["twin"] * 9
+    assert [row[0] for row in found.tables()["loss_landscape"].rows] == ["model"] * 9 + ["twin"] * 9
     figure = Figure()
     found.draw(figure)
     assert [axes.get_title().split()[0] for axes in figure.axes[:2]] == ["model", "twin"]
@@ -141,7 +145,7 @@ def test_the_middle_is_the_net_itself_and_the_twin_on_the_same_scale() -> None:
 
 def test_the_figure_of_a_line() -> None:
     figure = Figure()
-    loss_landscape(make_model(), make_images(2), points=3, dimensions=1).draw(figure)
+    loss_landscape(make_model(), make_images(2), num_points=3, dimensions=1).draw(figure)
     assert figure.axes[0].get_ylabel() == "mean cross-entropy"
 
 
@@ -159,18 +163,18 @@ def test_what_is_drawn_between_points_goes_through_them() -> None:
 
 
 def test_mistakes_are_one_sentence() -> None:
-    with pytest.raises(
-        AnalysisError, match=r"^A landscape has 3, 5, 7 or more points a side, .*: not 4 in 2\.$"
-    ):
-        loss_landscape(make_model(), make_images(), points=4)
+    with pytest.raises(AnalysisError, match=r"^num_points must be an odd number from 3, got 4\.$"):
+        loss_landscape(make_model(), make_images(), num_points=4)
     with pytest.raises(AnalysisError, match="no convolution and no linear layer"):
         loss_landscape(nn.Flatten(), make_images())
     with pytest.raises(
         AnalysisError,
-        match=r"There are images of class 1[0-9], and this model tells 10 classes apart",
+        match=r"^The model has 10 classes \(labels 0 to 9\), got an image with label 1[0-9]\. ",
     ):
         loss_landscape(
-            make_model(), LabeledImages(make_images().images, make_images().labels + 10), points=3
+            make_model(),
+            LabeledImages(make_images().images, make_images().labels + 10),
+            num_points=3,
         )
 
 
@@ -185,9 +189,9 @@ def test_the_net_is_left_as_it_was(stop: bool) -> None:
 
     if stop:
         with pytest.raises(AnalysisCancelled):
-            loss_landscape(model, make_images(2), points=3, dimensions=1, progress=progress)
+            loss_landscape(model, make_images(2), num_points=3, dimensions=1, progress=progress)
     else:
-        loss_landscape(model, make_images(2), points=3, dimensions=1, progress=progress)
+        loss_landscape(model, make_images(2), num_points=3, dimensions=1, progress=progress)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(module.training for module in model.modules())
     assert all(weight.requires_grad and weight.grad is None for weight in model.parameters())

@@ -15,7 +15,7 @@ from lightning_resnets.analysis.ablation_targets import residual_blocks
 from lightning_resnets.analysis.paths import (
     PathsResult,
     count_paths,
-    path_gradient_norm,
+    path_input_gradient,
     paths,
     sample_distinct,
 )
@@ -94,7 +94,7 @@ def test_a_paths_gradient_is_a_product_of_matrices() -> None:
         product = torch.eye(4)
         for i in chosen:
             product = matrices[i] @ product
-        found = path_gradient_norm(model, some, skips, [skips[i] for i in chosen])
+        found = path_input_gradient(model, some, skips, [skips[i] for i in chosen])
         torch.testing.assert_close(found.flatten(1), first @ product)
 
 
@@ -106,7 +106,7 @@ def check_all_together(model: nn.Module, some: LabeledImages) -> None:
     subsets = itertools.chain.from_iterable(
         itertools.combinations(skips, k) for k in range(len(skips) + 1)
     )
-    whole = sum(path_gradient_norm(model, some, skips, chosen) for chosen in subsets)
+    whole = sum(path_input_gradient(model, some, skips, chosen) for chosen in subsets)
     torch.testing.assert_close(whole, images.grad)
 
 
@@ -128,7 +128,7 @@ def test_every_path_of_a_real_net_together_too() -> None:
 def test_the_sample_of_lengths_and_its_seed() -> None:
     torch.manual_seed(0)
     model, some = Line().train(), make_images(6, 4, 1, 1)
-    one, other = (paths(model, some, draws=2, seed=4) for _ in range(2))
+    one, other = (paths(model, some, num_draws=2, seed=4) for _ in range(2))
     assert one == other
     assert one.counts == (1, 3, 3, 1)
     assert {k: len(norms) for k, norms in one.gradients.items()} == {0: 1, 1: 2, 2: 2, 3: 1}
@@ -206,9 +206,10 @@ def test_numbers_of_paths_are_numbers_in_json_too() -> None:
 
 
 def test_wrong_input_is_answered_with_one_sentence() -> None:
-    with pytest.raises(AnalysisError, match="no skip"):
+    with pytest.raises(AnalysisError, match="no skip connection"):
         paths(create_model("plain20"), make_images(2, 3, 32, 32))
     with pytest.raises(
-        AnalysisError, match=r"^No path takes 4 branches: this model has 3 residual blocks\.$"
+        AnalysisError,
+        match=r"^lengths must be between 0 and the model's 3 residual blocks, got 4\.$",
     ):
         paths(Line(), make_images(2, 4, 1, 1), lengths=[4])

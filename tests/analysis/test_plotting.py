@@ -54,7 +54,7 @@ def test_as_many_names_as_fit() -> None:
 
 
 def test_a_title_names_nets_and_pictures() -> None:
-    assert figure_title("loss", ("a", "b"), 1000) == "a beside b · loss · 1,000 images"
+    assert figure_title("loss", ("a", "b"), 1000) == "a vs. b · loss · 1,000 images"
     assert figure_title("loss", ("a",), 1) == "a · loss · 1 image"
     figure = Figure((8, 5))
     plain, image = figure.subplots(1, 2)

@@ -243,14 +243,14 @@ def test_what_is_not_known_is_said_and_all_behind_it(name: str) -> None:
     found = receptive_fields(model, followed, size)
     assert followed.node_by_name["stem"] in found.known
     sentence = found.unknown[followed.node_by_name["end"]]
-    assert sentence.startswith(f"The window of '{name}' is not known: ")
+    assert sentence.startswith(f"The receptive field of '{name}' is unknown: ")
     assert sentence.endswith(".")
 
 
 def test_blocks_without_a_box_have_a_note_and_a_field() -> None:
     model = UNKNOWN["roll"]()
     found = receptive_field(model, (3, SIDE, SIDE), images=1)
-    table = found.tables()["receptive"]
+    table = found.tables()["receptive_field"]
     rows = {row[table.columns.index("block")]: row for row in table.rows}
     assert list(found.theoretical) == ["stem"]
     assert rows["stem"][-1] == ""
@@ -258,7 +258,7 @@ def test_blocks_without_a_box_have_a_note_and_a_field() -> None:
     assert (
         rows["end"][table.columns.index("effective_side")] is not None
     )  # the effective side, which the gradient knows
-    with pytest.raises(AnalysisError, match=r"^The window of 'roll' is not known: .*\.$"):
+    with pytest.raises(AnalysisError, match=r"^The receptive field of 'roll' is unknown: .*\.$"):
         receptive_field(model, (3, SIDE, SIDE), images=0, blocks=["end"])
 
 

@@ -209,7 +209,7 @@ def test_gates_see_the_whole_picture_and_revealed_nets_too() -> None:
 
 def test_tables_and_figure() -> None:
     found = receptive_field(make_model("resnet20"), images=1)
-    rows = found.tables()["receptive"].rows
+    rows = found.tables()["receptive_field"].rows
     assert rows[-1][:9] == ("ResNet", "layer3.2", 4, 0.0, 3, 3, 81, 81, False)
     figure = Figure()
     found.draw(figure)
@@ -218,10 +218,10 @@ def test_tables_and_figure() -> None:
 
 
 def test_mistakes_are_one_sentence() -> None:
-    with pytest.raises(AnalysisError, match=r"no block called 'layer9'"):
+    with pytest.raises(AnalysisError, match=r"^The model has no block named 'layer9'"):
         receptive_field(make_model("resnet20"), images=0, blocks=["layer9"])
     model = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Upsample(scale_factor=2))
-    with pytest.raises(AnalysisError, match=r"^The window of '1' is not known: .*\.$"):
+    with pytest.raises(AnalysisError, match=r"^The receptive field of '1' is unknown: .*\.$"):
         receptive_field(model, (3, 16, 16), images=0, blocks=["1"])
 
 

@@ -16,12 +16,12 @@ IMAGES, LABELS = torch.zeros(4, 3, 8, 8), torch.arange(4)
 
 @pytest.mark.parametrize("labels", [LABELS, LABELS.int(), LABELS.to(torch.uint8)])
 @pytest.mark.parametrize("images", [IMAGES, IMAGES.half(), IMAGES[:, :1]])
-def test_pictures_of_any_precision_and_channels(pixels: Tensor, labels: Tensor) -> None:
-    images = LabeledImages(pixels, labels)
-    assert len(images) == 4
-    assert [tuple(batch.shape) for batch, _ in images.batches(3)] == [
-        (3, *pixels.shape[1:]),
-        (1, *pixels.shape[1:]),
+def test_pictures_of_any_precision_and_channels(images: Tensor, labels: Tensor) -> None:
+    labeled = LabeledImages(images, labels)
+    assert len(labeled) == 4
+    assert [tuple(batch.shape) for batch, _ in labeled.batches(3)] == [
+        (3, *images.shape[1:]),
+        (1, *images.shape[1:]),
     ]
 
 
@@ -31,29 +31,29 @@ def test_pictures_of_any_precision_and_channels(pixels: Tensor, labels: Tensor) 
         (
             IMAGES.byte(),
             LABELS,
-            r"^Images are a float .*, not a tensor of uint8 and shape \(4, 3, 8, 8\)\.$",
+            r"^images must be .*, got a uint8 tensor of shape \(4, 3, 8, 8\)\.$",
         ),
         (
             IMAGES[0],
             LABELS,
-            r"^Images are a float tensor \(N, C, H, W\) .* and shape \(3, 8, 8\)\.$",
+            r"^images must be a preprocessed float tensor \(N, C, H, W\), .* of shape \(3, 8, 8\)\.$",
         ),
-        (IMAGES.numpy(), LABELS, r"^Images are a float tensor .*, not a ndarray\.$"),
-        (IMAGES[:0], LABELS[:0], r"^There is no image to look at: give one or more\.$"),
+        (IMAGES.numpy(), LABELS, r"^images must be .*, got a ndarray\.$"),
+        (IMAGES[:0], LABELS[:0], r"^At least one image is required, got none\.$"),
         (
             IMAGES,
             LABELS[:3],
-            r"^The labels of 4 images .*, not a tensor of int64 and shape \(3,\)\.$",
+            r"^labels must be .* of shape \(4,\), .* got a int64 tensor of shape \(3,\)\.$",
         ),
-        (IMAGES, LABELS[:, None], r"^The labels of 4 images .* shape \(4, 1\)\.$"),
+        (IMAGES, LABELS[:, None], r"^labels must be .* shape \(4, 1\)\.$"),
         (
             IMAGES,
             LABELS.float(),
-            r"^The labels of 4 images are a tensor of as many whole numbers, not .* float32",
+            r"^labels must be an integer tensor .* float32",
         ),
-        (IMAGES, LABELS > 1, r"^The labels of 4 images .*, not a tensor of bool"),
-        (IMAGES, [0, 1, 2, 3], r"^The labels of 4 images .*, not a list\.$"),
-        (IMAGES, LABELS - 1, r"^Labels are counted from 0: there is no class -1\.$"),
+        (IMAGES, LABELS > 1, r"^labels must be .*, got a bool tensor"),
+        (IMAGES, [0, 1, 2, 3], r"^labels must be .*, got a list\.$"),
+        (IMAGES, LABELS - 1, r"^labels must be 0 or more, got -1\.$"),
     ],
 )
 def test_what_are_no_pictures(images: Any, labels: Any, sentence: str) -> None:
@@ -65,7 +65,7 @@ def test_a_tensor_alone_is_no_pictures() -> None:
     images: Any = IMAGES
     with pytest.raises(
         AnalysisError,
-        match=r"^This takes Images\(images, labels\), not a tensor of float32 and shape",
+        match=r"^images must be LabeledImages\(images, labels\), got a float32 tensor of shape",
     ):
         lesion(create_model("resnet20"), images)
 
@@ -74,5 +74,5 @@ def test_of_a_loader() -> None:
     images = LabeledImages.from_loader([(IMAGES, LABELS), (IMAGES + 1, LABELS)], 6)
     assert images.labels.tolist() == [0, 1, 2, 3, 0, 1]
     assert images.images.mean((1, 2, 3)).tolist() == [0, 0, 0, 0, 1, 1]
-    with pytest.raises(AnalysisError, match="There is no image"):
+    with pytest.raises(AnalysisError, match="^At least one image is required"):
         LabeledImages.from_loader([])

@@ -140,7 +140,7 @@ def test_tables_and_figure() -> None:
         make_images(),
         blocks=["layer1.0", "layer3.2"],
         class_names=names,
-        name="resnet20",
+        model_name="resnet20",
     )
     table = found.tables()["saliency"]
     assert len(table.rows) == 2 * 2 * 2 + 2  # images, methods, blocks; and CAM of two images
@@ -176,15 +176,14 @@ def test_an_empty_map_has_no_peak() -> None:
 
 
 def test_mistakes_are_one_sentence() -> None:
-    with pytest.raises(
-        AnalysisError, match=r"no class 10: this model tells 10 apart, numbered from 0\.$"
-    ):
+    with pytest.raises(AnalysisError, match=r"^target must be a class from 0 to 9, got 10\.$"):
         saliency(make_model("resnet20"), make_images(), target=10)
     with pytest.raises(
-        AnalysisError, match=r"no block called 'layer9': its blocks are conv1, .*\.$"
+        AnalysisError,
+        match=r"^The model has no block named 'layer9'. Available blocks: conv1, .*\.$",
     ):
         saliency(make_model("resnet20"), make_images(), blocks=["layer9"])
-    with pytest.raises(AnalysisError, match="There is no image"):
+    with pytest.raises(AnalysisError, match="^At least one image is required"):
         LabeledImages(torch.zeros(0, 3, 32, 32), torch.zeros(0, dtype=torch.long))
 
 

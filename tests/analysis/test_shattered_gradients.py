@@ -64,7 +64,7 @@ def test_gradients_are_those_of_the_derivative() -> None:
 def test_a_plain_net_shatters_with_depth_and_a_residual_one_less() -> None:
     torch.manual_seed(0)
     found = shattered_gradients(
-        create_model("resnet20"), IMAGES, create_model("plain20"), points=32
+        create_model("resnet20"), IMAGES, create_model("plain20"), num_points=32
     )
     assert found.baseline_curves
     blocks = [f"layer{stage}.{block}" for stage in (1, 2, 3) for block in range(3)]
@@ -79,7 +79,7 @@ def test_the_same_seed_gives_the_same_and_the_net_stays() -> None:
     torch.manual_seed(0)
     model = create_model("resnet20").train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    one, other = (shattered_gradients(model, IMAGES, points=8, seed=3) for _ in range(2))
+    one, other = (shattered_gradients(model, IMAGES, num_points=8, seed=3) for _ in range(2))
     assert one == other
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(module.training for module in model.modules())
@@ -90,7 +90,7 @@ def test_the_same_seed_gives_the_same_and_the_net_stays() -> None:
             raise AnalysisCancelled
 
     with pytest.raises(AnalysisCancelled):
-        shattered_gradients(model, IMAGES, points=8, progress=stop)
+        shattered_gradients(model, IMAGES, num_points=8, progress=stop)
     assert all(
         m.training and m.track_running_stats
         for m in model.modules()
@@ -102,9 +102,9 @@ def test_table_and_figure() -> None:
     from matplotlib.figure import Figure
 
     found = ShatteredGradientsResult({"layer1": (1.0, 0.5)}, {"layer1": (1.0, 0.25)}, 0.5)
-    assert found.tables()["shattering"].csv() == (
+    assert found.tables()["shattered_gradients"].csv() == (
         "model,block,depth,lag,autocorrelation\n"
-        "model,layer1,1,0,1.0\nnet,layer1,1,1,0.5\ntwin,layer1,1,0,1.0\ntwin,layer1,1,1,0.25\n"
+        "model,layer1,1,0,1.0\nmodel,layer1,1,1,0.5\nbaseline,layer1,1,0,1.0\nbaseline,layer1,1,1,0.25\n"
     )
     figure = Figure((8, 5))
     found.draw(figure)
@@ -114,7 +114,9 @@ def test_table_and_figure() -> None:
 
 def test_wrong_input_is_answered_with_one_sentence() -> None:
     model = create_model("resnet20")
-    with pytest.raises(AnalysisError, match="give two images or more"):
+    with pytest.raises(
+        AnalysisError, match=r"^At least 2 images and 4 points are required, got 1 and 64\.$"
+    ):
         shattered_gradients(model, LabeledImages(IMAGES.images[:1], IMAGES.labels[:1]))
     with pytest.raises(AnalysisError, match="no block of several layers"):
         shattered_gradients(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU()), IMAGES)
