@@ -63,7 +63,7 @@ def test_the_table_is_what_the_analysis_found() -> None:
     images = open_model.load_analysis_images(opened.card, None, None, 10)
     wounds = lesion(opened.model, images, twin.model)
     found = {(row["model"], row["change"]): float(row["error"]) for row in rows}
-    assert found["resnet20", "intact"] == pytest.approx(wounds.errors.baseline_error)
+    assert found["resnet20", "intact"] == pytest.approx(wounds.errors.intact_error)
     assert found["resnet20", "without layer1.1"] == pytest.approx(
         wounds.errors.error_without_block["layer1.1"]
     )
@@ -131,10 +131,10 @@ REFUSED = {
 @pytest.fixture
 def trial(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """A landscape of 3 x 3 points: its own tests look at larger ones."""
-    small = {"points": 3}
-    real = sys.modules["lightning_resnets.analysis.loss_landscape"].landscape
+    small = {"num_points": 3}
+    real = sys.modules["lightning_resnets.analysis.loss_landscape"].loss_landscape
     monkeypatch.setattr(
-        "lightning_resnets.analysis.registry.landscape",
+        "lightning_resnets.analysis.registry.loss_landscape",
         lambda *args, **given: real(*args, **given, **small),
     )
     return small
