@@ -20,7 +20,7 @@ class Action:
 
 ACTIONS: tuple[Action, ...] = (
     Action(
-        "open_net", "Open a checkpoint…", "File", ("Ctrl+O",), hint="a .ckpt or .safetensors file"
+        "open_checkpoint", "Open a checkpoint…", "File", ("Ctrl+O",), hint="a .ckpt or .safetensors file"
     ),
     Action(
         "show_start",
@@ -29,11 +29,11 @@ ACTIONS: tuple[Action, ...] = (
         ("Ctrl+N",),
         hint="the page with the models that come with the app",
     ),
-    Action("save_window", "Save screenshot…", "File", ("Ctrl+S",)),
+    Action("save_screenshot", "Save screenshot…", "File", ("Ctrl+S",)),
     Action("quit", "Quit", "File", ("Ctrl+Q",)),
-    Action("choose_picture", "Open image…", "Image", ("Ctrl+I",)),
+    Action("choose_image", "Open image…", "Image", ("Ctrl+I",)),
     Action(
-        "paste_picture",
+        "paste_image",
         "Paste image",
         "Image",
         ("Ctrl+V",),
@@ -61,7 +61,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("go_left", "Previous node", "Go", ("Left",), "graph"),
     Action("go_up", "Up: to a projection or the row above", "Go", ("Up",), "graph"),
     Action("go_down", "Down: to a gate's side path or the row below", "Go", ("Down",), "graph"),
-    Action("follow_skip", "Follow the skip back to its source", "Go", ("K",)),
+    Action("go_to_skip_source", "Follow the skip back to its source", "Go", ("K",)),
     Action("go_first", "First block", "Go", ("Home",), "graph"),
     Action("go_last", "Last block", "Go", ("End",), "graph"),
     Action("fit", "Fit the graph", "View", ("F",)),

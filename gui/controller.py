@@ -56,14 +56,14 @@ class Controller(QObject):
         window, graph, inspector = self.window, self.window.graph, self.window.inspector
         self.worker.answered.connect(self._answered)
         self.worker.failed.connect(self._failed)
-        window.wanted.connect(self.trigger)
+        window.action_requested.connect(self.trigger)
         window.dropped.connect(self.open_dropped)
         window.dropped_image.connect(self.set_image)
         window.scheme_changed.connect(self._apply_theme)
         QApplication.styleHints().colorSchemeChanged.connect(self._apply_theme)
         window.start.picked.connect(self.load_checkpoint)
-        window.start.open_wanted.connect(self.open_checkpoint)
-        window.aside.samples.chosen.connect(self.select_sample)
+        window.start.open_requested.connect(self.open_checkpoint)
+        window.sidebar.samples.chosen.connect(self.select_sample)
         window.chips.removed.connect(self.surgeon.remove)
         window.chips.reset.connect(self.reset)
         graph.picked.connect(self.select)
@@ -71,13 +71,13 @@ class Controller(QObject):
         graph.skip_menu_requested.connect(self.surgeon.show_skip_menu)
         graph.hovered.connect(window.set_hover)
         inspector.hovered.connect(window.set_hover)
-        inspector.contrast_wanted.connect(self.toggle_contrast)
-        inspector.order_wanted.connect(self.toggle_order)
+        inspector.contrast_requested.connect(self.toggle_contrast)
+        inspector.order_requested.connect(self.toggle_order)
         self.surgeon.changed.connect(
             lambda edits, gently: self._want(replace(self.request, edits=edits), gently=gently)
         )
         self.surgeon.stack.indexChanged.connect(self._enable)
-        window.aside.choose_wanted.connect(self.choose_image)
+        window.sidebar.choose_requested.connect(self.choose_image)
 
     def trigger(self, name: str) -> None:
         """One action of the table."""
@@ -167,7 +167,7 @@ class Controller(QObject):
     # edits
 
     def cut_skip(self) -> None:
-        if way := self.window.graph.look.hovered_input:
+        if way := self.window.graph.paint_state.hovered_input:
             self.surgeon.toggle_cut(*way)
         elif not self.surgeon.cut_skip(self.request.selected):
             self.window.set_hover(
@@ -200,7 +200,7 @@ class Controller(QObject):
     def _go(self, way: Literal["left", "right", "up", "down"]) -> None:
         """Along an edge of the drawing; the block that is reached is selected at once."""
         self.window.graph.move_cursor(way)
-        self.select(self.window.graph.look.cursor)
+        self.select(self.window.graph.paint_state.cursor)
 
     go_right, go_left = partialmethod(_go, "right"), partialmethod(_go, "left")
     go_up, go_down = partialmethod(_go, "up"), partialmethod(_go, "down")
@@ -293,7 +293,7 @@ class Controller(QObject):
     def _take_catalog(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self.window.start.set_catalog(catalog)
-        self.window.aside.samples.set_samples(catalog.samples)
+        self.window.sidebar.samples.set_samples(catalog.samples)
         if self.request.image is None and catalog.samples:
             self._want(replace(self.request, image=catalog.samples[0]))
 
@@ -336,7 +336,7 @@ class Controller(QObject):
         new = make_view_state(self.request, self.result)
         render(self.window, self.screen, new)
         self.screen = new
-        self.window.aside.samples.set_current(self.catalog.sample_index(self.request.image))
+        self.window.sidebar.samples.set_current(self.catalog.sample_index(self.request.image))
         self._progress()
         self._enable()
 

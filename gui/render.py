@@ -20,8 +20,8 @@ BINDINGS: tuple[tuple[tuple[str, ...], Callable[[MainWindow, ViewState], None]],
     (("diagram", "changes"), lambda window, new: window.graph.set_values(new.changes)),
     (("diagram", "selected"), lambda window, new: window.graph.set_selected(new.selected)),
     (("chips",), lambda window, new: window.chips.set_chips(new.chips)),
-    (("seen", "image"), lambda window, new: _image(window, new)),
-    (("bars",), lambda window, new: window.aside.prediction.set_bars(new.bars)),
+    (("input_pixels", "image_label"), lambda window, new: _image(window, new)),
+    (("bars",), lambda window, new: window.sidebar.prediction.set_bars(new.bars)),
     (("node",), lambda window, new: window.inspector.set_node(new.node)),
     (("contrast",), lambda window, new: window.inspector.set_contrast(new.contrast)),
     (("order",), lambda window, new: window.inspector.set_order(new.order)),
@@ -37,7 +37,7 @@ ACTIONS_NEEDING_A_MODEL = (
     "toggle_contrast",
     "toggle_order",
     "show_start",
-    "follow_skip",
+    "go_to_skip_source",
 )
 
 
@@ -58,7 +58,7 @@ def update_enabled_actions(window: MainWindow, screen: ViewState, stack: QUndoSt
 
 
 def _image(window: MainWindow, new: ViewState) -> None:
-    window.aside.set_image(
+    window.sidebar.set_image(
         None if new.input_pixels is None else qt_style.to_qimage(new.input_pixels), new.image_label
     )
 

@@ -1,1 +1,4 @@
-"""Dumb views: set_* brings plain data down, signals carry wishes up; no torch, no state of their own."""
+"""Views that only show: set_* methods take plain data, signals report what the user does.
+
+They hold no state of the app and know neither torch nor lightning_resnets.
+"""

@@ -1,7 +1,4 @@
-"""The active edits, each as a chip with a cross to take it back, and one button that takes back all."""
-
-from collections.abc import Callable
-from functools import partial
+"""Row of chips, one for each active edit, with a button that removes all of them."""
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
@@ -18,11 +15,22 @@ from gui.theme import LIGHT, Theme
 from gui.views import qt_style
 from gui.views.merge_icon import merge_qicon
 
-HINT = "Nothing is cut. Right-click a skip to cut or fade it, or select a merge and press X."
+HINT = "No edits. Right-click a skip connection to cut or scale it, or select a merge and press X."
+CHIP_STYLE = """
+QToolButton {{ background: {tint}; color: {text}; border: 1px solid {accent};
+    border-radius: 12px; padding: 3px 12px; }}
+QToolButton:hover {{ border: 2px solid {accent}; padding: 2px 11px; }}
+QToolButton:focus {{ border: 2px solid {focus}; padding: 2px 11px; }}
+"""
 
 
 class ChipsView(QScrollArea):
-    """One row of chips; while there is none, how to make one."""
+    """One row of chips, or a hint while there are no edits.
+
+    Signals:
+        removed(kind, target, operand): The key of the edit whose chip was clicked.
+        reset(): The user wants to remove all edits.
+    """
 
     removed = Signal(str, str, int)
     reset = Signal()
@@ -35,6 +43,7 @@ class ChipsView(QScrollArea):
         self.setFixedHeight(38)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        # The buttons take the focus; the area around them would only add an empty tab stop.
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._theme: Theme = LIGHT
         self._chips: tuple[EditChip, ...] = ()
@@ -46,48 +55,59 @@ class ChipsView(QScrollArea):
         self._fill()
 
     def set_theme(self, theme: Theme) -> None:
+        """Color the chips anew.
+
+        Args:
+            theme: The colors to use.
+        """
         self._theme = theme
         self._fill()
 
     def set_chips(self, chips: tuple[EditChip, ...]) -> None:
+        """Show other edits.
+
+        Args:
+            chips: The active edits, in the order in which they were made.
+        """
         self._chips = chips
         self._fill()
 
     def buttons(self) -> list[QToolButton]:
-        """The chips, in the order of the edits."""
+        """Return the chips in the order of the edits."""
         return self._row.findChildren(QToolButton)
 
     def _fill(self) -> None:
-        while (item := self._layout.takeAt(0)) is not None:
-            if widget := item.widget():
-                widget.hide()
-                widget.setParent(None)
-                widget.deleteLater()
+        qt_style.clear_layout(self._layout)
         for chip in self._chips:
-            self._layout.addWidget(self._button(chip))
+            self._layout.addWidget(self._make_chip(chip))
         if self._chips:
-            button = qt_style.set_accessible_name(
-                QPushButton("Reset all"), "Reset all edits", "quiet"
-            )
-            button.clicked.connect(self.reset)
-            self._layout.addWidget(button)
+            self._layout.addWidget(self._make_reset_button())
         else:
             self._layout.addWidget(qt_style.make_label(HINT, "How to edit", soft=True))
         self._layout.addStretch(1)
 
-    def _button(self, chip: EditChip) -> QToolButton:
-        button = qt_style.set_accessible_name(QToolButton(), f"Take back: {chip.text}")
+    def _make_chip(self, chip: EditChip) -> QToolButton:
+        button = qt_style.set_accessible_name(QToolButton(), f"Remove this edit: {chip.text}")
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         button.setIcon(merge_qicon(chip.kind, self._theme, self.devicePixelRatioF()))
         button.setText(f" {chip.text}   ✕")
         button.setToolTip("Remove this edit")
-        accent = self._theme.accent(chip.kind)
-        button.setStyleSheet(
-            f"QToolButton {{ background: {self._theme.tint(chip.kind)}; color: {self._theme.text};"
-            f" border: 1px solid {accent}; border-radius: 12px; padding: 3px 12px; }}"
-            f"QToolButton:hover {{ border: 2px solid {accent}; padding: 2px 11px; }}"
-            f"QToolButton:focus {{ border: 2px solid {self._theme.focus}; padding: 2px 11px; }}"
+        button.setStyleSheet(self._chip_style(chip))
+        kind, target, operand = chip.key
+        button.clicked.connect(lambda: self.removed.emit(kind, target, operand))
+        return button
+
+    def _chip_style(self, chip: EditChip) -> str:
+        theme = self._theme
+        return CHIP_STYLE.format(
+            tint=theme.tint(chip.kind),
+            text=theme.text,
+            accent=theme.accent(chip.kind),
+            focus=theme.focus,
         )
-        remove: Callable[[], None] = partial(self.removed.emit, *chip.key)
-        button.clicked.connect(lambda: remove())
+
+    def _make_reset_button(self) -> QPushButton:
+        button = QPushButton("Reset all")
+        qt_style.set_accessible_name(button, "Reset all edits", "quiet")
+        button.clicked.connect(self.reset)
         return button

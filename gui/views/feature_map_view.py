@@ -1,26 +1,29 @@
-"""All channels of a block as one image: hover reads a value, a click enlarges a map."""
+"""Feature maps of a node as one image: hover reads a value, a click enlarges a map."""
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
-from gui.colormaps import source_color
 from gui.feature_maps import FeatureMapAtlas
-from gui.graph import name_suffix, short_name
+from gui.graph import short_name
 from gui.state import ConcatDetail, ConcatPart, Contrast, FeatureMaps
 from gui.theme import LIGHT, Theme
 from gui.views import qt_style
-from gui.views.tiled_image import TiledImage, draw_colorbar
+from gui.views.concat_sources import draw_sources
+from gui.views.map_captions import FOOTER_HEIGHT, draw_footer, footer_area
+from gui.views.tiled_image import TiledImage
 
-FOOTER_HEIGHT = 26.0
-
-
-SOURCE_BAR_HEIGHT = 3.0
+ENLARGED_FRACTION = 0.4  # of the width, for the enlarged map at most
+INVITATION = "Select a block in the graph to see its maps"
 
 
 class FeatureMapView(QWidget):
-    """One uint8 atlas, scaled to the room there is; beside it the enlarged map, once one is clicked."""
+    """All maps as one image, as large as fits; beside them the enlarged map, if there is one.
+
+    Signals:
+        hovered(text): Describes the element under the pointer, "" beside all maps.
+    """
 
     hovered = Signal(str)
 
@@ -33,215 +36,255 @@ class FeatureMapView(QWidget):
         self._theme: Theme = LIGHT
         self._maps: FeatureMaps | ConcatDetail | None = None
         self._contrast: Contrast = "channel"
-        self._plate = TiledImage()
-        self._pinned: int | None = None
-        self._under: int | None = None
+        self._image = TiledImage()
+        self._enlarged: int | None = None
+        self._hovered_channel: int | None = None
 
     def set_theme(self, theme: Theme) -> None:
+        """Color the maps anew.
+
+        Args:
+            theme: The colors to use.
+        """
         self._theme = theme
-        self._lay()
+        self._update_layout()
 
     def set_contrast(self, contrast: Contrast) -> None:
+        """Choose the color scale.
+
+        Args:
+            contrast: "channel" for one scale per map, "layer" for one for all maps.
+        """
         self._contrast = contrast
-        self._lay()
+        self._update_layout()
 
     def set_maps(self, maps: FeatureMaps | ConcatDetail | None) -> None:
-        """Maps (C, H, W) of one block; the enlarged channel stays enlarged while the block is the same."""
+        """Show other maps; the enlarged channel stays enlarged while the node is the same.
+
+        Args:
+            maps: Maps (C, H, W) of one node; None for an invitation to select one.
+        """
         if maps is None or self._maps is None or maps.name != self._maps.name:
-            self._pinned = None
+            self._enlarged = None
         self._maps = maps
-        self._lay()
+        self._update_layout()
 
     @property
     def atlas(self) -> FeatureMapAtlas | None:
-        return self._plate.atlas
+        """All maps as one image, None without maps."""
+        return self._image.atlas
+
+    @property
+    def image(self) -> TiledImage:
+        """The maps in their rectangle."""
+        return self._image
 
     @property
     def enlarged_channel(self) -> int | None:
-        return self._pinned
+        """The channel that is shown enlarged."""
+        return self._enlarged
 
     def sizeHint(self) -> QSize:
+        """Return the preferred size."""
         return QSize(800, 240)
 
     def tile_rect(self, channel: int) -> QRectF:
-        """Where a channel lies in the widget."""
-        return self._plate.tile(channel)
+        """Return the rectangle of a channel.
+
+        Args:
+            channel: Number of the channel.
+
+        Returns:
+            Its tile in pixels of this widget.
+        """
+        return self._image.tile(channel)
+
+    def enlarged_rect(self) -> QRectF:
+        """Return the rectangle of the enlarged map: at the right, in its own proportions."""
+        max_height = self.height() - FOOTER_HEIGHT
+        _, rows, columns = (1, 1, 1) if self._maps is None else self._maps.values.shape
+        zoom = min(max_height / rows, self.width() * ENLARGED_FRACTION / columns)
+        return QRectF(self.width() - columns * zoom, 0, columns * zoom, rows * zoom)
 
     def locate(self, at: QPointF) -> tuple[int, int, int] | None:
-        """(channel, y, x) under a point of the widget: in the atlas or in the enlarged map."""
-        if self._pinned is None or self._maps is None or not self._loupe().contains(at):
-            return self._plate.locate(at)
-        frame, (_, height, width) = self._loupe(), self._maps.values.shape
+        """Find the map element under a point, among the tiles or in the enlarged map.
+
+        Args:
+            at: A point in pixels of this widget.
+
+        Returns:
+            (channel, y, x), or None beside all maps.
+        """
+        frame = self.enlarged_rect()
+        if self._enlarged is None or self._maps is None or not frame.contains(at):
+            return self._image.locate(at)
+        _, height, width = self._maps.values.shape
         inside = at - frame.topLeft()
-        return (
-            self._pinned,
-            int(inside.y() / frame.height() * height),
-            int(inside.x() / frame.width() * width),
-        )
+        y = int(inside.y() / frame.height() * height)
+        x = int(inside.x() / frame.width() * width)
+        return self._enlarged, y, x
 
     def enlarge(self, channel: int | None) -> None:
-        """Enlarge one channel, or none."""
-        self._pinned = channel
-        self._lay()
+        """Enlarge a map.
+
+        Args:
+            channel: Number of the channel, None for no enlarged map.
+        """
+        self._enlarged = channel
+        self._update_layout()
         if channel is not None and self._maps is not None:
             self.hovered.emit(self.caption(channel))
 
-    # words
+    # Text
 
-    def describe_value(self, found: tuple[int, int, int] | None) -> str:
-        """The exact value of a map element, for the status bar."""
-        if found is None or self._maps is None:
+    def describe_value(self, element: tuple[int, int, int] | None) -> str:
+        """Describe a map element for the status bar.
+
+        Args:
+            element: (channel, y, x), or None.
+
+        Returns:
+            Channel, position, value and, at a concatenation, the source; "" for None.
+        """
+        if element is None or self._maps is None:
             return ""
-        channel, y, x = found
-        part = self._part(channel)
-        made = f" · made by {short_name(part.source)}" if part else ""
-        place = f" · y {y}, x {x}" if self._maps.values[0].size > 1 else ""
-        return f"channel {channel}{place} · {self._maps.values[channel, y, x]:.6g}{made}"
+        channel, y, x = element
+        parts = [f"channel {channel}"]
+        if self._maps.values[0].size > 1:
+            parts.append(f"y {y}, x {x}")
+        parts.append(f"{self._maps.values[channel, y, x]:.6g}")
+        if source := self._part_of(channel):
+            parts.append(f"from {short_name(source.source)}")
+        return " · ".join(parts)
 
     def caption(self, channel: int) -> str:
+        """Describe a whole map.
+
+        Args:
+            channel: Number of the channel.
+
+        Returns:
+            Channel, minimum, mean and maximum.
+        """
         assert self._maps
         values = self._maps.values[channel]
-        return f"channel {channel} · min {values.min():.4g} · mean {values.mean():.4g} · max {values.max():.4g}"
+        numbers = f"min {values.min():.4g} · mean {values.mean():.4g} · max {values.max():.4g}"
+        return f"channel {channel} · {numbers}"
 
     def legend(self) -> str:
-        """What the colors mean."""
+        """Return how many maps there are, and what the colors mean."""
         if self.atlas is None or self._maps is None:
             return ""
         count, height, width = self._maps.values.shape
-        size = (
-            f"{count} channels of {height} × {width}" if height * width > 1 else f"{count} values"
-        )
-        if self._contrast == "channel" and height * width > 1:
-            middle = ", zero in the middle" if self.atlas.colormap == "signed" else ""
-            return f"{size} · color scale per map{middle}"
-        return f"{size} · one scale for all: {self.atlas.low[0]:.3g} to {self.atlas.high[0]:.3g}"
+        if height * width == 1:
+            return f"{count} values · {_shared_scale_text(self.atlas)}"
+        size = f"{count} channels of {height} × {width}"
+        if self._contrast == "layer":
+            return f"{size} · {_shared_scale_text(self.atlas)}"
+        zero = ", zero in the middle" if self.atlas.colormap == "signed" else ""
+        return f"{size} · color scale per map{zero}"
 
-    # events
+    # Events
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        self._lay()
+        """Lay the maps out anew."""
+        self._update_layout()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Read the element under the pointer."""
         found = self.locate(event.position())
-        self._under = found[0] if found else None
+        self._hovered_channel = found[0] if found else None
         self.hovered.emit(self.describe_value(found))
         self.update()
 
     def leaveEvent(self, event: QEvent) -> None:
-        self._under = None
+        """Forget the element under the pointer."""
+        self._hovered_channel = None
         self.hovered.emit("")
         self.update()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Enlarge the map under the pointer, or end that."""
         found = self.locate(event.position())
-        self.enlarge(None if found is None or found[0] == self._pinned else found[0])
+        is_new = found is not None and found[0] != self._enlarged
+        self.enlarge(found[0] if found and is_new else None)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Walk through the channels by the arrow keys; Escape ends it."""
+        step = self._key_steps().get(Qt.Key(event.key()))
+        if event.key() == Qt.Key.Key_Escape and self._enlarged is not None:
+            self.enlarge(None)
+        elif step is not None and self._maps is not None:
+            # The first press enters at the first channel.
+            current = -1 if self._enlarged is None else self._enlarged
+            self.enlarge(int(np.clip(current + step, 0, len(self._maps.values) - 1)))
+        else:
+            super().keyPressEvent(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the maps and what is marked, or the invitation."""
+        painter = QPainter(self)
+        if self.atlas is None or self._maps is None:
+            painter.setPen(QColor(self._theme.secondary_text))
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, INVITATION)
+            return
+        self._image.draw(painter)
+        if isinstance(self._maps, ConcatDetail):
+            draw_sources(painter, self._image, self._maps.parts, self._theme)
+        if self._hovered_channel is not None:
+            self._image.draw_tile_frame(painter, self._hovered_channel, self._theme.secondary_text)
+        if self._enlarged is not None:
+            self._image.draw_tile_frame(painter, self._enlarged, self._theme.focus)
+            self._image.draw_channel(painter, self._enlarged, self.enlarged_rect())
+        self._draw_legend(painter, self.atlas)
+
+    # Painting
+
+    def _draw_legend(self, painter: QPainter, atlas: FeatureMapAtlas) -> None:
+        text = self.legend()
+        if self._enlarged is not None:
+            text = f"{text}   ·   {self.caption(self._enlarged)}"
+        draw_footer(painter, footer_area(self.width(), self.height()), text, self._theme, atlas)
+
+    # Layout
+
+    def _update_layout(self) -> None:
+        if self._maps is None or self._maps.values.size == 0:
+            self._image.clear()
+        else:
+            values = self._maps.values
+            # A vector has one value per tile, which on a scale of its own would say nothing.
+            is_shared = self._contrast == "layer" or values[0].size == 1
+            self._image.set_maps(values, self._tiles_room(), self._theme, shared=is_shared)
+            self.setAccessibleDescription(self.legend())
+        self.update()
+
+    def _tiles_room(self) -> QRectF:
+        """Return the rectangle for the tiles, left of the enlarged map."""
+        room = QRectF(1, 1, self.width() - 2, self.height() - FOOTER_HEIGHT - 2)
+        if self._enlarged is not None:
+            room.setRight(self.enlarged_rect().left() - qt_style.SPACING)
+        return room
+
+    def _key_steps(self) -> dict[Qt.Key, int]:
+        """Return how many channels each arrow key goes on: up and down go by rows."""
         columns = self.atlas.grid.columns if self.atlas else 1
-        steps = {
+        return {
             Qt.Key.Key_Right: 1,
             Qt.Key.Key_Left: -1,
             Qt.Key.Key_Down: columns,
             Qt.Key.Key_Up: -columns,
         }
-        step = steps.get(Qt.Key(event.key()))
-        if event.key() == Qt.Key.Key_Escape and self._pinned is not None:
-            self.enlarge(None)
-        elif step is not None and self._maps is not None:
-            now = -1 if self._pinned is None else self._pinned
-            self.enlarge(int(np.clip(now + step, 0, len(self._maps.values) - 1)))
-        else:
-            super().keyPressEvent(event)
 
-    # painting
+    def _part_of(self, channel: int) -> ConcatPart | None:
+        """Return the part of a concatenation that a channel belongs to."""
+        if not isinstance(self._maps, ConcatDetail):
+            return None
+        for part in self._maps.parts:
+            if part.start <= channel < part.stop:
+                return part
+        return None
 
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        if self.atlas is None or self._maps is None:
-            painter.setPen(QColor(self._theme.secondary_text))
-            painter.drawText(
-                self.rect(),
-                Qt.AlignmentFlag.AlignCenter,
-                "Select a block in the graph to see its maps",
-            )
-            return
-        self._plate.draw(painter)
-        if isinstance(self._maps, ConcatDetail):
-            self._draw_parts(painter, self._maps.parts)
-        if self._under is not None:
-            self._plate.draw_tile_frame(painter, self._under, self._theme.secondary_text)
-        if self._pinned is not None:
-            self._plate.draw_tile_frame(painter, self._pinned, self._theme.focus)
-            self._plate.draw_channel(painter, self._pinned, self._loupe())
-        self._draw_legend(painter, self.atlas)
 
-    def _draw_parts(self, painter: QPainter, parts: tuple[ConcatPart, ...]) -> None:
-        """A bar in the source's color under each tile, and the source's name on the first tile it made."""
-        painter.setFont(qt_style.make_font(relative=0.85))
-        for part in parts:
-            color = QColor(source_color(part.index, part.count, self._theme))
-            for channel in range(part.start, part.stop):
-                tile = self._plate.tile(channel)
-                painter.fillRect(
-                    QRectF(
-                        tile.x(), tile.bottom() - SOURCE_BAR_HEIGHT, tile.width(), SOURCE_BAR_HEIGHT
-                    ),
-                    color,
-                )
-            self._draw_name(painter, part, color)
-
-    def _draw_name(self, painter: QPainter, part: ConcatPart, color: QColor) -> None:
-        """The source's name on its first tile, as wide as its first row allows; left out where it cannot be read."""
-        first, metrics = self._plate.tile(part.start), painter.fontMetrics()
-        row = [
-            tile
-            for c in range(part.start, part.stop)
-            if (tile := self._plate.tile(c)).y() == first.y()
-        ]
-        name = name_suffix(part.source)
-        width = min(row[-1].right() - first.x(), metrics.horizontalAdvance(name) + 8.0)
-        text = metrics.elidedText(name, Qt.TextElideMode.ElideRight, int(width - 4))
-        if first.height() >= 2 * metrics.height() and text.startswith(name[:3]):
-            plate = QRectF(first.x(), first.bottom() - metrics.height(), width, metrics.height())
-            painter.fillRect(plate, color)
-            painter.setPen(QColor(self._theme.panel))
-            painter.drawText(plate, Qt.AlignmentFlag.AlignCenter, text)
-
-    def _draw_legend(self, painter: QPainter, atlas: FeatureMapAtlas) -> None:
-        foot = QRectF(0, self.height() - FOOTER_HEIGHT + 8, self.width(), FOOTER_HEIGHT - 8)
-        draw_colorbar(painter, QRectF(foot.x(), foot.y() + 4, 64, 9), atlas, self._theme)
-        painter.setPen(QColor(self._theme.secondary_text))
-        painter.setFont(qt_style.make_font(relative=0.9))
-        text = (
-            self.legend()
-            if self._pinned is None
-            else f"{self.legend()}   ·   {self.caption(self._pinned)}"
-        )
-        align = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
-        painter.drawText(foot.adjusted(74, 0, 0, 0), align, text)
-
-    # geometry
-
-    def _loupe(self) -> QRectF:
-        """Where the enlarged map lies: at the right, in its own proportions."""
-        high = self.height() - FOOTER_HEIGHT
-        _, rows, columns = self._maps.values.shape if self._maps is not None else (1, 1, 1)
-        zoom = min(high / rows, self.width() * 0.4 / columns)
-        return QRectF(self.width() - columns * zoom, 0, columns * zoom, rows * zoom)
-
-    def _lay(self) -> None:
-        if self._maps is None or self._maps.values.size == 0:
-            self._plate.clear()
-        else:
-            room = QRectF(1, 1, self.width() - 2, self.height() - FOOTER_HEIGHT - 2)
-            if self._pinned is not None:
-                room.setRight(self._loupe().left() - qt_style.SPACING)
-            values = self._maps.values
-            shared = self._contrast == "layer" or values[0].size == 1
-            self._plate.set_maps(values, room, self._theme, shared=shared)
-            self.setAccessibleDescription(self.legend())
-        self.update()
-
-    def _part(self, channel: int) -> ConcatPart | None:
-        parts = self._maps.parts if isinstance(self._maps, ConcatDetail) else ()
-        return next((part for part in parts if part.start <= channel < part.stop), None)
+def _shared_scale_text(atlas: FeatureMapAtlas) -> str:
+    return f"shared color scale: {atlas.low[0]:.3g} to {atlas.high[0]:.3g}"

@@ -3,21 +3,26 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Signal
+from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from gui.feature_maps import robust_range
 from gui.state import Contrast, GateDetail, Order
 from gui.theme import LIGHT, Theme
 from gui.views import qt_style
+from gui.views.map_captions import (
+    FOOTER_HEIGHT,
+    HEADER_HEIGHT,
+    draw_footer,
+    draw_heading,
+    footer_area,
+)
 from gui.views.tiled_image import TiledImage
 
 if TYPE_CHECKING:
     from gui.views.gate_plot import GatePlot
 
-HEADER_HEIGHT = 24.0
-FOOTER_HEIGHT = 26.0
 PLOT_FRACTION = 0.5  # of the width; the maps take the rest
 ORDER_NOTES: dict[Order, str] = {"channel": "by channel", "weight": "sorted"}
 
@@ -158,36 +163,19 @@ class GateView(QWidget):
         if self._gate is None:
             return
         painter = QPainter(self)
-        self._draw_title(painter, self.plot_area().x(), "weights", ORDER_NOTES[self._order])
+        self._draw_heading(painter, self.plot_area(), "weights", ORDER_NOTES[self._order])
         titles = (("before", ""), ("after", "same scale"))
         for image, (title, note) in zip(self._images, titles, strict=True):
-            self._draw_title(painter, image.room.x(), title, note)
+            self._draw_heading(painter, image.room, title, note)
             image.draw(painter)
             if self._hovered_index is not None:
                 image.draw_tile_frame(painter, self._hovered_index, self._theme.focus)
-        self._draw_footer(painter, self._gate.weight)
+        area = footer_area(self.width(), self.height(), self.plot_area().x())
+        draw_footer(painter, area, _describe_weights(self._gate.weight), self._theme)
 
-    # Painting
-
-    def _draw_title(self, painter: QPainter, x: float, title: str, note: str) -> None:
-        area = QRectF(x, 0, self.width(), HEADER_HEIGHT - 4)
-        align = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        painter.setFont(qt_style.make_font(bold=True))
-        painter.setPen(QColor(self._theme.text))
-        painter.drawText(area, align, title)
-        title_width = painter.fontMetrics().horizontalAdvance(title) + 12
-        painter.setFont(qt_style.make_font(relative=0.9))
-        painter.setPen(QColor(self._theme.secondary_text))
-        painter.drawText(area.adjusted(title_width, 0, 0, 0), align, note)
-
-    def _draw_footer(self, painter: QPainter, weight: np.ndarray) -> None:
-        values = f"min {weight.min():.3g} · mean {weight.mean():.3g} · max {weight.max():.3g}"
-        top = self.height() - FOOTER_HEIGHT + 8
-        area = QRectF(self.plot_area().x(), top, self.width(), FOOTER_HEIGHT - 8)
-        painter.setFont(qt_style.make_font(relative=0.9))
-        painter.setPen(QColor(self._theme.secondary_text))
-        align = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(area, align, f"{len(weight)} weights · {values}")
+    def _draw_heading(self, painter: QPainter, below: QRectF, title: str, note: str) -> None:
+        area = QRectF(below.x(), 0, below.width(), HEADER_HEIGHT - 4)
+        draw_heading(painter, area, title, note, self._theme)
 
     # Layout
 
@@ -260,3 +248,8 @@ def _sort_channels(weight: np.ndarray, order: Order) -> np.ndarray:
     if order == "weight":
         return np.argsort(-weight, kind="stable")
     return np.arange(len(weight))
+
+
+def _describe_weights(weight: np.ndarray) -> str:
+    values = f"min {weight.min():.3g} · mean {weight.mean():.3g} · max {weight.max():.3g}"
+    return f"{len(weight)} weights · {values}"

@@ -1,4 +1,4 @@
-"""The lower half: what the selected block is, and its maps, its sum, its parts or its gate."""
+"""Lower half of the window: the selected node and its maps, its sum, its parts or its gate."""
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QToolButton, QVBoxLayout, QWidget
@@ -12,20 +12,35 @@ from gui.views.gate_view import GateView
 from gui.views.merge_icon import MergeIcon
 from gui.views.residual_view import ResidualView
 
+CONTRAST_TEXTS: dict[Contrast, str] = {
+    "channel": "Color scale: per channel",
+    "layer": "Color scale: shared",
+}
+ORDER_TEXTS: dict[Order, str] = {"channel": "Order: by channel", "weight": "Order: sorted"}
+MERGE_OPS = {"add": "addition", "concat": "concatenation", "gate": "gate"}
+
 
 class InspectorView(QFrame):
-    """A heading, switches for contrast and order, and the one view that fits the selected block."""
+    """A heading, buttons for color scale and order, and the view that fits the selected node.
+
+    Signals:
+        hovered(text): Describes what is under the pointer in the view, "" for nothing.
+        contrast_requested(): The user wants the other color scale.
+        order_requested(): The user wants the other order of the gate's weights.
+    """
 
     hovered = Signal(str)
-    contrast_wanted = Signal()
-    order_wanted = Signal()
+    contrast_requested = Signal()
+    order_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         qt_style.set_accessible_name(self, "Inspector of the selected block", "card")
         self._theme: Theme = LIGHT
         self._kind = "block"
-        self.atlas, self.residual, self.gates = FeatureMapView(), ResidualView(), GateView()
+        self.atlas = FeatureMapView()
+        self.residual = ResidualView()
+        self.gates = GateView()
         self._stack = qt_style.set_accessible_name(QStackedWidget(), "Views of the selected block")
         for view in (self.atlas, self.residual, self.gates):
             view.hovered.connect(self.hovered)
@@ -33,52 +48,45 @@ class InspectorView(QFrame):
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 12, 16, 8)
         column.setSpacing(10)
-        column.addLayout(self._head())
+        column.addLayout(self._make_heading())
         column.addWidget(self._stack, 1)
         self.set_detail(None)
 
-    def _head(self) -> QHBoxLayout:
-        self._mark = MergeIcon("block", self._theme, 22)
-        self._title = qt_style.make_elided_label(
-            "Selected block", soft=False, relative=1.15, bold=True, greedy=False
-        )
-        self._facts = qt_style.make_elided_label("Facts of the selected block")
-        self._contrast = self._switch("Contrast: each map on its own, or one for the layer (C)")
-        self._contrast.clicked.connect(self.contrast_wanted)
-        self._order = self._switch("Order of the gate's weights (S)")
-        self._order.clicked.connect(self.order_wanted)
-        row = QHBoxLayout()
-        row.setSpacing(10)
-        row.addWidget(self._mark)
-        row.addWidget(self._title)
-        row.addWidget(self._facts, 1)
-        row.addWidget(self._order)
-        row.addWidget(self._contrast)
-        return row
-
-    def _switch(self, name: str) -> QToolButton:
-        button = qt_style.set_accessible_name(QToolButton(), name)
-        button.setToolTip(name)
-        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        return button
-
     def set_theme(self, theme: Theme) -> None:
+        """Color all views anew.
+
+        Args:
+            theme: The colors to use.
+        """
         self._theme = theme
         for view in (self.atlas, self.residual, self.gates):
             view.set_theme(theme)
-        self._mark.set_kind(self._kind, theme)
+        self._icon.set_kind(self._kind, theme)
 
     def set_node(self, node: Node | None) -> None:
-        """The heading: name, operation, shape of the output, and what it costs."""
+        """Show another node in the heading.
+
+        Args:
+            node: The selected node, None for an empty heading.
+        """
         self._kind = node.kind if node else "block"
-        self._mark.set_kind(self._kind, self._theme)
-        self._mark.setVisible(node is not None)
-        self._title.setText(qt_style.shorten_text(node.label, 80) if node else "")
-        self._title.setToolTip(qt_style.tooltip_html(node.name) if node else "")
-        self._facts.setText(describe_node_cost(node) if node else "")
+        self._icon.set_kind(self._kind, self._theme)
+        self._icon.setVisible(node is not None)
+        if node is None:
+            for label in (self._title, self._facts):
+                label.setText("")
+            self._title.setToolTip("")
+            return
+        self._title.setText(qt_style.shorten_text(node.label, 80))
+        self._title.setToolTip(qt_style.tooltip_html(node.name))
+        self._facts.setText(describe_node_cost(node))
 
     def set_detail(self, detail: Detail | None) -> None:
-        view = self.atlas
+        """Show what the selected node computed, in the view that fits it.
+
+        Args:
+            detail: Tensors of the node; None for an invitation to select one.
+        """
         if isinstance(detail, AddDetail):
             view = self.residual
             self.residual.set_residual(detail)
@@ -86,35 +94,75 @@ class InspectorView(QFrame):
             view = self.gates
             self.gates.set_gates(detail)
         else:
+            view = self.atlas
             self.atlas.set_maps(detail if isinstance(detail, FeatureMaps | ConcatDetail) else None)
         self._stack.setCurrentWidget(view)
         self._order.setVisible(view is self.gates)
         self._contrast.setVisible(view is self.atlas and detail is not None)
 
     def set_contrast(self, contrast: Contrast) -> None:
-        self._contrast.setText(
-            "Contrast: per channel" if contrast == "channel" else "Contrast: per layer"
-        )
+        """Choose the color scale of feature maps.
+
+        Args:
+            contrast: "channel" for one scale per map, "layer" for one for all maps.
+        """
+        self._contrast.setText(CONTRAST_TEXTS[contrast])
         self.atlas.set_contrast(contrast)
 
     def set_order(self, order: Order) -> None:
-        self._order.setText("Order: by channel" if order == "channel" else "Order: sorted")
+        """Choose the order of a gate's weights.
+
+        Args:
+            order: "channel" for channel numbers, "weight" for the largest weight first.
+        """
+        self._order.setText(ORDER_TEXTS[order])
         self.gates.set_order(order)
 
     @property
     def current(self) -> QWidget | None:
+        """The view that is shown."""
         return self._stack.currentWidget()
+
+    def _make_heading(self) -> QHBoxLayout:
+        self._icon = MergeIcon("block", self._theme, 22)
+        self._title = qt_style.make_elided_label(
+            "Selected block", soft=False, relative=1.15, bold=True, greedy=False
+        )
+        self._facts = qt_style.make_elided_label("Facts of the selected block")
+        self._contrast = _make_switch("Color scale: per channel / shared (C)")
+        self._contrast.clicked.connect(self.contrast_requested)
+        self._order = _make_switch("Gate weights: by channel or sorted (S)")
+        self._order.clicked.connect(self.order_requested)
+        row = QHBoxLayout()
+        row.setSpacing(10)
+        row.addWidget(self._icon)
+        row.addWidget(self._title)
+        row.addWidget(self._facts, 1)
+        row.addWidget(self._order)
+        row.addWidget(self._contrast)
+        return row
 
 
 def describe_node_cost(node: Node) -> str:
-    """Operation, shape and costs in one line; what is zero is not said."""
-    words = {"add": "addition", "concat": "concatenation", "gate": "gate"}
-    parts = [
-        words.get(node.kind, qt_style.shorten_text(node.op, 80)),
-        " × ".join(map(str, node.shape)),
-    ]
+    """Describe a node's operation, output shape and cost in one line.
+
+    Args:
+        node: The node.
+
+    Returns:
+        The facts; parameters and MACs only where there are any.
+    """
+    op = MERGE_OPS.get(node.kind, qt_style.shorten_text(node.op, 80))
+    parts = [op, " × ".join(map(str, node.shape))]
     if node.parameters:
         parts.append(f"{node.parameters:,} parameters")
     if node.macs:
-        parts.append(f"{node.macs / 1e6:,.2f} M multiply-adds")
+        parts.append(f"{node.macs / 1e6:,.2f} M MACs")
     return "   ·   ".join(parts)
+
+
+def _make_switch(name: str) -> QToolButton:
+    button = qt_style.set_accessible_name(QToolButton(), name)
+    button.setToolTip(name)
+    button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    return button

@@ -1,4 +1,6 @@
-"""The shapes that stand for the merges: a circled plus, a widening ribbon, a diamond; and a bare line for none."""
+"""Icons of the merges: a circled plus, a widening ribbon, a diamond, and a bare box for none."""
+
+from collections.abc import Callable
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import (
@@ -14,85 +16,143 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QWidget
 
 from gui.theme import Theme
-from gui.views import qt_style
 
-MERGE_TITLES = {"add": "addition", "concat": "concatenation", "gate": "gate", "none": "no skips"}
+MERGE_TITLES = {
+    "add": "addition",
+    "concat": "concatenation",
+    "gate": "gate",
+    "none": "no skip connections",
+}
+BUTTON_ICON_SIZE = 16
 
 
 class MergeIcon(QWidget):
-    """One shape in its accent; not a control."""
+    """One icon in its accent color; not a control.
+
+    Args:
+        kind: "add", "concat", "gate"; anything else is a bare box.
+        theme: The colors to use.
+        side: Width and height in pixels.
+        parent: The widget in which the icon stands.
+    """
 
     def __init__(
         self, kind: str, theme: Theme, side: int = 36, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        qt_style.set_accessible_name(self, f"Mark of {MERGE_TITLES.get(kind, 'a block')}")
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setFixedSize(side, side)
-        self._kind, self._theme = kind, theme
+        self.set_kind(kind, theme)
 
     def set_kind(self, kind: str, theme: Theme) -> None:
-        self._kind, self._theme = kind, theme
-        self.setAccessibleName(f"Mark of {MERGE_TITLES.get(kind, 'a block')}")
+        """Show another icon.
+
+        Args:
+            kind: "add", "concat", "gate"; anything else is a bare box.
+            theme: The colors to use.
+        """
+        self._kind = kind
+        self._theme = theme
+        self.setAccessibleName(f"Icon: {MERGE_TITLES.get(kind, 'a block')}")
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the icon."""
         painter = QPainter(self)
-        draw_merge_icon(
-            painter, self._kind, QRectF(self.rect()).adjusted(2, 2, -2, -2), self._theme
-        )
+        area = QRectF(self.rect()).adjusted(2, 2, -2, -2)
+        draw_merge_icon(painter, self._kind, area, self._theme)
 
 
-def draw_merge_icon(painter: QPainter, kind: str, where: QRectF, theme: Theme) -> None:
-    """The shape of a merge inside a square."""
+def draw_merge_icon(painter: QPainter, kind: str, area: QRectF, theme: Theme) -> None:
+    """Draw the icon of a merge.
+
+    Args:
+        painter: Painter of the widget.
+        kind: "add", "concat", "gate"; anything else is a bare box.
+        area: The square to fill.
+        theme: The colors to use.
+    """
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    pen = QPen(QColor(theme.accent(kind)), max(where.width() / 14, 1.5))
+    pen = QPen(QColor(theme.accent(kind)), max(area.width() / 14, 1.5))
     pen.setCapStyle(Qt.PenCapStyle.RoundCap)
     pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
     painter.setPen(pen)
     painter.setBrush(QColor(theme.tint(kind)))
-    center, arm = where.center(), where.width() / 4.5
-    if kind == "add":
-        painter.drawEllipse(where)
-        painter.drawLine(center - QPointF(arm, 0), center + QPointF(arm, 0))
-        painter.drawLine(center - QPointF(0, arm), center + QPointF(0, arm))
-    elif kind == "concat":
-        painter.drawPath(_ribbon(where))
-        for share in (0.36, 0.64):
-            x = where.left() + where.width() * share
-            half = where.height() * (0.16 + 0.34 * share)
-            painter.drawLine(QPointF(x, center.y() - half), QPointF(x, center.y() + half))
-    elif kind == "gate":
-        top, right = QPointF(center.x(), where.top()), QPointF(where.right(), center.y())
-        bottom, left = QPointF(center.x(), where.bottom()), QPointF(where.left(), center.y())
-        painter.drawPolygon(QPolygonF([top, right, bottom, left]))
-        for way in (1, -1):
-            painter.drawLine(
-                center - QPointF(arm, way * arm) * 0.5, center + QPointF(arm, way * arm) * 0.5
-            )
-    else:
-        side = where.height() * 0.5
-        painter.drawRoundedRect(
-            QRectF(where.left(), center.y() - side / 2, where.width(), side), 4, 4
-        )
+    draw = DRAWERS.get(kind, _draw_box)
+    draw(painter, area)
 
 
 def merge_qicon(kind: str, theme: Theme, ratio: float) -> QIcon:
-    """The shape as an icon for a button."""
-    pixmap = QPixmap(QSize(16, 16) * ratio)
+    """Draw the icon of a merge for a button.
+
+    Args:
+        kind: "add", "concat", "gate"; anything else is a bare box.
+        theme: The colors to use.
+        ratio: Device pixels per pixel.
+
+    Returns:
+        The icon.
+    """
+    side = BUTTON_ICON_SIZE
+    pixmap = QPixmap(QSize(side, side) * ratio)
     pixmap.setDevicePixelRatio(ratio)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
-    draw_merge_icon(painter, kind, QRectF(1, 1, 14, 14), theme)
+    draw_merge_icon(painter, kind, QRectF(1, 1, side - 2, side - 2), theme)
     painter.end()
     return QIcon(pixmap)
 
 
-def _ribbon(where: QRectF) -> QPainterPath:
-    y, path = where.center().y(), QPainterPath()
-    path.moveTo(where.left(), y - where.height() * 0.16)
-    path.lineTo(where.right(), where.top())
-    path.lineTo(where.right(), where.bottom())
-    path.lineTo(where.left(), y + where.height() * 0.16)
+def _draw_plus(painter: QPainter, area: QRectF) -> None:
+    center = area.center()
+    arm = area.width() / 4.5
+    painter.drawEllipse(area)
+    painter.drawLine(center - QPointF(arm, 0), center + QPointF(arm, 0))
+    painter.drawLine(center - QPointF(0, arm), center + QPointF(0, arm))
+
+
+def _draw_ribbon(painter: QPainter, area: QRectF) -> None:
+    """Draw a band that widens to the right, with the seams of its parts."""
+    y = area.center().y()
+    painter.drawPath(_ribbon_outline(area))
+    for fraction in (0.36, 0.64):
+        x = area.left() + area.width() * fraction
+        half_height = area.height() * (0.16 + 0.34 * fraction)
+        painter.drawLine(QPointF(x, y - half_height), QPointF(x, y + half_height))
+
+
+def _draw_diamond(painter: QPainter, area: QRectF) -> None:
+    center = area.center()
+    arm = area.width() / 9
+    top = QPointF(center.x(), area.top())
+    right = QPointF(area.right(), center.y())
+    bottom = QPointF(center.x(), area.bottom())
+    left = QPointF(area.left(), center.y())
+    painter.drawPolygon(QPolygonF([top, right, bottom, left]))
+    for sign in (1, -1):
+        corner = QPointF(arm, sign * arm)
+        painter.drawLine(center - corner, center + corner)
+
+
+def _draw_box(painter: QPainter, area: QRectF) -> None:
+    height = area.height() * 0.5
+    top = area.center().y() - height / 2
+    painter.drawRoundedRect(QRectF(area.left(), top, area.width(), height), 4, 4)
+
+
+def _ribbon_outline(area: QRectF) -> QPainterPath:
+    y = area.center().y()
+    path = QPainterPath()
+    path.moveTo(area.left(), y - area.height() * 0.16)
+    path.lineTo(area.right(), area.top())
+    path.lineTo(area.right(), area.bottom())
+    path.lineTo(area.left(), y + area.height() * 0.16)
     path.closeSubpath()
     return path
+
+
+DRAWERS: dict[str, Callable[[QPainter, QRectF], None]] = {
+    "add": _draw_plus,
+    "concat": _draw_ribbon,
+    "gate": _draw_diamond,
+}

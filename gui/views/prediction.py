@@ -1,4 +1,4 @@
-"""The likeliest classes as bars; with edits active, where each bar stood before them."""
+"""Prediction: the most probable classes as bars, with edits also before the edits."""
 
 import math
 
@@ -11,96 +11,121 @@ from gui.theme import LIGHT, Theme
 from gui.views import qt_style
 
 ROW_HEIGHT = 36.0
-
-
 BAR_HEIGHT = 10.0
+MAX_BARS = 5
+MIN_BAR_WIDTH = BAR_HEIGHT * 0.6  # so that a class of almost zero is still seen
+LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom
+RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom
 
 
 class PredictionView(QWidget):
-    """Up to five classes, best first: the filled bar is now, the outlined one is without the edits."""
+    """Up to five classes, best first.
+
+    The filled bar is the probability now, the dotted outline the one before the edits.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        qt_style.set_accessible_name(self, "Prediction, the five likeliest classes")
+        qt_style.set_accessible_name(self, "Prediction, the five most probable classes")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._theme: Theme = LIGHT
         self._bars: tuple[ClassBar, ...] = ()
 
     def set_theme(self, theme: Theme) -> None:
+        """Color the bars anew.
+
+        Args:
+            theme: The colors to use.
+        """
         self._theme = theme
         self.update()
 
     def set_bars(self, bars: tuple[ClassBar, ...]) -> None:
+        """Show another prediction.
+
+        Args:
+            bars: The classes, best first; empty for no prediction.
+        """
         self._bars = bars
-        words = (f"{bar.label} {format_percent(bar.probability)}{self._was(bar)}" for bar in bars)
-        self.setAccessibleDescription(", ".join(words))
-        lines = (
-            f"{qt_style.shorten_text(bar.label, 80)}: {100 * bar.probability:.4f} %{self._was(bar)}"
-            for bar in bars
-        )
-        self.setToolTip(qt_style.tooltip_html("\n".join(lines)))
+        spoken = [f"{bar.label} {format_percent(bar.probability)}{_was(bar)}" for bar in bars]
+        self.setAccessibleDescription(", ".join(spoken))
+        self.setToolTip(qt_style.tooltip_html("\n".join(_tooltip_line(bar) for bar in bars)))
         self.update()
 
     def sizeHint(self) -> QSize:
-        return QSize(240, int(ROW_HEIGHT * 5))
+        """Return the preferred size."""
+        return QSize(240, int(ROW_HEIGHT * MAX_BARS))
 
     def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint one row per class."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for i, bar in enumerate(self._bars):
-            self._draw(
-                painter, bar, QRectF(0, i * ROW_HEIGHT, self.width(), ROW_HEIGHT), first=i == 0
-            )
+            row = QRectF(0, i * ROW_HEIGHT, self.width(), ROW_HEIGHT)
+            self._draw_text(painter, bar, row.adjusted(0, 0, 0, -BAR_HEIGHT - 8), is_best=i == 0)
+            self._draw_bar(painter, bar, row, is_best=i == 0)
 
-    def _draw(self, painter: QPainter, bar: ClassBar, row: QRectF, first: bool) -> None:
-        text = row.adjusted(0, 0, 0, -BAR_HEIGHT - 8)
-        painter.setFont(qt_style.make_font(bold=first))
-        painter.setPen(QColor(self._theme.text))
+    def _draw_text(self, painter: QPainter, bar: ClassBar, area: QRectF, is_best: bool) -> None:
+        """Draw the label on the left and the probability, now and before, on the right."""
         number = format_percent(bar.probability)
-        was = "" if bar.before is None else f"was {format_percent(bar.before)}"
-        small = QFontMetrics(qt_style.make_font(relative=0.85))
-        room = (
-            text.width()
-            - painter.fontMetrics().horizontalAdvance(number)
-            - small.horizontalAdvance(was)
-            - 10
-        )
-        label = painter.fontMetrics().elidedText(
-            qt_style.shorten_text(bar.label, 80), Qt.TextElideMode.ElideRight, int(room)
-        )
-        painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, label)
-        painter.drawText(text, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, number)
-        if was:
-            used = painter.fontMetrics().horizontalAdvance(number) + 8
-            painter.setFont(qt_style.make_font(relative=0.85))
-            painter.setPen(QColor(self._theme.secondary_text))
-            beside = text.adjusted(0, 0, -used, 0)
-            painter.drawText(
-                beside, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, was
-            )
+        before = "" if bar.before is None else f"was {format_percent(bar.before)}"
+        font = qt_style.make_font(bold=is_best)
+        small = qt_style.make_font(relative=0.85)
+        metrics = QFontMetrics(font)
+        number_width = metrics.horizontalAdvance(number)
+        before_width = QFontMetrics(small).horizontalAdvance(before)
+        room = int(area.width() - number_width - before_width - 10)
+        label = qt_style.shorten_text(bar.label, 80)
+        painter.setFont(font)
+        painter.setPen(QColor(self._theme.text))
+        elided = metrics.elidedText(label, Qt.TextElideMode.ElideRight, room)
+        painter.drawText(area, LEFT, elided)
+        painter.drawText(area, RIGHT, number)
+        painter.setFont(small)
+        painter.setPen(QColor(self._theme.secondary_text))
+        painter.drawText(area.adjusted(0, 0, -number_width - 8, 0), RIGHT, before)
+
+    def _draw_bar(self, painter: QPainter, bar: ClassBar, row: QRectF, is_best: bool) -> None:
         track = QRectF(row.x() + 0.5, row.bottom() - BAR_HEIGHT - 5, row.width() - 1, BAR_HEIGHT)
+        color = self._theme.focus if is_best else self._theme.outline
         painter.fillPath(_pill(track), QColor(self._theme.hairline))
-        now = QRectF(
-            track.x(), track.y(), max(track.width() * bar.probability, BAR_HEIGHT * 0.6), BAR_HEIGHT
-        )
-        painter.fillPath(_pill(now), QColor(self._theme.focus if first else self._theme.outline))
+        painter.fillPath(_pill(_filled(track, bar.probability)), QColor(color))
         if bar.before is not None:
-            ghost = QRectF(
-                track.x(), track.y(), max(track.width() * bar.before, BAR_HEIGHT * 0.6), BAR_HEIGHT
-            )
             painter.setPen(QPen(QColor(self._theme.text), 1.4, Qt.PenStyle.DotLine))
-            painter.drawPath(_pill(ghost))
-
-    @staticmethod
-    def _was(bar: ClassBar) -> str:
-        return "" if bar.before is None else f" (was {format_percent(bar.before)})"
+            painter.drawPath(_pill(_filled(track, bar.before)))
 
 
-def _pill(where: QRectF) -> QPainterPath:
+def format_percent(probability: float) -> str:
+    """Format a probability.
+
+    Args:
+        probability: A number from 0 to 1, or NaN.
+
+    Returns:
+        Percent with one decimal place.
+    """
+    return f"{100 * probability:.1f} %" if math.isfinite(probability) else "NaN"
+
+
+def _was(bar: ClassBar) -> str:
+    """Return the probability before the edits in brackets, "" without edits."""
+    return "" if bar.before is None else f" (was {format_percent(bar.before)})"
+
+
+def _tooltip_line(bar: ClassBar) -> str:
+    label = qt_style.shorten_text(bar.label, 80)
+    return f"{label}: {100 * bar.probability:.4f} %{_was(bar)}"
+
+
+def _filled(track: QRectF, probability: float) -> QRectF:
+    """Return the part of a track that a probability fills."""
+    width = max(track.width() * probability, MIN_BAR_WIDTH)
+    return QRectF(track.x(), track.y(), width, BAR_HEIGHT)
+
+
+def _pill(area: QRectF) -> QPainterPath:
+    """Return the outline of a bar with round ends."""
     path = QPainterPath()
-    path.addRoundedRect(where, min(where.height(), where.width()) / 2, where.height() / 2)
+    radius = min(area.height(), area.width()) / 2
+    path.addRoundedRect(area, radius, area.height() / 2)
     return path
-
-
-def format_percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if math.isfinite(share) else "no number"

@@ -1,21 +1,21 @@
-"""A strip of sample images."""
+"""Strip of sample images."""
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QIcon, QPixmap
-from PySide6.QtWidgets import (
-    QListView,
-    QListWidget,
-    QListWidgetItem,
-    QWidget,
-)
+from PySide6.QtGui import QIcon, QImage, QPixmap
+from PySide6.QtWidgets import QListView, QListWidget, QListWidgetItem, QWidget
 
 from gui.state import ImageInput
 from gui.views import qt_style
-from gui.views.start_page import THUMBNAIL_SIZE
+
+THUMBNAIL_SIZE = 40
 
 
 class SampleStrip(QListWidget):
-    """Sample images as thumbnails; a click or Enter takes one."""
+    """Sample images as thumbnails; a click or Enter chooses one.
+
+    Signals:
+        chosen(index): The number of the image.
+    """
 
     chosen = Signal(int)
 
@@ -34,27 +34,43 @@ class SampleStrip(QListWidget):
         self.itemActivated.connect(lambda item: self.chosen.emit(self.row(item)))
 
     def set_samples(self, samples: tuple[ImageInput, ...]) -> None:
+        """Show other images.
+
+        Args:
+            samples: The images; those without pixels are left out.
+        """
         self.clear()
-        for image in samples:
-            if image.pixels is None:
-                continue
-            ratio = self.devicePixelRatioF()
-            pixmap = QPixmap.fromImage(qt_style.to_qimage(image.pixels)).scaled(
-                QSize(THUMBNAIL_SIZE, THUMBNAIL_SIZE) * ratio,
-                Qt.AspectRatioMode.KeepAspectRatioByExpanding,
-                Qt.TransformationMode.SmoothTransformation,
-            )
-            pixmap.setDevicePixelRatio(ratio)
-            item = QListWidgetItem(QIcon(pixmap), "")
-            item.setToolTip(qt_style.tooltip_html(image.label))
-            item.setData(Qt.ItemDataRole.AccessibleTextRole, image.label)
-            item.setSizeHint(QSize(THUMBNAIL_SIZE + 10, THUMBNAIL_SIZE + 10))
-            self.addItem(item)
+        for sample in samples:
+            if sample.pixels is not None:
+                image = qt_style.to_qimage(sample.pixels)
+                self.addItem(self._make_item(image, sample.label))
 
     def set_current(self, index: int | None) -> None:
-        """Mark the image that is looked at; none of them where it came from elsewhere."""
+        """Mark the image that the model sees.
+
+        Args:
+            index: Its number; None if it is not a sample.
+        """
+        # Only the user's own choice may be reported, so the list is silent meanwhile.
         self.blockSignals(True)
         self.setCurrentRow(-1 if index is None else index)
         if index is None:
             self.clearSelection()
         self.blockSignals(False)
+
+    def _make_item(self, image: QImage, label: str) -> QListWidgetItem:
+        item = QListWidgetItem(QIcon(self._make_thumbnail(image)), "")
+        item.setToolTip(qt_style.tooltip_html(label))
+        item.setData(Qt.ItemDataRole.AccessibleTextRole, label)
+        item.setSizeHint(QSize(THUMBNAIL_SIZE + 10, THUMBNAIL_SIZE + 10))
+        return item
+
+    def _make_thumbnail(self, image: QImage) -> QPixmap:
+        ratio = self.devicePixelRatioF()
+        pixmap = QPixmap.fromImage(image).scaled(
+            QSize(THUMBNAIL_SIZE, THUMBNAIL_SIZE) * ratio,
+            Qt.AspectRatioMode.KeepAspectRatioByExpanding,
+            Qt.TransformationMode.SmoothTransformation,
+        )
+        pixmap.setDevicePixelRatio(ratio)
+        return pixmap

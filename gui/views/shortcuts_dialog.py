@@ -1,21 +1,19 @@
-"""The dialog that lists all keyboard shortcuts."""
+"""Dialog that lists all keyboard shortcuts."""
 
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import (
-    QDialog,
-    QGridLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QDialog, QGridLayout, QWidget
 
 from gui.actions import ACTIONS, Action
 from gui.views import qt_style
 from gui.views.command_palette import format_shortcuts
 
+COLUMNS = 2
+
 
 class ShortcutsDialog(QDialog):
-    """All shortcuts, by menu."""
+    """All shortcuts, grouped by menu."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -26,25 +24,23 @@ class ShortcutsDialog(QDialog):
         grid.setContentsMargins(28, 24, 28, 24)
         grid.setHorizontalSpacing(36)
         grid.setVerticalSpacing(24)
-        menus = list(dict.fromkeys(action.menu for action in ACTIONS))
+        menus = dict.fromkeys(action.menu for action in ACTIONS)
         for i, menu in enumerate(menus):
-            grid.addLayout(
-                self._part(menu, [a for a in ACTIONS if a.menu == menu]),
-                i // 2,
-                i % 2,
-                Qt.AlignmentFlag.AlignTop,
-            )
+            group = _make_group(menu, [action for action in ACTIONS if action.menu == menu])
+            row, column = divmod(i, COLUMNS)
+            grid.addLayout(group, row, column, Qt.AlignmentFlag.AlignTop)
 
-    def _part(self, menu: str, actions: Sequence[Action]) -> QGridLayout:
-        part = QGridLayout()
-        part.setVerticalSpacing(6)
-        part.addWidget(qt_style.make_label(menu, bold=True), 0, 0)
-        for row, action in enumerate(actions, 1):
-            title = qt_style.make_label(action.title)
-            title.setToolTip(action.hint)
-            part.addWidget(title, row, 0)
-            keys = qt_style.make_label(
-                format_shortcuts(action), f"Shortcut of {action.title}", soft=True
-            )
-            part.addWidget(keys, row, 1, Qt.AlignmentFlag.AlignRight)
-        return part
+
+def _make_group(menu: str, actions: Sequence[Action]) -> QGridLayout:
+    """Build the table of one menu: titles on the left, shortcuts on the right."""
+    group = QGridLayout()
+    group.setVerticalSpacing(6)
+    group.addWidget(qt_style.make_label(menu, bold=True), 0, 0)
+    for row, action in enumerate(actions, 1):
+        title = qt_style.make_label(action.title)
+        title.setToolTip(action.hint)
+        name = f"Shortcut of {action.title}"
+        shortcuts = qt_style.make_label(format_shortcuts(action), name, soft=True)
+        group.addWidget(title, row, 0)
+        group.addWidget(shortcuts, row, 1, Qt.AlignmentFlag.AlignRight)
+    return group

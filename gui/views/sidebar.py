@@ -1,7 +1,7 @@
-"""The right column: what the model sees, the sample images, and the prediction."""
+"""Right column: the model's input image, the sample images and the prediction."""
 
-from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QImage, QPixmap
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QImage, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -17,83 +17,108 @@ from gui.views import qt_style
 from gui.views.prediction import PredictionView
 from gui.views.sample_strip import SampleStrip
 
+MIN_SIDE = 8  # pixels; an image smaller than this shows nothing
+
 
 class InputImageView(QLabel):
-    """The model's input, scaled up without smoothing: its pixels are what the model has to go by."""
+    """The model's input, scaled up without smoothing: its pixels are all that the model sees."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        qt_style.set_accessible_name(self, "What the model sees")
+        qt_style.set_accessible_name(self, "Input image of the model")
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setMinimumSize(96, 96)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
-        self._pixels = QPixmap()
+        self._source = QPixmap()
 
     def set_image(self, image: QImage | None) -> None:
-        self._pixels = QPixmap() if image is None else QPixmap.fromImage(image)
-        self._fit()
+        """Show another image.
 
-    def resizeEvent(self, event: QEvent) -> None:
-        self._fit()
+        Args:
+            image: The image at the model's own size; None for no image.
+        """
+        self._source = QPixmap() if image is None else QPixmap.fromImage(image)
+        self._update_pixmap()
 
-    def _fit(self) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Scale the image anew."""
+        self._update_pixmap()
+
+    def _update_pixmap(self) -> None:
         ratio = self.devicePixelRatioF()
         side = int(min(self.width(), self.height()) * ratio)
-        if self._pixels.isNull() or side < 8:
+        if self._source.isNull() or side < MIN_SIDE:
             self.clear()
             return
-        factor = side // max(self._pixels.width(), self._pixels.height())
-        if factor > 0:
-            mode, size = Qt.TransformationMode.FastTransformation, self._pixels.size() * factor
-        else:
-            mode, size = (
-                Qt.TransformationMode.SmoothTransformation,
-                self._pixels.size().scaled(side, side, Qt.AspectRatioMode.KeepAspectRatio),
-            )
-        scaled = self._pixels.scaled(size, Qt.AspectRatioMode.KeepAspectRatio, mode)
+        scaled = _scale_to_side(self._source, side)
         scaled.setDevicePixelRatio(ratio)
         self.setPixmap(scaled)
 
 
 class SidebarView(QFrame):
-    """Image above, samples in the middle, the five likeliest classes below."""
+    """Image above, samples in the middle, the five most probable classes below.
 
-    choose_wanted = Signal()
+    Signals:
+        choose_requested(): The user wants to open an image.
+    """
+
+    choose_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         qt_style.set_accessible_name(self, "Image and prediction", "card")
         self.setMinimumWidth(230)
         self.setMaximumWidth(560)
-        self.image, self.samples, self.prediction = (
-            InputImageView(),
-            SampleStrip(),
-            PredictionView(),
-        )
-        self._caption = qt_style.make_elided_label("Name of the image")
-        choose = qt_style.set_accessible_name(QPushButton("Choose…"), "Choose an image")
-        choose.setToolTip("Choose an image, drop one anywhere, or paste one")
-        choose.clicked.connect(self.choose_wanted)
-        row = QHBoxLayout()
-        row.addWidget(self._caption, 1)
-        row.addWidget(choose)
+        self.image = InputImageView()
+        self.samples = SampleStrip()
+        self.prediction = PredictionView()
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 14, 16, 14)
         column.setSpacing(8)
         column.addWidget(self.image, 5)
-        column.addLayout(row)
+        column.addLayout(self._make_caption_row())
         column.addWidget(self.samples, 3)
         column.addSpacing(4)
         column.addWidget(qt_style.make_label("Prediction", bold=True))
         column.addWidget(self.prediction)
 
     def set_theme(self, theme: Theme) -> None:
+        """Color the prediction anew.
+
+        Args:
+            theme: The colors to use.
+        """
         self.prediction.set_theme(theme)
 
     def set_image(self, pixels: QImage | None, caption: str) -> None:
-        """What the model saw, and the image's name."""
+        """Show another input image.
+
+        Args:
+            pixels: The image at the model's own size; None for no image.
+            caption: Name of the image; empty for an invitation to drop one.
+        """
         self.image.set_image(pixels)
+        self.image.setAccessibleDescription(caption)
         self._caption.setText(qt_style.shorten_text(caption) or "Drop an image")
         self._caption.setToolTip(qt_style.tooltip_html(caption))
-        self.image.setAccessibleDescription(caption)
+
+    def _make_caption_row(self) -> QHBoxLayout:
+        self._caption = qt_style.make_elided_label("Name of the image")
+        button = qt_style.set_accessible_name(QPushButton("Open image…"), "Open image")
+        button.setToolTip("Open an image, drop one anywhere, or paste one")
+        button.clicked.connect(self.choose_requested)
+        row = QHBoxLayout()
+        row.addWidget(self._caption, 1)
+        row.addWidget(button)
+        return row
+
+
+def _scale_to_side(source: QPixmap, side: int) -> QPixmap:
+    """Scale up by a whole factor, so that all pixels come out equally large, or down smoothly."""
+    keep = Qt.AspectRatioMode.KeepAspectRatio
+    factor = side // max(source.width(), source.height())
+    if factor > 0:
+        size = QSize(source.width() * factor, source.height() * factor)
+        return source.scaled(size, keep, Qt.TransformationMode.FastTransformation)
+    return source.scaled(side, side, keep, Qt.TransformationMode.SmoothTransformation)

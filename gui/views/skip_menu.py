@@ -1,74 +1,97 @@
-"""The menu of a skip: cut it, fade it with a slider inside the menu, restore it; a gate can be forced open."""
+"""Menu of one merge input: cut it, scale it with a slider, restore it, or set a gate to 1."""
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSlider, QVBoxLayout, QWidget, QWidgetAction
 
 from gui.views import qt_style
 
-SLIDER_STEPS = 100
+STEPS_PER_UNIT = 100  # slider steps for a scale of 1
+MAX_SCALE = 2
 
 
 class SkipMenu(QMenu):
-    """Signals carry what is wanted; the menu stays open while its slider is moved."""
+    """Edits of one merge input; the menu stays open while its slider is moved.
 
-    faded = Signal(float)
-    fade_ended = Signal()
-    cut_wanted = Signal()
-    branch_wanted = Signal()
-    open_wanted = Signal()
-    restore_wanted = Signal()
+    Args:
+        title: The merge input in words.
+        kind: Kind of the merge, "add", "concat" or "gate".
+        scale: The factor by which the input is scaled now.
+        is_held: True if the gate's weights are set to 1 now.
+        parent: The widget over which the menu opens.
+
+    Signals:
+        scale_changed(scale): The slider moved.
+        scale_released(): The user let the slider go.
+        cut_requested(), branch_requested(), open_requested(), restore_requested(): An entry
+            was chosen: cut or restore this input, the branch, set the gate, reset the merge.
+    """
+
+    scale_changed = Signal(float)
+    scale_released = Signal()
+    cut_requested = Signal()
+    branch_requested = Signal()
+    open_requested = Signal()
+    restore_requested = Signal()
 
     def __init__(
-        self, title: str, kind: str, gain: float, held: bool, parent: QWidget | None = None
+        self, title: str, kind: str, scale: float, is_held: bool, parent: QWidget | None = None
     ) -> None:
-        """`gain` is the skip's factor now, `held` whether a gate is forced open."""
         super().__init__(parent)
         qt_style.set_accessible_name(self, f"Edits of {title}")
         heading = self.addAction(title)
         heading.setEnabled(False)
         self.addSeparator()
-        cut, restored = ("Close the gate", "Restore gate") if kind == "gate" else ("Cut", "Restore")
-        self.addAction(restored if gain == 0 else f"{cut} (nothing passes)").triggered.connect(
-            self.cut_wanted
-        )
+        self.addAction(_cut_text(kind, scale)).triggered.connect(self.cut_requested)
         if kind == "add":
-            self.addAction("Cut or restore branch").triggered.connect(self.branch_wanted)
+            branch = self.addAction("Cut or restore branch")
+            branch.triggered.connect(self.branch_requested)
         if kind == "gate":
-            words = "Restore gate" if held else "Set gate to 1 (all weights 1)"
-            self.addAction(words).triggered.connect(self.open_wanted)
+            text = "Restore gate" if is_held else "Set gate to 1"
+            self.addAction(text).triggered.connect(self.open_requested)
         self.addSeparator()
-        self.addAction(self._fade(gain))
+        self.addAction(self._make_slider_action(scale))
         self.addSeparator()
-        restore = self.addAction("Reset this merge")
-        restore.setEnabled(gain != 1.0 or held)
-        restore.triggered.connect(self.restore_wanted)
+        reset = self.addAction("Reset this merge")
+        reset.setEnabled(scale != 1.0 or is_held)
+        reset.triggered.connect(self.restore_requested)
 
-    def _fade(self, gain: float) -> QWidgetAction:
-        self.slider = qt_style.set_accessible_name(
-            QSlider(Qt.Orientation.Horizontal), "How much of the skip comes through, in percent"
-        )
-        self.slider.setRange(0, 2 * SLIDER_STEPS)
-        self.slider.setValue(round(gain * SLIDER_STEPS))
-        self.slider.setTickInterval(SLIDER_STEPS)
-        self.slider.setMinimumSize(190, 24)
-        self._amount = qt_style.make_label(f"{gain:.0%}", "Share that comes through")
-        self._amount.setMinimumWidth(52)
-        self._amount.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.slider.valueChanged.connect(self._moved)
-        self.slider.sliderReleased.connect(self.fade_ended)
-        box = qt_style.set_accessible_name(QWidget(), "Fade")
+    def _make_slider_action(self, scale: float) -> QWidgetAction:
+        self.slider = self._make_slider(scale)
+        self._percent = qt_style.make_label(f"{scale:.0%}", "Scale in percent")
+        self._percent.setMinimumWidth(52)
+        self._percent.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        row = QHBoxLayout()
+        row.addWidget(self.slider, 1)
+        row.addWidget(self._percent)
+        box = qt_style.set_accessible_name(QWidget(), "Scale")
         column = QVBoxLayout(box)
         column.setContentsMargins(14, 6, 14, 8)
         column.setSpacing(6)
         column.addWidget(qt_style.make_label("Scale: 0 % = cut, 100 % = as trained", soft=True))
-        row = QHBoxLayout()
-        row.addWidget(self.slider, 1)
-        row.addWidget(self._amount)
         column.addLayout(row)
         action = QWidgetAction(self)
         action.setDefaultWidget(box)
         return action
 
-    def _moved(self, value: int) -> None:
-        self._amount.setText(f"{value / SLIDER_STEPS:.0%}")
-        self.faded.emit(value / SLIDER_STEPS)
+    def _make_slider(self, scale: float) -> QSlider:
+        slider = QSlider(Qt.Orientation.Horizontal)
+        qt_style.set_accessible_name(slider, "Scale of this input, in percent")
+        slider.setRange(0, MAX_SCALE * STEPS_PER_UNIT)
+        slider.setValue(round(scale * STEPS_PER_UNIT))
+        slider.setTickInterval(STEPS_PER_UNIT)
+        slider.setMinimumSize(190, 24)
+        slider.valueChanged.connect(self._on_slider_moved)
+        slider.sliderReleased.connect(self.scale_released)
+        return slider
+
+    def _on_slider_moved(self, value: int) -> None:
+        scale = value / STEPS_PER_UNIT
+        self._percent.setText(f"{scale:.0%}")
+        self.scale_changed.emit(scale)
+
+
+def _cut_text(kind: str, scale: float) -> str:
+    """Return the text of the entry that cuts the input, or restores it where it is cut."""
+    if kind == "gate":
+        return "Restore gate" if scale == 0 else "Set gate to 0 (nothing passes)"
+    return "Restore" if scale == 0 else "Cut (nothing passes)"

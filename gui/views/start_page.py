@@ -1,12 +1,11 @@
-"""The start page with the models that ship, and the strip of sample images."""
-
-from functools import partial
+"""Start page with the bundled models."""
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
+    QLabel,
     QProgressBar,
     QPushButton,
     QVBoxLayout,
@@ -18,151 +17,197 @@ from gui.theme import LIGHT, Theme
 from gui.views import qt_style
 from gui.views.merge_icon import MergeIcon
 
-THUMBNAIL_SIZE = 40
+MAX_WIDTH = 860
+COLUMNS = 2
+TITLE = "See what skip connections do."
+INTRODUCTION = (
+    "Open a trained model, give it an image, follow it through every block. "
+    "Cut a skip connection and watch what breaks."
+)
+# Merge kind and what the legend says of it.
+LEGEND = (("add", "add"), ("concat", "concatenate"), ("gate", "gate (channel attention)"))
+# Start of a model's name and the merge that its family is known for.
+FAMILY_MERGES = {
+    "densenet": "concat",
+    "se": "gate",
+    "inception": "concat",
+    "plain": "none",
+    "highway": "gate",
+}
 
 
 class StartPage(QWidget):
-    """What the window shows before a checkpoint is open: the shipped models as cards, and where to drop a file."""
+    """Page before a checkpoint is open: bundled models as cards, and a place to drop a file.
+
+    Signals:
+        picked(key): The key of the model whose card was clicked.
+        open_requested(): The user wants to open a file.
+    """
 
     picked = Signal(str)
-    open_wanted = Signal()
+    open_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         qt_style.set_accessible_name(self, "Start page", "page")
         self._theme: Theme = LIGHT
         self._catalog = Catalog()
-        outer = QVBoxLayout(self)
-        outer.addStretch(2)
-        body = qt_style.set_accessible_name(QWidget(), "Start")
-        body.setMaximumWidth(860)
-        column = QVBoxLayout(body)
-        column.setSpacing(qt_style.SPACING)
-        title = qt_style.make_label("See what the skips do.", relative=2.2, bold=True)
-        column.addWidget(title)
-        words = qt_style.make_label(
-            "Open a trained model, give it an image, follow it through every block. Cut a skip and watch what breaks.",
-            relative=1.1,
-            soft=True,
-        )
-        words.setWordWrap(True)
-        column.addWidget(words)
-        column.addSpacing(qt_style.SPACING)
-        column.addLayout(self._legend())
-        column.addSpacing(qt_style.SPACING)
-        self._note = qt_style.make_label("loading PyTorch…", "State of loading", soft=True)
-        self._busy = qt_style.set_accessible_name(QProgressBar(), "Loading")
-        self._busy.setRange(0, 0)
-        self._busy.setTextVisible(False)
-        self._busy.setFixedWidth(180)
-        self._grid = QGridLayout()
-        self._grid.setSpacing(qt_style.SPACING)
-        column.addLayout(self._grid)
-        column.addWidget(self._note)
-        column.addWidget(self._busy)
-        column.addSpacing(qt_style.SPACING)
-        column.addWidget(self._drop_card())
+        self._icons: list[tuple[MergeIcon, str]] = []
         row = QHBoxLayout()
         row.addStretch(1)
-        row.addWidget(body, 100)
+        row.addWidget(self._make_body(), 100)
         row.addStretch(1)
-        outer.addLayout(row)
-        outer.addStretch(3)
+        column = QVBoxLayout(self)
+        column.addStretch(2)
+        column.addLayout(row)
+        column.addStretch(3)
 
     def set_theme(self, theme: Theme) -> None:
+        """Color icons and cards anew.
+
+        Args:
+            theme: The colors to use.
+        """
         self._theme = theme
-        for mark, kind in self._marks:
-            mark.set_kind(kind, theme)
+        for icon, kind in self._icons:
+            icon.set_kind(kind, theme)
         self._fill()
 
     def set_catalog(self, catalog: Catalog) -> None:
+        """Show the bundled models.
+
+        Args:
+            catalog: The models, one card each.
+        """
         self._catalog = catalog
         self._fill()
 
     def set_status(self, text: str) -> None:
-        """A quiet line while something is awaited; the empty text ends it."""
-        self._note.setText(text or self._catalog.note)
-        self._note.setVisible(bool(self._note.text()))
-        self._busy.setVisible(bool(text))
+        """Show a quiet line while something loads.
+
+        Args:
+            text: The line; an empty text shows the catalog's note instead, if it has one.
+        """
+        self._status.setText(text or self._catalog.note)
+        self._status.setVisible(bool(self._status.text()))
+        self._progress.setVisible(bool(text))
 
     def cards(self) -> list[QPushButton]:
+        """Return the cards of the models."""
         return [
             button for button in self.findChildren(QPushButton) if button.objectName() == "model"
         ]
 
-    def _legend(self) -> QHBoxLayout:
-        """The three merges, each with its shape and what it does."""
-        self._marks: list[tuple[MergeIcon, str]] = []
+    def _make_body(self) -> QWidget:
+        self._grid = QGridLayout()
+        self._grid.setSpacing(qt_style.SPACING)
+        self._status = qt_style.make_label("loading PyTorch…", "State of loading", soft=True)
+        self._progress = _make_progress_bar()
+        body = qt_style.set_accessible_name(QWidget(), "Start")
+        body.setMaximumWidth(MAX_WIDTH)
+        column = QVBoxLayout(body)
+        column.setSpacing(qt_style.SPACING)
+        column.addWidget(qt_style.make_label(TITLE, relative=2.2, bold=True))
+        column.addWidget(_make_introduction())
+        column.addSpacing(qt_style.SPACING)
+        column.addLayout(self._make_legend())
+        column.addSpacing(qt_style.SPACING)
+        column.addLayout(self._grid)
+        column.addWidget(self._status)
+        column.addWidget(self._progress)
+        column.addSpacing(qt_style.SPACING)
+        column.addWidget(self._make_drop_card())
+        return body
+
+    def _make_legend(self) -> QHBoxLayout:
+        """Build the row of the three merges, each with its shape and its name."""
         row = QHBoxLayout()
         row.setSpacing(10)
-        for kind, does in (
-            ("add", "add"),
-            ("concat", "concatenate"),
-            ("gate", "gate (channel attention)"),
-        ):
-            mark = MergeIcon(kind, self._theme, 26)
-            self._marks.append((mark, kind))
-            row.addWidget(mark)
-            row.addWidget(qt_style.make_label(does))
+        for kind, text in LEGEND:
+            icon = MergeIcon(kind, self._theme, 26)
+            self._icons.append((icon, kind))
+            row.addWidget(icon)
+            row.addWidget(qt_style.make_label(text))
             row.addSpacing(22)
         row.addStretch(1)
         return row
 
-    def _drop_card(self) -> QFrame:
+    def _make_drop_card(self) -> QFrame:
+        suffixes = ".ckpt, .pth, .safetensors, .npz … · .png, .jpg, .webp"
+        button = QPushButton("Open a file…")
+        qt_style.set_accessible_name(button, "Open a checkpoint", "primary")
+        button.clicked.connect(self.open_requested)
         card = qt_style.set_accessible_name(QFrame(), "Drop a checkpoint here", "drop")
         row = QHBoxLayout(card)
         row.setContentsMargins(20, 16, 20, 16)
         row.addWidget(qt_style.make_label("Drop a checkpoint here, or an image", bold=True))
-        row.addWidget(
-            qt_style.make_label(".ckpt, .pth, .safetensors, .npz … · .png, .jpg, .webp", soft=True)
-        )
+        row.addWidget(qt_style.make_label(suffixes, soft=True))
         row.addStretch(1)
-        button = qt_style.set_accessible_name(
-            QPushButton("Open a file…"), "Open a checkpoint", "primary"
-        )
-        button.clicked.connect(self.open_wanted)
         row.addWidget(button)
         return card
 
     def _fill(self) -> None:
-        while (item := self._grid.takeAt(0)) is not None:
-            if widget := item.widget():
-                widget.hide()
-                widget.setParent(None)
-                widget.deleteLater()
+        qt_style.clear_layout(self._grid)
         for i, model in enumerate(self._catalog.models):
-            self._grid.addWidget(self._card(model), i // 2, i % 2)
+            row, column = divmod(i, COLUMNS)
+            self._grid.addWidget(self._make_card(model), row, column)
 
-    def _card(self, model: CatalogEntry) -> QPushButton:
-        card = qt_style.set_accessible_name(
-            QPushButton(), f"Open {model.title}, {model.detail}", "model"
-        )
+    def _make_card(self, model: CatalogEntry) -> QPushButton:
+        name = f"Open {model.title}, {model.detail}"
+        card = qt_style.set_accessible_name(QPushButton(), name, "model")
         card.setMinimumHeight(76)
-        card.clicked.connect(partial(lambda key, _=False: self.picked.emit(key), model.key))
+        card.clicked.connect(lambda: self.picked.emit(model.key))
         row = QHBoxLayout(card)
         row.setContentsMargins(16, 12, 16, 12)
         row.setSpacing(14)
         row.addWidget(MergeIcon(merge_kind_for_name(model.title), self._theme))
-        words = QVBoxLayout()
-        words.setSpacing(2)
-        title, about = qt_style.shorten_text(model.title, 60), qt_style.shorten_text(model.detail)
-        name = qt_style.make_elided_label(title, soft=False, text=title, bold=True, relative=1.1)
-        detail = qt_style.make_elided_label(about, text=about)
-        for label in (name, detail):
-            label.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-            words.addWidget(label)
-        row.addLayout(words, 1)
+        row.addLayout(_make_card_text(model), 1)
         return card
 
 
 def merge_kind_for_name(title: str) -> str:
-    """Which merge a model is known for, told by its name; for the little mark on its card only."""
+    """Guess the merge that a model is known for, for the icon on its card only.
+
+    Args:
+        title: Name of the model.
+
+    Returns:
+        "add", "concat", "gate", or "none" for a model without skip connections.
+    """
     name = title.lower()
-    marks = {
-        "densenet": "concat",
-        "se": "gate",
-        "inception": "concat",
-        "plain": "none",
-        "highway": "gate",
-    }
-    return next((kind for word, kind in marks.items() if name.startswith(word)), "add")
+    for prefix, kind in FAMILY_MERGES.items():
+        if name.startswith(prefix):
+            return kind
+    return "add"
+
+
+def _make_introduction() -> QLabel:
+    label = qt_style.make_label(INTRODUCTION, relative=1.1, soft=True)
+    label.setWordWrap(True)
+    return label
+
+
+def _make_progress_bar() -> QProgressBar:
+    bar = qt_style.set_accessible_name(QProgressBar(), "Loading")
+    # A range of zero lets the bar run to and fro: nobody knows how long loading takes.
+    bar.setRange(0, 0)
+    bar.setTextVisible(False)
+    bar.setFixedWidth(180)
+    return bar
+
+
+def _make_card_text(model: CatalogEntry) -> QVBoxLayout:
+    """Build the two lines of a card: the model's name, and what it was trained on."""
+    title = qt_style.shorten_text(model.title, 60)
+    detail = qt_style.shorten_text(model.detail)
+    lines = (
+        qt_style.make_elided_label(title, soft=False, text=title, bold=True, relative=1.1),
+        qt_style.make_elided_label(detail, text=detail),
+    )
+    column = QVBoxLayout()
+    column.setSpacing(2)
+    for line in lines:
+        # A click on the text is a click on the card.
+        line.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        column.addWidget(line)
+    return column

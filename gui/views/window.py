@@ -1,8 +1,8 @@
-"""The window: graph above, inspector below, image and prediction at the right; a start page before all that."""
+"""Main window: graph above, inspector below, image and prediction at the right; a start page."""
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QPoint, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, Signal
 from PySide6.QtGui import (
     QAction,
     QCloseEvent,
@@ -10,44 +10,48 @@ from PySide6.QtGui import (
     QDragLeaveEvent,
     QDropEvent,
     QImage,
-    QKeySequence,
 )
 from PySide6.QtWidgets import (
-    QAbstractButton,
     QApplication,
     QFileDialog,
     QFrame,
-    QHBoxLayout,
     QMainWindow,
-    QMenu,
-    QPushButton,
-    QSplitter,
     QStackedWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from gui.actions import ACTIONS, Action, find
 from gui.file_types import CHECKPOINT_SUFFIXES
 from gui.theme import LIGHT, Theme
 from gui.views import qt_style
 from gui.views.banner import Banner
-from gui.views.command_palette import format_shortcuts
 from gui.views.edit_chips import ChipsView
 from gui.views.graph.view import GraphView
+from gui.views.header import WindowHeader
 from gui.views.inspector import InspectorView
+from gui.views.menu_bar import fill_menu_bar
+from gui.views.model_page import make_model_page
 from gui.views.run_code_dialog import RunCodeDialog
 from gui.views.sidebar import SidebarView
 from gui.views.start_page import StartPage
 
-SIDEBAR_WIDTH = 272
+APP_TITLE = "Lightning ResNets"
+IMAGE_FILTER = "Images (*.png *.jpg *.jpeg *.webp *.bmp *.gif *.tif *.tiff);;All files (*)"
+POPUP_TOP = 90  # pixels below the top of the window
 
 
 class MainWindow(QMainWindow):
-    """Places the views; every action of the table is a QAction here and leaves as `wanted(name)`."""
+    """Places the views; each action of the table in `gui.actions` is a QAction here.
 
-    wanted = Signal(str)
+    Signals:
+        action_requested(name): An action was triggered by menu, button or shortcut.
+        dropped(paths): Files were dropped.
+        dropped_image(image): An image was dropped that is not a file.
+        closing(): The window is about to close.
+        scheme_changed(): The system changed between light and dark.
+    """
+
+    action_requested = Signal(str)
     dropped = Signal(list)
     dropped_image = Signal(QImage)
     closing = Signal()
@@ -55,229 +59,171 @@ class MainWindow(QMainWindow):
 
     def __init__(self) -> None:
         super().__init__()
-        qt_style.set_accessible_name(self, "Lightning ResNets")
-        self.setWindowTitle("Lightning ResNets")
+        qt_style.set_accessible_name(self, APP_TITLE)
+        self.setWindowTitle(APP_TITLE)
         self.setAcceptDrops(True)
         self._theme: Theme = LIGHT
-        self.actions_by_name: dict[str, QAction] = {}
-        self._buttons: dict[str, list[QAbstractButton]] = {}
-        self.banner, self.chips, self.start = Banner(), ChipsView(), StartPage()
-        self.graph, self.inspector = GraphView(), InspectorView()
-        self.aside = SidebarView()
-        self._pages = qt_style.set_accessible_name(QStackedWidget(), "Pages")
-        self._pages.addWidget(self.start)
-        self._pages.addWidget(self._model_page())
-        self.setCentralWidget(self._center())
-        for view in (self.graph, self.graph.viewport(), self.aside.samples.viewport()):
+        self.banner = Banner()
+        self.chips = ChipsView()
+        self.start = StartPage()
+        self.graph = GraphView()
+        self.inspector = InspectorView()
+        self.sidebar = SidebarView()
+        self.header = WindowHeader()
+        self.header.action_requested.connect(self.action_requested)
+        self.setCentralWidget(self._make_content())
+        self._make_status_bar()
+        # The window itself takes files, so the views in it must let them through.
+        for view in (self.graph, self.graph.viewport(), self.sidebar.samples.viewport()):
             view.setAcceptDrops(False)
-        self._hover = qt_style.make_elided_label("Value under the pointer", soft=False)
-        self._state = qt_style.make_label("", "State of the engine", soft=True)
-        bar = qt_style.set_accessible_name(self.statusBar(), "Status")
-        bar.setSizeGripEnabled(False)
-        bar.setContentsMargins(16, 0, 16, 2)
-        bar.addWidget(self._hover, 1)
-        bar.addPermanentWidget(self._state)
-        self._fill_menus()
+        self.actions_by_name: dict[str, QAction] = fill_menu_bar(self, self.graph)
+        for name, action in self.actions_by_name.items():
+            action.triggered.connect(lambda _=False, name=name: self.action_requested.emit(name))
 
-    # composition
-
-    def _center(self) -> QWidget:
-        page = qt_style.set_accessible_name(QWidget(), "Content", "page")
-        column = QVBoxLayout(page)
-        column.setContentsMargins(14, 6, 14, 2)
-        column.setSpacing(8)
-        column.addWidget(self._header())
-        column.addWidget(self.banner)
-        column.addWidget(self._pages, 1)
-        return page
-
-    def _header(self) -> QWidget:
-        self._head = qt_style.set_accessible_name(QWidget(), "Header")
-        row = QHBoxLayout(self._head)
-        row.setContentsMargins(4, 0, 0, 0)
-        row.setSpacing(8)
-        self._title = qt_style.make_elided_label(
-            "Model", soft=False, relative=1.5, bold=True, greedy=False
-        )
-        self._facts = qt_style.make_elided_label("Facts of the model")
-        row.addWidget(self._title)
-        row.addSpacing(8)
-        row.addWidget(self._facts, 1)
-        for name, text in (("undo", "↶"), ("redo", "↷")):
-            row.addWidget(self._tool(name, text))
-        row.addWidget(self._button("palette", f"Find…   {format_shortcuts(find('palette'))}"))
-        row.addWidget(self._button("show_start", "Models"))
-        row.addWidget(self._button("open_net", "Open…"))
-        return self._head
-
-    def _model_page(self) -> QWidget:
-        left = qt_style.set_accessible_name(
-            QSplitter(Qt.Orientation.Vertical), "Graph and inspector"
-        )
-        left.addWidget(self.graph)
-        left.addWidget(self.inspector)
-        left.setStretchFactor(0, 11)
-        left.setStretchFactor(1, 9)
-        left.setSizes([400, 300])
-        whole = qt_style.set_accessible_name(
-            QSplitter(Qt.Orientation.Horizontal), "Model, image and prediction"
-        )
-        whole.addWidget(left)
-        whole.addWidget(self.aside)
-        whole.setStretchFactor(0, 1000)
-        whole.setStretchFactor(1, SIDEBAR_WIDTH)
-        whole.setSizes([1000, SIDEBAR_WIDTH])
-        for splitter in (left, whole):
-            splitter.setHandleWidth(10)
-            splitter.setChildrenCollapsible(False)
-        page = qt_style.set_accessible_name(QWidget(), "Model page", "page")
-        column = QVBoxLayout(page)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        column.addWidget(self.chips)
-        column.addWidget(whole, 1)
-        return page
-
-    def _button(self, name: str, text: str) -> QPushButton:
-        button = qt_style.set_accessible_name(QPushButton(text), find(name).title)
-        button.setToolTip(f"{find(name).title}  {format_shortcuts(find(name))}")
-        button.clicked.connect(lambda: self.wanted.emit(name))
-        self._buttons.setdefault(name, []).append(button)
-        return button
-
-    def _tool(self, name: str, text: str) -> QToolButton:
-        button = qt_style.set_accessible_name(QToolButton(), find(name).title, "quiet")
-        button.setText(text)
-        button.setFont(qt_style.make_font(relative=1.3))
-        button.setToolTip(f"{find(name).title}  {format_shortcuts(find(name))}")
-        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        button.clicked.connect(lambda: self.wanted.emit(name))
-        self._buttons.setdefault(name, []).append(button)
-        return button
-
-    def _fill_menus(self) -> None:
-        qt_style.set_accessible_name(self.menuBar(), "Menu bar")
-        menus: dict[str, QMenu] = {}
-        for entry in ACTIONS:
-            if entry.menu not in menus:
-                menus[entry.menu] = qt_style.set_accessible_name(
-                    self.menuBar().addMenu(f"&{entry.menu}"), f"Menu {entry.menu}"
-                )
-            menus[entry.menu].addAction(self._action(entry))
-
-    def _action(self, entry: Action) -> QAction:
-        action = QAction(entry.title, self)
-        action.setShortcuts([QKeySequence(key) for key in entry.keys])
-        action.setStatusTip(entry.hint)
-        if entry.scope == "graph":
-            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            self.graph.addAction(action)
-        action.triggered.connect(lambda: self.wanted.emit(entry.name))
-        self.actions_by_name[entry.name] = action
-        return action
-
-    # down
+    # Content
 
     def set_theme(self, theme: Theme) -> None:
+        """Color the whole app anew.
+
+        Args:
+            theme: The colors to use.
+        """
         self._theme = theme
         QApplication.setPalette(qt_style.palette(theme))
         self.setStyleSheet(qt_style.style_sheet(theme))
-        for view in (self.graph, self.inspector, self.aside, self.chips, self.start):
+        for view in (self.graph, self.inspector, self.sidebar, self.chips, self.start):
             view.set_theme(theme)
 
     def set_page(self, page: str) -> None:
+        """Show another page.
+
+        Args:
+            page: "start" or "model".
+        """
         self._pages.setCurrentIndex(0 if page == "start" else 1)
-        self._head.setVisible(page != "start")
+        self.header.setVisible(page != "start")
 
     def set_title(self, title: str, facts: tuple[tuple[str, str], ...], warning: str) -> None:
-        title = qt_style.shorten_text(title, 60)
-        self._title.setText(title)
-        words = [
-            f"{value} {name}" if value[:1].isdigit() and name != "accuracy" else value
-            for name, value in facts
-        ]
-        words = [qt_style.shorten_text(word, 80) for word in words]
-        self._facts.setText(
-            "   ·   ".join([*words, *([f"⚠ {qt_style.shorten_text(warning)}"] if warning else [])])
-        )
-        self._facts.setToolTip(qt_style.tooltip_html(self._facts.text()))
-        self.setWindowTitle(
-            " · ".join([title, *words[:2], "Lightning ResNets"]) if facts else "Lightning ResNets"
-        )
+        """Show another model in header and title bar.
+
+        Args:
+            title: Name of the model.
+            facts: (name, value) pairs of the model, the most important first.
+            warning: What is wrong with the checkpoint, "" for nothing.
+        """
+        texts = self.header.set_title(title, facts, warning)
+        parts = [*texts[:3], APP_TITLE] if facts else [APP_TITLE]
+        self.setWindowTitle(" · ".join(parts))
 
     def set_hover(self, text: str) -> None:
+        """Show in the status bar what is under the pointer.
+
+        Args:
+            text: Its description, "" for nothing.
+        """
         self._hover.setText(qt_style.shorten_text(text))
 
     def set_state(self, text: str) -> None:
+        """Show in the status bar what the engine does.
+
+        Args:
+            text: Its state, "" for nothing.
+        """
         self._state.setText(text)
 
-    def set_drop_highlight(self, over: bool) -> None:
-        """Show that a file held over the window will be taken."""
+    def set_drop_highlight(self, is_over: bool) -> None:
+        """Show that a file held over the window will be opened.
+
+        Args:
+            is_over: True while a file is held over the window.
+        """
         for frame in self.findChildren(QFrame, "drop"):
-            frame.setProperty("over", over)
+            frame.setProperty("over", is_over)
             frame.style().polish(frame)
-        self.set_hover("Drop to open" if over else "")
+        self.set_hover("Drop to open" if is_over else "")
 
     def set_enabled(self, name: str, enabled: bool) -> None:
-        """An action and its buttons."""
-        self.actions_by_name[name].setEnabled(enabled)
-        for button in self._buttons.get(name, ()):
-            button.setEnabled(enabled)
+        """Enable or disable an action and its buttons.
 
-    # questions
+        Args:
+            name: Name of the action.
+            enabled: True if it would do something now.
+        """
+        self.actions_by_name[name].setEnabled(enabled)
+        self.header.set_enabled(name, enabled)
+
+    # Dialogs
 
     def choose_checkpoint(self) -> str:
-        kinds = f"Checkpoints ({' '.join(f'*{ending}' for ending in CHECKPOINT_SUFFIXES)});;All files (*)"
-        return QFileDialog.getOpenFileName(self, "Open a checkpoint", "", kinds)[0]
+        """Ask for a checkpoint; return its path, "" if the user cancelled."""
+        patterns = " ".join(f"*{suffix}" for suffix in CHECKPOINT_SUFFIXES)
+        filters = f"Checkpoints ({patterns});;All files (*)"
+        return QFileDialog.getOpenFileName(self, "Open a checkpoint", "", filters)[0]
 
     def choose_image(self) -> str:
-        kinds = "Images (*.png *.jpg *.jpeg *.webp *.bmp *.gif *.tif *.tiff);;All files (*)"
-        return QFileDialog.getOpenFileName(self, "Choose an image", "", kinds)[0]
+        """Ask for an image; return its path, "" if the user cancelled."""
+        return QFileDialog.getOpenFileName(self, "Open image", "", IMAGE_FILTER)[0]
 
     def choose_screenshot_path(self) -> str:
-        return QFileDialog.getSaveFileName(
-            self, "Save an image of the window", "window.png", "PNG (*.png)"
-        )[0]
-
-    def ask_to_run_code(self, path: str, model: str, then: Callable[[], None]) -> None:
-        """Ask whether the code that a file names may run; `then` is called where the user types that name."""
-        trust = RunCodeDialog(path, model, self)
-        trust.accepted.connect(then)
-        trust.open()
+        """Ask where to save a screenshot; return the path, "" if the user cancelled."""
+        name = "window.png"
+        return QFileDialog.getSaveFileName(self, "Save screenshot", name, "PNG (*.png)")[0]
 
     def clipboard(self) -> tuple[list[str], QImage | None]:
-        """Files or an image from the clipboard."""
-        data = QApplication.clipboard().mimeData()
+        """Return the paths of the files and the image on the clipboard."""
+        clipboard = QApplication.clipboard()
+        data = clipboard.mimeData()
         paths = [url.toLocalFile() for url in data.urls() if url.isLocalFile()] if data else []
-        image = QApplication.clipboard().image()
+        image = clipboard.image()
         return paths, None if image.isNull() else image
 
+    def ask_to_run_code(self, path: str, model: str, then: Callable[[], None]) -> None:
+        """Ask whether the code that a file names may run.
+
+        Args:
+            path: The checkpoint file.
+            model: The custom model that it names, "module:function".
+            then: Called after the user has typed that name.
+        """
+        dialog = RunCodeDialog(path, model, self)
+        dialog.accepted.connect(then)
+        dialog.open()
+
     def show_popup(self, popup: QWidget) -> None:
-        """Show a popup in the upper middle of the window."""
-        width = popup.minimumWidth()
-        popup.move(self.mapToGlobal(QPoint((self.width() - width) // 2, 90)))
+        """Show a popup in the upper middle of the window.
+
+        Args:
+            popup: A widget with a minimum width.
+        """
+        left = (self.width() - popup.minimumWidth()) // 2
+        popup.move(self.mapToGlobal(QPoint(left, POPUP_TOP)))
         popup.show()
 
-    # events
+    # Events
 
     def changeEvent(self, event: QEvent) -> None:
+        """Report a change of the system's color scheme."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.ThemeChange:
             self.scheme_changed.emit()
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        """Report that the window closes."""
         self.closing.emit()
         super().closeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Accept files and images."""
         if event.mimeData().hasUrls() or event.mimeData().hasImage():
             event.acceptProposedAction()
             self.set_drop_highlight(True)
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """Take the highlight away."""
         self.set_drop_highlight(False)
 
     def dropEvent(self, event: QDropEvent) -> None:
+        """Report the files or the image that were dropped."""
         self.set_drop_highlight(False)
         event.acceptProposedAction()
         paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
@@ -285,3 +231,28 @@ class MainWindow(QMainWindow):
             self.dropped.emit(paths)
         elif event.mimeData().hasImage():
             self.dropped_image.emit(QImage(event.mimeData().imageData()))
+
+    # Composition
+
+    def _make_content(self) -> QWidget:
+        page = make_model_page(self.chips, self.graph, self.inspector, self.sidebar)
+        self._pages = qt_style.set_accessible_name(QStackedWidget(), "Pages")
+        self._pages.addWidget(self.start)
+        self._pages.addWidget(page)
+        content = qt_style.set_accessible_name(QWidget(), "Content", "page")
+        column = QVBoxLayout(content)
+        column.setContentsMargins(14, 6, 14, 2)
+        column.setSpacing(8)
+        column.addWidget(self.header)
+        column.addWidget(self.banner)
+        column.addWidget(self._pages, 1)
+        return content
+
+    def _make_status_bar(self) -> None:
+        self._hover = qt_style.make_elided_label("Value under the pointer", soft=False)
+        self._state = qt_style.make_label("", "State of the engine", soft=True)
+        bar = qt_style.set_accessible_name(self.statusBar(), "Status")
+        bar.setSizeGripEnabled(False)
+        bar.setContentsMargins(16, 0, 16, 2)
+        bar.addWidget(self._hover, 1)
+        bar.addPermanentWidget(self._state)

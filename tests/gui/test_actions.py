@@ -32,7 +32,7 @@ def test_every_action_has_a_key_that_qt_understands() -> None:
 
 
 def test_the_keys_that_were_promised() -> None:
-    promised = {"Ctrl+O": "open_net", "Ctrl+V": "paste_picture", "X": "cut_skip", "Ctrl+Z": "undo"}
+    promised = {"Ctrl+O": "open_checkpoint", "Ctrl+V": "paste_image", "X": "cut_skip", "Ctrl+Z": "undo"}
     promised |= {
         "Ctrl+Shift+Z": "redo",
         "Ctrl+K": "palette",

@@ -68,12 +68,12 @@ def texts(controller: Controller) -> list[str]:
 
 
 def test_the_start_page_offers_the_shelf(qtbot: QtBot, controller: Controller) -> None:
-    assert "PyTorch" in controller.window.start._note.text()
+    assert "PyTorch" in controller.window.start._status.text()
     controller.start()
     settle(qtbot, controller)
     assert len(controller.window.start.cards()) == 1
-    assert controller.window.aside.samples.count() == 6
-    assert controller.window.start._note.text() == ""
+    assert controller.window.sidebar.samples.count() == 6
+    assert controller.window.start._status.text() == ""
     controller.window.start.cards()[0].click()
     settle(qtbot, controller)
     assert controller.screen.page == "model"
@@ -260,7 +260,7 @@ def test_the_menu_of_a_skip(qtbot: QtBot, opened: Controller) -> None:
     again = opened.surgeon.show_skip_menu("layer1.0.add", 0, QPoint(10, 10))
     assert again.actions()[2].text() == "Restore"
     assert again.slider.value() == 0
-    again.restore_wanted.emit()
+    again.restore_requested.emit()
     assert texts(opened) == []
     again.close()
 
@@ -355,7 +355,7 @@ def test_travel_by_key_selects(qtbot: QtBot, opened: Controller) -> None:
     opened.trigger("go_last")
     assert opened.request.selected == "output"
     opened.select("layer1.0.add")
-    opened.trigger("follow_skip")
+    opened.trigger("go_to_skip_source")
     assert opened.request.selected == "conv1"
 
 
@@ -385,7 +385,7 @@ def test_samples_by_click_and_key(qtbot: QtBot, opened: Controller) -> None:
     opened.trigger("previous_sample")
     opened.trigger("previous_sample")
     assert opened.request.image is opened.catalog.samples[-1]
-    assert opened.window.aside.samples.currentRow() == 5
+    assert opened.window.sidebar.samples.currentRow() == 5
 
 
 def test_a_pasted_picture(opened: Controller) -> None:
@@ -393,7 +393,7 @@ def test_a_pasted_picture(opened: Controller) -> None:
     pixels.fill(0xFF204060)
     pixels.setPixel(0, 0, 0x00000000)
     QApplication.clipboard().setImage(pixels)
-    opened.trigger("paste_picture")
+    opened.trigger("paste_image")
     image = opened.request.image
     assert image is not None
     assert image.pixels is not None
@@ -404,7 +404,7 @@ def test_a_pasted_picture(opened: Controller) -> None:
 
 def test_an_empty_clipboard_is_a_sentence(opened: Controller) -> None:
     QApplication.clipboard().clear()
-    opened.trigger("paste_picture")
+    opened.trigger("paste_image")
     assert "clipboard" in opened.window.banner.text
 
 
@@ -439,7 +439,7 @@ def test_views_are_painted_only_where_something_differs(
     calls: list[str] = []
     for view, name in (
         (opened.window.graph, "set_diagram"),
-        (opened.window.aside, "set_picture"),
+        (opened.window.sidebar, "set_picture"),
         (opened.window.inspector, "set_detail"),
         (opened.window.chips, "set_chips"),
     ):

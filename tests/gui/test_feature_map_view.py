@@ -63,7 +63,7 @@ def test_hover_says_the_exact_value(view: FeatureMapView, qtbot: QtBot) -> None:
 def test_a_click_enlarges_and_another_ends_it(view: FeatureMapView, qtbot: QtBot) -> None:
     qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=make_center(view, 4, 4, 4))
     assert view.enlarged_channel == 4
-    large = view._loupe()
+    large = view.enlarged_rect()
     assert large.width() > 3 * view.tile_rect(4).width()
     assert view.locate(large.center()) == (4, 4, 4)
     qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=large.center().toPoint())
@@ -100,11 +100,11 @@ def test_one_contrast_for_the_layer(view: FeatureMapView) -> None:
     view.set_maps(FeatureMaps("a", np.abs(VALUES) * np.arange(1, 13)[:, None, None]))
     assert view.atlas
     assert len(set(view.atlas.high.tolist())) == 12
-    assert "own scale" in view.legend()
+    assert "color scale per map" in view.legend()
     view.set_contrast("layer")
     assert view.atlas
     assert len(set(view.atlas.high.tolist())) == 1
-    assert "one scale" in view.legend()
+    assert "shared color scale" in view.legend()
 
 
 def test_new_maps_show_at_once(view: FeatureMapView) -> None:
@@ -130,12 +130,12 @@ def test_parts_wear_the_colour_and_the_name_of_their_source(
     heard: list[str] = []
     view.hovered.connect(heard.append)
     qtbot.mouseMove(view, make_center(view, 9, 1, 1))
-    assert heard[-1].endswith("made by denseblock1.denselayer2")
+    assert heard[-1].endswith("from denseblock1.denselayer2")
 
 
 def test_a_vector_is_shown_as_values(view: FeatureMapView) -> None:
     view.set_maps(FeatureMaps("fc", np.arange(10, dtype=np.float32).reshape(10, 1, 1)))
-    assert view.legend().startswith("10 values · one scale for all: 0 to 9")
+    assert view.legend().startswith("10 values · shared color scale: 0 to 9")
     assert view.describe_value((3, 0, 0)) == "channel 3 · 3"
 
 
@@ -155,6 +155,6 @@ def test_any_size_can_be_painted(view: FeatureMapView, size: tuple[int, int]) ->
     view.resize(*size)
     view.enlarge(2)
     assert not view.grab().isNull()
-    board = view._plate.covered_rect()
+    board = view.image.covered_rect()
     assert board.right() <= view.width() + 1
     assert board.bottom() <= view.height() + 1

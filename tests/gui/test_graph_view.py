@@ -35,12 +35,12 @@ def show(view: GraphView, name: str) -> Graph:
 
 def spot(view: GraphView, node: str) -> QPoint:
     """The middle of a node in pixels of the viewport."""
-    return view.mapFromScene(view.drawn.nodes[node].box.center())
+    return view.mapFromScene(view.scene_items.nodes[node].box.center())
 
 
 def along(view: GraphView, merge: str, operand: int, share: float = 0.5) -> QPoint:
     """A point on the way into a merge."""
-    return view.mapFromScene(view.drawn.merge_inputs[merge, operand].path.pointAtPercent(share))
+    return view.mapFromScene(view.scene_items.merge_inputs[merge, operand].path.pointAtPercent(share))
 
 
 def cell(view: GraphView, merge: str, operand: int) -> QPoint:
@@ -144,7 +144,7 @@ def test_hovering_a_cell_says_who_reads_whom(qtbot: QtBot, view: GraphView) -> N
     with qtbot.waitSignal(view.hovered) as hovered:
         qtbot.mouseMove(view.viewport(), cell(view, f"{LAYER}.concat", 2))
     assert hovered.args == ["denseblock2.denselayer2 → denseblock2.denselayer4 · concatenated"]
-    assert view.look.hovered == {"features.denseblock2.denselayer2", f"{LAYER}.concat"}
+    assert view.paint_state.hovered == {"features.denseblock2.denselayer2", f"{LAYER}.concat"}
     with qtbot.waitSignal(view.hovered) as left:
         qtbot.mouseMove(view.viewport(), QPoint(2, 2))
     assert left.args == [""]
@@ -155,8 +155,8 @@ def test_a_cut_skip_is_broken_and_marked(view: GraphView) -> None:
     middle = along(view, "layer1.1.add", 0)
     assert not has(near(pixels(view), middle), LIGHT.cut)
     view.set_edits((Edit("scale", "layer1.1.add", 0, 0.0),))
-    assert view.drawn.merge_inputs["layer1.1.add", 0].cut
-    assert not view.drawn.merge_inputs["layer1.2.add", 0].cut
+    assert view.scene_items.merge_inputs["layer1.1.add", 0].cut
+    assert not view.scene_items.merge_inputs["layer1.2.add", 0].cut
     after = pixels(view)
     assert has(near(after, middle, 9), LIGHT.cut)
     assert not has(near(after, middle, 9), LIGHT.add), "there is a gap around the cross"
@@ -166,7 +166,7 @@ def test_a_cut_skip_is_broken_and_marked(view: GraphView) -> None:
 
 def test_a_faded_skip_is_thinner(view: GraphView) -> None:
     show(view, "resnet20")
-    way = view.drawn.merge_inputs["layer1.1.add", 0]
+    way = view.scene_items.merge_inputs["layer1.1.add", 0]
     full = way.width()
     view.set_edits((Edit("scale", "layer1.1.add", 0, 0.4),))
     assert way.width() < full
@@ -178,8 +178,8 @@ def test_a_faded_skip_is_thinner(view: GraphView) -> None:
 def test_the_two_lines_that_meet_in_a_plus_are_equally_wide(view: GraphView) -> None:
     show(view, "resnet20")
     assert (
-        view.drawn.merge_inputs["layer1.1.add", 0].width()
-        == view.drawn.merge_inputs["layer1.1.add", 1].width()
+        view.scene_items.merge_inputs["layer1.1.add", 0].width()
+        == view.scene_items.merge_inputs["layer1.1.add", 1].width()
     )
 
 
@@ -200,12 +200,12 @@ def test_a_cut_cell_and_a_dropped_block_are_marked(view: GraphView) -> None:
     show(view, "densenet_bc_40_12")
     view.set_edits((Edit("scale", f"{LAYER}.concat", 1, 0.0), Edit("drop", LAYER, 0, 0.0)))
     assert has(near(pixels(view), cell(view, f"{LAYER}.concat", 1)), LIGHT.cut)
-    assert view.drawn.nodes[LAYER].dropped
+    assert view.scene_items.nodes[LAYER].dropped
 
 
 def test_the_selected_layer_of_a_dense_block_shows_its_arcs(view: GraphView) -> None:
     show(view, "densenet_bc_40_12")
-    fan = view.drawn.selected_arcs
+    fan = view.scene_items.selected_arcs
     assert fan
     assert fan.arcs == ()
     view.set_selected(LAYER)
@@ -229,11 +229,11 @@ def test_the_arrow_keys_travel_to_every_node_and_back_in(
         here = todo.pop()
         seen.add(here)
         for key in (Key.Key_Right, Key.Key_Left, Key.Key_Up, Key.Key_Down):
-            view.look.cursor = here
+            view.paint_state.cursor = here
             qtbot.keyClick(view, key)
-            assert view.look.cursor
-            if view.look.cursor not in seen and view.look.cursor not in todo:
-                todo.append(view.look.cursor)
+            assert view.paint_state.cursor
+            if view.paint_state.cursor not in seen and view.paint_state.cursor not in todo:
+                todo.append(view.paint_state.cursor)
     assert seen == {node.name for node in diagram.nodes}
 
 
@@ -241,7 +241,7 @@ def test_enter_picks_and_the_skip_is_followed_from_its_merge(qtbot: QtBot, view:
     show(view, "resnet20")
     view.set_selected("layer2.0.add")
     qtbot.keyClick(view, Key.Key_Up)
-    assert view.look.cursor == "layer2.0.downsample"
+    assert view.paint_state.cursor == "layer2.0.downsample"
     for key in (Key.Key_Return, Key.Key_Space):
         with qtbot.waitSignal(view.picked) as picked:
             qtbot.keyClick(view, key)
@@ -253,7 +253,7 @@ def test_one_operand_of_many_can_be_cut_by_key(qtbot: QtBot, view: GraphView) ->
     view.set_selected(f"{LAYER}.concat")
     for operand in (0, 1, 2):
         qtbot.keyClick(view, Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
-        assert view.look.hovered_input == (f"{LAYER}.concat", operand)
+        assert view.paint_state.hovered_input == (f"{LAYER}.concat", operand)
     with qtbot.waitSignal(view.cut_toggled) as toggled:
         qtbot.keyClick(view, Key.Key_Delete)
     assert toggled.args == [f"{LAYER}.concat", 2]
@@ -282,10 +282,10 @@ def test_it_speaks_to_a_screen_reader(qtbot: QtBot, view: GraphView) -> None:
 
 def test_the_focus_is_seen(qtbot: QtBot, view: GraphView) -> None:
     show(view, "resnet20")
-    view.look.cursor = "layer2.1"
-    view.look.focused = False
+    view.paint_state.cursor = "layer2.1"
+    view.paint_state.focused = False
     without = pixels(view)
-    view.look.focused = True
+    view.paint_state.focused = True
     assert not has(near(without, spot(view, "layer2.1"), 70), LIGHT.focus)
     assert has(near(pixels(view), spot(view, "layer2.1"), 70), LIGHT.focus)
 
@@ -335,7 +335,7 @@ def test_all_of_a_net_is_seen_when_fitted(view: GraphView, name: str) -> None:
         view.resize(*size)
         QApplication.processEvents()
         room = view.viewport().rect()
-        for item in view.drawn.nodes.values():
+        for item in view.scene_items.nodes.values():
             shown = view.mapFromScene(item.box).boundingRect()
             assert room.contains(shown), (name, item.name)
 
@@ -348,9 +348,9 @@ def test_a_view_of_another_shape_is_laid_out_anew_with_all_its_marks(view: Graph
     view.resize(700, 600)
     QApplication.processEvents()
     assert view.placement != before
-    assert view.look.selected == LAYER
-    assert view.drawn.selected_arcs
-    assert len(view.drawn.selected_arcs.arcs) == 4
+    assert view.paint_state.selected == LAYER
+    assert view.scene_items.selected_arcs
+    assert len(view.scene_items.selected_arcs.arcs) == 4
     assert has(near(pixels(view), cell(view, f"{LAYER}.concat", 1)), LIGHT.cut)
     view.zoom_by(2.0)
     zoomed = view.placement
@@ -402,7 +402,7 @@ def test_it_paints_in_the_colours_of_the_theme(view: GraphView, theme: Theme, na
 def test_how_much_a_block_changed_stands_under_it(view: GraphView) -> None:
     show(view, "resnet20")
     foot = spot(view, "layer2.1") + QPoint(
-        -30, int(view.drawn.nodes["layer2.1"].box.height() * view.zoom / 2) + 3
+        -30, int(view.scene_items.nodes["layer2.1"].box.height() * view.zoom / 2) + 3
     )
     assert not has(near(pixels(view), foot, 4), LIGHT.cut)
     view.set_values({"layer2.1": 0.9})

@@ -58,4 +58,4 @@ def test_none_and_extremes_can_be_painted(view: PredictionView) -> None:
 
 def test_percent() -> None:
     assert format_percent(0.12345) == "12.3 %"
-    assert format_percent(float("nan")) == "no number"
+    assert format_percent(float("nan")) == "NaN"

@@ -7,7 +7,8 @@ from pytestqt.qtbot import QtBot
 
 from gui.state import AddDetail
 from gui.theme import LIGHT
-from gui.views.residual_view import ResidualView, bar_fraction
+from gui.views.residual_panel import bar_fraction
+from gui.views.residual_view import ResidualView
 
 
 def random(seed: int, scale: float = 1.0) -> np.ndarray:

@@ -100,9 +100,9 @@ def show_everywhere(window: MainWindow, text: str) -> None:
     """A file's text wherever the window shows one."""
     window.set_title(text, (("data", text),), text)
     window.banner.set_text(text)
-    window.aside.set_image(None, text)
-    window.aside.prediction.set_bars((ClassBar(text, 0.75, 0.25),))
-    window.aside.samples.set_samples((ImageInput(text, pixels=np.zeros((4, 4, 3), np.uint8)),))
+    window.sidebar.set_image(None, text)
+    window.sidebar.prediction.set_bars((ClassBar(text, 0.75, 0.25),))
+    window.sidebar.samples.set_samples((ImageInput(text, pixels=np.zeros((4, 4, 3), np.uint8)),))
     window.inspector.set_node(Node(text, "conv", "block", text, (1,), 0, 0, ""))
     window.start.set_catalog(Catalog((CatalogEntry("a", text, text),)))
     window.set_hover(text)
@@ -115,7 +115,7 @@ def test_no_label_takes_a_files_text_for_markup(opened: Controller) -> None:
     things = [window, menu, CommandPalette(window), ShortcutsDialog(window)]
     labels = [label for thing in things for label in thing.findChildren(QLabel)]
     assert {label.textFormat() for label in labels} == {Qt.TextFormat.PlainText}
-    assert window._title.text() == qt_style.shorten_text(MARKUP, 60)
+    assert window.header.title_label.text() == qt_style.shorten_text(MARKUP, 60)
     assert window.banner.text == MARKUP, "a sentence is shown as it is"
     for thing in things[1:]:
         thing.close()
@@ -125,7 +125,7 @@ def test_no_label_takes_a_files_text_for_markup(opened: Controller) -> None:
 def test_a_tool_tip_with_markup_is_escaped(opened: Controller) -> None:
     window = opened.window
     show_everywhere(window, MARKUP)
-    item = window.aside.samples.item(0)
+    item = window.sidebar.samples.item(0)
     assert "&lt;h1&gt;" in item.toolTip()
     assert "<h1>" not in item.toolTip()
     tips = {
@@ -142,7 +142,7 @@ def test_a_tool_tip_with_markup_is_escaped(opened: Controller) -> None:
         "Facts of the model",
         "Name of the image",
         "Selected block",
-        "Prediction, the five likeliest classes",
+        "Prediction, the five most probable classes",
     }
     assert hostile == names
     assert qt_style.tooltip_html("cats: 2 %\ndogs: 1 %") == "cats: 2 %\ndogs: 1 %", (
@@ -172,12 +172,12 @@ def test_a_files_long_text_does_not_stretch_the_window(
 ) -> None:
     window = opened.window
     window.resize(900, 640)
-    head = window._title.height()
+    head = window.header.title_label.height()
     show_everywhere(window, text)
     qtbot.wait(20)
     assert window.size() == QSize(900, 640)
-    assert window._title.height() == head
-    assert window._title.text().endswith("…")
+    assert window.header.title_label.height() == head
+    assert window.header.title_label.text().endswith("…")
     window.set_page("start")
     qtbot.wait(20)
     assert window.size() == QSize(900, 640)
@@ -218,7 +218,7 @@ def test_focus_is_visible(opened: Controller, theme: object) -> None:
         for b in opened.window.findChildren(QAbstractButton)
         if b.isVisible() and b.isEnabled() and b.text()
     ]
-    button = next(b for b in buttons if b.text().startswith("Find"))
+    button = next(b for b in buttons if b.text().startswith("Commands"))
     QApplication.processEvents()
     button.clearFocus()  # activating the window may have given it
     QApplication.processEvents()
@@ -239,13 +239,13 @@ def test_nothing_is_cut_off_at_any_size(opened: Controller, qtbot: QtBot, wanted
     for view in (
         window.graph,
         window.inspector,
-        window.aside,
-        window.aside.prediction,
+        window.sidebar,
+        window.sidebar.prediction,
         window.chips,
     ):
         inside = window.rect().contains(view.mapTo(window, view.rect().bottomRight()))
         assert (view.isVisible(), inside) == (True, True), view.accessibleName()
-    assert window.aside.prediction.height() >= window.aside.prediction.sizeHint().height()
+    assert window.sidebar.prediction.height() >= window.sidebar.prediction.sizeHint().height()
     for label in window.findChildren(QLabel):
         fixed = (
             label.isVisible() and type(label) is QLabel and label.text() and not label.wordWrap()
@@ -254,7 +254,7 @@ def test_nothing_is_cut_off_at_any_size(opened: Controller, qtbot: QtBot, wanted
 
 
 def test_the_picture_is_whole_pixels(opened: Controller) -> None:
-    shown = opened.window.aside.image.pixmap()
+    shown = opened.window.sidebar.image.pixmap()
     assert shown.width() % 8 == 0
     assert shown.width() > 64
 
@@ -376,7 +376,7 @@ def test_set_title_puts_net_data_and_accuracy_in_the_title_bar(opened: Controlle
         opened.window.windowTitle()
         == "resnet20 · CIFAR-10 · 91.2 % on the test set · Lightning ResNets"
     )
-    assert "269,722 parameters" in opened.window._facts.text()
+    assert "269,722 parameters" in opened.window.header.facts_label.text()
 
 
 def test_closing_ends_the_thread(qtbot: QtBot) -> None:

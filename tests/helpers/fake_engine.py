@@ -110,7 +110,7 @@ class FakeEngine:
         self.asked: list[tuple[str, object]] = []
         self.threads: set[str] = set()
 
-    def answer(self, kind: str, request: object) -> object:
+    def handle(self, kind: str, request: object) -> object:
         self.asked.append((kind, request))
         self.threads.add(threading.current_thread().name)
         time.sleep(self.slow)
@@ -128,9 +128,9 @@ class FakeEngine:
             return Result(needs_code_permission="mine:model")
         if request.checkpoint and request.checkpoint.startswith("bad"):
             raise ValueError(f"'{request.checkpoint}' is not a checkpoint: choose a .ckpt file.")
-        return self.see(request)
+        return self.run(request)
 
-    def see(self, request: Request) -> Result:
+    def run(self, request: Request) -> Result:
         model = ModelInfo(
             request.checkpoint or "",
             "resnet20",

@@ -1,0 +1,95 @@
+"""Header of the window: the model's name and facts, and a few buttons."""
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QPushButton, QToolButton, QWidget
+
+from gui.actions import find
+from gui.views import qt_style
+from gui.views.command_palette import format_shortcuts
+
+
+class WindowHeader(QWidget):
+    """Name and facts of the model on the left, buttons for frequent actions on the right.
+
+    Signals:
+        action_requested(name): The button of an action was clicked.
+    """
+
+    action_requested = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        qt_style.set_accessible_name(self, "Header")
+        self._buttons: dict[str, QAbstractButton] = {}
+        self.title_label = qt_style.make_elided_label(
+            "Model", soft=False, relative=1.5, bold=True, greedy=False
+        )
+        self.facts_label = qt_style.make_elided_label("Facts of the model")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(4, 0, 0, 0)
+        row.setSpacing(8)
+        row.addWidget(self.title_label)
+        row.addSpacing(8)
+        row.addWidget(self.facts_label, 1)
+        for name, sign in (("undo", "↶"), ("redo", "↷")):
+            row.addWidget(self._make_sign_button(name, sign))
+        commands = f"Commands…   {format_shortcuts(find('palette'))}"
+        buttons = (("palette", commands), ("show_start", "Models"), ("open_checkpoint", "Open…"))
+        for name, text in buttons:
+            row.addWidget(self._add_button(QPushButton(text), name))
+
+    def set_title(
+        self, title: str, facts: tuple[tuple[str, str], ...], warning: str
+    ) -> tuple[str, ...]:
+        """Show another model.
+
+        Args:
+            title: Name of the model.
+            facts: (name, value) pairs of the model, the most important first.
+            warning: What is wrong with the checkpoint, "" for nothing.
+
+        Returns:
+            The name and the facts as shown.
+        """
+        title = qt_style.shorten_text(title, 60)
+        texts = [qt_style.shorten_text(_fact_text(name, value), 80) for name, value in facts]
+        shown = list(texts)
+        if warning:
+            shown.append(f"⚠ {qt_style.shorten_text(warning)}")
+        self.title_label.setText(title)
+        self.facts_label.setText("   ·   ".join(shown))
+        self.facts_label.setToolTip(qt_style.tooltip_html(self.facts_label.text()))
+        return (title, *texts)
+
+    def set_enabled(self, name: str, enabled: bool) -> None:
+        """Enable or disable the button of an action.
+
+        Args:
+            name: Name of the action; it need not have a button.
+            enabled: True if it would do something now.
+        """
+        if name in self._buttons:
+            self._buttons[name].setEnabled(enabled)
+
+    def _make_sign_button(self, name: str, sign: str) -> QAbstractButton:
+        button = QToolButton()
+        button.setObjectName("quiet")
+        button.setText(sign)
+        button.setFont(qt_style.make_font(relative=1.3))
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        return self._add_button(button, name)
+
+    def _add_button(self, button: QAbstractButton, name: str) -> QAbstractButton:
+        """Connect a button with the action of a name."""
+        action = find(name)
+        button.setAccessibleName(action.title)
+        button.setToolTip(f"{action.title}  {format_shortcuts(action)}")
+        button.clicked.connect(lambda: self.action_requested.emit(name))
+        self._buttons[name] = button
+        return button
+
+
+def _fact_text(name: str, value: str) -> str:
+    """Return a fact in words: a bare number needs its name, "CIFAR-10" does not."""
+    is_number = value[:1].isdigit() and name != "accuracy"
+    return f"{value} {name}" if is_number else value
