@@ -1,7 +1,7 @@
-"""`lightning-resnets evaluate FILE --data cifar10|imagenet|folder|sample --root DIR`: how often a model is right."""
+"""Measure the top-1 and top-5 accuracy of a loaded model on labeled images."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,27 +10,35 @@ from torch import Tensor, nn
 
 from lightning_resnets.checkpoint.load import LoadedCheckpoint
 from lightning_resnets.checkpoint.model_card import ModelCard
-from lightning_resnets.data import cifar10, image_folder
-from lightning_resnets.data.cifar10_sample import CLASSES
-from lightning_resnets.data.cifar10_sample import load_sample as sample_images
-from lightning_resnets.data.image_folder import ImageSource
-from lightning_resnets.errors import DataError
+from lightning_resnets.data import image_folder
+from lightning_resnets.data.evaluation_sets import DATASETS, subsample
 
-OWN_DIALECT = "lightning_resnets"  # the dialect of a file whose weights have our names
+OWN_DIALECT = "lightning_resnets"  # of a checkpoint whose weights have our names
 
 
-PIXELS_PER_BATCH = 16 * 224 * 224  # of one batch
+PIXELS_PER_BATCH = 16 * 224 * 224
 
 
-LabeledImages = tuple[Sequence[ImageSource], list[int]]
+MAX_DEFAULT_BATCH_SIZE = 64
 
 
-ProgressCallback = Callable[[int, int, int], None]  # images done, of them right, all there are
+ProgressCallback = Callable[[int, int, int], None]  # images done, correct ones, all images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationResult:
-    """What an evaluation found: `correct` of `total` images right at first; `top1` and `top5` are shares in 0..1."""
+    """Accuracy of a model on a dataset.
+
+    Attributes:
+        arch: name of the architecture.
+        dialect: key naming scheme of the checkpoint.
+        dataset: name of the dataset, a key of `DATASETS`.
+        correct: number of images with the correct top-1 class.
+        total: number of images.
+        top1: top-1 accuracy, 0 to 1.
+        top5: top-5 accuracy, 0 to 1.
+        seconds: wall time, with loading and decoding.
+    """
 
     arch: str
     dialect: str
@@ -42,31 +50,44 @@ class EvaluationResult:
     seconds: float
 
     def __str__(self) -> str:
-        speed = f"{self.total / self.seconds:,.0f} a second" if self.seconds else ""
+        speed = f" ({self.total / self.seconds:,.0f} images/s)" if self.seconds else ""
         rows = (
-            ("model", f"{self.arch} (weights named as in {self.dialect})"),
-            ("data", self.dataset),
-            ("top-1", f"{self.top1:8.2%} right at first"),
-            ("top-5", f"{self.top5:8.2%} right among five"),
-            ("images", f"{self.total:,}, {self.correct:,} of them right"),
-            ("seconds", f"{self.seconds:,.1f}, {speed}"),
+            ("model", f"{self.arch} ({self.dialect} key naming)"),
+            ("dataset", self.dataset),
+            ("top-1 accuracy", f"{self.top1:.2%}"),
+            ("top-5 accuracy", f"{self.top5:.2%}"),
+            ("images", f"{self.total:,} ({self.correct:,} correct)"),
+            ("seconds", f"{self.seconds:,.1f}{speed}"),
         )
-        return "\n".join(f"{label:<10}{text}" for label, text in rows)
+        return "\n".join(f"{label:<16}{text}" for label, text in rows)
 
 
 def label_rank(logits: Tensor, labels: Tensor) -> Tensor:
-    """How many classes come before the right one, (N,) int64, for logits (N, K); of equal ones the earlier comes first.
+    """Count the classes that rank before the label; of equal logits the earlier class goes first.
 
-    An image for which the model answers with something that is no number ranks last: K.
+    Args:
+        logits: (N, K).
+        labels: (N,) int64.
+
+    Returns:
+        (N,) int64, 0 for a correct top-1 class; K where a logit is NaN.
     """
-    own = logits.gather(1, labels[:, None])  # (N, 1)
-    earlier = torch.arange(logits.shape[1]) < labels[:, None]  # (N, K)
-    before = ((logits > own) | ((logits == own) & earlier)).sum(1)
-    return before.masked_fill(logits.isnan().any(1), logits.shape[1])
+    label_logits = logits.gather(1, labels[:, None])  # (N, 1)
+    is_earlier = torch.arange(logits.shape[1]) < labels[:, None]  # (N, K)
+    ranks_before = (logits > label_logits) | ((logits == label_logits) & is_earlier)
+    # Every comparison with NaN is false, which would rank the label first.
+    has_nan = logits.isnan().any(1)
+    return ranks_before.sum(1).masked_fill(has_nan, logits.shape[1])
 
 
-def no_progress(done: int, right: int, total: int) -> None:
-    """Tells nobody."""
+def no_progress(done: int, correct: int, total: int) -> None:
+    """Ignore progress.
+
+    Args:
+        done: number of images done.
+        correct: number of correct ones.
+        total: number of all images.
+    """
 
 
 def count_correct(
@@ -75,132 +96,84 @@ def count_correct(
     labels: Tensor,
     progress: ProgressCallback = no_progress,
 ) -> tuple[int, int]:
-    """How many images a model gets right at first and among five; `tell` hears of it after each batch.
+    """Count the images with a correct top-1 class, and with the label among the top 5.
 
-    `model` in evaluation, `batches` (N, C, H, W) in the order of `labels` (all,) int64.
+    Args:
+        model: model in evaluation mode; its memory layout becomes channels-last.
+        batches: (N, C, H, W) each, in the order of the labels.
+        labels: (number of all images,) int64.
+        progress: called after each batch.
+
+    Returns:
+        The number of top-1 and of top-5 hits.
     """
-    done = first = five = 0
+    done = top1 = top5 = 0
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with torch.inference_mode():
         for batch in batches:
             logits = model(batch.contiguous(memory_format=torch.channels_last))
-            places = label_rank(logits, labels[done : done + len(batch)])
-            done, first, five = (
-                done + len(batch),
-                first + int((places < 1).sum()),
-                five + int((places < 5).sum()),
-            )
-            progress(done, first, len(labels))
+            ranks = label_rank(logits, labels[done : done + len(batch)])
+            top1 += int((ranks < 1).sum())
+            top5 += int((ranks < 5).sum())
+            done += len(batch)
+            progress(done, top1, len(labels))
     assert done == len(labels), "a label for each image"
-    return first, five
+    return top1, top5
 
 
 def evaluate(
-    opened: LoadedCheckpoint,
-    data: str,
-    root: Path,
+    loaded: LoadedCheckpoint,
+    dataset: str,
+    data_dir: Path,
     batch_size: int | None = None,
-    limit: int | None = None,
-    threads: int = 1,
+    num_images: int | None = None,
+    num_workers: int = 1,
     progress: ProgressCallback = no_progress,
 ) -> EvaluationResult:
-    """Count what an opened model gets right of `data` (a name of DATA) in `root`; images are decoded in `threads`.
+    """Measure the accuracy of a loaded model.
 
-    `batch_size` images go through the model at once (None: as many as are fastest); `limit` takes that many images,
-    evenly from all. Raises DataError and PictureError, one sentence each.
+    Args:
+        loaded: the model with its model card.
+        dataset: a key of `DATASETS`.
+        data_dir: folder of the dataset; ignored for the bundled sample.
+        batch_size: images per forward pass; None to choose it by image size.
+        num_images: largest number of images, evenly spaced over the dataset; None for all.
+        num_workers: threads that decode images.
+        progress: called after each batch.
+
+    Returns:
+        Counts, accuracy and wall time.
+
+    Raises:
+        DataError: the dataset is missing or has other classes.
+        ImageError: a file cannot be read as an image.
     """
-    card = opened.card
-    images, labels = subsample(DATASETS[data](root, card), limit)
+    card = loaded.card
+    images, labels = subsample(DATASETS[dataset](data_dir, card.class_names), num_images)
     start = time.perf_counter()
-    made = image_folder.load_batches(images, card, batch_size or default_batch_size(card), threads)
-    first, five = count_correct(opened.model, made, torch.tensor(labels), progress)
-    seconds, total = time.perf_counter() - start, len(labels)
+    size = batch_size or default_batch_size(card)
+    batches = image_folder.load_batches(images, card, size, num_workers)
+    top1, top5 = count_correct(loaded.model, batches, torch.tensor(labels), progress)
     return EvaluationResult(
         arch=card.arch,
         dialect=card.dialect or OWN_DIALECT,
-        dataset=data,
-        correct=first,
-        total=total,
-        top1=first / total,
-        top5=five / total,
-        seconds=seconds,
+        dataset=dataset,
+        correct=top1,
+        total=len(labels),
+        top1=top1 / len(labels),
+        top5=top5 / len(labels),
+        seconds=time.perf_counter() - start,
     )
 
 
 def default_batch_size(card: ModelCard) -> int:
-    """Images at once: 16 of 224 pixels a side, up to 64 smaller ones; maps of more do not stay in the cache."""
-    return max(1, min(64, PIXELS_PER_BATCH // (card.input_size[1] * card.input_size[2])))
+    """Choose a batch size whose feature maps stay in the CPU's cache.
 
+    Args:
+        card: model card with the input size.
 
-def cifar10_test_set(root: Path, card: ModelCard) -> LabeledImages:
-    """The official test set."""
-    place = cifar10.find_cifar10(root)
-    if place is None:
-        raise DataError(
-            f"There is no CIFAR-10 in '{root}': give the folder that holds cifar-10-batches-py or "
-            "cifar-10-batches-bin (--root DIR)."
-        )
-    order = cifar10_class_indices(card)
-    images, labels = cifar10.read_test_set(place)
-    return list(images.permute(0, 2, 3, 1).contiguous().numpy()), [
-        order[label] for label in labels.tolist()
-    ]
-
-
-def cifar10_sample(root: Path, card: ModelCard) -> LabeledImages:
-    """The 1,000 test images of CIFAR-10 that ship, wherever `root` is."""
-    order = cifar10_class_indices(card)
-    images, labels = sample_images("test")
-    return list(images), [order[label] for label in labels.tolist()]
-
-
-def cifar10_class_indices(card: ModelCard) -> list[int]:
-    """Which of the model's classes each of CIFAR-10's is."""
-    if len(card.class_names) != len(CLASSES):
-        raise DataError(
-            f"This model tells {len(card.class_names):,} classes apart and CIFAR-10 has {len(CLASSES)}: take images of its "
-            "own classes."
-        )
-    return (
-        [card.class_names.index(name) for name in CLASSES]
-        if set(CLASSES) == set(card.class_names)
-        else list(range(10))
-    )
-
-
-def imagenet_val_set(root: Path, card: ModelCard) -> LabeledImages:
-    """Images in folders of WordNet numbers, in `root` or in `root/val`."""
-    found = image_folder.list_images(root / "val" if (root / "val").is_dir() else root)
-    places = image_folder.match_wordnet_folders({name for _, name in found}, card.class_names)
-    return [path for path, _ in found], [places[name] for _, name in found]
-
-
-def labeled_folder(root: Path, card: ModelCard) -> LabeledImages:
-    """Images in folders that are called as the model's classes."""
-    found = image_folder.list_images(root)
-    places = image_folder.match_class_folders({name for _, name in found}, card.class_names)
-    return [path for path, _ in found], [places[name] for _, name in found]
-
-
-DATASETS: dict[str, Callable[[Path, ModelCard], LabeledImages]] = {
-    "cifar10": cifar10_test_set,
-    "imagenet": imagenet_val_set,
-    "folder": labeled_folder,
-    "sample": cifar10_sample,
-}
-
-
-def subsample(given: LabeledImages, limit: int | None) -> LabeledImages:
-    """At most `limit` of the images, evenly from all: the first ones would be of one class."""
-    images, labels = given
-    if limit is None or limit >= len(labels):
-        return given
-    chosen = [place * len(labels) // limit for place in range(limit)]
-    return [images[place] for place in chosen], [labels[place] for place in chosen]
-
-
-def require_root(data: str, root: Path | None) -> Path:
-    """The folder of the images; raises DataError where it is not said."""
-    if root is None and data != "sample":
-        raise DataError(f"Say where the images lie: --data {data} --root DIR.")
-    return root.expanduser() if root else Path()
+    Returns:
+        16 for images of 224 pixels a side; at most 64 for smaller ones.
+    """
+    _, height, width = card.input_size
+    return max(1, min(MAX_DEFAULT_BATCH_SIZE, PIXELS_PER_BATCH // (height * width)))

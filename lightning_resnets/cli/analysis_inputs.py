@@ -12,9 +12,9 @@ from lightning_resnets.checkpoint.bundled import bundled_checkpoints
 from lightning_resnets.checkpoint.load import LoadedCheckpoint
 from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.cli.open_model import open_model
+from lightning_resnets.data.evaluation_sets import DATASETS, require_data_dir, subsample
 from lightning_resnets.data.image_folder import load_batches
 from lightning_resnets.errors import AnalysisError, CheckpointError
-from lightning_resnets.evaluation import DATASETS, require_root, subsample
 from lightning_resnets.models.registry import MODELS, create_model
 from lightning_resnets.utils.format import format_shape
 
@@ -203,7 +203,7 @@ def load_analysis_images(
             f"{trained_on}. Give --dataset imagenet or folder with --data-dir DIR."
         )
     name = dataset or "sample"
-    found = DATASETS[name](require_root(name, data_dir), card)
+    found = DATASETS[name](require_data_dir(name, data_dir), card.class_names)
     images, labels = subsample(found, num_images)
     batch = torch.cat(list(load_batches(images, card, LOADING_BATCH_SIZE)))
     return LabeledImages(batch.contiguous(memory_format=torch.channels_last), torch.tensor(labels))

@@ -20,8 +20,8 @@ from lightning_resnets.cli.analysis_inputs import (
 from lightning_resnets.cli.args import CommandParser, parse_positive_int
 from lightning_resnets.cli.open_model import MODEL_OR_CHECKPOINT_HELP, open_model
 from lightning_resnets.cli.progress import analysis_progress
+from lightning_resnets.data.evaluation_sets import DATASETS
 from lightning_resnets.errors import AnalysisError, HookPointError, InterventionError, TraceError
-from lightning_resnets.evaluation import DATASETS
 
 DEFAULT_NUM_IMAGES = 1000
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lightning_resnets.cli.args import CommandParser, load_input, parse_positive_int
 from lightning_resnets.cli.progress import evaluation_progress
-from lightning_resnets.evaluation import DATASETS, EvaluationResult, evaluate, require_root
+from lightning_resnets.data.evaluation_sets import DATASETS, require_data_dir
+from lightning_resnets.evaluation import EvaluationResult, evaluate
 
 
 def main(args: list[str]) -> None:
@@ -29,7 +30,7 @@ def main(args: list[str]) -> None:
 def _evaluate(options: Namespace) -> EvaluationResult:
     """Load the checkpoint and count its correct predictions, with a progress bar."""
     # Checked first: loading a checkpoint takes seconds.
-    data_dir = require_root(options.dataset, options.data_dir)
+    data_dir = require_data_dir(options.dataset, options.data_dir)
     loaded = load_input(options)
     for note in loaded.notes:
         print(f"note: {note}", file=sys.stderr)

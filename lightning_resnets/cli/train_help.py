@@ -28,15 +28,15 @@ LIGHTNING_DEFAULTS: dict[str, Any] = {"config": "", "ckpt_path": None, "seed_eve
 
 
 RUN_HELP = {
-    "config": "recipe name or YAML file; later ones override earlier ones",
-    "ckpt_path": "checkpoint, bundled model's name, or `last` to resume fit",
+    "config": "recipe or YAML file; of several, the last one wins",
+    "ckpt_path": "checkpoint, bundled model, or `last` to resume fit",
     "seed_everything": "random seed of weights, image order and augmentation",
     **{option.name: option.help for option in FIT_OPTIONS},
 }
 
 
 MODEL_HELP = {
-    "arch": "name from `lightning-resnets models`, or your module:function",
+    "arch": "from `lightning-resnets models`, or module:function",
     "model_kwargs": "arguments of the model, such as '{shortcut_type: B}'",
     "lr": "peak learning rate at the recipe's global batch size",
     "momentum": "momentum of sgd; beta1 of adamw and lamb",
@@ -67,7 +67,7 @@ DATA_HELP = {
 
 CIFAR_HELP = {
     "crop_padding": "padding of the random crop, in pixels",
-    "horizontal_flip": "true, false or alternating (every other epoch)",
+    "horizontal_flip": "true, false or alternating (swap every epoch)",
     "trivial_augment": "apply TrivialAugment",
     "cutout": "side of the cutout square, in pixels (0: off)",
     "dual_cutout": "show each image twice, with two cutout squares",
@@ -118,7 +118,7 @@ EVAL_OPTIONS = {
 }
 
 
-NAME_WIDTH = 29
+NAME_WIDTH = 27  # without the two dashes
 
 
 DEFAULT_WIDTH = 20
@@ -194,7 +194,7 @@ def format_section(command: str, section: Section) -> list[str]:
     for name, description in section.descriptions.items():
         if command != "fit" and name not in EVAL_OPTIONS:
             continue
-        option = f"{section.prefix}{name}".ljust(NAME_WIDTH - 2)
+        option = f"{section.prefix}{name}".ljust(NAME_WIDTH)
         default = format_default(section.defaults[name]).ljust(DEFAULT_WIDTH)
         lines.append(f"  --{option} {default}  {description}")
     return ["", section.title, *lines] if lines else []

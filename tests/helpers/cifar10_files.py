@@ -12,7 +12,7 @@ import pytest
 
 from lightning_resnets.data.cifar10 import find_cifar10
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT.parent / "shared" / "data" / "get_data.py"
 
 

@@ -1,0 +1,169 @@
+"""Datasets to evaluate a model on: images with the model's own class indices."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lightning_resnets.data import image_folder
+from lightning_resnets.data.cifar10_sample import CLASSES, load_sample
+from lightning_resnets.data.image_folder import ImageSource
+from lightning_resnets.errors import DataError
+from lightning_resnets.utils.format import evenly_spaced
+
+LabeledImages = tuple[Sequence[ImageSource], list[int]]
+
+
+def cifar10_test_set(data_dir: Path, class_names: Sequence[str]) -> LabeledImages:
+    """Read the official test set of CIFAR-10.
+
+    Args:
+        data_dir: folder that contains cifar-10-batches-py or cifar-10-batches-bin.
+        class_names: the model's classes, by index.
+
+    Returns:
+        Images (32, 32, 3) uint8 and the model's class index of each.
+
+    Raises:
+        DataError: the files are missing, or the model has other classes.
+    """
+    # This module defines a LightningDataModule too, and Lightning takes seconds to import.
+    from lightning_resnets.data.cifar10 import find_cifar10, read_test_set
+
+    folder = find_cifar10(data_dir)
+    if folder is None:
+        raise DataError(
+            f"There is no CIFAR-10 in '{data_dir}'. Give the folder that contains "
+            "cifar-10-batches-py or cifar-10-batches-bin with --data-dir."
+        )
+    indices = cifar10_class_indices(class_names)
+    images, labels = read_test_set(folder)
+    channels_last = images.permute(0, 2, 3, 1).contiguous()
+    return list(channels_last.numpy()), [indices[label] for label in labels.tolist()]
+
+
+def cifar10_sample(data_dir: Path, class_names: Sequence[str]) -> LabeledImages:
+    """Read the 1,000 bundled test images of CIFAR-10.
+
+    Args:
+        data_dir: ignored; the sample is part of the package.
+        class_names: the model's classes, by index.
+
+    Returns:
+        Images (32, 32, 3) uint8 and the model's class index of each.
+
+    Raises:
+        DataError: the model has other classes.
+    """
+    indices = cifar10_class_indices(class_names)
+    images, labels = load_sample("test")
+    return list(images), [indices[label] for label in labels.tolist()]
+
+
+def cifar10_class_indices(class_names: Sequence[str]) -> list[int]:
+    """Find the model's class index of each CIFAR-10 class.
+
+    Args:
+        class_names: the model's classes, by index.
+
+    Returns:
+        10 indices; the official order if the model's classes have other names.
+
+    Raises:
+        DataError: the model does not have 10 classes.
+    """
+    if len(class_names) != len(CLASSES):
+        raise DataError(
+            f"The model has {len(class_names):,} classes but CIFAR-10 has {len(CLASSES)}. "
+            "Evaluate on a dataset with the same classes."
+        )
+    if set(class_names) != set(CLASSES):
+        return list(range(len(CLASSES)))
+    return [class_names.index(name) for name in CLASSES]
+
+
+def imagenet_val_set(data_dir: Path, class_names: Sequence[str]) -> LabeledImages:
+    """List validation images in folders named by WordNet IDs.
+
+    Args:
+        data_dir: folder of ImageNet, or its folder `val`.
+        class_names: the model's classes, by index.
+
+    Returns:
+        Image files and the model's class index of each.
+
+    Raises:
+        DataError: there are no images, or a folder is not one of the model's classes.
+    """
+    val_dir = data_dir / "val"
+    files = image_folder.list_images(val_dir if val_dir.is_dir() else data_dir)
+    folders = {folder for _, folder in files}
+    indices = image_folder.match_wordnet_folders(folders, class_names)
+    return _with_labels(files, indices)
+
+
+def labeled_folder(data_dir: Path, class_names: Sequence[str]) -> LabeledImages:
+    """List images in folders named like the model's classes.
+
+    Args:
+        data_dir: folder with one subfolder of images per class.
+        class_names: the model's classes, by index.
+
+    Returns:
+        Image files and the model's class index of each.
+
+    Raises:
+        DataError: there are no images, or a folder is not one of the model's classes.
+    """
+    files = image_folder.list_images(data_dir)
+    folders = {folder for _, folder in files}
+    indices = image_folder.match_class_folders(folders, class_names)
+    return _with_labels(files, indices)
+
+
+def _with_labels(files: Sequence[tuple[Path, str]], indices: dict[str, int]) -> LabeledImages:
+    """Split files and their folders into images and class indices."""
+    return [path for path, _ in files], [indices[folder] for _, folder in files]
+
+
+DATASETS: dict[str, Callable[[Path, Sequence[str]], LabeledImages]] = {
+    "cifar10": cifar10_test_set,
+    "imagenet": imagenet_val_set,
+    "folder": labeled_folder,
+    "sample": cifar10_sample,
+}
+
+
+def subsample(labeled: LabeledImages, num_images: int | None) -> LabeledImages:
+    """Select images evenly over a dataset: the first ones would all be of one class.
+
+    Args:
+        labeled: images and class indices.
+        num_images: largest number of images; None for all.
+
+    Returns:
+        At most so many images and class indices.
+    """
+    images, labels = labeled
+    if num_images is None or num_images >= len(labels):
+        return labeled
+    chosen = evenly_spaced(len(labels), num_images)
+    return [images[index] for index in chosen], [labels[index] for index in chosen]
+
+
+def require_data_dir(dataset: str, data_dir: Path | None) -> Path:
+    """Check that the folder of a dataset is given.
+
+    Args:
+        dataset: a key of `DATASETS`.
+        data_dir: `--data-dir`.
+
+    Returns:
+        The folder, "~" expanded; the current folder for the bundled sample.
+
+    Raises:
+        DataError: the dataset needs a folder and there is none.
+    """
+    if data_dir is not None:
+        return data_dir.expanduser()
+    if dataset != "sample":
+        raise DataError(f"--dataset {dataset} requires --data-dir DIR.")
+    return Path()
