@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from lightning_resnets.analysis.labeled_images import LabeledImages
 from lightning_resnets.analysis.registry import AnalysisInputs
-from lightning_resnets.analysis.result import LabeledImages
 from lightning_resnets.checkpoint.bundled import bundled_checkpoints
 from lightning_resnets.checkpoint.load import LoadedCheckpoint
 from lightning_resnets.checkpoint.model_card import ModelCard

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from lightning_resnets.analysis.labeled_images import LabeledImages
 from lightning_resnets.analysis.registry import ANALYSES, AnalysisInputs, run_analysis
-from lightning_resnets.analysis.result import LabeledImages
 from lightning_resnets.checkpoint.load import LoadedCheckpoint
 from lightning_resnets.cli.analysis_files import output_dir, save_result
 from lightning_resnets.cli.analysis_inputs import (

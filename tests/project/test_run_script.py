@@ -94,5 +94,5 @@ def test_an_old_python_gets_a_sentence(tmp_path: Path) -> None:
         (tools / name).symlink_to(shutil.which(name) or "")
     done = run(tmp_path, "test", PATH=str(tools))
     assert done.returncode == 1
-    assert "Python 3.11 or newer is needed" in done.stderr
+    assert "Python 3.11 or newer is required" in done.stderr
     assert "Traceback" not in done.stderr
