@@ -1,6 +1,6 @@
-"""Checkpoints that say what they are: the card, the safe way in, and the models that ship.
+"""Checkpoints: model cards, safe loading, bundled models.
 
-`read` and `load` stay in `lightning_resnets.checkpoint.load`, so that a card can be written without building models.
+Import `load_model` from `lightning_resnets.checkpoint.load`.
 """
 
 from lightning_resnets.checkpoint.bundled import bundled_checkpoints as bundled_checkpoints

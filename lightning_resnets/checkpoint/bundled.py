@@ -1,144 +1,202 @@
-"""The trained models that ship: found by name in a checkout and in an installed wheel alike."""
+"""Find the bundled checkpoints by name, in a source checkout and in an installed wheel."""
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
 import yaml
-from torch import nn
 
 from lightning_resnets.checkpoint.load import load_model
 from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.errors import CheckpointError
+from lightning_resnets.utils.parameters import count_parameters
 
 SUFFIXES = (".ckpt", ".safetensors")
-
-
 PACKAGE_DIR = Path(__file__).resolve().parents[1]
+MAX_SUGGESTIONS = 3
 
 
 def bundled_dir() -> Path:
-    """Where the shipped models lie: `checkpoints/` of the checkout, else `shipped/` inside the package."""
+    """Return the folder of the bundled checkpoints.
+
+    It is `checkpoints/` of a checkout, else `bundled_checkpoints/` inside the package.
+    """
     root = PACKAGE_DIR.parent
+    # An installed package may have a folder `checkpoints` of something else beside it.
     if (root / "pyproject.toml").is_file() and (root / "checkpoints").is_dir():
         return root / "checkpoints"
-    return PACKAGE_DIR / "shipped"
+    return PACKAGE_DIR / "bundled_checkpoints"
 
 
 def bundled_checkpoints() -> dict[str, Path]:
-    """Every model that ships by its name (the file's name without its ending), sorted; empty where none is there."""
-    files = sorted(
-        path for path in bundled_dir().glob("*") if path.suffix in SUFFIXES and path.is_file()
-    )
-    return {path.stem: path for path in files}
+    """Return all bundled checkpoints by name (file name without suffix), sorted."""
+    paths = (path for path in bundled_dir().glob("*") if path.suffix in SUFFIXES)
+    return {path.stem: path for path in sorted(paths) if path.is_file()}
 
 
 def resolve_checkpoint(name: str | Path) -> Path:
-    """The file of a shipped model (`resnet20-cifar10`, or `resnet20` where only one begins so), or the path given.
+    """Return the file of a checkpoint.
 
-    A name without a folder or an ending is looked for among the shipped models first. Raises CheckpointError where there
-    is neither such a model nor such a file.
+    Args:
+        name: a path; or a bundled model's name (`resnet20-cifar10`), or the start of one
+            (`resnet20`) if it is the only one. Bundled names win over files.
+
+    Returns:
+        The path.
+
+    Raises:
+        CheckpointError: there is neither such a file nor such a bundled model.
     """
-    models, text = bundled_checkpoints(), str(name)
-    if isinstance(name, str) and (file := models.get(text) or _only(text, models)):
-        return file
+    bundled = bundled_checkpoints()
+    text = str(name)
+    if isinstance(name, str):
+        file = bundled.get(text) or _find_unique(text, bundled)
+        if file is not None:
+            return file
     path = Path(name).expanduser()
     if path.exists():
         return path
-    near = get_close_matches(path.stem, models, n=3, cutoff=0.5) or list(models)
-    listed = f" (the models that ship: {', '.join(near)})" if near else ""
-    raise CheckpointError(
-        f"There is no file and no shipped model called '{text}': check the name{listed}."
-    )
+    near = get_close_matches(path.stem, bundled, n=MAX_SUGGESTIONS, cutoff=0.5) or list(bundled)
+    hint = f" (bundled models: {', '.join(near)})" if near else ""
+    raise CheckpointError(f"No file or bundled model named '{text}'. Check the name{hint}.")
 
 
-def _only(name: str, models: dict[str, Path]) -> Path | None:
-    found = [file for model, file in models.items() if model.startswith(f"{name}-")]
+def _find_unique(name: str, bundled: Mapping[str, Path]) -> Path | None:
+    """Return the only bundled file whose name starts with `name-`, else None."""
+    found = [file for model, file in bundled.items() if model.startswith(f"{name}-")]
     return found[0] if len(found) == 1 else None
 
 
-INTRO = """# Models that ship
+INTRO = """# Bundled models
 
-Each was trained by `Trainer.fit` with the recipe of its name on all 50,000 training images of CIFAR-10, and tested in
-float32 on all 10,000 test images with the weights of the last epoch; the test set chose nothing. Training time is
-that of a machine shared with other work. Every figure comes from the file's own card and is that of the trained
-weights; the files keep them rounded to half precision, which may change an answer or two in 10,000. This page is
+`Trainer.fit` trained each model with the recipe of the same name on all 50,000 training images of
+CIFAR-10. The test error is that of the last epoch's weights in float32 on all 10,000 test images;
+the test set was not used to choose anything. Training times were measured on a shared machine.
+Every figure comes from the file's own model card and belongs to the trained weights. The files
+store them in half precision, which may change one or two of 10,000 predictions. This page is
 written by `python -m lightning_resnets.checkpoint.bundled`.
 
 | file | parameters | test error | test accuracy | epochs | training | hardware | versions |
 |---|---|---|---|---|---|---|---|
 """
 
-
 OUTRO = """
-Made by (DIR holds the official CIFAR-10, `cifar-10-batches-py` or `cifar-10-batches-bin`):
+To train them (DIR contains the official CIFAR-10, `cifar-10-batches-py` or `cifar-10-batches-bin`):
 
 ```sh
-{made}
+{fit_commands}
 ```
 
-Checked by:
+To test them:
 
 ```sh
-{checked}
+{test_commands}
 ```
 
-The images are Alex Krizhevsky's CIFAR-10 (Learning Multiple Layers of Features from Tiny Images, 2009).
+The images are from Alex Krizhevsky's CIFAR-10 (Learning Multiple Layers of Features from Tiny
+Images, 2009).
 """
 
 
-def format_row(model: nn.Module, card: ModelCard, path: Path) -> str:
-    """One model's line: every figure from its file."""
-    count = sum(p.numel() for p in model.parameters())
-    metrics, trained = card.metrics, card.training
-    versions = ", ".join(
-        f"{name} {number}" for name, number in card.versions.items() if name != "lightning-resnets"
+@dataclass(frozen=True, slots=True)
+class BundledModel:
+    """A bundled checkpoint for the page: its file, card and number of parameters."""
+
+    path: Path
+    card: ModelCard
+    parameters: int
+
+
+def format_row(model: BundledModel) -> str:
+    """Format a model's row of the page's table.
+
+    Args:
+        model: the model; every figure comes from its card.
+
+    Returns:
+        One line of Markdown.
+    """
+    card = model.card
+    training = card.training
+    packages = (item for item in card.versions.items() if item[0] != "lightning-resnets")
+    cells = (
+        f"[{model.path.name}]({model.path.name})",
+        f"{model.parameters:,}",
+        f"{card.metrics['test_error']:.2%}",
+        f"{card.metrics['test_accuracy']:.2%}",
+        f"{training['epochs']}",
+        f"{training['seconds'] / 60:.0f} min",
+        f"{training['hardware']}, {training['precision']}",
+        ", ".join(f"{name} {version}" for name, version in packages),
     )
+    return f"| {' | '.join(cells)} |"
+
+
+def fit_command(card: ModelCard) -> str:
+    """Format the command that trains a bundled model again.
+
+    Args:
+        card: the model's card.
+
+    Returns:
+        A shell command; it names the epochs if they differ from the recipe's.
+    """
+    recipes = files("lightning_resnets") / "recipes"
+    recipe = yaml.safe_load((recipes / f"{card.recipe}.yaml").read_text())
+    epochs = card.training["epochs"]
+    command = f"lightning-resnets fit --config {card.recipe} --data.data_dir DIR"
+    if epochs != recipe["trainer"]["max_epochs"]:
+        command += f" --trainer.max_epochs {epochs}"
+    return command
+
+
+def evaluate_command(card: ModelCard, path: Path) -> str:
+    """Format the command that tests a bundled model.
+
+    Args:
+        card: the model's card.
+        path: its file.
+
+    Returns:
+        A shell command.
+    """
     return (
-        f"| [{path.name}]({path.name}) | {count:,} | {metrics['test_error']:.2%} | {metrics['test_accuracy']:.2%} "
-        f"| {trained['epochs']} | {trained['seconds'] / 60:.0f} min | {trained['hardware']}, {trained['precision']} "
-        f"| {versions} |"
+        f"lightning-resnets test --config {card.recipe} --ckpt_path checkpoints/{path.name} "
+        "--data.data_dir DIR"
     )
 
 
-def format_command(verb: str, card: ModelCard, path: Path) -> str:
-    """What made a model, or checks it."""
-    if verb == "test":
-        return f"lightning-resnets test --config {card.recipe} --ckpt_path checkpoints/{path.name} --data.data_dir DIR"
-    recipe = yaml.safe_load(
-        (files("lightning_resnets") / "recipes" / f"{card.recipe}.yaml").read_text()
-    )
-    other = card.training["epochs"] != recipe["trainer"]["max_epochs"]
-    epochs = f" --trainer.max_epochs {card.training['epochs']}" if other else ""
-    return f"lightning-resnets fit --config {card.recipe} --data.data_dir DIR{epochs}"
+def render_page(checkpoints: Mapping[str, Path]) -> str:
+    """Render `checkpoints/README.md`.
 
+    Args:
+        checkpoints: bundled files by name.
 
-def render_page(models: Mapping[str, Path]) -> str:
-    """The whole of `checkpoints/README.md`."""
-    opened = [(*load_model(path), path) for path in models.values()]
-    made, checked = (
-        "\n".join(format_command(verb, card, path) for _, card, path in opened)
-        for verb in ("fit", "test")
-    )
-    return (
-        INTRO
-        + "\n".join(format_row(*model) for model in opened)
-        + "\n"
-        + OUTRO.format(made=made, checked=checked)
-    )
+    Returns:
+        The page in Markdown.
+    """
+    models = list[BundledModel]()
+    for path in checkpoints.values():
+        model, card = load_model(path)
+        models.append(BundledModel(path, card, count_parameters(model)))
+    rows = "\n".join(format_row(model) for model in models)
+    fit_commands = "\n".join(fit_command(model.card) for model in models)
+    test_commands = "\n".join(evaluate_command(model.card, model.path) for model in models)
+    outro = OUTRO.format(fit_commands=fit_commands, test_commands=test_commands)
+    return f"{INTRO}{rows}\n{outro}"
 
 
 def main() -> None:
-    """Write the page, or with `--check` say whether it is up to date."""
-    target, text = bundled_dir() / "README.md", render_page(bundled_checkpoints())
+    """Write the page, or with `--check` exit with an error if it is out of date."""
+    target = bundled_dir() / "README.md"
+    text = render_page(bundled_checkpoints())
     if "--check" in sys.argv[1:]:
-        sys.exit(
-            0
-            if target.is_file() and target.read_text() == text
-            else f"{target} is not what the cards say."
-        )
+        if not target.is_file() or target.read_text() != text:
+            sys.exit(f"{target} does not match the model cards. Run this without --check.")
+        return
     target.write_text(text)
     print(f"{target}: {len(bundled_checkpoints())} models")
 

@@ -1,4 +1,4 @@
-"""`lightning-resnets convert FILE OUT`: the weights under torchvision's names (timm's for SE), with their card."""
+"""Serialize weights under torchvision's names (timm's for SE models), with their model card."""
 
 import io
 import json
@@ -15,44 +15,98 @@ from lightning_resnets.errors import CheckpointError
 
 StateDict = Mapping[str, Tensor]
 
+# Arguments of models that leave no trace in the weights.
+KWARGS_WITHOUT_WEIGHTS = (
+    "stride_in",
+    "stem_pool",
+    "se_placement",
+    "se_pool",
+    "se_pre_relu",
+    "share_first",
+)
+SUFFIXES_WITHOUT_CARD = (".pth", ".pt")
 
-def serialize(model: nn.Module, card: ModelCard, ending: str, half: bool = False) -> bytes:
-    """The file's bytes for an ending of `FORMS`; raises CheckpointError where weights do not fit float16."""
-    state = {
-        name: weight.detach().cpu().contiguous() for name, weight in model.state_dict().items()
-    }
-    return WRITERS[ending](to_half(state) if half else state, card)
+
+def serialize(model: nn.Module, card: ModelCard, suffix: str, fp16: bool = False) -> bytes:
+    """Serialize a model.
+
+    Args:
+        model: the model.
+        card: its card.
+        suffix: ending of the file, a key of `WRITERS`.
+        fp16: store floating-point weights in half precision.
+
+    Returns:
+        The content of the file.
+
+    Raises:
+        CheckpointError: a weight is too large for float16.
+    """
+    state = dict[str, Tensor]()
+    for name, weight in model.state_dict().items():
+        state[name] = weight.detach().cpu().contiguous()
+    return WRITERS[suffix](to_fp16(state) if fp16 else state, card)
 
 
-def to_half(state: StateDict) -> StateDict:
-    """The weights in float16, counts as they are."""
-    small = {
-        name: weight.half() if weight.is_floating_point() else weight
-        for name, weight in state.items()
-    }
-    for name, weight in small.items():
-        if bool((weight.isinf() & ~state[name].isinf()).any()):
-            raise CheckpointError(
-                f"'{name}' holds numbers too large for half precision: leave --half out."
-            )
-    return small
+def to_fp16(state: StateDict) -> StateDict:
+    """Convert floating-point weights to float16.
+
+    Args:
+        state: tensors by name.
+
+    Returns:
+        The same names; integers (batch norm's counters) are unchanged.
+
+    Raises:
+        CheckpointError: a finite weight becomes infinite.
+    """
+    half = dict[str, Tensor]()
+    for name, weight in state.items():
+        half[name] = weight.half() if weight.is_floating_point() else weight
+        if bool((half[name].isinf() & ~weight.isinf()).any()):
+            raise CheckpointError(f"'{name}' has values too large for float16. Omit --fp16.")
+    return half
 
 
 def to_safetensors(state: StateDict, card: ModelCard) -> bytes:
-    apart = {
-        name: weight.clone() for name, weight in state.items()
-    }  # weights may share memory; the format forbids it
-    return safetensors.torch.save(
-        apart, {"format": "pt", "card": json.dumps(card.to_dict(), ensure_ascii=False)}
-    )
+    """Serialize as safetensors, the card in its metadata.
+
+    Args:
+        state: tensors by name.
+        card: the model card.
+
+    Returns:
+        The content of the file.
+    """
+    # The format forbids weights that share memory.
+    unshared = {name: weight.clone() for name, weight in state.items()}
+    text = json.dumps(card.to_dict(), ensure_ascii=False)
+    return safetensors.torch.save(unshared, {"format": "pt", "card": text})
 
 
 def to_lightning_checkpoint(state: StateDict, card: ModelCard) -> bytes:
+    """Serialize as a .ckpt whose keys have the prefix of a LightningModule's `model`.
+
+    Args:
+        state: tensors by name.
+        card: the model card.
+
+    Returns:
+        The content of the file.
+    """
     weights = {MODEL_PREFIX + name: weight for name, weight in state.items()}
     return to_torch_save({"state_dict": weights, "card": card.to_dict()}, card)
 
 
 def to_torch_save(values: object, _: ModelCard) -> bytes:
+    """Serialize with torch.save, without a card.
+
+    Args:
+        values: anything that torch.save takes.
+
+    Returns:
+        The content of the file.
+    """
     file = io.BytesIO()
     torch.save(values, file)
     return file.getvalue()
@@ -66,37 +120,42 @@ WRITERS: dict[str, Callable[[StateDict, ModelCard], bytes]] = {
 }
 
 
-BARE_SUFFIXES = (".pth", ".pt")
-
-
-OPTIONS_WITHOUT_WEIGHTS = (
-    "stride_in",
-    "stem_pool",
-    "se_placement",
-    "se_pool",
-    "se_pre_relu",
-    "share_first",
-)  # options that no weight shows
-
-
 def compatibility_warnings(card: ModelCard, out: Path) -> list[str]:
-    """A sentence where a bare file's names promise another program more than they hold."""
-    if out.suffix.lower() not in BARE_SUFFIXES or not (differs := behavior_differences(card)):
+    """Warn if other libraries would compute other logits from a file without a card.
+
+    Args:
+        card: the model card.
+        out: the file to be written.
+
+    Returns:
+        One sentence, or nothing.
+    """
+    differences = behavior_differences(card)
+    if out.suffix.lower() not in SUFFIXES_WITHOUT_CARD or not differences:
         return []
-    owner = "timm" if card.arch.startswith(("timm/", "se")) else "torchvision"
-    sentence = (
-        f"'{out.name}' has the names of {owner}'s models and no card, which would say where this model differs from them "
-        f"({'; '.join(differs)})."
+    library = "timm" if card.arch.startswith(("timm/", "se")) else "torchvision"
+    warning = (
+        f"'{out.name}' has {library}'s key names but no model card to say where this model "
+        f"differs from {library}'s ({'; '.join(differences)})."
     )
-    return [sentence]
+    return [warning]
 
 
 def behavior_differences(card: ModelCard) -> list[str]:
-    """What another program's model under the same names would do otherwise."""
-    found = [f"batch norm's epsilon is {card.bn_eps:g}"] if card.bn_eps is not None else []
-    found += [
-        f"{name} is {json.dumps(value)}"
-        for name, value in card.model_kwargs.items()
-        if name in OPTIONS_WITHOUT_WEIGHTS
-    ]
-    return [*found, "its images are BGR"] if card.channel_order == "BGR" else found
+    """List differences from another library's model of the same names and shapes.
+
+    Args:
+        card: the model card.
+
+    Returns:
+        Phrases such as "batch norm epsilon is 0.001".
+    """
+    differences = list[str]()
+    if card.bn_eps is not None:
+        differences.append(f"batch norm epsilon is {card.bn_eps:g}")
+    for name, value in card.model_kwargs.items():
+        if name in KWARGS_WITHOUT_WEIGHTS:
+            differences.append(f"{name} is {json.dumps(value)}")
+    if card.channel_order == "BGR":
+        differences.append("its images are BGR")
+    return differences

@@ -1,4 +1,4 @@
-"""Whether a written export says what its model says: the file opened again, run, and its logits compared."""
+"""Check an exported file: run it and compare its logits with the model's."""
 
 import contextlib
 import io
@@ -19,13 +19,26 @@ from lightning_resnets.preprocessing import preprocess
 
 RunFunction = Callable[[Tensor], Tensor]
 
+MAX_REASON = 200  # characters of an exporter's message
+SMALLEST_LOGIT = 1e-30  # avoids a division by zero
+
+# Warnings of torch 2.11's own exporter.
+EXPORTER_WARNINGS = (
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    "The given buffer is not writable",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ExportCheck:
-    """What the file is, what ran it, and how far its logits are from the model's.
+    """The result of a check.
 
-    `difference` is the largest one as a share of the largest logit; `same_class` counts the images that have the same
-    class first.
+    Attributes:
+        format: "ONNX, opset 18" or "torch.export".
+        checked_with: the runtime and its version.
+        max_relative_error: largest difference of a logit, relative to the batch's largest logit.
+        top1_matches: number of images with the same top-1 class.
+        num_images: number of images compared.
     """
 
     format: str
@@ -35,74 +48,126 @@ class ExportCheck:
     num_images: int
 
 
-def check_export(path: Path, form: str, model: nn.Module, batches: list[Tensor]) -> ExportCheck:
-    """Run the file's model and `model` on the same batches; raises CheckpointError where either does not answer."""
+def check_export(
+    path: Path, file_format: str, model: nn.Module, batches: list[Tensor]
+) -> ExportCheck:
+    """Run the exported file and the model on the same batches.
+
+    Args:
+        path: the exported file.
+        file_format: its format, for the result.
+        model: the model it was exported from.
+        batches: inputs (N, C, H, W).
+
+    Returns:
+        The differences.
+
+    Raises:
+        CheckpointError: the model's logits are not finite, or the file does not run.
+    """
     with torch.inference_mode():
-        rights = [model(x) for x in batches]
-    if not all(bool(torch.isfinite(right).all()) for right in rights):
+        expected = [model(x) for x in batches]
+    if not all(bool(torch.isfinite(logits).all()) for logits in expected):
         raise CheckpointError(
-            "The model's own logits are not finite, so that no export can be checked: train it again."
+            "The model's own logits are NaN or inf, so no export can be checked. Train it again."
         )
     try:
-        name, run = load_runtime(path)
-        answers = [run(x) for x in batches]
+        runtime, run = load_runtime(path)
+        actual = [run(x) for x in batches]
     except Exception as error:
         raise CheckpointError(
-            f"The written file does not run ({root_cause_line(error)}), and nothing was kept: try another --opset, or a "
-            "fixed --batch."
+            f"The exported file does not run ({root_cause_line(error)}) and was deleted. Try "
+            "another --opset or a fixed --batch-size."
         ) from error
-    shares = [
-        (a - b).abs().max() / b.abs().max().clamp(min=1e-30)
-        for a, b in zip(answers, rights, strict=True)
-    ]
-    same = sum(
-        int((a.argmax(1) == b.argmax(1)).sum()) for a, b in zip(answers, rights, strict=True)
-    )
-    return ExportCheck(
-        form, name, float(torch.stack(shares).max()), same, sum(len(x) for x in batches)
-    )
+    pairs = list(zip(actual, expected, strict=True))
+    error = torch.stack([_relative_error(ours, theirs) for ours, theirs in pairs]).max()
+    same = sum(_count_same_class(ours, theirs) for ours, theirs in pairs)
+    return ExportCheck(file_format, runtime, float(error), same, sum(len(x) for x in batches))
 
 
-def check_inputs(card: ModelCard, batch: int = 0, raw: bool = False) -> list[Tensor]:
-    """Noise and real images, one and three of each, or `batch`; normalized, or `raw`: RGB in 0..1 (N, C, H, W)."""
-    chance = torch.Generator().manual_seed(0)
-    batches: list[Tensor] = []
-    for count in (batch,) if batch else (1, 3):
-        batches += [
-            torch.rand(count, *card.input_size, generator=chance),
-            sample_images(card, count),
-        ]
+def _relative_error(actual: Tensor, expected: Tensor) -> Tensor:
+    """Return the largest difference relative to the largest expected logit."""
+    largest = expected.abs().max().clamp(min=SMALLEST_LOGIT)
+    return (actual - expected).abs().max() / largest
+
+
+def _count_same_class(actual: Tensor, expected: Tensor) -> int:
+    """Count the images with the same top-1 class; logits are (N, classes)."""
+    return int((actual.argmax(1) == expected.argmax(1)).sum())
+
+
+def check_inputs(card: ModelCard, batch_size: int = 0, raw: bool = False) -> list[Tensor]:
+    """Make inputs for a check: noise and real images.
+
+    Args:
+        card: the model card.
+        batch_size: fixed batch size; 0 for batches of one and of three images.
+        raw: keep RGB in 0..1, else normalize as the card says.
+
+    Returns:
+        Batches (N, C, H, W).
+    """
+    generator = torch.Generator().manual_seed(0)
+    batches = list[Tensor]()
+    for count in (batch_size,) if batch_size else (1, 3):
+        batches.append(torch.rand(count, *card.input_size, generator=generator))
+        batches.append(sample_images(card, count))
     return batches if raw else [Normalize(card)(x) for x in batches]
 
 
 def sample_images(card: ModelCard, count: int) -> Tensor:
-    """Images of the CIFAR-10 sample at the card's size, RGB in 0..1 (count, C, H, W)."""
-    plain = (0.0,) * card.input_size[0], (1.0,) * card.input_size[0]
-    tiles = load_sample("test")[0]
-    return torch.cat(
-        [
-            preprocess(tiles[i % len(tiles)], card.input_size, *plain, crop_pct=card.crop_pct)
-            for i in range(count)
-        ]
-    )
+    """Return images of the CIFAR-10 sample at the card's size.
+
+    Args:
+        card: the model card.
+        count: number of images; the sample is repeated if it has fewer.
+
+    Returns:
+        RGB in 0..1 (count, C, H, W).
+    """
+    channels = card.input_size[0]
+    mean = (0.0,) * channels
+    std = (1.0,) * channels
+    images = load_sample("test")[0]
+    batch = list[Tensor]()
+    for index in range(count):
+        image = images[index % len(images)]
+        batch.append(preprocess(image, card.input_size, mean, std, crop_pct=card.crop_pct))
+    return torch.cat(batch)
 
 
 class Normalize(nn.Module):
-    """RGB images in 0..1 to the input that the card asks for, both (N, C, H, W)."""
+    """Convert RGB images in 0..1 to the model's input, both (N, C, H, W)."""
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__()
-        self.turned = card.channel_order == "BGR"
+        self.is_bgr = card.channel_order == "BGR"
         self.mean = nn.Buffer(torch.tensor(card.mean).view(1, -1, 1, 1))
         self.std = nn.Buffer(torch.tensor(card.std).view(1, -1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.flip(1) if self.turned else x
-        return (x - self.mean) / self.std  # (N, C, H, W)
+        """Normalize a batch.
+
+        Args:
+            x: RGB images in 0..1 (N, C, H, W).
+
+        Returns:
+            The model's input (N, C, H, W).
+        """
+        if self.is_bgr:
+            x = x.flip(1)
+        return (x - self.mean) / self.std
 
 
 def load_runtime(path: Path) -> tuple[str, RunFunction]:
-    """What runs a written export, by name, and how."""
+    """Load an exported file with the runtime of its format.
+
+    Args:
+        path: a .pt2 or .onnx file.
+
+    Returns:
+        The runtime's name and version, and a function from inputs (N, C, H, W) to logits.
+    """
     if path.suffix.lower() == ".pt2":
         with suppress_exporter_output():
             return f"torch {torch.__version__}", torch.export.load(path).module()
@@ -111,47 +176,69 @@ def load_runtime(path: Path) -> tuple[str, RunFunction]:
     except ImportError:
         return load_reference_runtime(path)
     settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads, settings.log_severity_level = torch.get_num_threads(), 4
+    settings.intra_op_num_threads = torch.get_num_threads()
+    settings.log_severity_level = 4  # fatal errors only
     session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
-    return f"onnxruntime {onnxruntime.__version__}", lambda x: _first(
-        session.run(None, {"images": x.numpy()})
-    )
+
+    def run(x: Tensor) -> Tensor:
+        """Run the session on a batch."""
+        return _first_output(session.run(None, {"images": x.numpy()}))
+
+    return f"onnxruntime {onnxruntime.__version__}", run
 
 
 def load_reference_runtime(path: Path) -> tuple[str, RunFunction]:
-    """ONNX's own evaluator: slow, but it comes with onnx."""
+    """Load an ONNX file with the evaluator that comes with onnx, which is slow.
+
+    Args:
+        path: a .onnx file.
+
+    Returns:
+        As `load_runtime`.
+    """
     import onnx
     from onnx.reference import ReferenceEvaluator
 
     session = ReferenceEvaluator(onnx.load(path))
-    return f"onnx {onnx.__version__}", lambda x: _first(session.run(None, {"images": x.numpy()}))
+
+    def run(x: Tensor) -> Tensor:
+        """Evaluate the graph on a batch."""
+        return _first_output(session.run(None, {"images": x.numpy()}))
+
+    return f"onnx {onnx.__version__}", run
 
 
-def _first(outputs: object) -> Tensor:
+def _first_output(outputs: object) -> Tensor:
+    """Return the only output of a session, the logits."""
     assert isinstance(outputs, list)
     return torch.from_numpy(outputs[0])
 
 
 def root_cause_line(error: Exception) -> str:
-    """The first line of what an exception came from, without colors and cut to what a sentence bears."""
+    """Return the first line of the exception that caused an exporter's failure.
+
+    Args:
+        error: the exception.
+
+    Returns:
+        At most 200 characters without terminal colors.
+    """
     while isinstance(error.__cause__, Exception):
         error = error.__cause__
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-    return (text.splitlines() or [type(error).__name__])[0].strip().rstrip(".:")[:200]
+    lines = text.splitlines() or [type(error).__name__]
+    return lines[0].strip().rstrip(".:")[:MAX_REASON]
 
 
 @contextlib.contextmanager
 def suppress_exporter_output() -> Iterator[None]:
-    """The exporters print their steps, log what they then raise, and use what torch deprecates."""
+    """Hide what torch's exporters print, log and warn of; their exceptions say enough."""
     disabled = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            for message in (
-                r"`isinstance\(treespec, LeafSpec\)` is deprecated",
-                "The given buffer is not writable",
-            ):
-                warnings.filterwarnings("ignore", message)  # both of torch 2.11
+            for message in EXPORTER_WARNINGS:
+                warnings.filterwarnings("ignore", message)
             yield
     finally:
         logging.disable(disabled)

@@ -1,4 +1,4 @@
-"""`lightning-resnets export FILE OUT`: the model as ONNX or torch.export, its logits checked against the model's own."""
+"""Export a model as ONNX or torch.export, and check the file's logits against the model's."""
 
 import importlib
 import io
@@ -23,116 +23,191 @@ from lightning_resnets.errors import CheckpointError
 from lightning_resnets.utils.atomic_write import atomic_write
 
 SUFFIXES = (".onnx", ".pt2")
-
-
-MAX_RELATIVE_ERROR = 1e-4  # what logits may differ by, as a share of the largest
+ONNX_PACKAGES = ("onnx", "onnxscript")
+MAX_RELATIVE_ERROR = 1e-4  # of a logit, relative to the largest
 
 
 def export_model(
     model: nn.Module,
     card: ModelCard,
     out: Path,
-    batch: int = 0,
+    batch_size: int = 0,
     opset: int | None = None,
-    with_input: bool = False,
+    include_preprocessing: bool = False,
 ) -> ExportCheck:
-    """Write the model for `batch` images (0: any number), open the file again and compare logits.
+    """Write a model, load the file again and compare logits.
 
-    With `with_input` it takes RGB images in 0..1 and normalizes them itself. Raises CheckpointError, and writes
-    nothing, where the model cannot be exported or the logits differ by more than `MOST` of the largest.
+    Args:
+        model: the model, in evaluation mode.
+        card: its card, which is stored in the file.
+        out: the file to write, .onnx or .pt2.
+        batch_size: fixed batch size; 0 for any.
+        opset: ONNX opset; None for the exporter's default.
+        include_preprocessing: take RGB images in 0..1 and normalize them inside the export.
+
+    Returns:
+        The result of the comparison.
+
+    Raises:
+        CheckpointError: the model cannot be exported, or the logits differ by more than
+            MAX_RELATIVE_ERROR. Then nothing is written.
     """
-    whole = nn.Sequential(Normalize(card), model).eval() if with_input else model
-    about = {
+    if include_preprocessing:
+        model = nn.Sequential(Normalize(card), model).eval()
+    metadata = {
         "card": json.dumps(card.to_dict(), ensure_ascii=False),
-        "input": describe_input(with_input),
+        "preprocessing": describe_input(include_preprocessing),
     }
-    program = to_exported_program(whole, card, batch)
+    program = to_exported_program(model, card, batch_size)
+    inputs = check_inputs(card, batch_size, include_preprocessing)
     with atomic_write(out) as part:
-        form = (
-            write_pt2(program, part, about)
-            if out.suffix.lower() == ".pt2"
-            else write_onnx(program, part, about, batch, opset)
+        if out.suffix.lower() == ".pt2":
+            file_format = write_pt2(program, part, metadata)
+        else:
+            file_format = write_onnx(program, part, metadata, batch_size, opset)
+        check = check_export(part, file_format, model, inputs)
+        _check_error(check)
+    return check
+
+
+def _check_error(check: ExportCheck) -> None:
+    """Raise if the logits differ too much; NaN counts as different."""
+    if not check.max_relative_error <= MAX_RELATIVE_ERROR:
+        raise CheckpointError(
+            f"The exported logits differ from the model's by {check.max_relative_error:.1e} of the "
+            f"largest, more than {MAX_RELATIVE_ERROR:g}. Nothing was written. Try the other format "
+            f"({' or '.join(SUFFIXES)})."
         )
-        found = check_export(part, form, whole, check_inputs(card, batch, with_input))
-        if not found.max_relative_error <= MAX_RELATIVE_ERROR:
-            raise CheckpointError(
-                f"The export's logits differ from the model's by {found.max_relative_error:.1e} of the largest, more than "
-                f"{MAX_RELATIVE_ERROR:g}, and nothing was written: take the other of {' and '.join(SUFFIXES)}."
-            )
-    return found
 
 
-def describe_input(with_input: bool) -> str:
-    return "RGB images in 0..1" if with_input else "images normalized as the card says"
+def describe_input(include_preprocessing: bool) -> str:
+    """Describe the input of an exported model.
+
+    Args:
+        include_preprocessing: the export normalizes its input.
+
+    Returns:
+        A phrase.
+    """
+    if include_preprocessing:
+        return "RGB images in 0..1"
+    return "images normalized as the model card says"
 
 
 def require_onnx() -> None:
+    """Raise CheckpointError if the packages for ONNX are not installed."""
     try:
-        for name in ("onnx", "onnxscript"):
+        for name in ONNX_PACKAGES:
             importlib.import_module(name)
     except ImportError:
         raise CheckpointError(
-            "ONNX needs packages that are not installed: pip install 'lightning-resnets[export]', or write .pt2."
+            "ONNX export needs missing packages. Run pip install 'lightning-resnets[export]', or "
+            "write .pt2."
         ) from None
 
 
-def to_exported_program(model: nn.Module, card: ModelCard, batch: int = 0) -> ExportedProgram:
-    """The model as torch.export sees it; raises CheckpointError where it cannot."""
-    shapes = None if batch else ({0: Dim("batch")},)
-    example = torch.zeros(batch or 2, *card.input_size)
+def to_exported_program(model: nn.Module, card: ModelCard, batch_size: int = 0) -> ExportedProgram:
+    """Export a model with torch.export.
+
+    Args:
+        model: the model.
+        card: its card.
+        batch_size: fixed batch size; 0 for any.
+
+    Returns:
+        The program.
+
+    Raises:
+        CheckpointError: torch.export does not support the model.
+    """
+    shapes = None if batch_size else ({0: Dim("batch")},)
+    # torch specializes sizes of 0 and 1, so a dynamic batch is traced with 2.
+    example = torch.zeros(batch_size or 2, *card.input_size)
     try:
         with suppress_exporter_output():
             return torch.export.export(model, (example,), dynamic_shapes=shapes, strict=False)
     except Exception as error:
-        remedy = (
-            "its forward must not depend on the values it is given" if batch else "try --batch 1"
-        )
+        remedy = "Try --batch-size 1."
+        if batch_size:
+            remedy = "Its forward must not depend on the values of its input."
         raise CheckpointError(
-            f"{card.arch} cannot be exported ({root_cause_line(error)}): {remedy}."
+            f"{card.arch} cannot be exported ({root_cause_line(error)}). {remedy}"
         ) from error
 
 
 def write_onnx(
     program: ExportedProgram,
     path: Path,
-    about: dict[str, str],
-    batch: int = 0,
+    metadata: dict[str, str],
+    batch_size: int = 0,
     opset: int | None = None,
 ) -> str:
-    """Write ONNX with `about` in its metadata; says which opset. Raises CheckpointError."""
-    import onnx
+    """Write an ONNX file.
 
+    Args:
+        program: the exported model.
+        path: the file.
+        metadata: texts for the file's metadata.
+        batch_size: fixed batch size; 0 for any.
+        opset: ONNX opset; None for the exporter's default.
+
+    Returns:
+        The format with its opset.
+
+    Raises:
+        CheckpointError: ONNX does not support the model or the opset.
+    """
     try:
-        with suppress_exporter_output():
-            made = torch.onnx.export(
-                program,
-                dynamo=True,
-                input_names=["images"],
-                output_names=["logits"],
-                opset_version=opset,
-                dynamic_shapes=None if batch else ({0: "batch"},),
-                verbose=False,
-            )
-        model: Any = made.model_proto  # type: ignore[union-attr]
-        onnx.helper.set_model_props(model, about)
+        model = _to_onnx(program, metadata, batch_size, opset)
         data = model.SerializeToString()
     except Exception as error:
         raise CheckpointError(
-            f"ONNX cannot hold this model ({root_cause_line(error)}): write .pt2."
+            f"ONNX does not support this model ({root_cause_line(error)}). Write .pt2."
         ) from error
     version = next(item.version for item in model.opset_import if not item.domain)
     if opset and version != opset:
         raise CheckpointError(
-            f"The exporter cannot write opset {opset}: take a number near {version}, or leave --opset out."
+            f"--opset {opset} is not supported by the exporter. Choose one near {version}, or omit "
+            "--opset."
         )
     path.write_bytes(data)
     return f"ONNX, opset {version}"
 
 
-def write_pt2(program: ExportedProgram, path: Path, about: dict[str, str]) -> str:
-    """Write torch.export's archive with `about` as extra files."""
+def _to_onnx(
+    program: ExportedProgram, metadata: dict[str, str], batch_size: int, opset: int | None
+) -> Any:
+    """Convert a program to an ONNX ModelProto with metadata."""
+    import onnx
+
+    with suppress_exporter_output():
+        exported = torch.onnx.export(
+            program,
+            dynamo=True,
+            input_names=["images"],
+            output_names=["logits"],
+            opset_version=opset,
+            dynamic_shapes=None if batch_size else ({0: "batch"},),
+            verbose=False,
+        )
+    model: Any = exported.model_proto  # type: ignore[union-attr]
+    onnx.helper.set_model_props(model, metadata)
+    return model
+
+
+def write_pt2(program: ExportedProgram, path: Path, metadata: dict[str, str]) -> str:
+    """Write an archive of torch.export.
+
+    Args:
+        program: the exported model.
+        path: the file.
+        metadata: texts for the archive's extra files.
+
+    Returns:
+        The format.
+    """
     file = io.BytesIO()
     with suppress_exporter_output():
-        torch.export.save(program, file, extra_files=dict(about))
+        torch.export.save(program, file, extra_files=dict(metadata))
     path.write_bytes(file.getvalue())
     return "torch.export"

@@ -1,34 +1,51 @@
-"""`lightning-resnets inspect FILE`: which model a file holds, how sure that is, and what does not fit."""
+"""Report the model in a file, the confidence of its identification, and what does not match."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import Tensor
 
+from lightning_resnets.checkpoint.build_model import (
+    build_from_card,
+    load_weights,
+    nonfinite_notes,
+)
 from lightning_resnets.checkpoint.identify.identification import Identification
 from lightning_resnets.checkpoint.load import (
-    build_from_card,
     card_from_identification,
     identification_notes,
     identify_contents,
-    load_weights,
     model_state_dict,
-    nonfinite_notes,
 )
 from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.errors import sanitize
 from lightning_resnets.formats.read import CheckpointContents, read_checkpoint
+from lightning_resnets.utils.format import format_shape
+from lightning_resnets.utils.parameters import count_parameters
 
-MAX_LISTED = 10  # names of a list that are printed; --json has all
-
-
+MAX_LISTED = 10  # names of a list in the text; JSON has all
+LABEL_WIDTH = 15
 OWN_CARD = "the file's own card"
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+
+Row = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class InspectionReport:
-    """All that can be said of a file without running anything of it; `finding` is None where it has a card."""
+    """The report on a file; nothing of it was executed.
+
+    Attributes:
+        path: the file.
+        bytes: its size.
+        contents: its weights and metadata.
+        card: its own card, or the one of its identification.
+        identification: the match of a file without a card, else None.
+        parameters: number of parameters in the file that belong to the model.
+        nonfinite_notes: a sentence if weights are NaN or inf.
+    """
 
     path: Path
     bytes: int
@@ -36,15 +53,15 @@ class InspectionReport:
     card: ModelCard
     identification: Identification | None
     parameters: int
-    nonfinite_notes: tuple[str, ...] = ()  # a sentence where weights are not finite
+    nonfinite_notes: tuple[str, ...] = ()
 
     @property
     def fits(self) -> bool:
+        """Return True if every weight matches the model."""
         return self.identification is None or self.identification.fits
 
     def to_dict(self) -> dict[str, Any]:
-        """The report in JSON types."""
-        found = self.identification
+        """Return the report in JSON types."""
         return {
             "file": self.path.name,
             "bytes": self.bytes,
@@ -52,138 +69,210 @@ class InspectionReport:
             "wrapper": self.contents.wrapper,
             "arch": self.card.arch,
             "parameters": self.parameters,
-            "dialect": found.dialect if found else "lightning_resnets",
-            "confidence": found.confidence if found else "certain",
-            "reason": found.reason if found else OWN_CARD,
-            "alternatives": list(found.alternatives) if found else [],
             "matches": self.fits,
-            "missing_keys": list(found.missing_keys) if found else [],
-            "unexpected_keys": list(found.unexpected_keys) if found else [],
-            "mismatched_keys": [
-                [name, list(file), list(model)] for name, file, model in found.mismatched_keys
-            ]
-            if found
-            else [],
-            "ignored_keys": list(found.ignored_keys) if found else [],
-            "conversions": list(found.conversions) if found else [],
+            **_identification_dict(self.identification),
             "notes": list(self.notes()),
             "card": self.card.to_dict(),
         }
 
     def notes(self) -> tuple[str, ...]:
-        """Sentences worth showing beside the report."""
-        taken = (
-            identification_notes(self.identification, self.card)
-            if self.identification and self.fits
-            else ()
-        )
-        return (*self.contents.notes, *taken, *self.nonfinite_notes)
+        """Return sentences that the user should see beside the report."""
+        assumed: tuple[str, ...] = ()
+        if self.identification and self.fits:
+            assumed = identification_notes(self.identification, self.card)
+        return (*self.contents.notes, *assumed, *self.nonfinite_notes)
+
+
+def _identification_dict(identification: Identification | None) -> dict[str, Any]:
+    """Return the entries of the JSON report on an identification, or on a card's certainty."""
+    if identification is None:
+        return {
+            "dialect": "lightning_resnets",
+            "confidence": "certain",
+            "reason": OWN_CARD,
+            "alternatives": [],
+            "missing_keys": [],
+            "unexpected_keys": [],
+            "mismatched_keys": [],
+            "ignored_keys": [],
+            "conversions": [],
+        }
+    mismatched = identification.mismatched_keys
+    return {
+        "dialect": identification.dialect,
+        "confidence": identification.confidence,
+        "reason": identification.reason,
+        "alternatives": list(identification.alternatives),
+        "missing_keys": list(identification.missing_keys),
+        "unexpected_keys": list(identification.unexpected_keys),
+        "mismatched_keys": [[name, list(file), list(model)] for name, file, model in mismatched],
+        "ignored_keys": list(identification.ignored_keys),
+        "conversions": list(identification.conversions),
+    }
 
 
 def inspect_checkpoint(path: str | Path, model: str | None = None) -> InspectionReport:
-    """Read a file and say what it holds; raises CheckpointError where it is like no known model or does not fit its card
+    """Read a file and report its model.
 
-    `model` is a name that you give yourself, as in `read.load`.
+    Args:
+        path: the file.
+        model: the user's name for the model, as in `load.load_model`.
+
+    Returns:
+        The report.
+
+    Raises:
+        CheckpointError: the file cannot be read, matches no known model, or does not fit its card.
     """
     path = Path(path)
-    held = read_checkpoint(path)
-    finding = identify_contents(held, path.name, model) if held.card is None else None
-    card = card_from_identification(finding) if finding else ModelCard.from_dict(held.card or {})
-    if finding:
-        count = sum(weight.numel() for weight in trainable_tensors(finding.state_dict))
+    contents = read_checkpoint(path)
+    if contents.card is None:
+        identification = identify_contents(contents, path.name, model)
+        card = card_from_identification(identification)
+        parameters = sum(w.numel() for w in parameter_tensors(identification.state_dict))
     else:
+        identification = None
+        card = ModelCard.from_dict(contents.card)
+        # Building the model checks that its weights fit the card.
         built = build_from_card(card, path.name, model)
-        load_weights(
-            built,
-            model_state_dict(held),
-            card.arch,
-            path.name,
-        )
-        count = sum(weight.numel() for weight in built.parameters())
-    burst = nonfinite_notes(held.state_dict, path.name)
-    return InspectionReport(path, path.stat().st_size, held, card, finding, count, burst)
+        load_weights(built, model_state_dict(contents), card.arch, path.name)
+        parameters = count_parameters(built)
+    notes = nonfinite_notes(contents.state_dict, path.name)
+    size = path.stat().st_size
+    return InspectionReport(path, size, contents, card, identification, parameters, notes)
 
 
-def trainable_tensors(state: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-    """The weights that were trained, without batch norm's statistics."""
-    statistics = ("running_mean", "running_var", "num_batches_tracked")
-    return [weight for name, weight in state.items() if not name.endswith(statistics)]
+def parameter_tensors(state: dict[str, Tensor]) -> list[Tensor]:
+    """Return the trained weights, without batch norm's statistics.
+
+    Args:
+        state: tensors by name.
+
+    Returns:
+        The tensors.
+    """
+    return [weight for name, weight in state.items() if not name.endswith(BUFFERS)]
 
 
 def format_report(report: InspectionReport) -> list[str]:
-    """The report as a person reads it."""
-    card, found, held = report.card, report.identification, report.contents
-    options = (
-        f" with {', '.join(f'{name}={value!r}' for name, value in card.model_kwargs.items())}"
-        if card.model_kwargs
-        else ""
-    )
-    classes = f"{len(card.class_names):,} classes" + (
-        f" of {card.dataset_title}" if card.dataset else ""
-    )
-    inside = f", weights under '{held.wrapper}'" if held.wrapper else ""
-    fits = report.fits
-    rows = [
-        ("file", f"{report.path.name}: {held.format}, {report.bytes / 1e6:.1f} MB{inside}"),
-        ("model" if fits else "nearest", f"{card.arch}{options}"),
-        ("", f"{report.parameters:,} parameters{f', {classes}' if fits else ' of it in the file'}"),
-        ("names", f"{found.dialect}; {found.confidence}: {found.reason}" if found else OWN_CARD),
-    ]
-    if found and not fits:
-        rows.append(("verdict", "does not fit: cannot be opened as this model"))
-    if fits:
-        rows.append(("image", format_preprocessing(card)))
-    if found:
-        if found.alternatives:
-            rows.append(("or", ", ".join(found.alternatives[:MAX_LISTED])))
-        rows += [("done", change) for change in found.conversions]
-        rows += format_list("left out", found.ignored_keys)
-        rows += format_list("missing", found.missing_keys)
-        rows += format_list("unexpected", found.unexpected_keys)
-        rows += format_list(
-            "reshaped",
-            [
-                f"{name} {format_shape(here)}, the model has {format_shape(there)}"
-                for name, here, there in found.mismatched_keys
-            ],
-        )
-        if fits:
-            rows.append(("verdict", "every weight has its place"))
-    for name, value in card.metrics.items():
-        rows.append(("measured", f"{name} {value:.4f}"))
-    said = (
-        identification_notes(found, card) if found and found.confidence != "certain" else ()
-    )  # the first says what `names` says
-    rows += [("note", note) for note in report.notes() if note not in said[:1]]
-    return [sanitize(f"{label:<11}{text}".rstrip()) for label, text in rows]
+    """Format the report as text.
+
+    Args:
+        report: the report.
+
+    Returns:
+        Lines: a label of fixed width, then a text, free of control characters.
+    """
+    rows = [*_file_rows(report), *_model_rows(report)]
+    if report.identification:
+        rows += _match_rows(report.identification)
+    rows += [("metric", f"{name} {value:.4f}") for name, value in report.card.metrics.items()]
+    rows += [("note", note) for note in _notes_not_in_rows(report)]
+    return [sanitize(f"{label:<{LABEL_WIDTH}}{text}".rstrip()) for label, text in rows]
 
 
-def format_list(label: str, names: Any) -> list[tuple[str, str]]:
-    """One row a name, at most LISTED of them, the label on the first."""
-    names = list(names)
-    rows = [
-        (f"{label}" if not place else "", name) for place, name in enumerate(names[:MAX_LISTED])
+def _file_rows(report: InspectionReport) -> list[Row]:
+    """Return the row on the file's format and size."""
+    contents = report.contents
+    text = f"{report.path.name}: {contents.format}, {report.bytes / 1e6:.1f} MB"
+    if contents.wrapper:
+        text += f", weights under '{contents.wrapper}'"
+    return [("file", text)]
+
+
+def _model_rows(report: InspectionReport) -> list[Row]:
+    """Return the rows on the model, its classes and its preprocessing."""
+    card = report.card
+    model = card.arch
+    if card.model_kwargs:
+        kwargs = ", ".join(f"{name}={value!r}" for name, value in card.model_kwargs.items())
+        model += f" with {kwargs}"
+    classes = f"{len(card.class_names):,} classes"
+    if card.dataset:
+        classes += f" of {card.dataset_title}"
+    naming = OWN_CARD
+    if found := report.identification:
+        naming = f"{found.dialect}; {found.confidence}: {found.reason}"
+    if not report.fits:
+        return [
+            ("closest model", model),
+            ("", f"{report.parameters:,} of its parameters are in the file"),
+            ("key naming", naming),
+            ("verdict", "does not match: cannot be loaded as this model"),
+        ]
+    return [
+        ("model", model),
+        ("", f"{report.parameters:,} parameters, {classes}"),
+        ("key naming", naming),
+        ("preprocessing", format_preprocessing(card)),
     ]
-    return rows + (
-        [("", f"and {len(names) - MAX_LISTED:,} more")] if len(names) > MAX_LISTED else []
-    )
+
+
+def _match_rows(identification: Identification) -> list[Row]:
+    """Return the rows on an identification: alternatives, conversions, keys that do not match."""
+    rows = list[Row]()
+    if identification.alternatives:
+        rows.append(("also matches", ", ".join(identification.alternatives[:MAX_LISTED])))
+    rows += [("converted", change) for change in identification.conversions]
+    rows += format_list("ignored", identification.ignored_keys)
+    rows += format_list("missing", identification.missing_keys)
+    rows += format_list("unexpected", identification.unexpected_keys)
+    mismatched = list[str]()
+    for name, file, model in identification.mismatched_keys:
+        mismatched.append(f"{name} {format_shape(file)}, the model has {format_shape(model)}")
+    rows += format_list("mismatched", mismatched)
+    if identification.fits:
+        rows.append(("verdict", "every weight matches"))
+    return rows
+
+
+def _notes_not_in_rows(report: InspectionReport) -> list[str]:
+    """Return the report's notes without the one that repeats the row `key naming`."""
+    notes = list(report.notes())
+    found = report.identification
+    if found and found.fits and found.confidence != "certain":
+        notes.remove(identification_notes(found, report.card)[0])
+    return notes
+
+
+def format_list(label: str, names: Iterable[str]) -> list[Row]:
+    """Format one row per name, at most MAX_LISTED.
+
+    Args:
+        label: label of the first row.
+        names: the names.
+
+    Returns:
+        Rows of label and name; the last counts the names left out.
+    """
+    every = list(names)
+    shown = every[:MAX_LISTED]
+    if len(every) > MAX_LISTED:
+        shown.append(f"and {len(every) - MAX_LISTED:,} more")
+    labels = [label, *[""] * MAX_LISTED]
+    return list(zip(labels, shown, strict=False))
 
 
 def format_preprocessing(card: ModelCard) -> str:
-    """How an image becomes the model's input, in one line."""
+    """Format how an image becomes the model's input.
+
+    Args:
+        card: the model card.
+
+    Returns:
+        One line: size, crop, channel order, value range, mean and standard deviation.
+    """
     _, height, width = card.input_size
-    cut = (
-        f" cut from {round(height / card.crop_pct)} ({card.interpolation})"
-        if card.crop_pct < 1
-        else ""
-    )
-    whole = all(abs(255 * value - 1) < 1e-6 for value in card.std)
-    scale = 255 if whole else 1
+    text = f"{width}×{height}"
+    if card.crop_pct < 1:
+        text += f" cropped from {round(height / card.crop_pct)} ({card.interpolation})"
+    # Caffe's models take 0..255 and only subtract the mean.
+    is_byte_range = all(abs(255 * value - 1) < 1e-6 for value in card.std)
+    scale = 255 if is_byte_range else 1
     mean = ", ".join(f"{scale * value:.5g}" for value in card.mean)
-    std = "" if whole else f", std {', '.join(f'{value:.5g}' for value in card.std)}"
-    epsilon = f"; batch norm epsilon {card.bn_eps:g}" if card.bn_eps else ""
-    return f"{width}×{height}{cut}, {card.channel_order} {'0..255' if whole else '0..1'}, mean {mean}{std}{epsilon}"
-
-
-def format_shape(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape)) or "one number"
+    text += f", {card.channel_order} 0..{scale}, mean {mean}"
+    if not is_byte_range:
+        text += f", std {', '.join(f'{value:.5g}' for value in card.std)}"
+    if card.bn_eps:
+        text += f"; batch norm epsilon {card.bn_eps:g}"
+    return text

@@ -1,4 +1,4 @@
-"""The card: what a checkpoint says of itself, in JSON types only, so that any reader may trust its shape."""
+"""The model card: a checkpoint's description of itself, in validated JSON types."""
 
 import math
 from collections.abc import Mapping
@@ -9,15 +9,11 @@ from lightning_resnets.errors import CheckpointError
 
 CARD_VERSION = 1
 
-
-OPTIONAL_FIELDS = (
-    "channel_order",
-    "crop_pct",
-    "interpolation",
-    "bn_eps",
-    "dialect",
-)  # entries that the first version did not have
-
+# Written only if they differ from the default, so that older releases can read the card.
+OPTIONAL_FIELDS = ("channel_order", "crop_pct", "interpolation", "bn_eps", "dialect")
+REQUIRED_FIELDS = ("arch", "class_names", "input_size", "mean", "std")
+TUPLE_FIELDS = ("class_names", "input_size", "mean", "std")
+DICT_FIELDS = ("model_kwargs", "training", "versions", "metrics")
 
 DATASET_TITLES = {
     "cifar10": "CIFAR-10",
@@ -26,34 +22,42 @@ DATASET_TITLES = {
     "imagenet": "ImageNet",
 }
 
-
 MAX_CLASSES = 100_000
-
-
 MAX_VALUES = 10_000  # in one table of the card
-
-
-MAX_IMAGE_SIDE = 1024  # pixels; what a model keeps of a larger image would not fit in memory
-
-
-CHANNEL_ORDERS, INTERPOLATIONS = ("RGB", "BGR"), ("bilinear", "bicubic")
-
-
 MAX_DEPTH = 20  # tables within tables
+MAX_IMAGE_SIDE = 1024  # pixels; the activations of a larger image would not fit in memory
+MAX_FLOAT32 = 3.5e38
+CHANNEL_ORDERS = ("RGB", "BGR")
+INTERPOLATIONS = ("bilinear", "bicubic")
+
+RESAVE = "Save the model again with a correct card."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """What a checkpoint says of itself.
+    """A checkpoint's description of itself.
 
-    `arch` and `options` rebuild the model by `zoo.build`. `size` is (C, H, W). `mean` and `std` have one number a
-    channel, for images in 0..1, in the order `channels`: "RGB", or "BGR" for models that came from Caffe. An image's
-    shorter side is scaled to the size over `crop` (torchvision's 224 of 256: 0.875), by `resample` ("bilinear",
-    "bicubic"), and the center cut out. `epsilon` is that of every batch norm where it is not the model's own.
-    `dialect` says whose names the weights had where they were not ours. `metrics` holds shares in 0..1
-    (`test_accuracy`, `test_error`, `val_accuracy`) and losses. `data` is the data set's short name (`cifar10`),
-    `recipe` the name of the recipe, `trained` the circumstances (epochs, seconds, hardware). Raises CheckpointError
-    where a value has the wrong type or range.
+    Attributes:
+        arch: name for `create_model`.
+        model_kwargs: its keyword arguments.
+        class_names: names of the classes, in the order of the logits.
+        input_size: (C, H, W).
+        mean: mean per channel of images in 0..1, in the order `channel_order`.
+        std: standard deviation per channel, as `mean`.
+        channel_order: "RGB", or "BGR" for models that came from Caffe.
+        crop_pct: fraction of the resized image that the center crop keeps (224 of 256: 0.875).
+        interpolation: "bilinear" or "bicubic".
+        bn_eps: epsilon of every batch norm, where it is not the model's own.
+        dialect: naming scheme that the weights had, where it was not ours.
+        metrics: fractions in 0..1 (`test_accuracy`, `val_error`) and losses.
+        dataset: short name of the dataset (`cifar10`).
+        recipe: name of the training recipe.
+        training: epochs, seconds, hardware and so on.
+        versions: packages and their versions.
+        card_version: version of this format.
+
+    Raises:
+        CheckpointError: a value has the wrong type or range.
     """
 
     arch: str
@@ -75,180 +79,212 @@ class ModelCard:
     card_version: int = CARD_VERSION
 
     def __post_init__(self) -> None:
-        for name in ("arch", "dataset", "recipe", "dialect"):
-            _need(_words((getattr(self, name),)), name, "text without control signs")
-        _need(bool(self.arch), "arch", "the name of a model")
-        _need(
-            _words(self.class_names) and 0 < len(self.class_names) <= MAX_CLASSES,
-            "class_names",
-            "a list of class names",
-        )
-        _need(
-            _sides(self.input_size), "input_size", "three whole numbers, channels, height and width"
-        )
-        for name in ("mean", "std"):
-            values = getattr(self, name)
-            _need(
-                _numbers(values) and len(values) == self.input_size[0],
-                name,
-                "one number for each channel",
-            )
-        _need(
-            all(value > 1e-6 for value in self.std), "std", "one number above zero for each channel"
-        )
-        _need(self.channel_order in CHANNEL_ORDERS, "channel_order", " or ".join(CHANNEL_ORDERS))
-        _need(self.interpolation in INTERPOLATIONS, "interpolation", " or ".join(INTERPOLATIONS))
-        _need(
-            _number(self.crop_pct) and 0.1 <= self.crop_pct <= 1,
-            "crop_pct",
-            "a share between 0.1 and 1",
-        )
-        _need(
-            self.bn_eps is None or (_number(self.bn_eps) and 0 < self.bn_eps < 1),
-            "bn_eps",
-            "a small number",
-        )
-        for name in ("model_kwargs", "training", "versions", "metrics"):
-            value = getattr(self, name)
-            _need(isinstance(value, dict) and _plain(value), name, "names and plain values")
-        _need(_words(tuple(self.versions.values())), "versions", "names and version texts")
-        for name, value in self.metrics.items():
-            _need(_number(value), f"metrics.{name}", "a number")
-            if name.endswith(("accuracy", "error")):
-                _need(0 <= value <= 1, f"metrics.{name}", "a share between 0 and 1")
-        _need(isinstance(self.card_version, int), "card_version", "a whole number")
+        """Check every entry; raise CheckpointError for the first that is invalid."""
+        _check_texts(self)
+        _check_preprocessing(self)
+        _check_tables(self)
 
     @property
     def title(self) -> str:
-        """Model, data and accuracy in one line: `resnet20 · CIFAR-10 · 91.24 % test accuracy`."""
-        accuracy = _accuracy(self.metrics)
-        return " · ".join(part for part in (self.arch, self.dataset_title, accuracy) if part)
+        """Return model, dataset and accuracy: `resnet20 · CIFAR-10 · 91.24 % test accuracy`."""
+        parts = (self.arch, self.dataset_title, _format_accuracy(self.metrics))
+        return " · ".join(part for part in parts if part)
 
     @property
     def dataset_title(self) -> str:
-        """The data set as people write it: `CIFAR-10`."""
+        """Return the dataset's name as it is written in prose: `CIFAR-10`."""
         return DATASET_TITLES.get(self.dataset, self.dataset)
 
     def to_dict(self) -> dict[str, Any]:
-        """The card in JSON types, without what is as ever, so that older versions read it too.
+        """Return the card in JSON types, without defaults of OPTIONAL_FIELDS.
 
-        A metric that is not finite (a diverged loss) has no such form and is left out.
+        Metrics that are NaN or inf (a diverged loss) have no JSON form and are left out.
         """
-        later = {item.name: item.default for item in fields(self) if item.name in OPTIONAL_FIELDS}
-        card = {item.name: getattr(self, item.name) for item in fields(self)}
-        card = {
-            name: value for name, value in card.items() if name not in later or value != later[name]
-        }
-        card["metrics"] = {
-            name: float(value) for name, value in self.metrics.items() if math.isfinite(value)
-        }
-        return {name: _listed(value) for name, value in card.items()}
+        card = dict[str, Any]()
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name not in OPTIONAL_FIELDS or value != item.default:
+                card[item.name] = _to_json(value)
+        finite = {name: value for name, value in self.metrics.items() if math.isfinite(value)}
+        card["metrics"] = {name: float(value) for name, value in finite.items()}
+        return card
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelCard":
-        """The card that `to_dict` wrote; raises CheckpointError for anything else."""
+        """Build a card from the entries of `to_dict`.
+
+        Args:
+            values: entries by name, as a file contains them.
+
+        Returns:
+            The card.
+
+        Raises:
+            CheckpointError: entries are missing, unknown or invalid.
+        """
         if not isinstance(values, Mapping):
             raise CheckpointError(
-                "The card in this checkpoint is not a table of names and values; save the model again."
+                "The model card is not a table of names and values. Save the model again."
             )
-        version = values.get("card_version", CARD_VERSION)
-        if isinstance(version, int) and version > CARD_VERSION:
-            raise CheckpointError(
-                f"This checkpoint has a card of format {version} and this version reads format {CARD_VERSION}: "
-                "upgrade lightning-resnets to open it."
-            )
-        known = {item.name for item in fields(cls)}
-        if unknown := sorted(str(name) for name in values if name not in known):
-            raise CheckpointError(
-                f"The card in this checkpoint has entries that this version does not know ({', '.join(unknown[:5])}): "
-                "upgrade lightning-resnets to open it."
-            )
-        missing = [
-            name
-            for name in ("arch", "class_names", "input_size", "mean", "std")
-            if name not in values
-        ]
-        if missing:
-            raise CheckpointError(
-                f"The card in this checkpoint lacks {', '.join(missing)}: save the model again with a complete card."
-            )
-        tuples = ("class_names", "input_size", "mean", "std")
-        return cls(
-            **{name: _tupled(value) if name in tuples else value for name, value in values.items()}
-        )
+        _check_version(values)
+        _check_names(values, {item.name for item in fields(cls)})
+        entries = dict[str, Any]()
+        for name, value in values.items():
+            # JSON has no tuples.
+            is_list = name in TUPLE_FIELDS and isinstance(value, list)
+            entries[name] = tuple(value) if is_list else value
+        return cls(**entries)
 
 
-def _need(good: bool, name: str, expected: str) -> None:
-    if not good:
+def _check_version(values: Mapping[str, Any]) -> None:
+    """Raise if the card was written by a newer release."""
+    version = values.get("card_version", CARD_VERSION)
+    if isinstance(version, int) and version > CARD_VERSION:
         raise CheckpointError(
-            f"The card's entry '{name}' must be {expected}: save the model again with a correct card."
+            f"The model card has version {version}, but this release reads version {CARD_VERSION}. "
+            "Upgrade lightning-resnets to open the file."
         )
 
 
-def _number(value: object) -> bool:
-    """A number that float32 holds, or one that is not finite (a loss that diverged)."""
+def _check_names(values: Mapping[str, Any], known: set[str]) -> None:
+    """Raise if entries are unknown or required ones are missing."""
+    unknown = sorted(str(name) for name in values if name not in known)
+    if unknown:
+        raise CheckpointError(
+            f"The model card has unknown entries ({', '.join(unknown[:5])}). "
+            "Upgrade lightning-resnets to open the file."
+        )
+    missing = [name for name in REQUIRED_FIELDS if name not in values]
+    if missing:
+        raise CheckpointError(
+            f"The model card lacks {', '.join(missing)}. Save the model again with a complete card."
+        )
+
+
+def _check_texts(card: ModelCard) -> None:
+    """Check the entries that are names."""
+    for name in ("arch", "dataset", "recipe", "dialect"):
+        value = getattr(card, name)
+        _require(_is_printable((value,)), name, "text without control characters")
+    _require(bool(card.arch), "arch", "the name of a model")
+    are_names = _is_printable(card.class_names) and 0 < len(card.class_names) <= MAX_CLASSES
+    _require(are_names, "class_names", "a list of class names")
+
+
+def _check_preprocessing(card: ModelCard) -> None:
+    """Check the entries on the model's input."""
+    is_size = _is_image_size(card.input_size)
+    _require(is_size, "input_size", "three integers: channels, height and width")
+    for name in ("mean", "std"):
+        values = getattr(card, name)
+        is_valid = _are_finite_numbers(values) and len(values) == card.input_size[0]
+        _require(is_valid, name, "one number per channel")
+    is_positive = all(value > 1e-6 for value in card.std)
+    _require(is_positive, "std", "one number above zero per channel")
+    _require(card.channel_order in CHANNEL_ORDERS, "channel_order", " or ".join(CHANNEL_ORDERS))
+    _require(card.interpolation in INTERPOLATIONS, "interpolation", " or ".join(INTERPOLATIONS))
+    is_fraction = _is_number(card.crop_pct) and 0.1 <= card.crop_pct <= 1
+    _require(is_fraction, "crop_pct", "a fraction between 0.1 and 1")
+    eps = card.bn_eps
+    is_eps = eps is None or (_is_number(eps) and 0 < eps < 1)
+    _require(is_eps, "bn_eps", "a number between 0 and 1")
+
+
+def _check_tables(card: ModelCard) -> None:
+    """Check the entries that are tables, and the version."""
+    for name in DICT_FIELDS:
+        value = getattr(card, name)
+        is_table = isinstance(value, dict) and _is_json(value)
+        _require(is_table, name, "a table of names and plain values")
+    are_versions = _is_printable(tuple(card.versions.values()))
+    _require(are_versions, "versions", "a table of packages and versions")
+    for name, value in card.metrics.items():
+        _require(_is_number(value), f"metrics.{name}", "a number")
+        if name.endswith(("accuracy", "error")):
+            _require(0 <= value <= 1, f"metrics.{name}", "a fraction between 0 and 1")
+    _require(isinstance(card.card_version, int), "card_version", "an integer")
+
+
+def _require(is_valid: bool, name: str, expected: str) -> None:
+    """Raise CheckpointError for an entry that is not valid."""
+    if not is_valid:
+        raise CheckpointError(f"Model card entry '{name}' must be {expected}. {RESAVE}")
+
+
+def _is_number(value: object) -> bool:
+    """Return True for a number that float32 holds, and for NaN and inf (a diverged loss)."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False
-    return abs(value) < 3.5e38 or value != value or abs(value) == math.inf
+    # math.isfinite raises for an integer beyond a float.
+    return abs(value) < MAX_FLOAT32 or value != value or abs(value) == math.inf
 
 
-def _numbers(values: object) -> bool:
-    return isinstance(values, tuple) and all(
-        _number(value) and math.isfinite(value) for value in values
-    )
+def _are_finite_numbers(values: object) -> bool:
+    """Return True for a tuple of finite numbers."""
+    if not isinstance(values, tuple):
+        return False
+    return all(_is_number(value) and math.isfinite(value) for value in values)
 
 
-def _words(values: object) -> bool:
-    """Texts that may be printed on a terminal."""
-    return isinstance(values, tuple) and all(
-        isinstance(value, str) and value.isprintable() for value in values
-    )
+def _is_printable(values: object) -> bool:
+    """Return True for a tuple of texts that a terminal only prints."""
+    if not isinstance(values, tuple):
+        return False
+    return all(isinstance(value, str) and value.isprintable() for value in values)
 
 
-def _sides(size: object) -> bool:
+def _is_image_size(size: object) -> bool:
+    """Return True for (C, H, W) within the limits."""
     if not isinstance(size, tuple) or len(size) != 3:
         return False
-    return all(
-        isinstance(side, int) and not isinstance(side, bool) and 0 < side <= MAX_IMAGE_SIDE
-        for side in size
-    )
+    return all(type(side) is int and 0 < side <= MAX_IMAGE_SIDE for side in size)
 
 
-def _plain(value: object) -> bool:
-    """JSON types only, of a sane size and depth: a file may hold a list that contains the same list a billion times."""
-    waiting, seen = [(value, 0)], 0
-    while waiting:
-        item, depth = waiting.pop()
-        seen += 1
-        if seen > MAX_VALUES or depth > MAX_DEPTH:
+def _is_json(value: object) -> bool:
+    """Return True for JSON types of bounded size and depth.
+
+    The search keeps its own stack: a file may contain a list that holds the same list a billion
+    times.
+    """
+    stack = [(value, 0)]
+    visits = 0
+    while stack:
+        item, depth = stack.pop()
+        visits += 1
+        if visits > MAX_VALUES or depth > MAX_DEPTH or not _is_json_item(item):
             return False
         if isinstance(item, dict):
-            if not _words(tuple(item)):
-                return False
-            waiting.extend((inner, depth + 1) for inner in item.values())
+            stack.extend((child, depth + 1) for child in item.values())
         elif isinstance(item, (list, tuple)):
-            waiting.extend((inner, depth + 1) for inner in item)
-        elif (item is not None and type(item) not in (bool, int, float, str)) or not _words(
-            (str(item),)
-        ):
-            return False
+            stack.extend((child, depth + 1) for child in item)
     return True
 
 
-def _listed(value: Any) -> Any:
+def _is_json_item(item: object) -> bool:
+    """Return True for a container with printable names, or a plain printable value."""
+    if isinstance(item, dict):
+        return _is_printable(tuple(item))
+    if item is None or isinstance(item, (list, tuple)):
+        return True
+    return type(item) in (bool, int, float, str) and _is_printable((str(item),))
+
+
+def _to_json(value: Any) -> Any:
+    """Return a value with lists in place of tuples."""
     if isinstance(value, dict):
-        return {name: _listed(item) for name, item in value.items()}
-    return [_listed(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {name: _to_json(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_json(item) for item in value]
+    return value
 
 
-def _tupled(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _accuracy(metrics: Mapping[str, float]) -> str:
-    for split, words in (("test", "test accuracy"), ("val", "validation accuracy")):
-        if f"{split}_accuracy" in metrics:
-            return f"{100 * metrics[f'{split}_accuracy']:.2f} % {words}"
-        if f"{split}_error" in metrics:
-            return f"{100 - 100 * metrics[f'{split}_error']:.2f} % {words}"
+def _format_accuracy(metrics: Mapping[str, float]) -> str:
+    """Format the test accuracy, else the validation accuracy; "" if there is neither."""
+    for split, label in (("test", "test accuracy"), ("val", "validation accuracy")):
+        accuracy = metrics.get(f"{split}_accuracy")
+        error = metrics.get(f"{split}_error")
+        if accuracy is not None:
+            return f"{100 * accuracy:.2f} % {label}"
+        if error is not None:
+            return f"{100 - 100 * error:.2f} % {label}"
     return ""

@@ -25,7 +25,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "README.md",
     )
     (tmp_path / "pyproject.toml").touch()
-    monkeypatch.setattr(module, "PACKAGE", tmp_path / "lightning_resnets")
+    monkeypatch.setattr(module, "PACKAGE_DIR", tmp_path / "lightning_resnets")
     return tmp_path / "checkpoints"
 
 
@@ -39,17 +39,17 @@ def test_a_checkout_ships_its_folder_sorted(checkout: Path) -> None:
 
 def test_a_wheel_ships_inside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "site-packages" / "lightning_resnets"
-    files(package / "shipped", "resnet20-cifar10.ckpt")
+    files(package / "bundled_checkpoints", "resnet20-cifar10.ckpt")
     files(tmp_path / "site-packages" / "checkpoints", "somebody-elses.ckpt")
-    monkeypatch.setattr(module, "PACKAGE", package)
+    monkeypatch.setattr(module, "PACKAGE_DIR", package)
     assert list(bundled_checkpoints()) == ["resnet20-cifar10"]
 
 
 def test_nothing_ships_where_no_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PACKAGE", tmp_path / "lightning_resnets")
+    monkeypatch.setattr(module, "PACKAGE_DIR", tmp_path / "lightning_resnets")
     assert bundled_checkpoints() == {}
     with pytest.raises(
-        CheckpointError, match="no file and no shipped model called 'resnet20': check the name"
+        CheckpointError, match="No file or bundled model named 'resnet20'. Check the name"
     ):
         resolve_checkpoint("resnet20")
 
@@ -77,6 +77,6 @@ def test_paths_are_found_and_names_of_nets_win(
 
 def test_near_names_are_offered(checkout: Path) -> None:
     with pytest.raises(
-        CheckpointError, match=r".resnet20-cifar1.*\(the models that ship: resnet20-cifar10"
+        CheckpointError, match=r".resnet20-cifar1.*\(bundled models: resnet20-cifar10"
     ):
         resolve_checkpoint("resnet20-cifar1")

@@ -8,13 +8,13 @@ import torch
 from lightning_resnets.checkpoint.bundled import (
     bundled_checkpoints,
     bundled_dir,
-    format_command,
+    fit_command,
     render_page,
 )
 from lightning_resnets.checkpoint.load import load_model, read_card
-from lightning_resnets.data import cifar10
-from lightning_resnets.data.cifar10 import CIFAR10
-from tests.helpers.cifar10_files import cifar10
+
+from lightning_resnets.data.cifar10 import CIFAR10, CIFAR10Sample
+from tests.helpers.cifar10_files import cifar10 as official_cifar10_dir
 
 MODELS = {"densenet_bc_40_12", "plain20", "plain56", "resnet20", "resnet56", "seresnet20"}
 
@@ -27,11 +27,10 @@ def test_the_command_names_the_epochs_where_they_are_not_those_of_the_recipe() -
     file = bundled_checkpoints()["resnet20-cifar10"]
     card = read_card(file)
     assert (
-        format_command("fit", card, file)
-        == "lightning-resnets fit --config resnet20-cifar10 --data.data_dir DIR"
+        fit_command(card) == "lightning-resnets fit --config resnet20-cifar10 --data.data_dir DIR"
     )
     shorter = replace(card, training=dict(card.training) | {"epochs": 30})
-    assert format_command("fit", shorter, file).endswith(
+    assert fit_command(shorter).endswith(
         "--config resnet20-cifar10 --data.data_dir DIR --trainer.max_epochs 30"
     )
 
@@ -43,7 +42,7 @@ def test_every_promised_net_ships_small_and_trained_on_everything() -> None:
     assert set(cards) >= MODELS
     for card, path in cards.values():
         assert path.stat().st_size < 5_000_000
-        assert card.training["images"] == 50_000
+        assert card.training["train_images"] == 50_000
         assert card.dataset == "cifar10"
         assert path.stem == card.recipe
         assert card.metrics["test_error"] == pytest.approx(
@@ -58,7 +57,7 @@ def test_every_promised_net_ships_small_and_trained_on_everything() -> None:
 @pytest.mark.parametrize("name", bundled_checkpoints())
 def test_the_sample_is_classified_about_as_well_as_the_card_claims(name: str) -> None:
     model, card = load_model(bundled_checkpoints()[name])
-    data = cifar10.CIFAR10Sample(eval_batch_size=250)
+    data = CIFAR10Sample(eval_batch_size=250)
     data.setup("test")
     with torch.inference_mode():
         batches = list(data.test_dataloader())[
@@ -72,7 +71,7 @@ def test_the_sample_is_classified_about_as_well_as_the_card_claims(name: str) ->
 @pytest.mark.parametrize("name", bundled_checkpoints())
 def test_the_accuracy_of_the_card_is_that_of_the_file(name: str) -> None:
     model, card = load_model(bundled_checkpoints()[name])
-    data = CIFAR10(str(cifar10()))
+    data = CIFAR10(str(official_cifar10_dir()))
     data.setup("test")
     with torch.inference_mode():
         right = sum(

@@ -146,8 +146,8 @@ def test_there_and_back_is_equal_to_the_bit(tmp_path: Path, arch: str) -> None:
 
 
 def test_options_come_back(tmp_path: Path) -> None:
-    model, out = trained("resnet20", 3, shortcut="B"), tmp_path / "out.safetensors"
-    said = card("resnet20", 3, model_kwargs={"shortcut": "B"})
+    model, out = trained("resnet20", 3, shortcut_type="B"), tmp_path / "out.safetensors"
+    said = card("resnet20", 3, model_kwargs={"shortcut_type": "B"})
     main([str(written(tmp_path / "model.ckpt", model, said)), str(out)])
     opened, back = load_model(out)
     assert back == said
@@ -176,8 +176,8 @@ def test_half_is_half_the_size_and_rounds_once(
         tmp_path / name for name in ("whole.safetensors", "half.safetensors", "again.safetensors")
     )
     main([str(file), str(whole)])
-    main([str(file), str(half), "--half"])
-    main([str(half), str(again), "--half"])
+    main([str(file), str(half), "--fp16"])
+    main([str(half), str(again), "--fp16"])
     assert half.stat().st_size < 0.55 * whole.stat().st_size
     assert equal(tensors(half), tensors(again))
     state = tensors(half)
@@ -193,10 +193,10 @@ def test_a_number_too_large_for_half_is_refused(
     written(file, loud, card("resnet20"))
     with pytest.raises(
         CheckpointError,
-        match=r"'layer2.0.bn1.running_var' holds numbers too large .*leave --half out",
+        match=r"'layer2.0.bn1.running_var' has values too large .*Omit --fp16",
     ):
-        main([str(file), str(tmp_path / "out.pth"), "--half"])
-    assert serialize(model, card("resnet20"), ".pth", half=True)
+        main([str(file), str(tmp_path / "out.pth"), "--fp16"])
+    assert serialize(model, card("resnet20"), ".pth", fp16=True)
 
 
 def test_what_it_says(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -214,18 +214,19 @@ def test_what_a_bare_file_cannot_say() -> None:
     )
     (sentence,) = compatibility_warnings(said, Path("out.pth"))
     assert sentence == (
-        "'out.pth' has the names of torchvision's models and no card, which would say where this model differs from them "
-        '(batch norm\'s epsilon is 0.001; stride_in is "1x1"; its images are BGR).'
+        "'out.pth' has torchvision's key names but no model card to say where this model differs "
+        "from torchvision's (batch norm epsilon is 0.001; "
+        'stride_in is "1x1"; its images are BGR).'
     )
     assert (
-        "timm's models"
+        "timm's key names"
         in compatibility_warnings(
             card("seresnet50", model_kwargs={"se_pool": "max"}), Path("out.PT")
         )[0]
     )
     assert (
         compatibility_warnings(
-            card("seresnet50", model_kwargs={"se": 8, "dropout": 0.1}), Path("out.pth")
+            card("seresnet50", model_kwargs={"se_reduction": 8, "dropout": 0.1}), Path("out.pth")
         )
         == []
     )
@@ -234,31 +235,31 @@ def test_what_a_bare_file_cannot_say() -> None:
 
 
 def test_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = trained("resnet20", shortcut="C")
+    model = trained("resnet20", shortcut_type="C")
     model.get_parameter("fc.bias")[0] = torch.nan
     path = written(
         tmp_path / "model.ckpt",
         model,
-        card("resnet20", model_kwargs={"shortcut": "C"}, channel_order="BGR"),
+        card("resnet20", model_kwargs={"shortcut_type": "C"}, channel_order="BGR"),
     )
     with pytest.raises(
         CheckpointError,
-        match=r"so its answers there would be wrong: write \.safetensors, or add --bare",
+        match=r"so its logits there would be wrong\. Write \.safetensors, or add --force",
     ):
         main([str(path), str(tmp_path / "out.pth")])
     assert not (tmp_path / "out.pth").exists()
-    main([str(path), str(tmp_path / "out.pth"), "--bare"])
+    main([str(path), str(tmp_path / "out.pth"), "--force"])
     line, *notes = capsys.readouterr().out.splitlines()
     assert line.startswith(str(tmp_path / "out.pth"))
     assert [note.partition(":")[0] for note in notes] == ["Note", "Note"]
-    assert "not finite" in notes[0]
+    assert "NaN or inf" in notes[0]
     assert "its images are BGR" in notes[1]
 
 
 MISTAKES = {
     "no ending": (
         ["{file}", "{folder}/out"],
-        "'out' says by its ending what to write: take .safetensors, .ckpt",
+        "Unknown file type 'out': the name must end in .safetensors, .ckpt",
     ),
     "another ending": (
         ["{file}", "{folder}/out.onnx"],
@@ -266,25 +267,25 @@ MISTAKES = {
     ),
     "no folder": (
         ["{file}", "{folder}/none/out.ckpt"],
-        "There is no folder '.*none': make it first",
+        "Folder '.*none' does not exist. Create it first",
     ),
-    "a folder": (["{file}", "{folder}/dir.ckpt"], "is a folder: name a file in it"),
+    "a folder": (["{file}", "{folder}/dir.ckpt"], "is a folder. Give a file name"),
     "itself": (
         ["{file}", "{folder}/../{name}/model.ckpt", "--overwrite"],
-        "is the file to be read: choose another name",
+        "is the input file. Choose another name",
     ),
-    "a link to itself": (["{file}", "{folder}/link.ckpt", "--overwrite"], "is the file to be read"),
+    "a link to itself": (["{file}", "{folder}/link.ckpt", "--overwrite"], "is the input file"),
     "there already": (
         ["{file}", "{folder}/there.ckpt"],
-        "is there already: choose another name, or add --overwrite",
+        "already exists. Choose another name or add --overwrite",
     ),
     "a pipe": (
         ["{file}", "{folder}/pipe.ckpt", "--overwrite"],
-        "is no ordinary file: choose another name",
+        "is not a regular file. Choose another name",
     ),
     "no file": (
         ["{folder}/none.ckpt", "{folder}/out.ckpt"],
-        "There is no file and no shipped model called",
+        "No file or bundled model named",
     ),
     "no out": (["{file}"], "The following arguments are required: OUT"),
     "an unknown option": (
@@ -293,7 +294,7 @@ MISTAKES = {
     ),
     "a name too long": (
         ["{file}", "{folder}/" + "n" * 245 + ".ckpt"],
-        r"cannot be written \(File name too long\)",
+        r"Cannot write .* \(File name too long\)",
     ),
 }
 
@@ -328,7 +329,8 @@ def test_a_full_disk_leaves_what_was_there(file: Path, tmp_path: Path) -> None:
     )  # no file may be larger: writing breaks off
     try:
         with pytest.raises(
-            CheckpointError, match=r"cannot be written \(File too large\): see to the disk's space"
+            CheckpointError,
+            match=r"Cannot write .* \(File too large\)\. The previous file is intact",
         ):
             main([str(file), str(tmp_path / "out.safetensors"), "--overwrite"])
     finally:
@@ -342,5 +344,5 @@ def test_a_full_disk_leaves_what_was_there(file: Path, tmp_path: Path) -> None:
 )
 def test_a_closed_folder(file: Path, tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o500)
-    with pytest.raises(CheckpointError, match=r"cannot be written \(Permission denied\)"):
+    with pytest.raises(CheckpointError, match=r"Cannot write .* \(Permission denied\)"):
         main([str(file), str(tmp_path / "closed" / "out.ckpt")])

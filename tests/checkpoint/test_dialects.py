@@ -240,4 +240,4 @@ def test_names_that_become_one_are_refused_unless_the_weights_are_the_same() -> 
     for clash in (other, one.double(), one[:2]):
         with pytest.raises(CheckpointError, match="'a' and 'A', would both be 'a'") as caught:
             rename_keys({"a": one, "A": clash}, str.lower)
-        assert str(caught.value).count(".") == 1
+        assert str(caught.value).endswith("Remove the wrong one from the file.")

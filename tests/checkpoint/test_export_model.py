@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lightning_resnets.checkpoint import CheckpointError, ModelCard, export_check, export_model
 from lightning_resnets.checkpoint.convert import to_lightning_checkpoint
+from lightning_resnets.cli.export import main
 from lightning_resnets.data.cifar10_sample import load_sample
 from lightning_resnets.models.registry import MODELS, create_model
 from lightning_resnets.preprocessing import preprocess
@@ -36,17 +37,22 @@ MODELS_CHECKED = (
 
 
 def card(
-    arch: str = "resnet20", size: tuple[int, int, int] = (3, 32, 32), **entries: Any
+    arch: str = "resnet20", input_size: tuple[int, int, int] = (3, 32, 32), **entries: Any
 ) -> ModelCard:
-    mean, std = (0.49, 0.48, 0.44)[: size[0]], (0.24, 0.23, 0.26)[: size[0]]
+    mean, std = (0.49, 0.48, 0.44)[: input_size[0]], (0.24, 0.23, 0.26)[: input_size[0]]
     return ModelCard(
-        arch=arch, class_names=tuple("äbcdefghij"), input_size=size, mean=mean, std=std, **entries
+        arch=arch,
+        class_names=tuple("äbcdefghij"),
+        input_size=input_size,
+        mean=mean,
+        std=std,
+        **entries,
     )
 
 
 def make_model(arch: str = "resnet20") -> nn.Module:
     torch.manual_seed(0)
-    return create_model(arch).eval().requires_grad_(False)
+    return create_model(arch, num_classes=10).eval().requires_grad_(False)
 
 
 class Small(nn.Module):
@@ -131,28 +137,34 @@ def test_nets_of_others_are_exported(tmp_path: Path, name: str, ending: str) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("with_input", [False, True])
+@pytest.mark.parametrize("include_preprocessing", [False, True])
 def test_onnx_from_the_command(
-    file: Path, tmp_path: Path, with_input: bool, capsys: pytest.CaptureFixture[str]
+    file: Path, tmp_path: Path, include_preprocessing: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import onnx
 
     out = tmp_path / "out.onnx"
-    export_model.main([str(file), str(out), "--json", *["--with-input"] * with_input])
+    main([str(file), str(out), "--json", *["--include-preprocessing"] * include_preprocessing])
     said = json.loads(capsys.readouterr().out)
-    assert said["difference"] < export_model.MAX_RELATIVE_ERROR
-    assert (said["model"], said["batch"], said["images"]) == ("resnet20", "dynamic", 8)
+    assert said["max_relative_error"] < export_model.MAX_RELATIVE_ERROR
+    assert (said["arch"], said["batch"], said["num_images"]) == ("resnet20", "dynamic", 8)
     assert said["bytes"] == out.stat().st_size
     assert said["checked_with"].startswith("onnxruntime ")
     model = onnx.load(out)
     onnx.checker.check_model(model, full_check=True)
     metadata = {item.key: item.value for item in model.metadata_props}
     assert ModelCard.from_dict(json.loads(metadata["card"])) == card()
-    assert metadata["input"] == said["input"] == export_model.describe_input(with_input)
+    assert (
+        metadata["preprocessing"]
+        == said["preprocessing"]
+        == export_model.describe_input(include_preprocessing)
+    )
     raw = export_check.sample_images(card(), 5)
     right = make_model()(export_check.Normalize(card())(raw)).numpy()
     assert np.allclose(
-        run_onnx(out, raw if with_input else export_check.Normalize(card())(raw)), right, atol=1e-5
+        run_onnx(out, raw if include_preprocessing else export_check.Normalize(card())(raw)),
+        right,
+        atol=1e-5,
     )
 
 
@@ -161,18 +173,18 @@ def test_pt2_from_the_command(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out.pt2"
-    export_model.main([str(file), str(out)])
+    main([str(file), str(out)])
     first, second, third = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{out}: resnet20, 269,722 parameters, 1.")
     assert (
         second
-        == "input N×3×32×32, images normalized as the card says; output 10 logits; torch.export"
+        == "input N×3×32×32, images normalized as the model card says; output 10 logits; torch.export"
     )
     assert third.startswith("checked with torch ")
     assert third.endswith(
-        ": 8 images, logits differ by 0.0e+00 of the largest, 8 of 8 with the same class first"
+        " on 8 images: maximum relative error of the logits 0.0e+00, same top-1 class for 8 of 8"
     )
-    about = {"card": "", "input": ""}
+    about = {"card": "", "preprocessing": ""}
     loaded = torch.export.load(out, extra_files=about).module()
     assert ModelCard.from_dict(json.loads(about["card"])) == card()
     x = torch.randn(5, 3, 32, 32)
@@ -184,10 +196,10 @@ def test_pt2_from_the_command(
 def test_a_fixed_number_of_pictures(tmp_path: Path, ending: str) -> None:
     out, odd = tmp_path / f"out{ending}", small(Fixed)
     with pytest.raises(
-        CheckpointError, match=r"resnet20 cannot be exported \(.+\): try --batch 1\."
+        CheckpointError, match=r"resnet20 cannot be exported \(.+\)\. Try --batch-size 1\."
     ):
         export_model.export_model(odd, card(), out)
-    assert export_model.export_model(odd, card(), out, batch=4).num_images == 8
+    assert export_model.export_model(odd, card(), out, batch_size=4).num_images == 8
     name, run = export_check.load_runtime(out)
     with pytest.raises(Exception, match=r"shape|dimension|size"):
         run(torch.zeros(3, 3, 32, 32))
@@ -200,7 +212,7 @@ def test_the_operator_set_that_was_asked_for(tmp_path: Path, opset: int) -> None
     import onnx
 
     assert (
-        export_model.export_model(small(), card(), tmp_path / "out.onnx", opset=opset).form
+        export_model.export_model(small(), card(), tmp_path / "out.onnx", opset=opset).format
         == f"ONNX, opset {opset}"
     )
     assert onnx.load(tmp_path / "out.onnx").opset_import[0].version == opset
@@ -212,7 +224,8 @@ def test_an_operator_set_that_cannot_be_had(
     tmp_path: Path, opset: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(
-        CheckpointError, match=f"cannot write opset {opset}: take a number near .., or leave"
+        CheckpointError,
+        match=rf"--opset {opset} is not supported by the exporter\. Choose one near .., or omit",
     ):
         export_model.export_model(make_model(), card(), tmp_path / "out.onnx", opset=opset)
     assert list(tmp_path.iterdir()) == []
@@ -222,7 +235,7 @@ def test_an_operator_set_that_cannot_be_had(
 @pytest.mark.slow
 def test_the_slow_runner_agrees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    found = export_model.export_model(make_model(), card(), tmp_path / "out.onnx", batch=1)
+    found = export_model.export_model(make_model(), card(), tmp_path / "out.onnx", batch_size=1)
     assert found.checked_with.startswith("onnx 1.")
     assert found.max_relative_error < export_model.MAX_RELATIVE_ERROR
 
@@ -230,9 +243,9 @@ def test_the_slow_runner_agrees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.slow
 def test_a_net_that_decides_by_values(tmp_path: Path) -> None:
     with pytest.raises(
-        CheckpointError, match=r"cannot be exported .*must not depend on the values it is given"
+        CheckpointError, match=r"cannot be exported .*must not depend on the values of its input"
     ):
-        export_model.export_model(small(Doubting), card(), tmp_path / "out.pt2", batch=2)
+        export_model.export_model(small(Doubting), card(), tmp_path / "out.pt2", batch_size=2)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -288,19 +301,19 @@ def fake_pt2(_: object, path: Path, __: object) -> str:
 @pytest.fixture
 def no_exporter(monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that writes at once; what it wrote is checked as ever."""
-    monkeypatch.setattr(export_model, "exported", lambda *_: None)
+    monkeypatch.setattr(export_model, "to_exported_program", lambda *_: None)
     monkeypatch.setattr(export_model, "write_pt2", fake_pt2)
 
 
 @pytest.mark.usefixtures("no_exporter")
 def test_logits_that_differ_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out.pt2"
-    monkeypatch.setattr(export_check, "runner", off_by(0.5e-4))
+    monkeypatch.setattr(export_check, "load_runtime", off_by(0.5e-4))
     found = export_model.export_model(small(), card(), out)
     assert 0.4e-4 < found.max_relative_error < 0.6e-4
     assert out.read_bytes() == b"an export"
     for share in (2e-4, torch.nan):
-        monkeypatch.setattr(export_check, "runner", off_by(share))
+        monkeypatch.setattr(export_check, "load_runtime", off_by(share))
         with pytest.raises(
             CheckpointError,
             match=r"differ from the model's by (2\.0e-04|nan) of the largest, more than",
@@ -315,7 +328,7 @@ def test_logits_that_differ_leave_no_file(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.usefixtures("no_exporter")
 def test_a_file_that_does_not_run_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(
-        CheckpointError, match=r"The written file does not run \(.+\), and nothing was kept"
+        CheckpointError, match=r"The exported file does not run \(.+\) and was deleted"
     ):
         export_model.export_model(small(), card(), tmp_path / "out.pt2")
     assert list(tmp_path.iterdir()) == []
@@ -325,19 +338,19 @@ def test_a_file_that_does_not_run_is_not_kept(tmp_path: Path) -> None:
 def test_a_net_that_answers_nonsense(tmp_path: Path) -> None:
     burst = small()
     burst.get_parameter("conv.weight")[0] = torch.nan
-    with pytest.raises(CheckpointError, match="own logits are not finite"):
+    with pytest.raises(CheckpointError, match="own logits are NaN or inf"):
         export_model.export_model(burst, card(), tmp_path / "out.pt2")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_how_many_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        export_check, "runner", lambda _: ("a fake", lambda x: small()(x).roll(1, 1))
+        export_check, "load_runtime", lambda _: ("a fake", lambda x: small()(x).roll(1, 1))
     )
     found = export_check.check_export(
         tmp_path, "a form", small(), export_check.check_inputs(card())
     )
-    assert (found.form, found.checked_with, found.top1_matches, found.num_images) == (
+    assert (found.format, found.checked_with, found.top1_matches, found.num_images) == (
         "a form",
         "a fake",
         0,
@@ -348,24 +361,24 @@ def test_how_many_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 MISTAKES = {
     "another ending": (
         ["{file}", "{folder}/out.pth"],
-        "take .onnx or .pt2; `lightning-resnets convert` writes weights",
+        "the name must end in .onnx or .pt2; `lightning-resnets convert` writes weights",
     ),
     "there already": (
         ["{file}", "{folder}/there.onnx"],
-        "is there already: choose another name, or add --overwrite",
+        "already exists. Choose another name or add --overwrite",
     ),
-    "no folder": (["{file}", "{folder}/none/out.onnx"], "There is no folder"),
+    "no folder": (["{file}", "{folder}/none/out.onnx"], "Folder .* does not exist"),
     "opset of pt2": (
         ["{file}", "{folder}/out.pt2", "--opset", "18"],
-        "--opset is a number of ONNX",
+        "--opset applies to .onnx only",
     ),
     "no number": (
-        ["{file}", "{folder}/out.pt2", "--batch", "many"],
-        "'many' is neither a number from 1 to 4096 nor",
+        ["{file}", "{folder}/out.pt2", "--batch-size", "many"],
+        "--batch-size: must be `dynamic` or a number from 1 to 4096, got 'many'",
     ),
     "no images": (
-        ["{file}", "{folder}/out.pt2", "--batch", "0"],
-        "'0' is neither a number from 1 to 4096 nor",
+        ["{file}", "{folder}/out.pt2", "--batch-size", "0"],
+        "--batch-size: must be `dynamic` or a number from 1 to 4096, got '0'",
     ),
     "no opset": (
         ["{file}", "{folder}/out.onnx", "--opset", "new"],
@@ -380,7 +393,7 @@ def test_a_mistake_gets_one_sentence(file: Path, mistake: str) -> None:
     (file.parent / "there.onnx").write_text("mine")
     before = sorted(file.parent.iterdir())
     with pytest.raises(ValueError, match=sentence) as caught:
-        export_model.main([arg.format(file=file, folder=file.parent) for arg in args])
+        main([arg.format(file=file, folder=file.parent) for arg in args])
     assert str(caught.value).endswith(".")
     assert sorted(file.parent.iterdir()) == before
 
@@ -390,7 +403,7 @@ def test_without_the_packages(file: Path, tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(
         CheckpointError, match=r"pip install 'lightning-resnets\[export\]', or write .pt2\.$"
     ):
-        export_model.main([str(file), str(tmp_path / "out.onnx")])
+        main([str(file), str(tmp_path / "out.onnx")])
 
 
 @pytest.mark.slow
@@ -398,7 +411,7 @@ def test_importing_it_imports_no_exporter() -> None:
     import subprocess
 
     code = (
-        "import sys; from lightning_resnets.checkpoint import convert, export; "
+        "import sys; from lightning_resnets.checkpoint import convert, export_model; "
         "heavy = {'onnx', 'onnxscript', 'onnxruntime', 'torchvision', 'lightning', 'timm', 'torch._dynamo'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -73,7 +73,7 @@ TWINS = {
     "kuangliu": (
         KuangliuDense,
         "densenet121",
-        {"growth": 12, "stem_width": 24, "stem": "cifar"},
+        {"growth_rate": 12, "stem_width": 24, "stem": "cifar"},
         "certain",
         "cifar10",
     ),
@@ -87,7 +87,7 @@ TWINS = {
     "moskomule": (
         Moskomule,
         "seresnet20",
-        {"shortcut": "B", "se_bias": False},
+        {"shortcut_type": "B", "se_bias": False},
         "certain",
         "cifar10",
     ),
@@ -223,7 +223,7 @@ def paddle() -> Made:
     ("make", "dialect", "options", "epsilon", "channels"),
     [
         (keras, "Keras", {"stride_in": "1x1"}, 1e-3, "BGR"),
-        (caffe, "Caffe", {"stride_in": "1x1", "pool": "ceil"}, None, "BGR"),
+        (caffe, "Caffe", {"stride_in": "1x1", "stem_pool": "ceil"}, None, "BGR"),
         (paddle, "Paddle", {}, None, "RGB"),
     ],
 )
@@ -249,9 +249,13 @@ def test_nets_of_other_frameworks_give_the_same_logits(
 @pytest.mark.parametrize(
     ("name", "arch", "options"),
     [
-        ("legacy_seresnet18", "seresnet18", {"pool": "ceil", "se_pre_relu": True, "se_divisor": 1}),
-        ("legacy_seresnet50", "seresnet50", {"pool": "ceil", "stride_in": "1x1"}),
-        ("legacy_seresnext50_32x4d", "seresnext50_32x4d", {"pool": "ceil"}),
+        (
+            "legacy_seresnet18",
+            "seresnet18",
+            {"stem_pool": "ceil", "se_pre_relu": True, "se_divisor": 1},
+        ),
+        ("legacy_seresnet50", "seresnet50", {"stem_pool": "ceil", "stride_in": "1x1"}),
+        ("legacy_seresnext50_32x4d", "seresnext50_32x4d", {"stem_pool": "ceil"}),
         ("seresnet18", "seresnet18", {}),
     ],
 )
@@ -284,18 +288,18 @@ def test_auxiliary_classifiers_are_dropped_with_words() -> None:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("resnet20", {"shortcut": "B"}),
-        ("resnet20", {"shortcut": "C"}),
-        ("seresnet20", {"shortcut": "B", "se": 4, "se_bias": False}),
+        ("resnet20", {"shortcut_type": "B"}),
+        ("resnet20", {"shortcut_type": "C"}),
+        ("seresnet20", {"shortcut_type": "B", "se_reduction": 4, "se_bias": False}),
         ("seresnet18", {"se_divisor": 1}),
         ("resnext50_32x4d", {}),
         ("wide_resnet50_2", {}),
         ("resnet18", {"stem": "cifar"}),
         ("seresnet50", {"se_placement": "3x3", "se_divisor": 1}),
-        ("wrn_16_8", {"widen": 2}),
+        ("wrn_16_8", {"widen_factor": 2}),
         ("preresnet164", {}),
         ("sepreresnet110", {"stem_norm": True, "last_norm": False}),
-        ("densenet_bc_40_12", {"growth": 6, "stem_width": 12}),
+        ("densenet_bc_40_12", {"growth_rate": 6, "stem_width": 12}),
         ("densenet_40_12", {}),
         ("densenet161", {}),
         ("highway32", {}),
@@ -342,10 +346,10 @@ def test_equal_shapes_are_likely_at_best_and_a_name_in_the_file_decides() -> Non
 
 # What weights cannot tell: the model built with an option is read as the one without, and the option is said in words.
 UNSEEN = {
-    "resnet101": [{"stride_in": "1x1"}, {"pool": "ceil"}],
+    "resnet101": [{"stride_in": "1x1"}, {"stem_pool": "ceil"}],
     "resnext50_32x4d": [{"stride_in": "1x1"}],
     "wide_resnet50_2": [{"stride_in": "1x1"}],
-    "plain18": [{"pool": "ceil"}],
+    "plain18": [{"stem_pool": "ceil"}],
     "seresnet50": [
         {"stride_in": "1x1"},
         {"se_placement": "post"},
@@ -354,7 +358,7 @@ UNSEEN = {
         {"se_pre_relu": True},
     ],
     "seresnet20": [
-        {"shortcut": "none"},
+        {"shortcut_type": "none"},
         {"se_placement": "post"},
         {"se_placement": "3x3"},
         {"se_pool": "max"},
@@ -385,7 +389,7 @@ def test_options_that_no_weight_tells_are_said_and_nothing_is_certain(name: str)
 @pytest.mark.parametrize("name", ["seresnet20", "preresnet20", "resnet50"])
 def test_what_is_said_to_fit_as_well_is_another_net(name: str) -> None:
     """Each variant in words can be built, takes the same weights strictly and gives other logits."""
-    ours = scrambled(registry.create_model(name))
+    ours = scrambled(registry.create_model(name, num_classes=10))
     found = identify(ours.state_dict())
     variants = [
         words.split(" with ")[1].split(" (")[0] for words in found.alternatives if " with " in words
@@ -412,10 +416,10 @@ def test_what_a_package_alone_has_under_its_names_is_certain() -> None:
 
 
 def test_torchvisions_names_on_a_net_for_cifar_leave_mean_and_std_a_guess() -> None:
-    found = identify(blank("resnet20", shortcut="B"))
+    found = identify(blank("resnet20", shortcut_type="B"))
     assert (found.arch, found.model_kwargs, found.confidence) == (
         "resnet20",
-        {"shortcut": "B"},
+        {"shortcut_type": "B"},
         "likely",
     )
     assert (found.dialect, found.alternatives) == ("chenyaofo or torchvision", ())
@@ -440,7 +444,7 @@ def test_names_that_become_one_are_never_laid_over_one_another() -> None:
 
 def test_a_last_layer_that_claims_too_much_costs_nothing() -> None:
     weights, started = blank("resnet20"), time.process_time()
-    with pytest.raises(CheckpointError, match=r"'fc.weight' is empty \(16777216 x 0\)"):
+    with pytest.raises(CheckpointError, match=r"'fc.weight' is empty \(16777216×0\)"):
         identify({**weights, "fc.weight": torch.zeros(2**24, 0)})
     found = identify({**weights, "fc.weight": torch.zeros(1, 64).expand(2**24, 64)})
     assert (found.fits, found.confidence, found.num_classes) == (False, "unsure", 100_000)
@@ -480,7 +484,7 @@ def test_pytorchcv_does_not_say_where_the_stride_is_but_its_arch_does() -> None:
 
 
 def test_what_does_not_fit_is_listed_and_never_made_up() -> None:
-    weights = blank("resnet20", shortcut="B")
+    weights = blank("resnet20", shortcut_type="B")
     weights["layer9.odd.weight"] = torch.zeros(3)
     weights["layer3.2.bn2.weight"] = torch.zeros(5)
     del weights["layer1.0.conv2.weight"]
@@ -504,7 +508,7 @@ def test_old_files_without_counters_lack_nothing() -> None:
     found = identify({f"module.{name}": weight for name, weight in weights.items()})
     assert found.fits
     assert int(found.state_dict["bn1.num_batches_tracked"]) == 0
-    assert found.conversions == ("'module.' taken off the names",)
+    assert found.conversions == ("prefix 'module.' removed from the keys",)
 
 
 def test_the_users_name_overrules_and_is_checked() -> None:
@@ -526,8 +530,8 @@ def test_the_users_name_overrules_and_is_checked() -> None:
 
 
 def test_a_net_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    layers = "nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, classes)"
-    text = f"from torch import nn\ndef model(classes):\n    return nn.Sequential({layers})\n"
+    layers = "nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, num_classes)"
+    text = f"from torch import nn\ndef model(num_classes):\n    return nn.Sequential({layers})\n"
     (tmp_path / "own_twin.py").write_text(text)
     monkeypatch.chdir(tmp_path)
     weights = {"model.0.weight": torch.zeros(4, 3, 3, 3), "model.0.bias": torch.zeros(4)}
@@ -546,7 +550,7 @@ def test_weights_of_nothing_known_are_refused_in_one_sentence() -> None:
     with pytest.raises(CheckpointError, match="--model") as caught:
         identify({f"nonsense.{index}.größe": torch.zeros(2, 2) for index in range(10_000)})
     assert time.process_time() - started < 1
-    assert str(caught.value).count(".") <= 3
+    assert len(str(caught.value)) < 200
     with pytest.raises(CheckpointError):
         identify({})
 
@@ -585,9 +589,9 @@ def test_a_deep_net_is_known_quickly() -> None:
 @pytest.mark.slow
 def test_nothing_heavy_is_imported_for_a_net_of_ours() -> None:
     code = (
-        "import sys; from lightning_resnets import build;"
+        "import sys; from lightning_resnets import create_model;"
         "from lightning_resnets.checkpoint.identify.identify import identify;"
-        "identify(build('resnet20', 10).state_dict()); identify(build('resnet50', 1000).state_dict());"
+        "identify(create_model('resnet20', 10).state_dict()); identify(create_model('resnet50', 1000).state_dict());"
         "assert not {'lightning', 'torchvision', 'torchmetrics', 'timm'} & set(sys.modules)"
     )
     done = subprocess.run(

@@ -9,37 +9,37 @@ import torch
 from torch import Tensor
 
 from lightning_resnets import create_model
-from lightning_resnets.cli import main
+from lightning_resnets.cli import main as command
 from lightning_resnets.cli.inspect import main
 
 State = dict[str, Tensor]
 OWN = """\
-file       resnet20-cifar10.ckpt: PyTorch zip, {size:.1f} MB, weights under 'state_dict'
-model        resnet20
-           269,722 parameters, 10 classes of CIFAR-10
-names      the file's own card
-image    32×32, RGB 0..1, mean 0.4914, 0.4822, 0.4465, std 0.247, 0.2435, 0.2616
+file           resnet20-cifar10.ckpt: PyTorch zip, {size:.1f} MB, weights under 'state_dict'
+model          resnet20
+               269,722 parameters, 10 classes of CIFAR-10
+key naming     the file's own card
+preprocessing  32×32, RGB 0..1, mean 0.4914, 0.4822, 0.4465, std 0.247, 0.2435, 0.2616
 """
 BARE = """\
-file       a.pth: PyTorch zip, 1.1 MB, weights under 'model'
-model        resnet20
-           269,722 parameters, 10 classes of CIFAR-10
-names      lightning-resnets; likely: every weight fits resnet20, and as well plain20; weights cannot tell them apart: \
-taken to be the first
-image    32×32, RGB 0..1, mean 0.4914, 0.4822, 0.4465, std 0.247, 0.2435, 0.2616
-or         plain20
-done       'module.' taken off the names
-verdict    every weight has its place
+file           a.pth: PyTorch zip, 1.1 MB, weights under 'model'
+model          resnet20
+               269,722 parameters, 10 classes of CIFAR-10
+key naming     lightning-resnets; likely: every weight fits resnet20, but also plain20; \
+weights cannot distinguish them: chose the first
+preprocessing  32×32, RGB 0..1, mean 0.4914, 0.4822, 0.4465, std 0.247, 0.2435, 0.2616
+also matches   plain20
+converted      prefix 'module.' removed from the keys
+verdict        every weight matches
 """
-MISFIT = """\
-file       a.pth: PyTorch zip, 1.1 MB
-nearest    resnet20
-           {count:,} parameters of it in the file
-names      lightning-resnets; unsure: resnet20 comes nearest, but not every weight fits it
-verdict    does not fit: cannot be opened as this model
-missing    layer1.0.bn1.weight
-unexpected extra
-reshaped   conv1.weight 16×3×5×5, the model has 16×3×3×3
+MISMATCH = """\
+file           a.pth: PyTorch zip, 1.1 MB
+closest model  resnet20
+               {count:,} of its parameters are in the file
+key naming     lightning-resnets; unsure: resnet20 is the closest model, but not every weight fits it
+verdict        does not match: cannot be loaded as this model
+missing        layer1.0.bn1.weight
+unexpected     extra
+mismatched     conv1.weight 16×3×5×5, the model has 16×3×3×3
 """
 
 
@@ -54,7 +54,7 @@ def said(tmp_path: Path, value: Any, capsys: pytest.CaptureFixture[str], *option
     return capsys.readouterr().out
 
 
-def misfit(state: State) -> State:
+def mismatched(state: State) -> State:
     state |= {"extra": torch.ones(3), "conv1.weight": torch.ones(16, 3, 5, 5)}
     del state["layer1.0.bn1.weight"]
     return state
@@ -65,7 +65,7 @@ def test_a_file_with_a_card(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     size = (Path(__file__).parents[2] / "checkpoints/resnet20-cifar10.ckpt").stat().st_size / 1e6
     assert shown.startswith(OWN.format(size=size))
-    assert "measured   test_accuracy 0." in shown
+    assert "metric         test_accuracy 0." in shown
 
 
 def test_a_bare_file(tmp_path: Path, state: State, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,11 +74,11 @@ def test_a_bare_file(tmp_path: Path, state: State, capsys: pytest.CaptureFixture
     found = json.loads(said(tmp_path, wrapped, capsys, "--json"))
     assert {
         name: found[name]
-        for name in ("model", "sure", "fits", "alternatives", "parameters", "wrapper")
+        for name in ("arch", "confidence", "matches", "alternatives", "parameters", "wrapper")
     } == {
-        "model": "resnet20",
-        "sure": "likely",
-        "fits": True,
+        "arch": "resnet20",
+        "confidence": "likely",
+        "matches": True,
         "alternatives": ["plain20"],
         "parameters": 269_722,
         "wrapper": "model",
@@ -89,22 +89,22 @@ def test_a_bare_file(tmp_path: Path, state: State, capsys: pytest.CaptureFixture
 def test_a_file_that_fits_no_net(
     tmp_path: Path, state: State, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state = misfit(state)
+    state = mismatched(state)
     with pytest.raises(SystemExit, match="1"):
         said(tmp_path, state, capsys)
     fitting = (
         269_722 - 16 - 16 * 3 * 9
     )  # without the weight that lacks and the one of another shape
-    assert capsys.readouterr().out == MISFIT.format(count=fitting)
+    assert capsys.readouterr().out == MISMATCH.format(count=fitting)
     with pytest.raises(SystemExit, match="1"):
         main([str(tmp_path / "a.pth"), "--json"])
     found = json.loads(capsys.readouterr().out)
-    assert (found["fits"], found["missing"], found["unexpected"]) == (
+    assert (found["matches"], found["missing_keys"], found["unexpected_keys"]) == (
         False,
         ["layer1.0.bn1.weight"],
         ["extra"],
     )
-    assert found["reshaped"] == [["conv1.weight", [16, 3, 5, 5], [16, 3, 3, 3]]]
+    assert found["mismatched_keys"] == [["conv1.weight", [16, 3, 5, 5], [16, 3, 3, 3]]]
     assert found["notes"] == []
 
 
@@ -112,10 +112,10 @@ def test_weights_that_are_not_finite_are_said(
     tmp_path: Path, state: State, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state["fc.bias"][0] = torch.inf
-    note = "note       'a.pth' holds weights that are not finite (fc.bias): its training diverged."
+    note = "note           'a.pth' has NaN or inf in its weights (fc.bias): its training diverged."
     assert said(tmp_path, state, capsys).splitlines()[-1] == note
 
 
 def test_by_its_own_name_the_command_is_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    main.main(["inspect", "plain20-cifar10", "--json"])
-    assert json.loads(capsys.readouterr().out)["model"] == "plain20"
+    command.main(["inspect", "plain20-cifar10", "--json"])
+    assert json.loads(capsys.readouterr().out)["arch"] == "plain20"

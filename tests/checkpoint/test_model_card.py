@@ -14,8 +14,8 @@ from lightning_resnets.errors import CheckpointError
 
 PLAIN: dict[str, Any] = {
     "arch": "resnet20",
-    "classes": ("cat", "dog"),
-    "size": (3, 32, 32),
+    "class_names": ("cat", "dog"),
+    "input_size": (3, 32, 32),
     "mean": (0.49, 0.48, 0.44),
     "std": (0.24, 0.24, 0.26),
 }
@@ -52,17 +52,17 @@ def test_to_dict_has_every_field_in_json_types() -> None:
     assert set(values) == {field.name for field in dataclasses.fields(ModelCard)} - set(
         OPTIONAL_FIELDS
     )
-    assert values["size"] == [3, 32, 32]
+    assert values["input_size"] == [3, 32, 32]
 
 
 @pytest.mark.parametrize(
     "entry",
     [
         {"arch": "a\x1b[2Jb"},
-        {"data": "a\nb"},
-        {"classes": ("a\rb",)},
+        {"dataset": "a\nb"},
+        {"class_names": ("a\rb",)},
         {"metrics": {"\x1b]0;": 1.0}},
-        {"options": {"a": "\x07"}},
+        {"model_kwargs": {"a": "\x07"}},
     ],
 )
 def test_no_entry_may_order_a_terminal_about(entry: dict[str, Any]) -> None:
@@ -75,16 +75,16 @@ def test_a_table_may_not_be_deeper_than_any() -> None:
     deep: dict[str, Any] = {}
     for _ in range(3000):
         deep = {"a": deep}
-    with pytest.raises(CheckpointError, match="trained"):
+    with pytest.raises(CheckpointError, match="training"):
         card(training=deep)
 
 
 def test_what_the_first_version_did_not_know_is_written_only_where_it_says_something() -> None:
     entries = {
-        "channels": "BGR",
-        "crop": 0.875,
-        "resample": "bicubic",
-        "epsilon": 1e-3,
+        "channel_order": "BGR",
+        "crop_pct": 0.875,
+        "interpolation": "bicubic",
+        "bn_eps": 1e-3,
         "dialect": "Keras",
     }
     written = card(**entries)
@@ -95,11 +95,11 @@ def test_what_the_first_version_did_not_know_is_written_only_where_it_says_somet
 @pytest.mark.parametrize(
     "entry",
     [
-        {"channels": "GBR"},
-        {"crop": 0},
-        {"crop": 2.0},
-        {"resample": "nearest"},
-        {"epsilon": -1},
+        {"channel_order": "GBR"},
+        {"crop_pct": 0},
+        {"crop_pct": 2.0},
+        {"interpolation": "nearest"},
+        {"bn_eps": -1},
         {"dialect": 3},
     ],
 )
@@ -119,18 +119,18 @@ def test_a_loss_that_diverged_is_left_out(loss: float) -> None:
     ("changes", "title"),
     [
         (
-            {"data": "cifar10", "metrics": {"test_accuracy": 0.9124}},
+            {"dataset": "cifar10", "metrics": {"test_accuracy": 0.9124}},
             "resnet20 · CIFAR-10 · 91.24 % test accuracy",
         ),
         (
-            {"data": "cifar10", "metrics": {"test_error": 0.0876}},
+            {"dataset": "cifar10", "metrics": {"test_error": 0.0876}},
             "resnet20 · CIFAR-10 · 91.24 % test accuracy",
         ),
         (
-            {"data": "mine", "metrics": {"val_accuracy": 0.5}},
+            {"dataset": "mine", "metrics": {"val_accuracy": 0.5}},
             "resnet20 · mine · 50.00 % validation accuracy",
         ),
-        ({"data": "cifar10-sample"}, "resnet20 · CIFAR-10 sample"),
+        ({"dataset": "cifar10-sample"}, "resnet20 · CIFAR-10 sample"),
         ({}, "resnet20"),
     ],
 )
@@ -150,26 +150,26 @@ def billions() -> list[Any]:
     [
         ("arch", 3),
         ("arch", ""),
-        ("classes", []),
-        ("classes", "cat"),
-        ("classes", [1, 2]),
-        ("size", [3, 32]),
-        ("size", [3, 32, 0]),
-        ("size", [3, 32, True]),
-        ("size", [3, 32, 10**6]),
+        ("class_names", []),
+        ("class_names", "cat"),
+        ("class_names", [1, 2]),
+        ("input_size", [3, 32]),
+        ("input_size", [3, 32, 0]),
+        ("input_size", [3, 32, True]),
+        ("input_size", [3, 32, 10**6]),
         ("mean", [0.5]),
         ("mean", [0.5, 0.5, math.nan]),
         ("std", [0.2, 0.2, 0.0]),
-        ("options", [1]),
-        ("options", {1: 2}),
-        ("options", {"a": {1, 2}}),
-        ("options", {"a": billions()}),
+        ("model_kwargs", [1]),
+        ("model_kwargs", {1: 2}),
+        ("model_kwargs", {"a": {1, 2}}),
+        ("model_kwargs", {"a": billions()}),
         ("metrics", {"test_accuracy": 91.2}),
         ("metrics", {"test_accuracy": math.nan}),
         ("metrics", {"test_loss": "low"}),
         ("versions", {"torch": 2}),
         ("recipe", None),
-        ("format", "new"),
+        ("card_version", "new"),
     ],
 )
 def test_a_wrong_entry_is_named_in_one_sentence(entry: str, value: object) -> None:
@@ -179,13 +179,13 @@ def test_a_wrong_entry_is_named_in_one_sentence(entry: str, value: object) -> No
 
 
 def test_what_is_missing_or_unknown_or_newer_is_said() -> None:
-    with pytest.raises(CheckpointError, match="lacks classes, std"):
+    with pytest.raises(CheckpointError, match="lacks class_names, std"):
         ModelCard.from_dict(
-            {name: value for name, value in PLAIN.items() if name not in ("classes", "std")}
+            {name: value for name, value in PLAIN.items() if name not in ("class_names", "std")}
         )
-    with pytest.raises(CheckpointError, match=r"does not know \(smell\)"):
+    with pytest.raises(CheckpointError, match=r"unknown entries \(smell\)"):
         ModelCard.from_dict({**PLAIN, "smell": "of roses"})
-    with pytest.raises(CheckpointError, match="format 2 and this version reads format 1"):
-        ModelCard.from_dict({**PLAIN, "smell": "of roses", "format": 2})
+    with pytest.raises(CheckpointError, match="version 2, but this release reads version 1"):
+        ModelCard.from_dict({**PLAIN, "smell": "of roses", "card_version": 2})
     with pytest.raises(CheckpointError, match="not a table"):
         ModelCard.from_dict(["resnet20"])  # type: ignore[arg-type]

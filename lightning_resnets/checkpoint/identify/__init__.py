@@ -1,1 +1,1 @@
-"""Whose model a file without a card holds: dialects of names, architecture from shapes, the index of known models."""
+"""Identify the model of a file without a card: naming scheme, architecture, known models."""

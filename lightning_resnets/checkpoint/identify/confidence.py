@@ -1,11 +1,11 @@
-"""How sure a model is that weights fit: what else the same weights fit, which only names can decide, and why, in words.
+"""Assess the confidence of a match: which other models the same weights fit.
 
-Options without weights (where a bottleneck strides, how the stem pools, where SE stands, whether a block without
-projections has its shortcut) make other models of the same names and shapes. Names that only one project uses decide
-them, for its models are built in one way; names that many share do not.
+Arguments without weights (stride of a bottleneck, stem pool, SE placement, identity shortcuts) give
+different models with the same keys and shapes. Keys that only one project uses decide them, because
+its models are built in one way. Keys that many projects share do not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from lightning_resnets.checkpoint.identify.architecture import InferredArchitecture, Shapes
@@ -17,162 +17,212 @@ from lightning_resnets.models.known.index import lookup
 from lightning_resnets.models.preact_resnet import PreActBottleneck
 from lightning_resnets.models.residual_blocks import Bottleneck
 from lightning_resnets.models.resnet import ResNet
+from lightning_resnets.utils.format import join_first
 
-Option = tuple[str, Any]
+# Name and value of an argument.
+Kwarg = tuple[str, Any]
 
+# Confidence, its reason, and other models that fit.
+Assessment = tuple[Confidence, str, tuple[str, ...]]
 
-PACKAGES = (
-    "torchvision",
-    "timm",
-)  # dialects in which a model may be another of these packages than ours
+# Dialects of packages whose own models may have these keys.
+PACKAGES = ("torchvision", "timm")
 
+# Common names for ResNets by the convolution of a bottleneck that strides.
+RESNET_VERSION_NAMES = {"1x1": " (v1)", "3x3": " (v1.5)"}
 
-RESNET_VERSION_NAMES = {
-    "1x1": " (v1)",
-    "3x3": " (v1.5)",
-}  # as the field calls ResNets by where their bottlenecks stride
-
-
-MAX_ALTERNATIVES_SHOWN = 3  # alternatives in the sentence; the finding has all
+MAX_ALTERNATIVES_SHOWN = 3  # in the reason; the identification has all
 
 
-def assess_confidence(
-    match: Match, reading: NormalizedWeights, arch: str = ""
-) -> tuple[Confidence, str, tuple[str, ...]]:
-    """How sure the match is, why, and what else the weights fit; `arch` is the model's name as the file has it."""
-    dialect, fits = reading.dialect, f"every weight fits {match.name}"
-    guess = f"; {dialect.caveat}" if dialect.caveat else ""
+def assess_confidence(match: Match, weights: NormalizedWeights, arch: str = "") -> Assessment:
+    """Assess a match.
+
+    Args:
+        match: the match.
+        weights: the weights.
+        arch: the model's name in the file's metadata, or "".
+
+    Returns:
+        Confidence, reason and alternatives.
+    """
+    dialect = weights.dialect
     if not match.fits:
-        return "unsure", f"{match.name} comes nearest, but not every weight fits it", ()
+        return "unsure", f"{match.name} is the closest model, but not every weight fits it", ()
+    every = f"every weight fits {match.name}"
+    caveat = f"; {dialect.caveat}" if dialect.caveat else ""
     if file_names_model(arch, match, dialect):
-        return "certain", f"the file itself names {arch}, and {fits}{guess}", ()
-    alike = _alike(match.name, reading.shapes) if dialect.is_ambiguous else []
-    has = dialect.name in PACKAGES and f"{dialect.name}/{match.name}" in alike
-    rivals = [name for name in alike if name.partition("/")[2] != match.name]
-    variants = _variants(match.name, reading, has)
-    if has and not variants and not any(name.startswith(f"{dialect.name}/") for name in rivals):
-        more = f" (as well fits {_listed(rivals)})" if rivals else ""
-        return (
-            "certain",
-            f"{fits}, and {dialect.name} has no other model of these names and shapes{more}",
-            (),
+        return "certain", f"the file names {arch}, and {every}{caveat}", ()
+    same_shapes = _same_shapes(match.name, weights.shapes) if dialect.is_ambiguous else []
+    is_packaged = dialect.name in PACKAGES and f"{dialect.name}/{match.name}" in same_shapes
+    rivals = [name for name in same_shapes if name.partition("/")[2] != match.name]
+    variants = _variants(match.name, weights, is_packaged)
+    if is_packaged and not variants and not _are_in(dialect.name, rivals):
+        also = f" (also fits {_join_alternatives(rivals)})" if rivals else ""
+        reason = f"{every}, and {dialect.name} has no other model with these keys and shapes{also}"
+        return "certain", reason, ()
+    return _assess_alternatives(dialect, every, (*variants, *rivals), is_packaged)
+
+
+def _assess_alternatives(
+    dialect: Dialect, every: str, others: tuple[str, ...], is_packaged: bool
+) -> Assessment:
+    """Assess a match by the number of other models that fit."""
+    caveat = f"; {dialect.caveat}" if dialect.caveat else ""
+    if others:
+        choice = f"chose {dialect.name}'s" if is_packaged else "chose the first"
+        reason = (
+            f"{every}, but also {_join_alternatives(others)}; weights cannot distinguish them: "
+            f"{choice}{caveat}"
         )
-    if others := (*variants, *rivals):
-        taken = f"taken as {dialect.name} has it" if has else "taken to be the first"
-        why = (
-            f"{fits}, and as well {_listed(others)}; weights cannot tell them apart: {taken}{guess}"
-        )
-        return "likely", why, others
+        return "likely", reason, others
     if not dialect.is_ambiguous:
-        return (
-            "certain",
-            f"{fits}, and the names are those of {dialect.name}, whose models are built like that",
-            (),
-        )
-    return "likely" if guess else "certain", f"{fits} and no other model known here{guess}", ()
+        return "certain", f"{every}, and only {dialect.name} uses these keys", ()
+    confidence: Confidence = "likely" if caveat else "certain"
+    return confidence, f"{every} and no other known model{caveat}", ()
+
+
+def _are_in(package: str, names: Sequence[str]) -> bool:
+    """Return True if a package has one of these models."""
+    return any(name.startswith(f"{package}/") for name in names)
 
 
 def file_names_model(arch: str, match: Match, dialect: Dialect) -> bool:
-    """Whether the name in the file is the model's; pytorchcv's has a b at its end where an option is the other."""
-    return arch in (match.name, match.name.partition("/")[2] or match.name) or bool(
-        dialect.ambiguous_kwargs and arch == f"{match.name}b"
-    )
+    """Check the file's own name for the model.
 
+    Args:
+        arch: the name in the file's metadata, or "".
+        match: the match.
+        dialect: the dialect; pytorchcv appends a b for the other value of an argument.
 
-def ambiguous_options(make: InferredArchitecture, dialect: Dialect) -> list[Option]:
-    """What names of the dialect leave open, with the values that the model is not taken to have."""
-    return [
-        option
-        for trait, row in dialect.ambiguous_kwargs.items()
-        if make.has(trait)
-        for option in row.items()
-    ]
-
-
-def options_without_weights(make: InferredArchitecture) -> list[Option]:
-    """All options without weights that change such a model, with the values that it is not taken to have.
-
-    The shortcut of blocks without projections is not among them (`_twin`).
+    Returns:
+        True if it names the matched model.
     """
-    found = list[Option]()
-    if make.positional_args[0] in (Bottleneck, PreActBottleneck):
-        found.append(("stride_in", "1x1" if make.model_class is ResNet else "3x3"))
-    found += _excited(make)
-    if (
-        make.has("preact basic")
-        and make.model_kwargs["widen_factor"] == 1
-        and make.model_kwargs.get("shortcut_type") != "C"
-    ):
-        found.append(
-            ("share_first", False)
-        )  # elsewhere a projection shares what is activated anyway
-    if make.model_class is ResNet and make.has("imagenet"):
-        found.append(("stem_pool", "ceil"))
-    return found
+    short_name = match.name.partition("/")[2] or match.name
+    if arch in (match.name, short_name):
+        return True
+    return bool(dialect.ambiguous_kwargs) and arch == f"{match.name}b"
 
 
-def _excited(make: InferredArchitecture) -> list[Option]:
-    """The places where SE would weigh as many channels, and what else SE does without weights."""
-    if not make.se_shapes:
+def ambiguous_options(inferred: InferredArchitecture, dialect: Dialect) -> list[Kwarg]:
+    """List arguments that the dialect leaves open.
+
+    Args:
+        inferred: the architecture.
+        dialect: the dialect.
+
+    Returns:
+        Names with the values that were not chosen.
+    """
+    kwargs = list[Kwarg]()
+    for trait, row in dialect.ambiguous_kwargs.items():
+        if inferred.has(trait):
+            kwargs += row.items()
+    return kwargs
+
+
+def options_without_weights(inferred: InferredArchitecture) -> list[Kwarg]:
+    """List arguments without weights that change a model.
+
+    The shortcut of blocks without projections is not among them, see `_plain_or_residual`.
+
+    Args:
+        inferred: the architecture.
+
+    Returns:
+        Names with the values that were not chosen.
+    """
+    is_resnet = inferred.model_class is ResNet
+    kwargs = list[Kwarg]()
+    if inferred.positional_args[0] in (Bottleneck, PreActBottleneck):
+        kwargs.append(("stride_in", "1x1" if is_resnet else "3x3"))
+    kwargs += _se_options(inferred)
+    # Elsewhere a projection shares what is activated anyway.
+    is_narrow = inferred.model_kwargs.get("widen_factor") == 1
+    has_identity = inferred.model_kwargs.get("shortcut_type") != "C"
+    if inferred.has("preact basic") and is_narrow and has_identity:
+        kwargs.append(("share_first", False))
+    if is_resnet and inferred.has("imagenet"):
+        kwargs.append(("stem_pool", "ceil"))
+    return kwargs
+
+
+def _se_options(inferred: InferredArchitecture) -> list[Kwarg]:
+    """Return SE placements with as many channels, and SE's other arguments without weights."""
+    if not inferred.se_shapes:
         return []
-    place, found = make.model_kwargs["se_placement"], list[Option]()
-    if place == "standard":
-        found += [("se_placement", "post"), ("se_placement", "identity")]
-        inner = make.model_kwargs.get("base_width", 64) * make.model_kwargs.get("groups", 1)
-        if make.has("basic") or (make.model_class is ResNet and inner == 4 * 64):
-            found.append(("se_placement", "3x3"))
-    found.append(("se_pool", "max"))
-    return (
-        found if place == "pre" else [*found, ("se_pre_relu", True)]
-    )  # before the block all is above zero already
+    placement = inferred.model_kwargs["se_placement"]
+    kwargs = list[Kwarg]()
+    if placement == "standard":
+        kwargs += [("se_placement", "post"), ("se_placement", "identity")]
+        if _has_equal_widths(inferred):
+            kwargs.append(("se_placement", "3x3"))
+    kwargs.append(("se_pool", "max"))
+    if placement != "pre":  # before a block all values are positive already
+        kwargs.append(("se_pre_relu", True))
+    return kwargs
 
 
-def _variants(name: str, reading: NormalizedWeights, has: bool) -> list[str]:
-    """The model's variants in words; `has`: a package has the model under these names.
+def _has_equal_widths(inferred: InferredArchitecture) -> bool:
+    """Return True if the 3x3 convolution is as wide as the block's output."""
+    kwargs = inferred.model_kwargs
+    inner = kwargs.get("base_width", 64) * kwargs.get("groups", 1)
+    return inferred.has("basic") or (inferred.model_class is ResNet and inner == 4 * 64)
 
-    A package's models of basic blocks are taken as it has them: only our own zoo has variants of these. Bottlenecks that
-    stride in the 1x1 are met under the packages' names in other places.
+
+def _variants(name: str, weights: NormalizedWeights, is_packaged: bool) -> list[str]:
+    """Return descriptions of the model with other arguments that fit the same weights.
+
+    A package's models of basic blocks are taken as the package has them, because only our registry
+    has variants of these. Bottlenecks that stride in the 1x1 exist under the packages' keys.
     """
-    make, shapes = reading.architecture, reading.shapes
-    if make is None:
-        gated = reading.dialect.is_ambiguous and any(
-            weight.endswith(".se.fc1.weight") for weight in shapes
-        )
-        return [f"{name} with se_pool='max'"] if gated and "/" not in name else []
-    if not reading.dialect.is_ambiguous:
-        return [_worded(name, make, option) for option in ambiguous_options(make, reading.dialect)]
-    twin = [_twin(name)] if make.has("bare") and "shortcut_type" not in make.model_kwargs else []
-    free = [] if has and make.has("basic") else options_without_weights(make)
-    return twin + [_worded(name, make, option) for option in free]
+    inferred = weights.architecture
+    if inferred is None:
+        return _variants_of_unknown(name, weights)
+    if not weights.dialect.is_ambiguous:
+        kwargs = ambiguous_options(inferred, weights.dialect)
+        return [_describe_variant(name, inferred, kwarg) for kwarg in kwargs]
+    variants = list[str]()
+    if inferred.has("bare") and "shortcut_type" not in inferred.model_kwargs:
+        variants.append(_plain_or_residual(name))
+    if not (is_packaged and inferred.has("basic")):
+        for kwarg in options_without_weights(inferred):
+            variants.append(_describe_variant(name, inferred, kwarg))
+    return variants
 
 
-def _worded(name: str, make: InferredArchitecture, option: Option) -> str:
-    key, value = option
-    version = (
-        RESNET_VERSION_NAMES[value] if key == "stride_in" and make.model_class is ResNet else ""
-    )
+def _variants_of_unknown(name: str, weights: NormalizedWeights) -> list[str]:
+    """Return the variant of a model with SE whose architecture is not inferred."""
+    has_se = any(key.endswith(".se.fc1.weight") for key in weights.shapes)
+    if weights.dialect.is_ambiguous and has_se and "/" not in name:
+        return [f"{name} with se_pool='max'"]
+    return []
+
+
+def _describe_variant(name: str, inferred: InferredArchitecture, kwarg: Kwarg) -> str:
+    """Return "resnet50 with stride_in='1x1' (v1)"."""
+    key, value = kwarg
+    version = ""
+    if key == "stride_in" and inferred.model_class is ResNet:
+        version = RESNET_VERSION_NAMES[value]
     return f"{name} with {key}={value!r}{version}"
 
 
-def _twin(name: str) -> str:
-    """The plain twin of a model with parameter-free shortcuts, or the other way round."""
-    plain = name.startswith("plain")
-    twin = name.replace("plain", "resnet") if plain else name.replace("resnet", "plain")
-    if twin in registry.MODELS and "shortcut_type" in registry.MODELS[twin].factory.keywords:  # type: ignore[attr-defined]
-        return twin
-    return f"{twin if plain else name} with shortcut_type={'A' if plain else 'none'!r}"
+def _plain_or_residual(name: str) -> str:
+    """Return the plain model for a ResNet with parameter-free shortcuts, or the reverse."""
+    is_plain = name.startswith("plain")
+    other = name.replace("plain", "resnet") if is_plain else name.replace("resnet", "plain")
+    registered = registry.MODELS.get(other)
+    if registered and "shortcut_type" in registered.factory.keywords:  # type: ignore[attr-defined]
+        return other
+    base = other if is_plain else name
+    return f"{base} with shortcut_type={'A' if is_plain else 'none'!r}"
 
 
-def _alike(name: str, shapes: Shapes) -> list[str]:
-    """Models of the index with just these names and shapes."""
+def _same_shapes(name: str, shapes: Shapes) -> list[str]:
+    """Return models of the index with exactly these keys and shapes."""
     return [row.arch for row in lookup(shapes) if row.is_exact and row.arch != name]
 
 
-def _listed(names: Iterable[str]) -> str:
-    every = list(names)
-    more = (
-        [f"{len(every) - MAX_ALTERNATIVES_SHOWN} more"]
-        if len(every) > MAX_ALTERNATIVES_SHOWN
-        else []
-    )
-    return " and ".join([*every[:MAX_ALTERNATIVES_SHOWN], *more])
+def _join_alternatives(names: Sequence[str]) -> str:
+    """Join the first alternatives."""
+    return join_first(names, MAX_ALTERNATIVES_SHOWN)

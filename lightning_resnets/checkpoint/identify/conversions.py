@@ -1,7 +1,7 @@
-"""What has to be done to weights of other origin, once they have our names, before they mean the same in our models.
+"""Convert weights of other origin, once they have our keys, to what our models expect.
 
-Every step takes all weights, changes the table that it is given (never a tensor in it) and says in words what it did,
-or "" where there was nothing to do.
+A conversion takes all weights, changes the dictionary in place (never a tensor in it), and returns
+a phrase on what it did, or "" if there was nothing to do.
 """
 
 import re
@@ -12,60 +12,93 @@ from torch import Tensor
 
 StateDict = dict[str, Tensor]
 
-
 STATISTICS = ("running_mean", "running_var")
-
-
-NORM = ("weight", "bias", *STATISTICS)
+NORM_KEYS = ("weight", "bias", *STATISTICS)
+SE_WEIGHT_RE = re.compile(r"\.se\.fc[12]\.weight$")
+LAST_NORM_RE = re.compile(r"layer\d+\.\d+\.bn\d\.weight")
 
 
 def hwio_to_oihw(state: StateDict) -> str:
-    """Convolutions of (height, width, in, out), as TensorFlow keeps them, become (out, in, height, width)."""
+    """Permute TensorFlow's convolutions (height, width, in, out) to (out, in, height, width).
+
+    Args:
+        state: weights by our keys, changed in place.
+
+    Returns:
+        A phrase, or "".
+    """
     stem = state.get("conv1.weight")
+    # The stem takes three channels, which shows the order.
     if stem is None or stem.ndim != 4 or stem.shape[2] != 3 or stem.shape[0] != stem.shape[1]:
         return ""
     for name, weight in state.items():
         if weight.ndim == 4:
             state[name] = weight.permute(3, 2, 0, 1).contiguous()
-    return "convolutions turned from height, width, in, out to out, in, height, width"
+    return "convolutions permuted from (height, width, in, out) to (out, in, height, width)"
 
 
 def transpose_classifier(state: StateDict) -> str:
-    """The last layer of (in, out) becomes (out, in); a square one is of the dialect that asks for this step."""
-    weight, norm = state.get("fc.weight"), last_block_width(state)
-    if weight is None or weight.ndim != 2 or (norm and weight.shape[1] == norm != weight.shape[0]):
+    """Transpose a last layer of (in, out).
+
+    Args:
+        state: weights by our keys, changed in place.
+
+    Returns:
+        A phrase, or "".
+    """
+    weight = state.get("fc.weight")
+    if weight is None or weight.ndim != 2:
+        return ""
+    width = last_block_width(state)
+    # A square matrix is transposed, as the dialect asks for it.
+    if width and weight.shape[1] == width != weight.shape[0]:
         return ""
     state["fc.weight"] = weight.T.contiguous()
     return "the last layer transposed"
 
 
 def flatten_classifier(state: StateDict) -> str:
-    """A last layer that is kept as a convolution, or with leading ones as old Caffe does, loses the extra sides."""
+    """Flatten a last layer that is stored as a convolution, or with leading ones (old Caffe).
+
+    Args:
+        state: weights by our keys, changed in place.
+
+    Returns:
+        A phrase, or "".
+    """
     weight = state.get("fc.weight")
     if weight is None or weight.ndim != 4:
         return ""
-    state["fc.weight"] = weight.reshape([side for side in weight.shape if side > 1] or [1, 1])
+    shape = [side for side in weight.shape if side > 1] or [1, 1]
+    state["fc.weight"] = weight.reshape(shape)
     return "the last layer flattened"
 
 
 def fold_conv_bias_into_bn(state: StateDict) -> str:
-    """A convolution's bias in front of a batch norm moves into its mean: nothing of it is lost."""
-    biased = [
-        name
-        for name, weight in state.items()
-        if name.endswith(".bias") and weight.ndim == 1 and _norm_of(name)
-    ]
-    done = 0
-    for name in biased:
-        mean = f"{_norm_of(name)}.running_mean"
-        if mean in state and state[mean].shape == state[name].shape:
+    """Move a convolution's bias into the mean of the batch norm behind it, which is exact.
+
+    Args:
+        state: weights by our keys, changed in place.
+
+    Returns:
+        A phrase, or "".
+    """
+    folded = 0
+    for name in list(state):
+        norm = _norm_after(name)
+        mean = f"{norm}.running_mean"
+        if not norm or mean not in state or state[name].ndim != 1:
+            continue
+        if state[mean].shape == state[name].shape:
             state[mean] = state[mean] - state.pop(name)
-            done += 1
-    return f"the biases of {done} convolutions folded into batch norms" if done else ""
+            folded += 1
+    return f"the biases of {folded} convolutions folded into batch norms" if folded else ""
 
 
-def _norm_of(bias: str) -> str:
-    """The batch norm behind a convolution whose bias has this name, or ""."""
+def _norm_after(bias: str) -> str:
+    """Return the batch norm behind a convolution whose bias has this key, or ""."""
+    if not bias.endswith(".bias"):
+        return ""
     layer = bias.removesuffix(".bias")
     if layer.endswith("downsample.0"):
         return f"{layer[:-1]}1"
@@ -74,113 +107,149 @@ def _norm_of(bias: str) -> str:
 
 
 def divide_caffe_bn_factor(state: StateDict) -> str:
-    """Caffe's batch norms keep sums: mean and variance are divided by the third blob, which then goes."""
+    """Divide Caffe's sums of mean and variance by the batch norm's third blob, and drop it.
+
+    Args:
+        state: weights by our keys, changed in place.
+
+    Returns:
+        A phrase, or "".
+    """
     factors = [name for name in state if name.endswith(".factor")]
     for name in factors:
-        value = float(state.pop(name).double().mean())  # of one number
+        factor = float(state.pop(name).double().mean())  # a tensor of one number
         for statistic in STATISTICS:
             key = f"{name.removesuffix('factor')}{statistic}"
             if key in state:
-                state[key] = state[key] / value if value else torch.zeros_like(state[key])
-    return (
-        f"mean and variance of {len(factors)} batch norms divided by their factor"
-        if factors
-        else ""
-    )
+                # Caffe itself takes a factor of zero for zero statistics.
+                value = state[key]
+                state[key] = value / factor if factor else torch.zeros_like(value)
+    if not factors:
+        return ""
+    return f"mean and variance of {len(factors)} batch norms divided by their factor"
 
 
 def se_linear_to_conv(state: StateDict) -> str:
-    """SE's linear layers become convolutions of 1x1."""
-    flat = [
-        name
-        for name, weight in state.items()
-        if re.search(r"\.se\.fc[12]\.weight$", name) and weight.ndim == 2
-    ]
-    for name in flat:
+    """Convert SE's linear layers to convolutions of 1x1.
+
+    Args:
+        state: weights by our keys, changed in place.
+
+    Returns:
+        A phrase, or "".
+    """
+    linear = [name for name in state if SE_WEIGHT_RE.search(name) and state[name].ndim == 2]
+    for name in linear:
         state[name] = state[name][:, :, None, None]
-    return f"{len(flat)} linear layers of SE made convolutions" if flat else ""
+    return f"{len(linear)} linear layers of SE converted to convolutions" if linear else ""
 
 
 def newest_first_to_oldest_first(state: StateDict) -> str:
-    """Dense layers that put what is new in front of what they were given: all that read it are permuted."""
+    """Permute what reads the concatenations of a DenseNet that puts new channels first.
+
+    Args:
+        state: weights by our keys, changed in place.
+
+    Returns:
+        A phrase, or "".
+    """
     depths = dense_block_depths(state)
     width = _length(state, "features.conv0.weight")
     for block, depth in enumerate(depths, 1):
         start = f"features.denseblock{block}.denselayer"
         growths = [_length(state, f"{start}{layer}.conv2.weight") for layer in range(1, depth + 1)]
         for layer in range(depth):
-            order = _order(width, growths[:layer])
+            order = _channel_order(width, growths[:layer])
             _permute(state, f"{start}{layer + 1}.norm1", f"{start}{layer + 1}.conv1", order)
-        order = _order(width, growths)
-        last = block == len(depths)
-        norm, reader = (
-            ("norm5", "classifier")
-            if last
-            else (f"transition{block}.norm", f"transition{block}.conv")
-        )
-        _permute(state, f"features.{norm}", "classifier" if last else f"features.{reader}", order)
+        norm, consumer = _end_of_block(block, is_last=block == len(depths))
+        _permute(state, norm, consumer, _channel_order(width, growths))
         width = _length(state, f"features.transition{block}.conv.weight")
-    return (
-        "what is read from concatenations permuted: there the newest maps come first"
-        if depths
-        else ""
-    )
+    return "channels after concatenations permuted from newest first" if depths else ""
 
 
-def _order(width: int, growths: list[int]) -> Tensor:
-    """Where our channels, oldest first, lie where the newest come first."""
-    parts, end = [], sum(growths) + width
+def _end_of_block(block: int, is_last: bool) -> tuple[str, str]:
+    """Return the batch norm and the layer that read a whole dense block."""
+    if is_last:
+        return "features.norm5", "classifier"
+    return f"features.transition{block}.norm", f"features.transition{block}.conv"
+
+
+def _channel_order(width: int, growths: list[int]) -> Tensor:
+    """Return the index, newest first, of each of our channels, oldest first."""
+    parts = list[Tensor]()
+    end = sum(growths) + width
     for size in (width, *growths):
         parts.append(torch.arange(end - size, end))
         end -= size
     return torch.cat(parts)
 
 
-def _permute(state: StateDict, norm: str, reader: str, order: Tensor) -> None:
-    for name in (f"{norm}.{part}" for part in NORM):
+def _permute(state: StateDict, norm: str, consumer: str, order: Tensor) -> None:
+    """Permute the channels of a batch norm and the input channels of the layer behind it."""
+    for name in (f"{norm}.{key}" for key in NORM_KEYS):
         if name in state and state[name].shape == order.shape:
             state[name] = state[name][order]
-    weight = state.get(f"{reader}.weight")
+    weight = state.get(f"{consumer}.weight")
     if weight is not None and weight.ndim > 1 and weight.shape[1] == len(order):
-        state[f"{reader}.weight"] = weight[:, order]
+        state[f"{consumer}.weight"] = weight[:, order]
 
 
 def _length(state: Mapping[str, Tensor], name: str) -> int:
+    """Return the first side of a weight, 0 if it is missing."""
     weight = state.get(name)
     return len(weight) if weight is not None and weight.ndim else 0
 
 
 def dense_block_depths(names: Mapping[str, object]) -> tuple[int, ...]:
-    """How many dense layers each block has, by our names."""
-    return tuple(_counted(lambda block: _dense_depth(names, block)))
+    """Count the layers of each dense block.
+
+    Args:
+        names: a mapping with our keys.
+
+    Returns:
+        Layers per block.
+    """
+    return tuple(_until_zero(lambda block: _dense_depth(names, block)))
 
 
 def _dense_depth(names: Mapping[str, object], block: int) -> int:
+    """Return the number of layers of one dense block, counted from 0."""
     start = f"features.denseblock{block + 1}.denselayer"
-    return sum(1 for _ in _counted(lambda layer: f"{start}{layer + 1}.norm1.weight" in names))
+    layers = _until_zero(lambda layer: f"{start}{layer + 1}.norm1.weight" in names)
+    return sum(1 for _ in layers)
 
 
-def _counted(ask: Callable[[int], int]) -> Iterator[int]:
-    """The answers for 0, 1, 2 and so on up to the first that is none."""
+def _until_zero(function: Callable[[int], int]) -> Iterator[int]:
+    """Yield function(0), function(1) and so on up to the first that is zero."""
     index = 0
-    while answer := ask(index):
-        yield answer
+    while value := function(index):
+        yield value
         index += 1
 
 
 def last_block_width(state: Mapping[str, Tensor]) -> int:
-    """How wide the last block is, by its last batch norm."""
-    norms = [name for name in state if re.fullmatch(r"layer\d+\.\d+\.bn\d\.weight", name)]
+    """Return the width of the last block, by its last batch norm.
+
+    Args:
+        state: weights by our keys.
+
+    Returns:
+        Channels, 0 if there is no such norm.
+    """
+    norms = [name for name in state if LAST_NORM_RE.fullmatch(name)]
     if not norms:
         return 0
-    return len(
-        state[max(norms, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])]
-    )
+    return len(state[max(norms, key=_numbers_in)])
+
+
+def _numbers_in(name: str) -> list[int]:
+    """Return all numbers in a key: stage, block, layer."""
+    return [int(number) for number in re.findall(r"\d+", name)]
 
 
 CONVERSIONS: dict[str, Callable[[StateDict], str]] = {
-    step.__name__: step
-    for step in (
+    conversion.__name__: conversion
+    for conversion in (
         hwio_to_oihw,
         transpose_classifier,
         flatten_classifier,
@@ -192,6 +261,15 @@ CONVERSIONS: dict[str, Callable[[StateDict], str]] = {
 }
 
 
-def apply_conversions(state: StateDict, steps: tuple[str, ...]) -> tuple[str, ...]:
-    """The steps taken on a table one after another; what was done, in words."""
-    return tuple(words for step in steps if (words := CONVERSIONS[step](state)))
+def apply_conversions(state: StateDict, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Apply conversions one after another.
+
+    Args:
+        state: weights by our keys, changed in place.
+        names: keys of `CONVERSIONS`.
+
+    Returns:
+        Phrases on what was done.
+    """
+    phrases = [CONVERSIONS[name](state) for name in names]
+    return tuple(phrase for phrase in phrases if phrase)

@@ -1,7 +1,7 @@
-"""Whose names the weights in a file have: one table, a row a dialect, with what those models do that no shape tells.
+"""Recognize the naming scheme of a file's keys: one table, one row per dialect.
 
-A row's `signs` recognize it, its `rules` turn its names into ours one after another, and the rest says what its models do
-with an image. Read in the projects' own code; where the figures of a mean are theirs, they are kept, mistakes too.
+A row says which keys identify the dialect, how they become ours, and what its models do that no
+shape tells. Read in the projects' own code.
 """
 
 import re
@@ -10,92 +10,43 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from lightning_resnets.checkpoint.identify.key_rules import (
-    CAFFE_BLOBS,
-    CAFFE_SE,
-    HE_2015,
-    KERAS,
-    KERAS_BLOCKS,
-    KUANGLIU_DENSE,
-    LINEAR_HEAD,
-    PADDLE,
-    PYTORCHCV,
-    PYTORCHCV_DENSENET,
-    RESIDUAL,
-    SE_LINEAR,
+from lightning_resnets.checkpoint.identify import key_rules as rules
+from lightning_resnets.checkpoint.identify.known_preprocessing import (
+    CAFFE_PREPROCESSING,
+    CIFAR10_AS_IMAGENET,
+    MEAN_STD_HALF,
+    NARROW_STD_PREPROCESSING,
+    TORCH_PREPROCESSING,
+    caffe_preprocessing,
 )
 from lightning_resnets.models.key_rules import CADENE_SE, OLD_DENSENET, KeyRules
 from lightning_resnets.preprocessing import Preprocessing
 
-CIFAR, IMAGENET_SIZE = (3, 32, 32), (3, 224, 224)
+KwargsByTrait = Mapping[str, Mapping[str, Any]]
 
 
-IMAGENET = Preprocessing(
-    input_size=IMAGENET_SIZE, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), crop_pct=0.875
-)
-
-
-MEAN_STD_HALF = Preprocessing(
-    input_size=IMAGENET_SIZE, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), crop_pct=0.875
-)
-
-
-CIFAR10 = Preprocessing(
-    input_size=CIFAR, mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)
-)
-
-
-CIFAR10_NARROW = Preprocessing(
-    input_size=CIFAR, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010)
-)  # mean of images' std
-
-
-CIFAR10_AS_IMAGENET = Preprocessing(input_size=CIFAR, mean=IMAGENET.mean, std=IMAGENET.std)
-
-
-CIFAR100 = Preprocessing(
-    input_size=CIFAR, mean=(0.5071, 0.4865, 0.4409), std=(0.2673, 0.2564, 0.2762)
-)
-
-
-def caffe_preprocessing(*mean: float) -> Preprocessing:
-    """Images of 0..255 in BGR order, less a mean: in a card's terms, where images are 0..1."""
-    shares = tuple(value / 255 for value in mean)
-    return Preprocessing(
-        input_size=IMAGENET_SIZE,
-        mean=shares,
-        std=(1 / 255,) * 3,
-        channel_order="BGR",
-        crop_pct=0.875,
-    )
-
-
-CAFFE_PREPROCESSING = {"imagenet": caffe_preprocessing(103.939, 116.779, 123.68)}
-
-
-TORCH_PREPROCESSING: dict[str, Preprocessing] = {
-    "imagenet": IMAGENET,
-    "cifar10": CIFAR10,
-    "cifar100": CIFAR100,
-}
-
-
-NARROW_STD_PREPROCESSING: dict[str, Preprocessing] = {
-    **TORCH_PREPROCESSING,
-    "cifar10": CIFAR10_NARROW,
-}
+def _no_kwargs() -> KwargsByTrait:
+    """Return an empty table."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """One way to name and feed models.
+    """One way to name keys and to feed models.
 
-    Every pattern of `signs` matches the start of a name in such a file and none of `without` does. `rules` are
-    (pattern, replacement), tried in turn on each name; in a replacement `{2}` is what group 2 matched and `{2-1}` a
-    number reckoned from it (a letter counts from a = 0). `steps` are operations of `reshape`, in order. `options` are
-    the model's where it has a trait (`Structure.traits`); `open` are those that such a file leaves open: the option's
-    other values. `inputs` is by data set, `epsilon` batch norm's. Names that are `shared` are used
-    by several projects, so they decide no option; `guess` says in words what is then guessed about the images.
+    Attributes:
+        name: project or framework.
+        required_keys: patterns; each matches the start of some key.
+        forbidden_keys: patterns that match no key.
+        key_rules: (pattern, replacement) pairs, applied in turn to each key, see `key_rules.py`.
+        conversions: names of `conversions.CONVERSIONS`, in order.
+        model_kwargs: arguments of a model that has certain traits
+            (`InferredArchitecture.traits`).
+        ambiguous_kwargs: arguments that such a file leaves open, with their other value.
+        preprocessing: by dataset.
+        bn_eps: batch norm's epsilon, if it differs from ours.
+        is_ambiguous: several projects use these keys, so they decide no argument.
+        caveat: what is guessed about the preprocessing, as a phrase.
     """
 
     name: str
@@ -103,12 +54,8 @@ class Dialect:
     forbidden_keys: tuple[str, ...] = ()
     key_rules: KeyRules = ()
     conversions: tuple[str, ...] = ()
-    model_kwargs: Mapping[str, Mapping[str, Any]] = field(
-        default_factory=dict[str, Mapping[str, Any]]
-    )
-    ambiguous_kwargs: Mapping[str, Mapping[str, Any]] = field(
-        default_factory=dict[str, Mapping[str, Any]]
-    )
+    model_kwargs: KwargsByTrait = field(default_factory=_no_kwargs)
+    ambiguous_kwargs: KwargsByTrait = field(default_factory=_no_kwargs)
     preprocessing: Mapping[str, Preprocessing] = field(default_factory=lambda: TORCH_PREPROCESSING)
     bn_eps: float | None = None
     is_ambiguous: bool = False
@@ -116,27 +63,28 @@ class Dialect:
 
 
 RESNET_V1: dict[str, Any] = {"stride_in": "1x1"}
-
-
 CEIL_POOL: dict[str, Any] = {"stem_pool": "ceil"}
-
-
 CAFFE_KWARGS = {"imagenet": CEIL_POOL, "bottleneck": RESNET_V1}
 
-# The order counts: a row that a file of another row would fit too stands behind that row.
+# The order counts: a row comes after every row whose files it would match too.
 DIALECTS: tuple[Dialect, ...] = (
     Dialect(
         name="Caffe",
         required_keys=(r"bn_conv1[/.:_](?:0|mean)", r"scale_conv1", r"res2a_branch2a"),
-        key_rules=CAFFE_BLOBS + HE_2015,
-        conversions=("divide_caffe_bn_factor", "hwio_to_oihw", "flatten_classifier", "fold_conv_bias_into_bn"),
+        key_rules=rules.CAFFE_BLOBS + rules.HE_2015,
+        conversions=(
+            "divide_caffe_bn_factor",
+            "hwio_to_oihw",
+            "flatten_classifier",
+            "fold_conv_bias_into_bn",
+        ),
         model_kwargs=CAFFE_KWARGS,
         preprocessing=CAFFE_PREPROCESSING,
     ),
     Dialect(
         name="Paddle",
         required_keys=(r"res2a_branch2a_weights$", r"bn_conv1_scale$"),
-        key_rules=PADDLE + HE_2015,
+        key_rules=rules.PADDLE + rules.HE_2015,
         conversions=("transpose_classifier",),
     ),
     Dialect(
@@ -145,16 +93,17 @@ DIALECTS: tuple[Dialect, ...] = (
             r"(?:.*/)?res2a_branch2a[/._](?:kernel|W|weight)",
             r"(?:.*/)?bn_?2a_branch2a[/._]",
         ),
-        key_rules=KERAS + HE_2015,
+        key_rules=rules.KERAS + rules.HE_2015,
         conversions=("hwio_to_oihw", "transpose_classifier", "fold_conv_bias_into_bn"),
         model_kwargs={"bottleneck": RESNET_V1},
         preprocessing=CAFFE_PREPROCESSING,
         bn_eps=1e-3,
     ),
     Dialect(
-        name="Keras",  # from 2.3 on
+        # Since Keras 2.3.
+        name="Keras",
         required_keys=(r"(?:.*/)?conv1_conv[/.]", r"(?:.*/)?conv2_block1_1_conv[/.]"),
-        key_rules=KERAS + KERAS_BLOCKS,
+        key_rules=rules.KERAS + rules.KERAS_BLOCKS,
         conversions=("hwio_to_oihw", "transpose_classifier", "fold_conv_bias_into_bn"),
         model_kwargs={"bottleneck": RESNET_V1},
         preprocessing=CAFFE_PREPROCESSING,
@@ -163,8 +112,14 @@ DIALECTS: tuple[Dialect, ...] = (
     Dialect(
         name="Caffe-SENet",
         required_keys=(r"conv1/7x7_s2", r"conv2_1_1x1_reduce", r"conv2_1_1x1_down"),
-        key_rules=CAFFE_BLOBS + CAFFE_SE,
-        conversions=("divide_caffe_bn_factor", "hwio_to_oihw", "flatten_classifier", "fold_conv_bias_into_bn", "se_linear_to_conv"),
+        key_rules=rules.CAFFE_BLOBS + rules.CAFFE_SE,
+        conversions=(
+            "divide_caffe_bn_factor",
+            "hwio_to_oihw",
+            "flatten_classifier",
+            "fold_conv_bias_into_bn",
+            "se_linear_to_conv",
+        ),
         model_kwargs=CAFFE_KWARGS,
         preprocessing={"imagenet": caffe_preprocessing(104, 117, 123)},
     ),
@@ -185,12 +140,13 @@ DIALECTS: tuple[Dialect, ...] = (
             (r"^conv1\.0\.", "conv1."),
             (r"^conv1\.1\.", "bn1."),
             (r"^conv([2-5])_x\.", "layer{1-1}."),
-            *RESIDUAL,
-            *LINEAR_HEAD,
+            *rules.RESIDUAL,
+            *rules.LINEAR_HEAD,
         ),
     ),
     Dialect(
-        name="weiaicunzai",  # its SE networks, whose convolutions have biases and whose SE stands behind a ReLU
+        # The SE models have biases in convolutions and a ReLU before SE.
+        name="weiaicunzai",
         required_keys=(
             r"pre\.0\.weight$",
             r"stage1\.0\.residual\.0\.weight$",
@@ -200,9 +156,9 @@ DIALECTS: tuple[Dialect, ...] = (
             (r"^pre\.0\.", "conv1."),
             (r"^pre\.1\.", "bn1."),
             (r"^stage(\d)\.", "layer{1}."),
-            *RESIDUAL,
-            *SE_LINEAR,
-            *LINEAR_HEAD,
+            *rules.RESIDUAL,
+            *rules.SE_LINEAR,
+            *rules.LINEAR_HEAD,
         ),
         conversions=("fold_conv_bias_into_bn", "se_linear_to_conv"),
         model_kwargs={"se": {"se_pre_relu": True}},
@@ -210,14 +166,14 @@ DIALECTS: tuple[Dialect, ...] = (
     Dialect(
         name="moskomule",
         required_keys=(r"layer1\.0\.se\.fc\.0\.weight$", r"fc\.weight$"),
-        key_rules=SE_LINEAR,
+        key_rules=rules.SE_LINEAR,
         conversions=("se_linear_to_conv",),
         preprocessing=NARROW_STD_PREPROCESSING,
     ),
     Dialect(
         name="pytorchcv",
         required_keys=(r"features\.init_block\.", r"features\.stage1\.unit1\.body\."),
-        key_rules=PYTORCHCV,
+        key_rules=rules.PYTORCHCV,
         model_kwargs={
             "imagenet bottleneck": RESNET_V1,
             "preact": {"share_first": False},
@@ -229,27 +185,27 @@ DIALECTS: tuple[Dialect, ...] = (
     Dialect(
         name="pytorchcv",
         required_keys=(r"features\.init_block\.", r"features\.stage1\.unit1\.conv1?\.bn\."),
-        key_rules=PYTORCHCV_DENSENET,
+        key_rules=rules.PYTORCHCV_DENSENET,
         preprocessing=NARROW_STD_PREPROCESSING,
     ),
     Dialect(
         name="kuangliu",
         required_keys=(r"dense1\.0\.bn1\.weight$", r"trans1\.bn\.weight$", r"linear\.weight$"),
-        key_rules=KUANGLIU_DENSE,
+        key_rules=rules.KUANGLIU_DENSE,
         conversions=("newest_first_to_oldest_first",),
         preprocessing=NARROW_STD_PREPROCESSING,
     ),
     Dialect(
         name="kuangliu",
         required_keys=(r"layer1\.0\.conv1\.weight$", r"layer4\.0\.", r"linear\.weight$"),
-        key_rules=(*LINEAR_HEAD, (r"^(layer\d\.\d+)\.fc([12])\.", "{1}.se.fc{2}.")),
+        key_rules=(*rules.LINEAR_HEAD, (r"^(layer\d\.\d+)\.fc([12])\.", "{1}.se.fc{2}.")),
         preprocessing=NARROW_STD_PREPROCESSING,
     ),
     Dialect(
         name="akamaster",
         required_keys=(r"layer1\.0\.conv1\.weight$", r"linear\.weight$"),
         forbidden_keys=(r"layer4\.", r"layer1\.0\.bn3"),
-        key_rules=LINEAR_HEAD,
+        key_rules=rules.LINEAR_HEAD,
         model_kwargs={"bare": {"shortcut_type": "A"}},
         preprocessing={**TORCH_PREPROCESSING, "cifar10": CIFAR10_AS_IMAGENET},
     ),
@@ -267,7 +223,8 @@ DIALECTS: tuple[Dialect, ...] = (
         is_ambiguous=True,
     ),
     Dialect(
-        name="chenyaofo or torchvision",  # torchvision's names on a model that torchvision does not have
+        # torchvision's keys on a model that torchvision does not have.
+        name="chenyaofo or torchvision",
         required_keys=(
             r"layer1\.0\.conv1\.weight$",
             r"layer2\.0\.downsample\.1\.weight$",
@@ -276,8 +233,8 @@ DIALECTS: tuple[Dialect, ...] = (
         forbidden_keys=(r"layer4\.", r"layer1\.0\.(?:se|bn3)\.", r"bn\.weight$"),
         preprocessing=NARROW_STD_PREPROCESSING,
         is_ambiguous=True,
-        caveat="the names are torchvision's on a model for CIFAR, as chenyaofo's and others' are, so mean and std are "
-        "guessed (chenyaofo's)",
+        caveat="mean and std are guessed (chenyaofo's), because several projects use torchvision's "
+        "keys for CIFAR models",
     ),
     Dialect(
         name="torchvision",
@@ -319,22 +276,30 @@ DIALECTS: tuple[Dialect, ...] = (
     Dialect(name="lightning-resnets", is_ambiguous=True),
 )
 
-
 UNKNOWN = Dialect(name="unknown", is_ambiguous=True)
 
 
 def detect_dialect(names: Iterable[str]) -> Dialect:
-    """Whose names these are; the last row, ours, takes what no other knows."""
+    """Return the first dialect whose patterns match.
+
+    Args:
+        names: keys without prefixes.
+
+    Returns:
+        The dialect; the last row, ours, matches everything.
+    """
     text = "\n".join(names)
-    return next(dialect for dialect in DIALECTS if _speaks(dialect, text))
+    return next(dialect for dialect in DIALECTS if _matches(dialect, text))
 
 
-def _speaks(dialect: Dialect, text: str) -> bool:
-    return all(_sign(sign).search(text) for sign in dialect.required_keys) and not any(
-        _sign(sign).search(text) for sign in dialect.forbidden_keys
-    )
+def _matches(dialect: Dialect, text: str) -> bool:
+    """Return True if all required and no forbidden patterns match; one key per line."""
+    if not all(_line_start_re(pattern).search(text) for pattern in dialect.required_keys):
+        return False
+    return not any(_line_start_re(pattern).search(text) for pattern in dialect.forbidden_keys)
 
 
 @cache
-def _sign(pattern: str) -> re.Pattern[str]:
+def _line_start_re(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern that must match at the start of a line."""
     return re.compile(f"^{pattern}", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What a file without a card turned out to hold: which model, under whose names, how surely, and what does not fit."""
+"""The result of an identification: model, naming scheme, confidence, and what does not match."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,21 +9,33 @@ from lightning_resnets.preprocessing import Preprocessing
 
 Confidence = Literal["certain", "likely", "unsure"]
 
+# Key, shape in the file, shape in the model.
+MismatchedKey = tuple[str, tuple[int, ...], tuple[int, ...]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identification:
     """The model that weights of unknown origin belong to.
 
-    `arch`, `classes` and `options` build it (`zoo.build`); `arch` is a name of the zoo, or `timm/NAME` or
-    `torchvision/NAME`. `dialect` says whose names they were. `state` is under the model's own names and, where `missing`
-    and `reshaped` are empty, fills it strictly. `unexpected` weights have no place in the model; `dropped` ones are
-    ballast that every file of that dialect has. `reshaped` has (name, shape in the file, shape in the model). `changes`
-    says in words what was done to the weights. `sure` and `why`: "certain" where every weight fits and the names belong
-    to a project or package in which only this model has them (or the file or the user names it), "likely" where models
-    known here fit alike, which are the `alternatives` (models of the index, and in words the model's own variants by
-    options without weights), or where mean and std are guessed, else "unsure". `epsilon` is
-    batch norm's, where the dialect knows it to differ from the model's own; `data` the data set's short name, where the
-    dialect knows it.
+    Attributes:
+        arch: name for `create_model`: one of ours, `timm/NAME` or `torchvision/NAME`.
+        num_classes: width of the last layer.
+        model_kwargs: further arguments of `create_model`.
+        dialect: naming scheme of the file's keys.
+        state_dict: weights under the model's own keys; it loads strictly if the match fits.
+        missing_keys: keys of the model that the file lacks.
+        unexpected_keys: keys of the file that the model lacks.
+        mismatched_keys: keys whose shapes differ.
+        ignored_keys: keys that every file of this dialect has and no model needs.
+        conversions: what was done to the weights, as phrases.
+        confidence: "certain" if every weight fits and the key naming (or the file, or the user)
+            leaves only this model; "likely" if other known models fit too, or if mean and std are
+            guessed; else "unsure".
+        reason: explanation of the confidence.
+        alternatives: models that fit as well: names, or this model with other arguments.
+        preprocessing: input that the model expects.
+        bn_eps: batch norm's epsilon, if the dialect's differs from the model's own.
+        dataset: short name of the dataset, if the dialect tells it.
     """
 
     arch: str
@@ -33,7 +45,7 @@ class Identification:
     state_dict: dict[str, Tensor]
     missing_keys: tuple[str, ...] = ()
     unexpected_keys: tuple[str, ...] = ()
-    mismatched_keys: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
+    mismatched_keys: tuple[MismatchedKey, ...] = ()
     ignored_keys: tuple[str, ...] = ()
     conversions: tuple[str, ...] = ()
     confidence: Confidence
@@ -45,5 +57,5 @@ class Identification:
 
     @property
     def fits(self) -> bool:
-        """Whether every weight of the model is there in the right shape, and no other weight is left over."""
+        """Return True if no key is missing, unexpected or mismatched."""
         return not (self.missing_keys or self.unexpected_keys or self.mismatched_keys)

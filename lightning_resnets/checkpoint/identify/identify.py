@@ -1,225 +1,174 @@
-"""Which model a file's weights belong to: prefixes off, names into ours, architecture from shapes, then what fits."""
+"""Identify the model that weights of unknown origin belong to.
+
+Prefixes are removed, keys turned into ours, and the architecture is inferred from shapes. Then the
+model is chosen that every weight fits: one of ours, else one of torchvision or timm.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
 
-from lightning_resnets.checkpoint.identify import architecture
-from lightning_resnets.checkpoint.identify.architecture import (
-    InferredArchitecture,
-    ModelCandidate,
-    Shapes,
-)
+from lightning_resnets.checkpoint.identify import architecture, candidates
+from lightning_resnets.checkpoint.identify.architecture import InferredArchitecture, Shapes
+from lightning_resnets.checkpoint.identify.candidates import ModelCandidate
 from lightning_resnets.checkpoint.identify.confidence import ambiguous_options, assess_confidence
-from lightning_resnets.checkpoint.identify.conversions import apply_conversions
-from lightning_resnets.checkpoint.identify.dialects import (
+from lightning_resnets.checkpoint.identify.dialects import UNKNOWN, Dialect
+from lightning_resnets.checkpoint.identify.identification import Identification
+from lightning_resnets.checkpoint.identify.known_preprocessing import (
     CIFAR10,
     IMAGENET,
+    IMAGENET_SIZE,
     MEAN_STD_HALF,
     TORCH_PREPROCESSING,
-    UNKNOWN,
-    Dialect,
-    detect_dialect,
 )
-from lightning_resnets.checkpoint.identify.identification import Identification
 from lightning_resnets.checkpoint.identify.matching import (
-    NUM_BATCHES_TRACKED,
     Match,
     NormalizedWeights,
+    is_counter,
     match_model,
 )
-from lightning_resnets.checkpoint.identify.prefixes import (
-    IGNORED_KEYS,
-    common_prefix,
-    rename_keys,
+from lightning_resnets.checkpoint.identify.normalize import (
+    normalize_weights,
+    remove_prefix,
+    split_auxiliary,
 )
 from lightning_resnets.errors import CheckpointError
 from lightning_resnets.models import registry
-from lightning_resnets.models.key_rules import AUX_CLASSIFIER_KEYS, rename_key
-from lightning_resnets.models.known.index import lookup
+from lightning_resnets.models.known.index import Neighbor, lookup
 from lightning_resnets.preprocessing import Preprocessing
 
-MIN_MATCH_RATIO = (
-    0.3  # the share of a model's weights that a file must have for the model to be named at all
-)
-
-
+MIN_MATCH_RATIO = 0.3  # of the weights, for a model to be named at all
 DATASET_BY_NUM_CLASSES = {1000: "imagenet", 10: "cifar10", 100: "cifar100"}
+NO_METADATA: Mapping[str, Any] = MappingProxyType({})
+
+# torchvision's weights of these convert ImageNet's mean and std to 0.5 before the first layer.
+INPUT_TRANSFORMING_MODELS = ("googlenet", "inception_v3")
 
 
 def identify(
-    weights: Mapping[str, Tensor], also: Mapping[str, Any] = {}, model: str | None = None
+    weights: Mapping[str, Tensor],
+    metadata: Mapping[str, Any] = NO_METADATA,
+    model: str | None = None,
 ) -> Identification:
-    """The model that weights of unknown origin belong to.
+    """Identify the model that weights belong to.
 
-    `weights` are under the file's own names, prefixes and all, `also` is what else the file holds (`arch`, as training
-    scripts write it, decides between models that fit alike), `model` the name that the user gives, which overrules both:
-    a model of the zoo, `timm/NAME`, `torchvision/NAME` or `module:function`, whose module is then imported. Raises
-    CheckpointError where no model is near, or where there is none of the name.
+    Args:
+        weights: tensors under the file's own keys, prefixes included.
+        metadata: values beside the weights; `arch`, as training scripts write it, decides between
+            models that fit equally well.
+        model: the user's name for the model, which overrules both: one of ours, `timm/NAME`,
+            `torchvision/NAME`, or `module:function`, whose module is then imported and run.
+
+    Returns:
+        The best match.
+
+    Raises:
+        CheckpointError: no known model is close, or there is none of this name.
     """
-    plain, dropped, words = _bare(weights)
-    reading = normalize_weights(plain, dropped, words)
-    arch = str(also.get("arch", "")).lower() if isinstance(also.get("arch"), str) else ""
-    untouched = _as_is(plain, dropped, words)
+    original = remove_prefix(weights)
+    normalized = normalize_weights(original)
+    arch = metadata.get("arch")
+    arch = arch.lower() if isinstance(arch, str) else ""
     if model is not None:
-        return _named(model, reading, untouched)
-    match = _exact(reading, arch)
+        return _identify_as(model, normalized, original)
+    match = _match_ours(normalized, arch)
     if match is not None and arch in ("", match.name):
-        return _finding(reading, match, arch)
-    foreign = _foreign(untouched, arch)
-    if (
-        foreign is not None
-        and foreign.fits
-        and (match is None or foreign.arch.partition("/")[2] == arch)
-    ):
-        return foreign
-    return (
-        _finding(reading, match, arch) if match is not None else _nearest(reading, foreign, weights)
-    )
+        return _from_match(normalized, match, arch)
+    external = _match_external(original, arch)
+    # A file that names an external model overrules ours of the same shapes.
+    is_external = match is None or (external and external.arch.partition("/")[2] == arch)
+    if external is not None and external.fits and is_external:
+        return external
+    if match is not None:
+        return _from_match(normalized, match, arch)
+    return _closest(normalized, external, weights)
 
 
-def _named(name: str, reading: NormalizedWeights, plain: NormalizedWeights) -> Identification:
-    """The weights laid over the model that the user names; names of a dialect are read for models of the zoo alone."""
-    ours = name in registry.MODELS
-    if ours and reading.key_conflict:
-        raise CheckpointError(reading.key_conflict)
-    taken = reading if ours else plain
-    options = (
-        architecture.model_kwargs_for(name, reading.architecture)
-        if ours and reading.architecture
-        else {}
-    )
-    near = next((item for item in lookup(plain.shapes) if item.arch == name), None)
-    count = near.num_classes if near and near.is_exact else 0
-    try:
-        match = match_model(name, options, taken, count) or match_model(name, {}, taken, count)
-    except ImportError as error:
-        raise CheckpointError(
-            f"The model {name} cannot be built here ({error}): install what it needs."
-        ) from error
-    if match is None:
-        raise CheckpointError(_refusal(name, taken))
-    found = _finding(taken, match, name)
-    if not ours:
-        stem = architecture.infer_architecture(reading.shapes)
+def _identify_as(
+    name: str, normalized: NormalizedWeights, original: NormalizedWeights
+) -> Identification:
+    """Match the weights against the model that the user names."""
+    is_ours = name in registry.MODELS
+    if is_ours and normalized.key_conflict:
+        raise CheckpointError(normalized.key_conflict)
+    # Only our models have a dialect's keys translated.
+    weights = normalized if is_ours else original
+    rows = lookup(original.shapes)
+    near = next((row for row in rows if row.arch == name), None)
+    match = _match_named(name, normalized, weights, near)
+    found = _from_match(weights, match, name)
+    if not is_ours:
+        inferred = architecture.infer_architecture(normalized.shapes)
+        guess = _guess_preprocessing(original.shapes, inferred)
+        package = name.partition("/")[0] if "/" in name else ""
         found = replace(
             found,
-            preprocessing=near.preprocessing if near else _guess(plain.shapes, stem),
-            dialect=name.partition("/")[0] if "/" in name else UNKNOWN.name,
-            dataset=found.dataset if "/" in name else "",
+            preprocessing=near.preprocessing if near else guess,
+            dialect=package or UNKNOWN.name,
+            dataset=found.dataset if package else "",
         )
     if not match.fits:
-        return replace(found, reason=f"you named {name}, but not every weight fits it")
-    return replace(
-        found,
-        confidence="certain",
-        reason=f"you named {name}, and every weight fits it",
-        alternatives=(),
-    )
+        return replace(found, reason=f"--model names {name}, but not every weight fits it")
+    reason = f"--model names {name}, and every weight fits it"
+    return replace(found, confidence="certain", reason=reason, alternatives=())
 
 
-def _refusal(name: str, reading: NormalizedWeights) -> str:
+def _match_named(
+    name: str, normalized: NormalizedWeights, weights: NormalizedWeights, near: Neighbor | None
+) -> Match:
+    """Match the weights against a named model, with inferred arguments or without any."""
+    model_kwargs = dict[str, Any]()
+    if name in registry.MODELS and normalized.architecture:
+        model_kwargs = candidates.model_kwargs_for(name, normalized.architecture)
+    num_classes = near.num_classes if near and near.is_exact else 0
     try:
-        registry.create_model(
-            name, num_classes=max(1, architecture.infer_num_classes(reading.shapes))
-        )
+        match = match_model(name, model_kwargs, weights, num_classes)
+        match = match or match_model(name, {}, weights, num_classes)
+    except ImportError as error:
+        raise CheckpointError(
+            f"The model {name} cannot be built here ({error}). Install the missing package."
+        ) from error
+    if match is None:
+        raise CheckpointError(_build_error(name, weights))
+    return match
+
+
+def _build_error(name: str, weights: NormalizedWeights) -> str:
+    """Return the message for a named model that cannot be built."""
+    num_classes = max(1, architecture.infer_num_classes(weights.shapes))
+    try:
+        registry.create_model(name, num_classes=num_classes)
     except (ValueError, RuntimeError) as error:
         return str(error)
-    return f"The model {name} cannot be built for these weights: name another."
+    return f"The model {name} cannot be built for these weights. Choose another --model."
 
 
-def _bare(
-    weights: Mapping[str, Tensor],
-) -> tuple[dict[str, Tensor], tuple[str, ...], tuple[str, ...]]:
-    """Weights without prefixes and ballast; the ballast; what was done, in words."""
-    weights = rename_keys(weights, lambda name: name.replace("._orig_mod.", "."))
-    front = common_prefix(weights)
-    dropped = tuple(
-        name
-        for name in weights
-        if not name.startswith(front) or IGNORED_KEYS.fullmatch(name.removeprefix(front))
-    )
-    gone = set(dropped)
-    plain = {name[len(front) :]: weight for name, weight in weights.items() if name not in gone}
-    for name, weight in plain.items():
-        if 0 in weight.shape:
-            sides = " x ".join(map(str, weight.shape))
-            raise CheckpointError(
-                f"The weight '{name}' is empty ({sides}): save the whole model again."
-            )
-    return plain, dropped, ((f"'{front}' taken off the names",) if front else ())
-
-
-def normalize_weights(
-    plain: dict[str, Tensor], dropped: tuple[str, ...] = (), words: tuple[str, ...] = ()
-) -> NormalizedWeights:
-    """The weights in our names, and the make that their shapes tell."""
-    dialect = detect_dialect(plain)
-    auxiliary = (
-        tuple(name for name in plain if AUX_CLASSIFIER_KEYS.match(name))
-        if dialect.name == "torchvision"
-        else ()
-    )
-    kept = {
-        name: weight
-        for name, weight in plain.items()
-        if not auxiliary or not AUX_CLASSIFIER_KEYS.match(name)
-    }
-    try:
-        state = rename_keys(kept, lambda name: rename_key(name, dialect.key_rules))
-    except CheckpointError as clash:  # the names may still be those of a model that is not ours
-        return replace(_as_is(plain, dropped, words), key_conflict=str(clash))
-    if auxiliary:
-        words = (*words, "auxiliary classifiers, which only training needs, left out")
-    words = (*words, *apply_conversions(state, dialect.conversions))
-    shapes = {name: tuple(weight.shape) for name, weight in state.items()}
-    make = architecture.infer_architecture(shapes)
-    if make is not None:
-        fixed = {
-            key: value
-            for trait, row in dialect.model_kwargs.items()
-            if make.has(trait)
-            for key, value in row.items()
-        }
-        make = replace(make, model_kwargs={**make.model_kwargs, **fixed})
-    return NormalizedWeights(dialect, state, shapes, (*dropped, *auxiliary), words, make)
-
-
-def _as_is(
-    plain: dict[str, Tensor], dropped: tuple[str, ...], words: tuple[str, ...]
-) -> NormalizedWeights:
-    """The weights under their own names, for models that are not ours."""
-    return NormalizedWeights(
-        UNKNOWN,
-        plain,
-        {name: tuple(weight.shape) for name, weight in plain.items()},
-        dropped,
-        words,
-    )
-
-
-def _exact(reading: NormalizedWeights, arch: str) -> Match | None:
-    """The model of the zoo that every weight fits; that which `arch` names, where several fit."""
-    found = (
-        architecture.matching_models(reading.architecture)
-        if reading.architecture
-        else architecture.candidates_by_signature(reading.shapes)
-    )
-    for name, options in sorted(found, key=lambda candidate: candidate[0] != arch):
-        match = match_model(name, options, reading)
+def _match_ours(weights: NormalizedWeights, arch: str) -> Match | None:
+    """Return the model of the registry that every weight fits; `arch` first if several do."""
+    found = _candidates(weights)
+    for name, model_kwargs in sorted(found, key=lambda candidate: candidate[0] != arch):
+        match = match_model(name, model_kwargs, weights)
         if match is not None and match.fits:
             return match
     return None
 
 
-def _finding(reading: NormalizedWeights, match: Match, arch: str = "") -> Identification:
-    """What to say of a match with a model of the zoo."""
-    dialect, make = reading.dialect, reading.architecture
-    sure, why, alternatives = assess_confidence(match, reading, arch)
-    match = _settled(match, reading, arch)
-    view, data = _input(match, dialect, make)
+def _candidates(weights: NormalizedWeights) -> list[ModelCandidate]:
+    """Return the models of the registry that the weights may fit."""
+    if weights.architecture:
+        return candidates.matching_models(weights.architecture)
+    return candidates.candidates_by_signature(weights.shapes)
+
+
+def _from_match(weights: NormalizedWeights, match: Match, arch: str = "") -> Identification:
+    """Build the identification of a match."""
+    dialect = weights.dialect
+    confidence, reason, alternatives = assess_confidence(match, weights, arch)
+    match = _resolve_ambiguity(match, weights, arch)
+    preprocessing, dataset = _preprocessing_of(match, dialect, weights.architecture)
     return Identification(
         arch=match.name,
         num_classes=match.num_classes,
@@ -229,103 +178,108 @@ def _finding(reading: NormalizedWeights, match: Match, arch: str = "") -> Identi
         missing_keys=match.missing_keys,
         unexpected_keys=match.unexpected_keys,
         mismatched_keys=match.mismatched_keys,
-        ignored_keys=reading.ignored_keys,
-        conversions=reading.conversions,
-        confidence=sure,
-        reason=why,
+        ignored_keys=weights.ignored_keys,
+        conversions=weights.conversions,
+        confidence=confidence,
+        reason=reason,
         alternatives=alternatives,
-        preprocessing=view,
+        preprocessing=preprocessing,
         bn_eps=dialect.bn_eps,
-        dataset=data,
+        dataset=dataset,
     )
 
 
-def _settled(match: Match, reading: NormalizedWeights, arch: str) -> Match:
-    """The match; or, where `arch` says so as pytorchcv does, by a b at the name's end, with the other option."""
-    if reading.architecture is None or not match.fits or arch != f"{match.name}b":
+def _resolve_ambiguity(match: Match, weights: NormalizedWeights, arch: str) -> Match:
+    """Return the match with the other argument if the file's name ends in b, as pytorchcv's do."""
+    inferred = weights.architecture
+    if inferred is None or not match.fits or arch != f"{match.name}b":
         return match
-    make = replace(
-        reading.architecture,
-        model_kwargs={
-            **reading.architecture.model_kwargs,
-            **dict(ambiguous_options(reading.architecture, reading.dialect)),
-        },
-    )
-    return replace(match, model_kwargs=architecture.model_kwargs_for(match.name, make))
+    other = dict(ambiguous_options(inferred, weights.dialect))
+    inferred = replace(inferred, model_kwargs={**inferred.model_kwargs, **other})
+    model_kwargs = candidates.model_kwargs_for(match.name, inferred)
+    return replace(match, model_kwargs=model_kwargs)
 
 
-def _input(
-    match: Match, dialect: Dialect, make: InferredArchitecture | None
+def _preprocessing_of(
+    match: Match, dialect: Dialect, inferred: InferredArchitecture | None
 ) -> tuple[Preprocessing, str]:
-    """How the model wants its images and of which data set it knows the classes."""
-    count, size = (
-        match.num_classes,
-        registry.MODELS[match.name].input_size if match.name in registry.MODELS else (3, 224, 224),
-    )
-    large = make.has("imagenet") if make else size[1] > 32
-    key = "imagenet" if large else "cifar100" if count == 100 else "cifar10"
-    view = dialect.preprocessing.get(key, TORCH_PREPROCESSING[key])
-    if match.name in ("googlenet", "inception_v3") and count == 1000:
-        view = MEAN_STD_HALF  # torchvision's published weights turn ImageNet's mean and std into these before the first layer
-    if large and size[1] > 32:
-        view = replace(view, input_size=size)
-    return view, key if DATASET_BY_NUM_CLASSES.get(count) == key else ""
+    """Return the model's preprocessing, and the dataset whose number of classes it has."""
+    count = match.num_classes
+    registered = registry.MODELS.get(match.name)
+    size = registered.input_size if registered else IMAGENET_SIZE
+    is_large = inferred.has("imagenet") if inferred else size[1] > 32
+    key = "imagenet"
+    if not is_large:
+        key = "cifar100" if count == 100 else "cifar10"
+    preprocessing = dialect.preprocessing.get(key, TORCH_PREPROCESSING[key])
+    if match.name in INPUT_TRANSFORMING_MODELS and count == 1000:
+        preprocessing = MEAN_STD_HALF
+    if is_large and size[1] > 32:
+        preprocessing = replace(preprocessing, input_size=size)
+    return preprocessing, key if DATASET_BY_NUM_CLASSES.get(count) == key else ""
 
 
-def _foreign(plain: NormalizedWeights, arch: str) -> Identification | None:
-    """The model of torchvision or timm that fits, or the nearest; None where the index knows none."""
-    rows = lookup(plain.shapes)
-    gone = {name for name in plain.state_dict if AUX_CLASSIFIER_KEYS.match(name)}
-    kept = {name: weight for name, weight in plain.state_dict.items() if name not in gone}
-    plain = replace(plain, state_dict=kept, ignored_keys=(*plain.ignored_keys, *gone))
+def _match_external(original: NormalizedWeights, arch: str) -> Identification | None:
+    """Return the closest model of torchvision or timm, or None if the index has none."""
+    rows = lookup(original.shapes)
+    state, auxiliary = split_auxiliary(original.state_dict)
+    ignored = (*original.ignored_keys, *auxiliary)
+    weights = replace(original, state_dict=state, ignored_keys=ignored)
     named = [row for row in rows if row.is_exact and row.arch.partition("/")[2] == arch]
     for row in (*named, *rows[:1]):
-        match = match_model(row.arch, {}, plain, row.num_classes)
+        match = match_model(row.arch, {}, weights, row.num_classes)
         if match is not None:
-            found = replace(
-                _finding(plain, match, arch),
+            found = _from_match(weights, match, arch)
+            return replace(
+                found,
                 preprocessing=row.preprocessing,
                 dialect=row.arch.partition("/")[0],
+                dataset="imagenet" if found.num_classes == 1000 else "",
             )
-            return replace(found, dataset="imagenet" if found.num_classes == 1000 else "")
     return None
 
 
-def _nearest(
-    reading: NormalizedWeights, foreign: Identification | None, weights: Mapping[str, Tensor]
+def _closest(
+    normalized: NormalizedWeights, external: Identification | None, weights: Mapping[str, Tensor]
 ) -> Identification:
-    """The model that most weights fit, with what does not; raises where none is near."""
-    if reading.key_conflict:
-        raise CheckpointError(reading.key_conflict)
-    found: list[ModelCandidate] = architecture.candidates_by_signature(reading.shapes)
-    if reading.architecture:
-        found = architecture.matching_models(reading.architecture) or architecture.closest_models(
-            reading.architecture
-        )
-    tried = [match for name, options in found if (match := match_model(name, options, reading))]
-    best = max(tried, key=lambda match: match.match_ratio, default=None)
-    if foreign is not None and (best is None or _share(foreign) >= best.match_ratio):
-        best_share = _share(foreign)
-        if best_share >= MIN_MATCH_RATIO:
-            return foreign
-    if best is None or best.match_ratio < MIN_MATCH_RATIO:
-        shown = next(iter(weights), "")[:40]
+    """Return the model that most weights fit; raise if none is close."""
+    if normalized.key_conflict:
+        raise CheckpointError(normalized.key_conflict)
+    best = _best_of_ours(normalized)
+    our_ratio = best.match_ratio if best else 0.0
+    if external is not None:
+        ratio = _match_ratio(external)
+        if ratio >= our_ratio and ratio >= MIN_MATCH_RATIO:
+            return external
+    if best is None or our_ratio < MIN_MATCH_RATIO:
+        first = next(iter(weights), "")[:40]
         raise CheckpointError(
-            f"No model known here has weights like these ({len(weights)}, the first is '{shown}'): name the model with "
-            "--model, or save it with its card."
+            f"No known model has weights like these ({len(weights):,}, the first is '{first}'). "
+            "Choose a model with --model, or save the file with a model card."
         )
-    return _finding(reading, best)
+    return _from_match(normalized, best)
 
 
-def _share(found: Identification) -> float:
-    fit = sum(1 for name in found.state_dict if not name.endswith(NUM_BATCHES_TRACKED))
-    return fit / max(
-        1, fit + len(found.missing_keys) + len(found.mismatched_keys) + len(found.unexpected_keys)
-    )
+def _best_of_ours(weights: NormalizedWeights) -> Match | None:
+    """Return the model of the registry that most weights fit."""
+    found = _candidates(weights)
+    if weights.architecture and not found:
+        found = candidates.closest_models(weights.architecture)
+    matches = [match_model(name, model_kwargs, weights) for name, model_kwargs in found]
+    fitting = [match for match in matches if match is not None]
+    return max(fitting, key=lambda match: match.match_ratio, default=None)
 
 
-def _guess(shapes: Shapes, make: InferredArchitecture | None) -> Preprocessing:
-    """An input for a model that nobody told us about: by its first convolution, CIFAR's small windows or ImageNet's."""
+def _match_ratio(found: Identification) -> float:
+    """Return the fraction of keys that match, of all keys of the file or the model."""
+    matched = sum(1 for name in found.state_dict if not is_counter(name))
+    others = len(found.missing_keys) + len(found.mismatched_keys) + len(found.unexpected_keys)
+    return matched / max(1, matched + others)
+
+
+def _guess_preprocessing(shapes: Shapes, inferred: InferredArchitecture | None) -> Preprocessing:
+    """Guess the input of a custom model: CIFAR's for a small first convolution, else ImageNet's."""
+    if inferred:
+        return CIFAR10 if inferred.has("cifar") else IMAGENET
     first = next((shape for shape in shapes.values() if len(shape) == 4), (0, 3, 7, 7))
-    small = make.has("cifar") if make else first[-1] <= 3
-    return CIFAR10 if small else IMAGENET
+    return CIFAR10 if first[-1] <= 3 else IMAGENET

@@ -1,11 +1,12 @@
-"""How the names of other people's layers become ours: rules for the table of dialects.
+"""Rules that turn the keys of other projects into ours, for the table of dialects.
 
-A rule is a pattern and a replacement, in which `{2}` is what group 2 matched and `{2-1}` a number reckoned from it.
+`models/key_rules.py` defines the form of a rule.
 """
 
 from lightning_resnets.models.key_rules import KeyRules
 
-# He's names of 2015, which Keras and Paddle took over: res4b7_branch2c is stage 4, block 7 (a = 0, b = b1 = 1), conv 3.
+# He's names of 2015, which Keras and Paddle adopted. res4b7_branch2c is stage 4, block 7
+# (a = 0, b = b1 = 1), conv 3.
 HE_2015: KeyRules = (
     (r"^res([2-5])([a-z]\d*)_branch1\.", "layer{1-1}.{2+0}.downsample.0."),
     (r"^(?:bn|scale)([2-5])([a-z]\d*)_branch1\.", "layer{1-1}.{2+0}.downsample.1."),
@@ -15,8 +16,8 @@ HE_2015: KeyRules = (
     (r"^fc(?:1000|_0)?\.", "fc."),
 )
 
-
-# Caffe's layers have numbered blobs: batch norm's are mean, variance and what both must be divided by.
+# Caffe's layers have numbered blobs. Batch norm's are mean, variance and the factor that both must
+# be divided by.
 CAFFE_BLOBS: KeyRules = (
     (r"^(scale_?\w+|.+/scale)[/.:_](?:0|weights?|gamma)$", "{1}.weight"),
     (r"^(scale_?\w+|.+/scale)[/.:_](?:1|bias(?:es)?|beta)$", "{1}.bias"),
@@ -27,13 +28,11 @@ CAFFE_BLOBS: KeyRules = (
     (r"^((?:res|conv|fc|classifier).*)[/.:_](?:1|bias(?:es)?)$", "{1}.bias"),
 )
 
-
+# Keras up to 2.2, on He's names for the layers.
 KERAS: KeyRules = (
     (r"^.*/(?=[^/]+_(?:W|b|gamma|beta|running_mean|running_std)(?:_\d+)?(?::0)?$)", ""),
-    (
-        r"^(?:.*/)?([^/.]+)[/.](?=[a-z_]+(?::0)?$)",
-        "{1}.",
-    ),  # a path, where there is one, repeats the layer's name
+    # A path repeats the layer's name.
+    (r"^(?:.*/)?([^/.]+)[/.](?=[a-z_]+(?::0)?$)", "{1}."),
     (r"^([^.]+)_(W|b|gamma|beta|running_mean|running_std)(?:_\d+)?(?::0)?$", "{1}.{2}"),
     (r"\.(?:kernel|gamma|W)(?::0)?$", ".weight"),
     (r"\.(?:beta|bias|b)(?::0)?$", ".bias"),
@@ -41,7 +40,7 @@ KERAS: KeyRules = (
     (r"\.(?:moving_variance|running_std)(?::0)?$", ".running_var"),
 )
 
-
+# PaddlePaddle, on He's names for the layers.
 PADDLE: KeyRules = (
     (r"^(res\w+|conv1|fc)_weights$", "{1}.weight"),
     (r"^(bn\w+)_scale$", "{1}.weight"),
@@ -52,22 +51,22 @@ PADDLE: KeyRules = (
     (r"^fc_0\.b_0$", "fc.bias"),
 )
 
-
+# kuangliu, akamaster and weiaicunzai.
 LINEAR_HEAD: KeyRules = ((r"^linear\.", "fc."), (r"\.shortcut\.", ".downsample."))
 
-
+# weiaicunzai: a branch is one nn.Sequential.
 RESIDUAL: KeyRules = tuple(
     (rf"\.residual(?:_function)?\.{index}\.", f".{name}.")
     for index, name in {0: "conv1", 1: "bn1", 3: "conv2", 4: "bn2", 6: "conv3", 7: "bn3"}.items()
 )
 
-
+# SE as an nn.Sequential of linear layers.
 SE_LINEAR: KeyRules = (
     (r"\.(?:se\.fc|excitation)\.0\.", ".se.fc1."),
     (r"\.(?:se\.fc|excitation)\.2\.", ".se.fc2."),
 )
 
-
+# kuangliu counts layers from 0.
 KUANGLIU_DENSE: KeyRules = (
     (r"^conv1\.", "features.conv0."),
     (r"^dense(\d+)\.(\d+)\.bn([12])\.", "features.denseblock{1}.denselayer{2+1}.norm{3}."),
@@ -78,7 +77,7 @@ KUANGLIU_DENSE: KeyRules = (
     (r"^linear\.", "classifier."),
 )
 
-
+# pytorchcv counts units from 1.
 PYTORCHCV: KeyRules = (
     (r"^features\.init_block(?:\.conv)?\.bn\.", "bn1."),
     (r"^features\.init_block(?:\.conv)?\.conv\.", "conv1."),
@@ -93,7 +92,7 @@ PYTORCHCV: KeyRules = (
     (r"^output\.", "fc."),
 )
 
-
+# pytorchcv's transitions belong to the stage behind them.
 PYTORCHCV_DENSENET: KeyRules = (
     (r"^features\.init_block\.weight$", "features.conv0.weight"),
     (r"^features\.init_block\.conv\.", "features.conv0."),
@@ -106,17 +105,15 @@ PYTORCHCV_DENSENET: KeyRules = (
         r"^features\.stage(\d+)\.unit(\d+)\.conv(\d?)\.conv\.",
         "features.denseblock{1}.denselayer{2}.conv{3}.",
     ),
-    (
-        r"(denselayer\d+\.(?:norm|conv))\.(?=\w+$)",
-        "{1}1.",
-    ),  # models without bottlenecks have one of each
+    # Layers without bottlenecks have one norm and one convolution.
+    (r"(denselayer\d+\.(?:norm|conv))\.(?=\w+$)", "{1}1."),
     (r"^features\.stage(\d+)\.trans\d+\.conv\.bn\.", "features.transition{1-1}.norm."),
     (r"^features\.stage(\d+)\.trans\d+\.conv\.conv\.", "features.transition{1-1}.conv."),
     (r"^features\.post_activ\.bn\.", "features.norm5."),
     (r"^output\.", "classifier."),
 )
 
-
+# Hu's SE networks in Caffe.
 CAFFE_SE: KeyRules = (
     (r"^conv1/7x7_s2/bn(?:/scale)?\.", "bn1."),
     (r"^conv1/7x7_s2\.", "conv1."),
@@ -132,7 +129,7 @@ CAFFE_SE: KeyRules = (
     (r"^classifier\.", "fc."),
 )
 
-
+# Keras since 2.3.
 KERAS_BLOCKS: KeyRules = (
     (r"^conv([2-5])_block(\d+)_0_conv\.", "layer{1-1}.{2-1}.downsample.0."),
     (r"^conv([2-5])_block(\d+)_0_bn\.", "layer{1-1}.{2-1}.downsample.1."),

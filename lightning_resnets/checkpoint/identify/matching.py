@@ -1,28 +1,35 @@
-"""How well weights of known names lie over a model: what fits, what is missing, left over or of another shape."""
+"""Match weights under a model's own keys against the model: missing, unexpected, mismatched."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_resnets.checkpoint.identify import architecture
 from lightning_resnets.checkpoint.identify.architecture import InferredArchitecture
 from lightning_resnets.checkpoint.identify.dialects import Dialect
+from lightning_resnets.checkpoint.identify.identification import MismatchedKey
 from lightning_resnets.checkpoint.model_card import MAX_CLASSES
 from lightning_resnets.models import registry
 from lightning_resnets.utils.skip_init import skip_init
 
-NUM_BATCHES_TRACKED = (
-    "num_batches_tracked"  # files before torch 0.4.1 lack it; evaluation does not need it
-)
+# Files from before torch 0.4.1 lack this counter; evaluation does not need it.
+NUM_BATCHES_TRACKED = "num_batches_tracked"
 
 
 @dataclass(frozen=True, slots=True)
 class NormalizedWeights:
-    """Weights under the names of a model of ours, as far as the dialect knows them.
+    """Weights under the keys of our models, as far as the dialect's rules know them.
 
-    `clash` is the sentence for weights of which two would be one in the dialect, and which are under their own names.
+    Attributes:
+        dialect: naming scheme of the file.
+        state_dict: weights by new key.
+        shapes: their shapes.
+        ignored_keys: keys of the file that no model needs.
+        conversions: what was done to the weights, as phrases.
+        architecture: what the shapes tell of the model, or None.
+        key_conflict: message if two weights would get one key; then all keep their own.
     """
 
     dialect: Dialect
@@ -36,58 +43,109 @@ class NormalizedWeights:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How weights lie over a model; `share` is how many of them do, of all that either has."""
+    """The result of matching weights against a model.
+
+    `match_ratio` is the fraction of weights that fit, of all that the file or the model has.
+    """
 
     name: str
     model_kwargs: dict[str, Any]
     state_dict: dict[str, Tensor]
     missing_keys: tuple[str, ...]
     unexpected_keys: tuple[str, ...]
-    mismatched_keys: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+    mismatched_keys: tuple[MismatchedKey, ...]
     match_ratio: float
     num_classes: int
 
     @property
     def fits(self) -> bool:
+        """Return True if no key is missing, unexpected or mismatched."""
         return not (self.missing_keys or self.unexpected_keys or self.mismatched_keys)
 
 
 def match_model(
-    name: str, options: dict[str, Any], reading: NormalizedWeights, num_classes: int = 0
+    name: str, model_kwargs: dict[str, Any], weights: NormalizedWeights, num_classes: int = 0
 ) -> Match | None:
-    """The weights laid over a model, built blank for so many classes (0: as the last layer has it); None where it cannot
-    be built so.
+    """Match the weights against a newly built model.
+
+    Args:
+        name: name for `create_model`.
+        model_kwargs: its further arguments.
+        weights: the weights.
+        num_classes: width of the last layer; 0 for that of the file.
+
+    Returns:
+        The match, or None if these arguments cannot build the model.
     """
-    num_classes = min(
-        num_classes or max(1, architecture.infer_num_classes(reading.shapes)), MAX_CLASSES
-    )
+    count = num_classes or max(1, architecture.infer_num_classes(weights.shapes))
+    count = min(count, MAX_CLASSES)
     try:
         with torch.random.fork_rng(devices=[]), skip_init():
-            model = registry.create_model(name, num_classes=num_classes, **options)
+            model = registry.create_model(name, num_classes=count, **model_kwargs)
     except (ValueError, RuntimeError):
         return None
-    blank = model.state_dict()
-    state, missing, reshaped = (
-        dict[str, Tensor](),
-        list[str](),
-        list[tuple[str, tuple[int, ...], tuple[int, ...]]](),
-    )
-    for key, wanted in blank.items():
-        weight = reading.state_dict.get(key)
-        if key.endswith(NUM_BATCHES_TRACKED) and (weight is None or weight.numel() == 1):
-            state[key] = (
-                torch.zeros_like(wanted) if weight is None else weight.reshape(wanted.shape)
-            )
-        elif weight is None:
-            missing.append(key)
-        elif weight.shape != wanted.shape:
-            reshaped.append((key, tuple(weight.shape), tuple(wanted.shape)))
-        else:
-            state[key] = weight
-    unexpected = tuple(key for key in reading.state_dict if key not in blank)
-    counted = [key for key in blank if not key.endswith(NUM_BATCHES_TRACKED)]
-    extra = sum(1 for key in unexpected if not key.endswith(NUM_BATCHES_TRACKED))
-    share = (len(counted) - len(missing) - len(reshaped)) / max(1, len(counted) + extra)
+    compared = _compare(model, weights.state_dict)
     return Match(
-        name, options, state, tuple(missing), unexpected, tuple(reshaped), share, num_classes
+        name,
+        model_kwargs,
+        compared.state_dict,
+        tuple(compared.missing),
+        tuple(compared.unexpected),
+        tuple(compared.mismatched),
+        _match_ratio(compared),
+        count,
     )
+
+
+@dataclass(slots=True)
+class _Comparison:
+    """Keys of a file and a model, sorted by how they match."""
+
+    state_dict: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    missing: list[str] = field(default_factory=list[str])
+    unexpected: list[str] = field(default_factory=list[str])
+    mismatched: list[MismatchedKey] = field(default_factory=list[MismatchedKey])
+    num_expected: int = 0  # keys of the model, without counters
+
+
+def _compare(model: nn.Module, weights: dict[str, Tensor]) -> _Comparison:
+    """Compare keys and shapes."""
+    expected = model.state_dict()
+    result = _Comparison()
+    for key, wanted in expected.items():
+        weight = weights.get(key)
+        if is_counter(key) and (weight is None or weight.numel() == 1):
+            result.state_dict[key] = _to_counter(weight, wanted)
+        elif weight is None:
+            result.missing.append(key)
+        elif weight.shape != wanted.shape:
+            result.mismatched.append((key, tuple(weight.shape), tuple(wanted.shape)))
+        else:
+            result.state_dict[key] = weight
+    result.unexpected = [key for key in weights if key not in expected]
+    result.num_expected = sum(1 for key in expected if not is_counter(key))
+    return result
+
+
+def is_counter(key: str) -> bool:
+    """Return True for batch norm's counter of batches.
+
+    Args:
+        key: key of a state dict.
+
+    Returns:
+        True if it is one.
+    """
+    return key.endswith(NUM_BATCHES_TRACKED)
+
+
+def _to_counter(weight: Tensor | None, wanted: Tensor) -> Tensor:
+    """Return the counter in the model's shape, zero if the file has none."""
+    return torch.zeros_like(wanted) if weight is None else weight.reshape(wanted.shape)
+
+
+def _match_ratio(compared: _Comparison) -> float:
+    """Return the fraction of keys that match, of all keys of the file or the model."""
+    extra = sum(1 for key in compared.unexpected if not is_counter(key))
+    matched = compared.num_expected - len(compared.missing) - len(compared.mismatched)
+    return matched / max(1, compared.num_expected + extra)

@@ -1,0 +1,233 @@
+"""Build the model of a card and fill it with a file's weights, without trusting either."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lightning_resnets.checkpoint.model_card import RESAVE, ModelCard
+from lightning_resnets.errors import CheckpointError, CustomModelError
+from lightning_resnets.models import registry
+from lightning_resnets.utils.format import format_shape
+from lightning_resnets.utils.skip_init import skip_init
+
+MAX_KWARG = 4096  # channels, layers; none of our models has more
+
+# A model may take this many times the bytes of its file (float16 to float32 is 2), and the slack.
+MAX_EXPANSION = 4
+EXPANSION_SLACK_BYTES = 2**26
+
+RESAVE_WITH_CARD = "Save it again with the card of the trained model."
+
+
+def build_from_card(card: ModelCard, file: str, model: str | None = None) -> nn.Module:
+    """Build the model of a card, without initializing its weights.
+
+    Args:
+        card: the card.
+        file: file name, for messages.
+        model: the user's name for the model. Only this name may import a custom model
+            (`module:function`); a file's card alone never does.
+
+    Returns:
+        The model in training mode, its weights undefined.
+
+    Raises:
+        CheckpointError: the card names an unknown model, or arguments that do not fit it.
+        CustomModelError: the card names a custom model and `model` does not.
+    """
+    _check_arch(card, file, model)
+    _check_kwargs(card, file)
+    try:
+        with skip_init(), preserve_rng():
+            built = registry.create_model(
+                card.arch, num_classes=len(card.class_names), **card.model_kwargs
+            )
+    except Exception as error:
+        raise CheckpointError(
+            f"model_kwargs in the model card of '{file}' do not fit {card.arch} "
+            f"({first_line(error)}). {RESAVE}"
+        ) from error
+    _check_channels(built, card, file)
+    _set_bn_eps(built, card.bn_eps)
+    return built
+
+
+def _check_arch(card: ModelCard, file: str, model: str | None) -> None:
+    """Raise if the card's model is custom, unknown, or not the one that the user names."""
+    if ":" in card.arch and card.arch != model:
+        raise CustomModelError(file, card.arch)
+    if model is not None and model != card.arch:
+        raise CheckpointError(
+            f"--model {model} contradicts the model card of '{file}', which says '{card.arch}'. "
+            "Omit --model."
+        )
+    names = list(registry.list_models())
+    is_ours = ":" not in card.arch and "/" not in card.arch
+    if is_ours and card.arch not in names:
+        near = get_close_matches(card.arch, names, n=3, cutoff=0.5) or names[:5]
+        raise CheckpointError(
+            f"Unknown model '{card.arch}' in the model card of '{file}' (known models: "
+            f"{', '.join(near)}, ...). Upgrade lightning-resnets or correct the card."
+        )
+
+
+def _check_kwargs(card: ModelCard, file: str) -> None:
+    """Raise if the card's arguments would take too much memory or start a download."""
+    for value in card.model_kwargs.values():
+        if isinstance(value, (int, float)) and abs(value) > MAX_KWARG:
+            raise CheckpointError(
+                f"model_kwargs in the model card of '{file}' ask for an implausibly large model "
+                f"({str(card.model_kwargs)[:80]}). {RESAVE}"
+            )
+    if "pretrained" in card.model_kwargs:
+        raise CheckpointError(
+            f"model_kwargs in the model card of '{file}' ask for a download of published weights. "
+            "Save the model again without 'pretrained'."
+        )
+
+
+def _check_channels(model: nn.Module, card: ModelCard, file: str) -> None:
+    """Raise if the first convolution takes other channels than the card says."""
+    convs = (module for module in model.modules() if isinstance(module, nn.Conv2d))
+    first = next(convs, None)
+    if first is not None and first.in_channels != card.input_size[0]:
+        raise CheckpointError(
+            f"input_size in the model card of '{file}' has {card.input_size[0]} channels but "
+            f"{card.arch} takes {first.in_channels}. {RESAVE}"
+        )
+
+
+def _set_bn_eps(model: nn.Module, eps: float | None) -> None:
+    """Set the epsilon of every batch norm, unless it is the model's own (None)."""
+    if eps is None:
+        return
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.eps = eps
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], arch: str, file: str) -> None:
+    """Fill an uninitialized model with weights, strictly.
+
+    Args:
+        model: the model; its parameters are replaced.
+        weights: tensors under the model's own names.
+        arch: name of the model, for messages.
+        file: file name, for messages.
+
+    Raises:
+        CheckpointError: a weight is missing, unexpected or of another shape or kind.
+    """
+    expected = model.state_dict()
+    _check_size(expected, weights, arch, file)
+    state = dict[str, Tensor]()
+    for name, placeholder in expected.items():
+        state[name] = check_tensor(name, weights.get(name), placeholder, file)
+    unknown = sorted(weights.keys() - state.keys())
+    if unknown:
+        raise CheckpointError(
+            f"'{file}' contains weights that {arch} does not have ({unknown[0]}). Its model card "
+            f"has the wrong arch or model_kwargs. {RESAVE_WITH_CARD}"
+        )
+    model.load_state_dict(state, strict=True, assign=True)
+
+
+def _check_size(
+    expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], arch: str, file: str
+) -> None:
+    """Raise if the model would take far more memory than the file's tensors."""
+    storages = dict[int, int]()
+    for weight in weights.values():
+        # Tensors that share a storage count once.
+        storage = weight.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+    needed = sum(weight.nbytes for weight in expected.values())
+    if needed > MAX_EXPANSION * sum(storages.values()) + EXPANSION_SLACK_BYTES:
+        raise CheckpointError(
+            f"'{file}' contains far less data than the weights of {arch}. "
+            "Save the whole model again."
+        )
+
+
+def check_tensor(name: str, weight: Tensor | None, expected: Tensor, file: str) -> Tensor:
+    """Check a weight against the model's own tensor.
+
+    Args:
+        name: name of the weight.
+        weight: the file's tensor, or None if it has none.
+        expected: the model's tensor.
+        file: file name, for messages.
+
+    Returns:
+        The file's tensor in the model's dtype, contiguous.
+
+    Raises:
+        CheckpointError: it is missing, or of another shape or kind.
+    """
+    if weight is None:
+        raise CheckpointError(f"'{file}' lacks the weight '{name}'. Save the whole model again.")
+    if weight.shape != expected.shape:
+        raise CheckpointError(
+            f"'{name}' in '{file}' has shape {format_shape(weight.shape)} but the model of its "
+            f"card has {format_shape(expected.shape)}. {RESAVE_WITH_CARD}"
+        )
+    if weight.is_floating_point() != expected.is_floating_point() or weight.is_complex():
+        raise CheckpointError(
+            f"'{name}' in '{file}' is not a plain tensor. Save the model's own weights again."
+        )
+    return weight.to(expected.dtype).contiguous()
+
+
+def nonfinite_notes(weights: Mapping[str, Tensor], file: str) -> tuple[str, ...]:
+    """Return a note if weights are NaN or inf.
+
+    Args:
+        weights: tensors by name.
+        file: file name.
+
+    Returns:
+        One sentence that names the first such weight, or nothing.
+    """
+    for name, weight in weights.items():
+        if not is_finite(weight):
+            return (f"'{file}' has NaN or inf in its weights ({name}): its training diverged.",)
+    return ()
+
+
+def is_finite(weight: Tensor) -> bool:
+    """Check a tensor for NaN and inf.
+
+    Args:
+        weight: any tensor.
+
+    Returns:
+        True if every element is finite.
+    """
+    # The norm is many times as fast; it may overflow, so that inf needs the second look.
+    if weight.is_floating_point() and bool(torch.isfinite(torch.linalg.vector_norm(weight))):
+        return True
+    return bool(torch.isfinite(weight).all())
+
+
+@contextmanager
+def preserve_rng() -> Iterator[None]:
+    """Restore torch's random state afterwards: opening a file must not change random numbers."""
+    with torch.random.fork_rng(devices=[]):
+        yield
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an exception's message.
+
+    Args:
+        error: the exception.
+
+    Returns:
+        The line without a period; the exception's type if it has no message.
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")
