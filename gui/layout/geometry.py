@@ -96,7 +96,7 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class Arc:
-    """The way of one skip, from its fork to its merge; `words_at` is where its words stand if no node carries them."""
+    """The way of one skip, from its fork to its merge."""
 
     kind: MergeKind
     source: str
@@ -105,7 +105,6 @@ class Arc:
     projected: str | None
     points: tuple[Point, ...]
     radius: float
-    words_at: Point | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,6 @@ def edge_lines(
         if (skip.merge, skip.operand) not in drawn:
             a, b = places[skip.source], places[skip.merge]
             points = route_edge(a, b, tops)
-            at = points[len(points) // 2]
             arcs.append(
                 Arc(
                     skip.kind,
@@ -185,7 +184,6 @@ def edge_lines(
                     skip.projection,
                     points,
                     10.0,
-                    at,
                 )
             )
     return tuple(wires), tuple(arcs)

@@ -176,9 +176,8 @@ class ResidualLayout:
             span / 5 if way and self.g.pitch > 60 else span,
         )
         self.place_projections(way, skip, fork[0] + radius, x - radius, top)
-        words = ((fork[0] + x) / 2, top) if skip.projection and not way else None
         return Arc(
-            skip.kind, skip.source, skip.merge, skip.operand, skip.projection, points, radius, words
+            skip.kind, skip.source, skip.merge, skip.operand, skip.projection, points, radius
         )
 
     def place_projections(

@@ -155,8 +155,8 @@ def test_a_cut_skip_is_broken_and_marked(view: GraphView) -> None:
     middle = along(view, "layer1.1.add", 0)
     assert not has(near(pixels(view), middle), LIGHT.cut)
     view.set_edits((Edit("scale", "layer1.1.add", 0, 0.0),))
-    assert view.scene_items.merge_inputs["layer1.1.add", 0].cut
-    assert not view.scene_items.merge_inputs["layer1.2.add", 0].cut
+    assert view.scene_items.merge_inputs["layer1.1.add", 0].is_cut
+    assert not view.scene_items.merge_inputs["layer1.2.add", 0].is_cut
     after = pixels(view)
     assert has(near(after, middle, 9), LIGHT.cut)
     assert not has(near(after, middle, 9), LIGHT.add), "there is a gap around the cross"
@@ -200,7 +200,7 @@ def test_a_cut_cell_and_a_dropped_block_are_marked(view: GraphView) -> None:
     show(view, "densenet_bc_40_12")
     view.set_edits((Edit("scale", f"{LAYER}.concat", 1, 0.0), Edit("drop", LAYER, 0, 0.0)))
     assert has(near(pixels(view), cell(view, f"{LAYER}.concat", 1)), LIGHT.cut)
-    assert view.scene_items.nodes[LAYER].dropped
+    assert view.scene_items.nodes[LAYER].is_dropped
 
 
 def test_the_selected_layer_of_a_dense_block_shows_its_arcs(view: GraphView) -> None:
@@ -270,7 +270,7 @@ def test_the_menu_key_asks_for_the_menu_of_the_merge(qtbot: QtBot, view: GraphVi
 
 
 def test_it_speaks_to_a_screen_reader(qtbot: QtBot, view: GraphView) -> None:
-    assert view.accessibleName() == "Block graph"
+    assert view.accessibleName() == "Graph of the model"
     show(view, "seresnet20")
     assert view.accessibleDescription() == "43 blocks in 3 stages, 9 additive skips, 9 gates."
     view.set_selected("layer1.0")
@@ -373,10 +373,10 @@ def test_no_text_is_drawn_where_it_could_not_be_read(
 ) -> None:
     show(view, "resnet20")
     drawn: list[float] = []
-    text = NodeItem.text
+    text = NodeItem.draw_text
     monkeypatch.setattr(
         NodeItem,
-        "text",
+        "draw_text",
         lambda self, painter, zoom: (drawn.append(zoom), text(self, painter, zoom)),
     )
     pixels(view)

@@ -155,7 +155,7 @@ def test_the_tool_tip_of_the_graph_is_escaped(
     opened: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph, at, told = opened.window.graph, QPoint(5, 5), []
-    monkeypatch.setattr(graph, "_words", lambda *_: MARKUP)
+    monkeypatch.setattr(graph, "describe", lambda *_: MARKUP)
     monkeypatch.setattr(
         "gui.views.graph.view.QToolTip.showText", lambda _, text, __: told.append(text)
     )

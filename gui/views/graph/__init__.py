@@ -1,1 +1,1 @@
-"""The block graph on the screen."""
+"""Graph view: a canvas with one painter for each node, merge input and dense block."""

@@ -1,21 +1,26 @@
-"""A canvas to zoom about the pointer, to pan by hand and to fit; it knows nothing of models."""
+"""Canvas to zoom about the pointer, to pan and to fit; it knows nothing of models."""
 
 from PySide6.QtCore import QElapsedTimer, QPoint, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QFrame, QGraphicsScene, QGraphicsView, QWidget
 
-MAX_SMOOTH_REPAINT_MS = (
-    30  # milliseconds a repaint may take while dragging before smooth edges are given up
-)
-
-
+# A repaint that takes longer while dragging makes the next ones do without smooth edges.
+MAX_SMOOTH_REPAINT_MS = 30
 MAX_FIT_ZOOM = 5.0  # zoom at which a small model is shown in a large window
+MIN_ZOOM = 0.08
+MAX_ZOOM = 12.0
+ZOOM_PER_WHEEL_STEP = 1.2
+WHEEL_STEP = 120  # Qt's units per notch of the wheel
+DRAG_DISTANCE = 5  # pixels after which a press is a drag and no longer a click
 
 
 class ZoomPanCanvas(QGraphicsView):
-    """Holds a scene with `content` in it; stays fitted until the user zooms or pans.
+    """View of a scene that stays fitted until the user zooms or pans.
 
-    Clicks and moves of the pointer go to `clicked_at` and `hovered_at`.
+    Attributes:
+        content: What to fit, in scene units.
+        footer_height: Pixels to leave free below the content.
+        is_fitted: True until the user zooms or pans.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -29,99 +34,129 @@ class ZoomPanCanvas(QGraphicsView):
         self.setTransformationAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
         self.setMouseTracking(True)
         self.setMinimumSize(320, 180)
-        self.content, self.foot = (
-            QRectF(),
-            0.0,
-        )  # what to fit, and the screen pixels to leave free below it
-        self.fitted = True
+        self.content = QRectF()
+        self.footer_height = 0.0
+        self.is_fitted = True
         self._press: QPoint | None = None
-        self._drag = False
-        self._clock, self._cost = QElapsedTimer(), 0
+        self._is_dragging = False
+        self._repaint_timer = QElapsedTimer()
+        self._repaint_ms = 0
 
-    def clicked_at(self, at: QPoint) -> None:
-        """A click that was no drag, in pixels of the viewport."""
+    def on_click(self, at: QPoint) -> None:
+        """Handle a click that was not a drag; subclasses override this.
 
-    def hovered_at(self, at: QPoint) -> None:
-        """The pointer moved with no button down."""
+        Args:
+            at: Position in pixels of the viewport.
+        """
+
+    def on_hover(self, at: QPoint) -> None:
+        """Handle a move of the pointer without a button; subclasses override this.
+
+        Args:
+            at: Position in pixels of the viewport.
+        """
 
     @property
     def zoom(self) -> float:
+        """Pixels per scene unit."""
         return self.transform().m11()
 
     def fit(self) -> None:
         """Show all of the content."""
-        self.fitted = True
-        box, room = self.content, QRectF(self.viewport().rect()).adjusted(0, 0, 0, -self.foot)
+        self.is_fitted = True
+        box = self.content
+        room = QRectF(self.viewport().rect()).adjusted(0, 0, 0, -self.footer_height)
         if box.isEmpty() or room.isEmpty():
             return
         zoom = min(room.width() / box.width(), room.height() / box.height(), MAX_FIT_ZOOM)
         self.resetTransform()
         self.scale(zoom, zoom)
+        # Room around the content, so that it can be panned to any corner.
         self.setSceneRect(box.adjusted(-room.width(), -room.height(), room.width(), room.height()))
-        self.centerOn(box.center() + QPointF(0, self.foot / 2 / zoom))
+        self.centerOn(box.center() + QPointF(0, self.footer_height / 2 / zoom))
 
     def zoom_by(self, factor: float, about: QPointF | None = None) -> None:
-        """Zoom with the point `about` of the viewport kept where it is."""
+        """Zoom in or out.
+
+        Args:
+            factor: Change of the zoom, above 1 to zoom in.
+            about: The point of the viewport that stays where it is; its center if None.
+        """
         about = about or QPointF(self.viewport().rect().center())
-        factor = min(12.0, max(0.08, self.zoom * factor)) / self.zoom
-        here = self.mapToScene(about.toPoint())
-        self.fitted = False
+        zoom = min(MAX_ZOOM, max(MIN_ZOOM, self.zoom * factor))
+        factor = zoom / self.zoom
+        anchor = self.mapToScene(about.toPoint())
+        self.is_fitted = False
         self.scale(factor, factor)
-        self._shift((about - QPointF(self.mapFromScene(here))).toPoint())
+        self._pan_by((about - QPointF(self.mapFromScene(anchor))).toPoint())
 
     def repaint_all(self) -> None:
+        """Ask for a repaint of the whole canvas."""
         self.viewport().update()
 
-    def _shift(self, step: QPoint) -> None:
-        self.horizontalScrollBar().setValue(self.horizontalScrollBar().value() - step.x())
-        self.verticalScrollBar().setValue(self.verticalScrollBar().value() - step.y())
-
     def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Start a click or a drag."""
         if event.button() in (Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton):
-            self._press, self._drag = event.position().toPoint(), False
+            self._press = event.position().toPoint()
+            self._is_dragging = False
             self.setFocus(Qt.FocusReason.MouseFocusReason)
         event.accept()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Pan while a button is down, otherwise report the hover."""
         at = event.position().toPoint()
         if self._press is None:
-            self.hovered_at(at)
+            self.on_hover(at)
             return
-        if not self._drag and (at - self._press).manhattanLength() > 5:
-            self._drag, self.fitted = True, False
+        if not self._is_dragging and (at - self._press).manhattanLength() > DRAG_DISTANCE:
+            self._is_dragging = True
+            self.is_fitted = False
             self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
-        if self._drag:
-            step, self._press = at - self._press, at
-            self.setRenderHint(
-                QPainter.RenderHint.Antialiasing, self._cost <= MAX_SMOOTH_REPAINT_MS
-            )
-            self._shift(step)
+        if self._is_dragging:
+            step = at - self._press
+            self._press = at
+            is_fast = self._repaint_ms <= MAX_SMOOTH_REPAINT_MS
+            self.setRenderHint(QPainter.RenderHint.Antialiasing, is_fast)
+            self._pan_by(step)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        pressed, self._press = self._press, None
-        if self._drag:
-            self._drag = False
+        """End a drag, or report a click."""
+        was_pressed = self._press is not None
+        self._press = None
+        if self._is_dragging:
+            self._is_dragging = False
             self.viewport().unsetCursor()
             self.setRenderHint(QPainter.RenderHint.Antialiasing, True)
             self.repaint_all()
-        elif pressed is not None and event.button() == Qt.MouseButton.LeftButton:
-            self.clicked_at(event.position().toPoint())
+        elif was_pressed and event.button() == Qt.MouseButton.LeftButton:
+            self.on_click(event.position().toPoint())
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        steps = event.angleDelta().y() / 120
+        """Zoom about the pointer."""
+        steps = event.angleDelta().y() / WHEEL_STEP
         if steps:
-            self.zoom_by(1.2**steps, event.position())
+            self.zoom_by(ZOOM_PER_WHEEL_STEP**steps, event.position())
         event.accept()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit anew unless the user has zoomed or panned."""
         super().resizeEvent(event)
-        if self.fitted:
+        if self.is_fitted:
             self.fit()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        self._clock.start()
+        """Paint, and measure how long that takes."""
+        self._repaint_timer.start()
         super().paintEvent(event)
-        self._cost = self._clock.elapsed()
+        self._repaint_ms = self._repaint_timer.elapsed()
 
     def sizeHint(self) -> QSize:
+        """Return the preferred size."""
         return QSize(860, 420)
+
+    def _pan_by(self, step: QPoint) -> None:
+        for bar, pixels in (
+            (self.horizontalScrollBar(), step.x()),
+            (self.verticalScrollBar(), step.y()),
+        ):
+            bar.setValue(bar.value() - pixels)

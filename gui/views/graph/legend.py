@@ -1,119 +1,179 @@
-"""The key under the graph: which sign means what, only for the signs that the model really has."""
+"""Legend under the graph: the meaning of each symbol that the shown model has."""
 
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
 from gui.colormaps import source_color
 from gui.graph import Graph
-from gui.views.graph.painting import EDGE_WIDTH, PaintState, draw_cross, scene_font
+from gui.views.graph.painting import EDGE_WIDTH, PaintState
+from gui.views.graph.strokes import draw_cross, scene_font
 
-HEIGHT, FONT_SIZE = 24.0, 10.5
+HEIGHT = 24.0
+FONT_SIZE = 10.5
+SYMBOL_WIDTH = 27  # from the start of an entry to its text
+ENTRY_GAP = 16  # between two entries, besides a margin
 
 
 class GraphLegend:
-    """Draws itself along the foot of the view, in screen pixels."""
+    """Draws itself along the foot of the view, in pixels.
 
-    def __init__(self, look: PaintState) -> None:
-        self.look = look
-        self.cells = False  # whether dense blocks are drawn as triangles
+    Args:
+        state: What all painters read.
 
-    def entries(self, diagram: Graph) -> list[tuple[str, str]]:
-        """(sign, words) of what there is to explain."""
-        kinds = {skip.kind for skip in diagram.skips}
-        found = [("plain", "no skip connections")] if diagram.nodes and not kinds else []
-        if "add" in kinds:
-            found.append(("add", "identity shortcut"))
-        if any(skip.projection for skip in diagram.skips):
-            found.append(("projected", "projection shortcut"))
-        if "gate" in kinds:
-            found.append(("gate", "gate: channel weights"))
-        if "concat" in kinds:
-            found.append(("ribbon", "concatenation"))
-            found += (
-                [("cell", "skip connection"), ("chain", "previous layer")] if self.cells else []
-            )
-        if kinds and (self.look.scales or self.look.holds):
-            found.append(("cut", "cut"))
-        if self.look.values:
+    Attributes:
+        has_cells: True if dense blocks are drawn as triangles of cells.
+    """
+
+    def __init__(self, state: PaintState) -> None:
+        self.state = state
+        self.has_cells = False
+        self._drawers = {
+            "plain": self._draw_plain,
+            "add": self._draw_add,
+            "projection": self._draw_projection,
+            "gate": self._draw_gate,
+            "ribbon": self._draw_ribbon,
+            "cell": self._draw_cell,
+            "chain": self._draw_chain,
+            "cut": self._draw_cut,
+            "change": self._draw_change,
+        }
+
+    def entries(self, graph: Graph) -> list[tuple[str, str]]:
+        """List what there is to explain.
+
+        Args:
+            graph: The shown model.
+
+        Returns:
+            (symbol, text) pairs.
+        """
+        kinds = {skip.kind for skip in graph.skips}
+        if not kinds:
+            found = [("plain", "no skip connections")] if graph.nodes else []
+        else:
+            found = self._skip_entries(graph)
+        if self.state.values:
             found.append(("change", "relative change of the output"))
         return found
 
-    def height(self, diagram: Graph) -> float:
-        return HEIGHT if self.entries(diagram) else 0.0
+    def height(self, graph: Graph) -> float:
+        """Return the height of the legend.
 
-    def draw(self, painter: QPainter, room: QRectF, diagram: Graph) -> None:
-        entries = self.entries(diagram)
+        Args:
+            graph: The shown model.
+
+        Returns:
+            Height in pixels, 0 without entries.
+        """
+        return HEIGHT if self.entries(graph) else 0.0
+
+    def draw(self, painter: QPainter, room: QRectF, graph: Graph) -> None:
+        """Draw all entries in the middle of the foot, or none if they do not fit.
+
+        Args:
+            painter: Painter in pixels of the view.
+            room: Rectangle of the view.
+            graph: The shown model.
+        """
+        entries = self.entries(graph)
         font = scene_font(FONT_SIZE)
         metrics = QFontMetricsF(font)
-        total = sum(metrics.horizontalAdvance(words) + 46 for _, words in entries) - 16
+        widths = [metrics.horizontalAdvance(text) + SYMBOL_WIDTH + 3 for _, text in entries]
+        total = sum(widths) + ENTRY_GAP * (len(entries) - 1)
         if not entries or total > room.width() - 8:
             return
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self.look.color("panel", 0.88))
+        painter.setBrush(self.state.color("panel", 0.88))
         painter.drawRect(QRectF(room.x(), room.bottom() - HEIGHT, room.width(), HEIGHT + 1))
-        x, y = room.center().x() - total / 2, room.bottom() - HEIGHT / 2 - 1
-        for sign, words in entries:
-            self.draw_symbol(painter, sign, QPointF(x + 11, y))
-            painter.setFont(font)
-            painter.setPen(self.look.color("secondary_text"))
-            wide = metrics.horizontalAdvance(words)
-            painter.drawText(
-                QRectF(x + 27, y - 9, wide + 2, 18), Qt.AlignmentFlag.AlignVCenter, words
-            )
-            x += wide + 46
+        painter.setFont(font)
+        x = room.center().x() - total / 2
+        y = room.bottom() - HEIGHT / 2 - 1
+        for (symbol, text), width in zip(entries, widths, strict=True):
+            self.draw_symbol(painter, symbol, QPointF(x + 11, y))
+            painter.setPen(self.state.color("secondary_text"))
+            area = QRectF(x + SYMBOL_WIDTH, y - 9, width - SYMBOL_WIDTH, 18)
+            painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, text)
+            x += width + ENTRY_GAP
 
-    def draw_symbol(self, painter: QPainter, sign: str, at: QPointF) -> None:
+    def draw_symbol(self, painter: QPainter, symbol: str, at: QPointF) -> None:
+        """Draw one symbol.
+
+        Args:
+            painter: The painter.
+            symbol: Name of the symbol, as in `entries`.
+            at: Its center.
+        """
         painter.save()
         painter.translate(at)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        getattr(self, f"_{sign}")(painter)
+        self._drawers[symbol](painter)
         painter.restore()
 
-    def _add(self, painter: QPainter) -> None:
-        painter.setPen(QPen(self.look.color("add"), 1.8))
+    def _skip_entries(self, graph: Graph) -> list[tuple[str, str]]:
+        kinds = {skip.kind for skip in graph.skips}
+        found: list[tuple[str, str]] = []
+        if "add" in kinds:
+            found.append(("add", "identity shortcut"))
+        if any(skip.projection for skip in graph.skips):
+            found.append(("projection", "projection shortcut"))
+        if "gate" in kinds:
+            found.append(("gate", "gate: channel weights"))
+        if "concat" in kinds:
+            found.append(("ribbon", "concatenation"))
+        if "concat" in kinds and self.has_cells:
+            found.append(("cell", "skip connection"))
+            found.append(("chain", "previous layer"))
+        if self.state.scales or self.state.holds:
+            found.append(("cut", "cut"))
+        return found
+
+    def _draw_add(self, painter: QPainter) -> None:
+        painter.setPen(QPen(self.state.color("add"), 1.8))
         painter.drawEllipse(QPointF(0, 0), 6, 6)
         painter.drawLine(QLineF(-3, 0, 3, 0))
         painter.drawLine(QLineF(0, -3, 0, 3))
 
-    def _plain(self, painter: QPainter) -> None:
-        painter.setPen(QPen(self.look.color("outline"), EDGE_WIDTH))
+    def _draw_plain(self, painter: QPainter) -> None:
+        painter.setPen(QPen(self.state.color("outline"), EDGE_WIDTH))
         painter.drawLine(QLineF(-10, 0, 10, 0))
 
-    def _projected(self, painter: QPainter) -> None:
-        pen = QPen(self.look.color("add"), EDGE_WIDTH)
+    def _draw_projection(self, painter: QPainter) -> None:
+        pen = QPen(self.state.color("add"), EDGE_WIDTH)
         pen.setDashPattern([2.4, 1.6])
         painter.setPen(pen)
         painter.drawLine(QLineF(-10, 0, 10, 0))
 
-    def _gate(self, painter: QPainter) -> None:
-        painter.setPen(QPen(self.look.color("gate"), 1.6))
-        painter.setBrush(self.look.color("gate_tint"))
-        painter.drawPolygon(QPolygonF([QPointF(*p) for p in ((0, -7), (7, 0), (0, 7), (-7, 0))]))
+    def _draw_gate(self, painter: QPainter) -> None:
+        corners = ((0, -7), (7, 0), (0, 7), (-7, 0))
+        painter.setPen(QPen(self.state.color("gate"), 1.6))
+        painter.setBrush(self.state.color("gate_tint"))
+        painter.drawPolygon(QPolygonF([QPointF(*corner) for corner in corners]))
         for sign in (-1, 1):
             painter.drawLine(QLineF(-2.2, -2.2 * sign, 2.2, 2.2 * sign))
 
-    def _ribbon(self, painter: QPainter) -> None:
+    def _draw_ribbon(self, painter: QPainter) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
         for i in range(3):
-            painter.setBrush(QColor(source_color(i, 3, self.look.theme)))
+            painter.setBrush(QColor(source_color(i, 3, self.state.theme)))
             painter.drawRect(QRectF(5 * i - 10, 4 * i - 6, 20 - 5 * i, 3.5))
 
-    def _cell(self, painter: QPainter) -> None:
+    def _draw_cell(self, painter: QPainter) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self.look.color("outline"))
+        painter.setBrush(self.state.color("outline"))
         painter.drawRoundedRect(QRectF(-5.5, -5.5, 11, 11), 2, 2)
 
-    def _chain(self, painter: QPainter) -> None:
+    def _draw_chain(self, painter: QPainter) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self.look.color("outline"))
+        painter.setBrush(self.state.color("outline"))
         painter.drawEllipse(QPointF(0, 0), 4.4, 4.4)
 
-    def _change(self, painter: QPainter) -> None:
+    def _draw_change(self, painter: QPainter) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
-        for color, wide in (("hairline", 20), ("cut", 12)):
-            painter.setBrush(self.look.color(color))
-            painter.drawRoundedRect(QRectF(-10, -1.5, wide, 3), 1.5, 1.5)
+        for color, width in (("hairline", 20), ("cut", 12)):
+            painter.setBrush(self.state.color(color))
+            painter.drawRoundedRect(QRectF(-10, -1.5, width, 3), 1.5, 1.5)
 
-    def _cut(self, painter: QPainter) -> None:
-        draw_cross(painter, QPointF(0, 0), 4.5, self.look, QColor(0, 0, 0, 0))
+    def _draw_cut(self, painter: QPainter) -> None:
+        draw_cross(painter, QPointF(0, 0), 4.5, self.state, QColor(0, 0, 0, 0))
