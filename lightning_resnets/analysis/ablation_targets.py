@@ -11,6 +11,7 @@ from lightning_resnets.graph import TracedModel
 from lightning_resnets.graph.data import SkipConnection
 from lightning_resnets.graph.model_graph import ModelGraph
 from lightning_resnets.graph.trace import propagate_shapes
+from lightning_resnets.interventions.bypass import node_is_inside
 from lightning_resnets.interventions.edits import (
     BypassBlock,
     Intervention,
@@ -18,7 +19,8 @@ from lightning_resnets.interventions.edits import (
     ScaleInput,
     SwapBlocks,
 )
-from lightning_resnets.interventions.executor import PartialExecutor, block_inputs, node_is_inside
+from lightning_resnets.interventions.executor import block_inputs
+from lightning_resnets.interventions.partial_executor import PartialExecutor
 from lightning_resnets.interventions.swap_blocks import check_swap
 from lightning_resnets.merges import MergeKind
 
@@ -32,10 +34,7 @@ DENSE_LAYER_REASON = (
 def ablation_targets(
     model: nn.Module, traced: TracedModel, input_size: InputSize
 ) -> dict[str, Intervention]:
-    """Find the interventions that drop each block.
-
-    A residual block is dropped by cutting its branch. A model without residual blocks drops its
-    dense layers, and one without those every block whose output has the shape of its input.
+    """Find the interventions that drop each block: residual, else dense, else plain blocks.
 
     Args:
         model: the model.
@@ -48,11 +47,9 @@ def ablation_targets(
     Raises:
         AnalysisError: the model has no block to drop.
     """
-    targets = (
-        _residual_targets(traced)
-        or _dense_targets(traced)
-        or _plain_targets(model, traced, input_size)
-    )
+    # The most specific way to drop a block that the model allows.
+    targets = _residual_targets(traced) or _dense_targets(traced)
+    targets = targets or _plain_targets(model, traced, input_size)
     if not targets:
         raise AnalysisError(
             "The model has no block to drop: no residual block, no dense layer, and no block whose "
@@ -78,21 +75,25 @@ def supported_targets(
         AnalysisError: no block can be dropped.
     """
     executor = PartialExecutor(model, traced)
-    supported: dict[str, Intervention] = {}
-    skipped: dict[str, str] = {}
-    for name, intervention in targets.items():
-        try:
-            executor.plan((intervention,))
-        except (InterventionError, HookPointError) as error:
-            skipped[name] = str(error)
-        else:
-            supported[name] = intervention
+    reasons = {name: _rejection(executor, one) for name, one in targets.items()}
+    supported = {name: targets[name] for name, reason in reasons.items() if reason is None}
+    skipped = {name: reason for name, reason in reasons.items() if reason is not None}
     if not supported:
         raise AnalysisError(f"No block of the model can be dropped: {next(iter(skipped.values()))}")
+    # A model with both kinds of blocks: say what happened to its dense layers.
     if residual_blocks(traced.graph):
         layers = [name for name in dense_layers(traced.graph) if name not in targets]
         skipped |= dict.fromkeys(layers, DENSE_LAYER_REASON)
     return supported, skipped
+
+
+def _rejection(executor: PartialExecutor, intervention: Intervention) -> str | None:
+    """Return the reason why the model does not allow an intervention, None if it does."""
+    try:
+        executor.plan((intervention,))
+    except (InterventionError, HookPointError) as error:
+        return str(error)
+    return None
 
 
 def residual_blocks(graph: ModelGraph) -> dict[str, SkipConnection]:
@@ -106,6 +107,7 @@ def residual_blocks(graph: ModelGraph) -> dict[str, SkipConnection]:
         block owns several.
     """
     skips = [skip for skip in graph.skips if skip.kind is MergeKind.ADD]
+    # One block may own several Adds, as in a stage written as one module.
     owners = Counter(_owner(skip.merge) for skip in skips)
     return {
         owner if (owner := _owner(skip.merge)) and owners[owner] == 1 else skip.merge: skip
@@ -128,6 +130,7 @@ def dense_layers(graph: ModelGraph) -> dict[str, str]:
         Names of the concatenated nodes by the name of their block; by the node's own name where a
         block has several.
     """
+    # Operands that are skips repeat what came before; the others are new layers.
     skips = {(skip.merge, skip.operand) for skip in graph.skips if skip.kind is MergeKind.CONCAT}
     merges = {merge for merge, _ in skips}
     sources = [
@@ -144,6 +147,7 @@ def dense_layers(graph: ModelGraph) -> dict[str, str]:
 
 def _residual_targets(traced: TracedModel) -> dict[str, Intervention]:
     """Return interventions that cut the branch of each residual block."""
+    # An Add has two operands: the other one of the shortcut is the branch.
     return {
         name: ScaleInput(skip.merge, 1 - skip.operand, 0.0)
         for name, skip in residual_blocks(traced.graph).items()
@@ -152,6 +156,7 @@ def _residual_targets(traced: TracedModel) -> dict[str, Intervention]:
 
 def _dense_targets(traced: TracedModel) -> dict[str, Intervention]:
     """Return interventions that zero all output channels of each dense layer."""
+    # Zeroed channels stay in place, so later layers read zeros instead of other channels.
     return {name: KeepChannels(node, ()) for name, node in dense_layers(traced.graph).items()}
 
 
@@ -165,6 +170,7 @@ def _plain_targets(
     )
     targets: dict[str, Intervention] = {}
     for block in blocks:
+        # The block must be one module with one input, so that it can be bypassed.
         end = traced.node_by_name.get(block)
         inputs = block_inputs(traced, block)
         if end is None or len(inputs) != 1 or not node_is_inside(end, block):
@@ -195,6 +201,7 @@ def swappable_neighbors(
     """
     modules = dict(model.named_modules())
     values = propagate_shapes(model, traced.fx_graph, input_size)
+    # Blocks by their operations: equal signatures can run in each other's place.
     signatures = {
         name: _signature(model, traced, name, values) for name in names if name in modules
     }
@@ -209,6 +216,7 @@ def swappable_neighbors(
 def _is_allowed(model: nn.Module, swap: SwapBlocks) -> bool:
     """Return True if the model allows the swap."""
     try:
+        # The intervention itself knows more rules than shapes, such as shared modules.
         check_swap(model, swap)
     except InterventionError:
         return False
@@ -225,6 +233,7 @@ def _signature(
     signature += [_shape(values[node]) for node in block_inputs(traced, block)]
     for node in traced.fx_graph.nodes:
         if node_is_inside(node, block):
+            # Names inside the block, without the block's own name.
             target = str(node.target).removeprefix(block)
             signature.append((node.op, target, _shape(values[node])))
     return signature

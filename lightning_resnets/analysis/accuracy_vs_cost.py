@@ -31,6 +31,7 @@ class Family(NamedTuple):
     marker: str
 
 
+# The first prefix that matches counts.
 FAMILIES = (
     Family("plain", "plain", "x"),
     Family("highway", "Highway", "+"),
@@ -65,6 +66,7 @@ class ModelPoint(NamedTuple):
     @property
     def has_error(self) -> bool:
         """Return True unless the error is NaN (unknown)."""
+        # NaN is the only number that differs from itself.
         return self.error == self.error
 
     def cost(self, field: CostField) -> int:
@@ -81,6 +83,7 @@ def published_point(name: str) -> ModelPoint:
     Returns:
         Its cost for one image and its error.
     """
+    # Costs follow from shapes, so no weights are initialized.
     with skip_init():
         model = create_model(name, MODELS[name].num_classes)
     published = PUBLISHED_RESULTS[name]
@@ -96,6 +99,7 @@ def bundled_points() -> list[ModelPoint]:
     points: list[ModelPoint] = []
     for path in bundled_checkpoints().values():
         card = read_card(path)
+        # Models of other datasets cannot be compared by error.
         if card.dataset != "cifar10" or "test_accuracy" not in card.metrics:
             continue
         with skip_init():
@@ -141,6 +145,7 @@ def pareto_front(points: Sequence[ModelPoint], field: CostField) -> list[ModelPo
     published = [point for point in points if not point.is_measured]
     front: list[ModelPoint] = []
     for point in published:
+        # Equal cost is not cheaper: both may be on the front.
         cheaper = [one for one in published if one.cost(field) < point.cost(field)]
         if all(one.error > point.error for one in cheaper):
             front.append(point)
@@ -163,6 +168,7 @@ def draw_scatter(
     """
     for number, one in enumerate(FAMILIES):
         _draw_family(axes, [p for p in points if p.family == one.title], field, one, number)
+    # Costs span three orders of magnitude.
     axes.set_xscale("log")
     axes.margins(x=0.12, y=0.1)
     if own is not None and own.has_error:
@@ -180,6 +186,7 @@ def _draw_family(
     measured = [point for point in points if point.is_measured]
     is_labeled = False
     for shown, fill_style in ((published, "none"), (measured, "full")):
+        # One legend entry per family.
         label = one.title if shown and not is_labeled else None
         is_labeled = is_labeled or bool(shown)
         axes.plot(
@@ -210,6 +217,7 @@ def label_candidates(
     front: set[ModelPoint] = set()
     for field in fields:
         front.update(pareto_front(points, field))
+    # Labels are placed in this order, so the first ones find room.
     candidates = [own] if own is not None and own.has_error else []
     candidates += [p for p in points if p.is_measured and (own is None or p.model != own.model)]
     candidates += [p for p in points if p in front]

@@ -42,6 +42,7 @@ def block_outputs(model: nn.Module, traced: TracedModel) -> tuple[BlockOutput, .
         One entry per block that outputs a feature map, in order of execution.
     """
     modules = dict(model.named_modules(remove_duplicate=False))
+    # The last operation of a folded block is the one whose value leaves it.
     last_nodes = {node.block: node for node in traced.graph.fold().nodes if node.block}
     found: list[BlockOutput] = []
     for block, last in last_nodes.items():
@@ -49,6 +50,7 @@ def block_outputs(model: nn.Module, traced: TracedModel) -> tuple[BlockOutput, .
         if block not in modules or len(last.shape) != 3:
             continue
         is_composite = bool(list(modules[block].children()))
+        # A stem's convolution, batch norm and ReLU are folded: hook the last of them.
         name = block if is_composite else last.hook_point
         node = traced.node_by_name.get(name)
         point = hook_point_of(model, traced, name, node) if node else ""
@@ -97,15 +99,13 @@ def select_blocks(
     """
     if blocks is None:
         return known
-    by_name = {output.hook_point: output for output in known}
-    by_name |= {output.block: output for output in known}
+    # A block's own name wins over an equal hook point inside another block.
+    by_name = {one.hook_point: one for one in known} | {one.block: one for one in known}
     names = list(blocks)
-    unknown = [name for name in names if name not in by_name]
-    if unknown:
-        available = join_first(output.block for output in known)
-        raise AnalysisError(
-            f"The model has no block named '{unknown[0]}'. Available blocks: {available}."
-        )
+    for name in names:
+        if name not in by_name:
+            available = join_first(output.block for output in known)
+            raise AnalysisError(f"The model has no block named '{name}'. Use {available}.")
     return tuple(by_name[name] for name in names)
 
 
@@ -130,9 +130,11 @@ class ModelTail(fx.Interpreter):
         constants = set[fx.Node]()  # nodes that do not depend on the image
         for node in traced.fx_graph.nodes:
             inputs = node.all_input_nodes
+            # Parameters and what follows from them only: the same for every image.
             if node.op != "placeholder" and constants.issuperset(inputs):
                 constants.add(node)
                 self.constants.append(node)
+            # Every input of the tail must come from the start or from a constant.
             elif downstream.intersection(inputs):
                 if not downstream.union(constants).issuperset(inputs):
                     raise AnalysisError(_bypass_message(start.block))
@@ -145,6 +147,7 @@ class ModelTail(fx.Interpreter):
         for node in (*self.constants, *self.tail):
             self.env[node] = self.run_node(node)
         output = self.env[self.tail[-1]]
+        # Do not keep the last batch alive.
         self.env = {}
         assert isinstance(output, Tensor)
         return output

@@ -124,6 +124,7 @@ class CostResult:
         self._draw_bottleneck(panels["bottleneck"])
         macs = panels["macs"]
         parameters = panels["parameters"]
+        # Both panels show the same errors.
         parameters.sharey(macs)
         accuracy_vs_cost.draw_scatter(macs, self.points, "macs", self.model_point)
         accuracy_vs_cost.draw_scatter(parameters, self.points, "parameters", self.model_point)
@@ -137,6 +138,7 @@ class CostResult:
 
     def _draw_blocks(self, axes: "Axes") -> None:
         """Draw the shares of MACs and parameters by block."""
+        # Summed by block; a dict keeps the order of execution.
         macs: dict[str, int] = {}
         parameters: dict[str, int] = {}
         for layer in self.layers:
@@ -176,6 +178,7 @@ def _draw_shares(
     total = sum(counts)
     shares = [100 * count / max(1, total) for count in counts]
     positions = [i + shift for i in range(len(counts))]
+    # Two bars per block, side by side.
     axes.bar(positions, shares, 0.4, label=f"{label} ({format_count(total)})", **style)
 
 
@@ -214,18 +217,22 @@ def cost(
     is_small = input_size[1] < SMALL_IMAGE_SIZE
     comparable = _comparable_models(is_small)
     _check_models(models or (), comparable)
+    # The slow part comes after the cheap checks.
     layers = count_layers(model, input_size)
     points = list(accuracy_vs_cost.bundled_points()) if is_small else []
     for one in track_progress(list(comparable if models is None else models), progress):
         points.append(accuracy_vs_cost.published_point(one))
     own = ModelPoint(
         display_name(model, model_name),
+        # The given name, not the class name: families are told by model names.
         accuracy_vs_cost.family(model_name),
         count_parameters(model),
         sum(layer.macs for layer in layers),
+        # NaN: drawn as a line instead of a star.
         float("nan") if test_error is None else test_error,
         "analyzed model",
     )
+    # Published errors are those of the model's usual dataset.
     dataset = "CIFAR-10" if is_small else "ImageNet"
     return CostResult(layers, bottleneck(bottleneck_width), tuple(points), dataset, own)
 

@@ -11,9 +11,9 @@ from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPriva
 from lightning_resnets.analysis.result import LabeledImages, require_labeled_images
 from lightning_resnets.graph import TraceError, trace
 from lightning_resnets.graph.insert_merges import insert_merges
-from lightning_resnets.interventions.executor import NodeValues as NodeValues
-from lightning_resnets.interventions.executor import PartialExecutor as PartialExecutor
 from lightning_resnets.interventions.executor import eval_mode as eval_mode
+from lightning_resnets.interventions.partial_executor import NodeValues as NodeValues
+from lightning_resnets.interventions.partial_executor import PartialExecutor as PartialExecutor
 from lightning_resnets.interventions.record import get_submodule
 
 # Called with the hook point's name, the module's inputs and its output.
@@ -34,6 +34,7 @@ def eval_mode_with_batch_stats(model: nn.Module) -> Iterator[nn.Module]:
         The same model.
     """
     untrained_norms = _untrained_batch_norms(model)
+    # Batch statistics are used without updating the running ones.
     with eval_mode(model):
         try:
             for norm in untrained_norms:
@@ -96,6 +97,7 @@ def to_model_device(
     """
     images = require_labeled_images(images)
     weight = next(model.parameters(), torch.zeros(()))
+    # Half-precision models get half-precision images.
     batch = images.images[:max_images].to(weight.device, weight.dtype)
     return LabeledImages(batch, images.labels[:max_images].to(weight.device))
 
@@ -135,6 +137,7 @@ def with_merges(model: nn.Module, input_size: tuple[int, int, int]) -> nn.Module
         graph = trace(model, input_size)
     except TraceError:
         return model  # an analysis that needs the graph raises the same error later
+    # Only such a model gets a new graph; ours and already converted ones stay as they are.
     if graph.merges_inserted == "by insert_merges":
         return insert_merges(model, input_size)
     return model
@@ -161,6 +164,7 @@ def hook_modules(model: nn.Module, hooks: Mapping[str, HookFunction]) -> Iterato
         for name, function in hooks.items():
             module = get_submodule(model, name)
             handle = module.register_forward_hook(_forward_hook(name, function), with_kwargs=True)
+            # Hooks are removed also when the forward pass or a progress callback raises.
             stack.callback(handle.remove)
         yield
 

@@ -99,6 +99,7 @@ class FeatureReuseResult:
         rows = -(-len(self.blocks) // columns)
         panels = figure.subplots(rows, columns, squeeze=False).flatten()
         for number, (axes, block) in enumerate(zip(panels, self.blocks, strict=False), 1):
+            # Each block on its own scale, as in the paper.
             relative = (block.values / max_weight(block)).numpy()
             image = axes.imshow(relative, vmin=0, vmax=1, cmap=COLORMAP, aspect="auto")
             _label_matrix(axes, number, block)
@@ -164,7 +165,9 @@ def feature_reuse(
     model = with_merges(model, input_size)
     graph = trace(model, input_size)
     has_dense_skips = any(skip.kind is MergeKind.CONCAT for skip in graph.skips)
+    # A model without dense skips has groups too, of one layer each.
     groups = list(find_consumers(graph, model).values()) if has_dense_skips else []
+    # In a dense block the number of sources grows from layer to layer.
     dense = [group for group in groups if len({len(parts) for parts in group.values()}) > 1]
     if not dense:
         kinds = ", ".join(sorted({str(skip.kind) for skip in graph.skips}))
@@ -185,6 +188,7 @@ def find_consumers(graph: ModelGraph, model: nn.Module) -> dict[str, dict[str, C
     Returns:
         Sources by consumer, grouped by the first source: the input of a dense block.
     """
+    # Names of the graph are module names, also of shared modules.
     modules = dict(model.named_modules(remove_duplicate=False))
     sources: dict[str, ChannelSources] = {}
     groups: dict[str, dict[str, ChannelSources]] = {}
@@ -193,6 +197,7 @@ def find_consumers(graph: ModelGraph, model: nn.Module) -> dict[str, dict[str, C
         sources[node.name] = _channel_sources(node, [sources[name] for name in inputs])
         if isinstance(modules.get(node.name), CONSUMER_TYPES) and inputs:
             consumed = sources[inputs[0]]
+            # All layers of a dense block read its input first.
             first_source = consumed[0][0]
             groups.setdefault(first_source, {})[node.name] = consumed
     return groups
@@ -218,9 +223,11 @@ def _block_weights(model: nn.Module, group: dict[str, ChannelSources]) -> DenseB
     for parts in group.values():
         unique |= dict.fromkeys(source for source, _ in parts)
     sources = tuple(unique)
+    # NaN where there is no connection: layers read only what came before.
     values = torch.full((len(sources), len(group)), torch.nan, dtype=torch.float64)
     for column, (consumer, parts) in enumerate(group.items()):
         by_channel = mean_abs_weight_per_channel(model.get_submodule(consumer))
+        # Input channels are in the order of the concatenation.
         start = 0
         for source, count in parts:
             values[sources.index(source), column] = by_channel[start : start + count].mean()
@@ -241,4 +248,5 @@ def mean_abs_weight_per_channel(consumer: nn.Module) -> Tensor:
     groups = consumer.groups if isinstance(consumer, nn.Conv2d) else 1
     weight = consumer.weight.detach().double().cpu().abs()
     out_channels, in_channels = weight.shape[:2]
+    # Mean over filters and kernel, separately in each group.
     return weight.view(groups, out_channels // groups, in_channels, -1).mean((1, 3)).flatten()

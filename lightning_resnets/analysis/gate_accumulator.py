@@ -57,6 +57,7 @@ class GateAccumulator:
                 counts.
             labels: classes (N,).
         """
+        # float64 sums: a mean over 50,000 images must not drift.
         weight = weight.detach().to(self.weights.dtype)
         mean = weight.mean((2, 3))  # (N, C)
         self.weights.index_add_(0, labels, mean)
@@ -89,7 +90,9 @@ class GateAccumulator:
             For each class: number of images, mean and standard deviation over images and channels,
             and the fractions of closed and open weights; NaN for a class without images.
         """
+        # Classes without images give NaN, which tables leave out.
         mean = self.weights.mean(1) / self.count
+        # Rounding can make a variance of 0 slightly negative.
         std = (self.squares / self.count - mean.square()).clamp_min(0).sqrt()
         columns = (self.count, mean, std, self.closed / self.count, self.open / self.count)
         return list(zip(*(column.tolist() for column in columns), strict=True))
@@ -127,6 +130,7 @@ def find_gates(module: nn.Module) -> dict[str, Gate]:
     Returns:
         Gates from input to output, by the name of the module that owns them.
     """
+    # A LightningModule also holds metrics and losses.
     model = getattr(module, "model", module)
     return {
         name.removesuffix(".gate"): part

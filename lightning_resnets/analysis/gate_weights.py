@@ -82,6 +82,7 @@ class GateWeightsResult:
             key = (self.model_name, gate, depth)
             summary = sums.summary()
             by_gate.append((*key, *(summary[name] for name in SUMMARY)))
+            # One row per class that has images.
             classes = zip(self.class_names, sums.rows(), sums.means().tolist(), strict=True)
             for class_name, (count, *statistics), means in classes:
                 if count:
@@ -126,6 +127,7 @@ class GateWeightsResult:
         """Draw the mean weight of one gate by channel, one line per class."""
         means = self.sums[gate].means()
         classes = self._class_indices()
+        # Channels are sorted by their mean over classes, the same for all lines.
         overall = means[classes].mean(0)
         order = overall.argsort()
         has_legend = len(classes) <= MAX_LEGEND_CLASSES
@@ -204,6 +206,7 @@ def gate_weights(
         raise AnalysisError(f"The model has no gate. Its merges: {_merge_kinds(model) or 'none'}.")
     names = _check_class_names(images, class_names)
     modules = dict(model.named_modules())
+    # A gate may be a submodule of its block or stand by itself.
     hook_points = {gate: f"{gate}.gate" if f"{gate}.gate" in modules else gate for gate in gates}
     sums: dict[str, GateAccumulator] = {}
     batches = list(to_model_device(images, model).batches(batch_size))
@@ -228,6 +231,7 @@ def _merge_kinds(model: nn.Module) -> str:
 
 def _check_class_names(images: LabeledImages, class_names: Sequence[str]) -> tuple[str, ...]:
     """Return one name per label; raise AnalysisError if some are missing."""
+    # Names must cover the highest label.
     count = int(images.labels.max()) + 1
     if class_names and len(class_names) < count:
         raise AnalysisError(
@@ -243,6 +247,7 @@ def _accumulate(
     """Return a hook function that adds one batch of a gate's weights to `sums`."""
 
     def hook(hook_point: str, inputs: tuple[Any, ...], output: Any) -> None:
+        # The second operand; the first is the map that it scales.
         weight = inputs[1]  # (N, C, 1, 1) or (N, C, H, W)
         if gate not in sums:
             sums[gate] = GateAccumulator.zeros(num_classes, weight.shape[1], weight.device)

@@ -97,6 +97,7 @@ class GradientFlowResult:
         states = [("", self.flows)]
         if self.untrained:
             states = [("trained", self.flows), ("at initialization", self.untrained)]
+        # One scale, so that training and initialization can be compared.
         panels = figure.subplots(1, len(states), squeeze=False, sharey=True)[0]
         for axes, (title, flows) in zip(panels, states, strict=True):
             _draw_flows(axes, flows)
@@ -111,6 +112,7 @@ def _draw_flows(axes: "Axes", flows: FlowByBlock) -> None:
     """Draw the norms of one state of the model."""
     axes.plot([flow.shortcut for flow in flows.values()], label="through the shortcut", **SERIES_1)
     axes.plot([flow.branch for flow in flows.values()], label="through the branch", **SERIES_2)
+    # A zero has no logarithm.
     if all(min(flow.shortcut, flow.branch) > 0 for flow in flows.values()):
         axes.set_yscale("log")
     set_block_ticks(axes, list(flows))
@@ -156,6 +158,7 @@ def gradient_flow(
         merged = with_merges(one, image_size(images))
         meter = _GradientMeter(merged, to_model_device(images, merged, max_images))
         meters.append(meter)
+        # Both models share one progress count.
         steps += [(meter, start) for start in range(0, len(meter.images), batch_size)]
     for meter, start in track_progress(steps, progress):
         with eval_mode_with_batch_stats(meter.model), torch.enable_grad():
@@ -183,6 +186,7 @@ class _GradientMeter:
             )
         self.node_by_name = traced.node_by_name
         self.merges = {name: self.node_by_name[skip.merge] for name, skip in self.skips.items()}
+        # Values needed again by the backward passes must outlive the forward pass.
         retained = dict.fromkeys(self.merges.values())
         for name in self.skips:
             retained |= dict.fromkeys(self.block_nodes(name))
@@ -193,6 +197,7 @@ class _GradientMeter:
         """Return the nodes of a block's input, shortcut output and branch output."""
         skip = self.skips[name]
         merge = self.merges[name]
+        # Operands may be given by position or by name.
         values = (*merge.args, *merge.kwargs.values())
         operands = [value for value in values if isinstance(value, fx.Node)]
         source = self.node_by_name[skip.source]
@@ -205,14 +210,17 @@ class _GradientMeter:
         for _ in self.executor.run_from(values):
             pass
         logits, labels = check_labels(values[self.executor.nodes[-1]], self.images.labels[batch])
+        # A sum, so that each image's gradient is that of its own loss.
         loss = F.cross_entropy(logits, labels, reduction="sum")
         merged = [values[node] for node in self.merges.values()]
+        # The gradient at each Add's output, then from there to the block's input.
         output_gradients = torch.autograd.grad(loss, merged, retain_graph=True)
         for name, gradient in zip(self.skips, output_gradients, strict=True):
             start, shortcut, branch = (values[node] for node in self.block_nodes(name))
             # An identity shortcut passes the gradient on unchanged.
             first = gradient if shortcut is start else _backward(shortcut, start, gradient)
             second = _backward(branch, start, gradient)
+            # The total is the norm of the sum, not the sum of norms.
             norms = [_sum_of_norms(part) for part in (first, second, first + second)]
             self.sums[name] += torch.stack(norms).cpu()
 

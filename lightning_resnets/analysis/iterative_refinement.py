@@ -135,6 +135,7 @@ class IterativeRefinementResult:
             ("relative step |out − in| / |in|", SERIES_1, self.step),
             ("cosine of step and −gradient", SERIES_2, self.cosine),
         ):
+            # The first block has no predecessor of the same shape.
             known = [(i, value) for i, value in enumerate(values) if value is not None]
             axes.plot(*zip(*known, strict=True), label=label, **style)
         axes.axhline(0, **REFERENCE_LINE)
@@ -164,7 +165,9 @@ class RefinementAccumulator:
 
     def add_step(self, before: Tensor, after: Tensor, descent: Tensor) -> None:
         """Add the change from one map to the next, and its cosine with the descent direction."""
+        # Norms per image, over all of (C, H, W).
         change = (after - before).flatten(1)
+        # A map of zeros must not divide by zero.
         size = before.flatten(1).norm(dim=1).clamp(min=1e-12)
         self.step += float((change.norm(dim=1) / size).sum())
         self.cosine += float(F.cosine_similarity(change, descent.flatten(1)).sum())
@@ -201,6 +204,7 @@ def iterative_refinement(
     """
     traced = trace_nodes(model, image_size(images))
     blocks = last_stage(model, traced)
+    # The same head for every block: all outputs have the last one's shape.
     tail = ModelTail(model, traced, blocks[-1])
     sums = [RefinementAccumulator() for _ in blocks]
     device = device_of(model)
@@ -234,21 +238,27 @@ def last_stage(model: nn.Module, traced: TracedModel) -> list[BlockOutput]:
     Raises:
         AnalysisError: there are fewer than two.
     """
+    # Layers outside blocks, such as the last convolution of the stem, refine nothing.
     outputs = block_outputs(model, traced)
     composite = [output for output in outputs if output.is_composite]
     found: list[BlockOutput] = []
     for output in reversed(composite):
         if output.shape != composite[-1].shape or output.stage != composite[-1].stage:
             break
+        # Collected backward, listed in order of execution.
         found.insert(0, output)
     if len(found) < 2:
-        last = list(composite or outputs)[-4:]
-        shapes = join_first(f"{output.block} {format_shape(output.shape)}" for output in last)
-        raise AnalysisError(
-            "The last stage must have at least two blocks of one output shape, so that the head "
-            f"can be applied after each. Last blocks of this model: {shapes or 'none'}."
-        )
+        raise AnalysisError(_last_stage_message(composite or list(outputs)))
     return found
+
+
+def _last_stage_message(outputs: list[BlockOutput]) -> str:
+    """Return the error message for a last stage of fewer than two blocks of one shape."""
+    shapes = join_first(f"{output.block} {format_shape(output.shape)}" for output in outputs[-4:])
+    return (
+        "The last stage must have at least two blocks of one output shape, so that the head can be "
+        f"applied after each. Last blocks of this model: {shapes or 'none'}."
+    )
 
 
 def _accumulate(
@@ -260,20 +270,27 @@ def _accumulate(
     sums: list[RefinementAccumulator],
 ) -> None:
     """Add one batch to the sums of every block."""
-    hook_points = [block.hook_point for block in blocks]
-    with torch.no_grad(), record_activations(model, hook_points) as recording:
+    with torch.no_grad(), record_activations(model, [b.hook_point for b in blocks]) as recording:
+        # The whole model's prediction, to measure agreement.
         final = model(images).argmax(1)
     before: Tensor | None = None
     descent: Tensor | None = None  # negative gradient of the loss at `before`
     for block, one in zip(blocks, sums, strict=True):
-        value = recording.outputs[block.hook_point].detach().requires_grad_()
-        with torch.enable_grad():
-            logits, labels = check_labels(tail(value), labels)
-            loss = F.cross_entropy(logits, labels, reduction="sum")
-            (gradient,) = torch.autograd.grad(loss, value)
-        one.add_predictions(logits.detach(), labels, final)
-        value = value.detach()
+        value = recording.outputs[block.hook_point].detach()
+        logits, gradient = _apply_head(tail, value, labels)
+        one.add_predictions(logits, labels, final)
         if before is not None and descent is not None:
             one.add_step(before, value, descent)
         before = value
         descent = -gradient
+
+
+def _apply_head(tail: ModelTail, value: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the head's output (N, K) for a map, and the gradient of the loss at the map."""
+    # A new leaf: the gradient stops at this block's output.
+    value = value.detach().requires_grad_()
+    with torch.enable_grad():
+        logits, labels = check_labels(tail(value), labels)
+        loss = F.cross_entropy(logits, labels, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, value)
+    return logits.detach(), gradient

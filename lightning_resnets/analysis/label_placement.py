@@ -31,6 +31,7 @@ class LabelOffset(NamedTuple):
     vertical: str
 
 
+# Tried in this order: beside the point, above and below, then diagonally.
 LABEL_OFFSETS = (
     LabelOffset(6, 0, "left", "center"),
     LabelOffset(-6, 0, "right", "center"),
@@ -74,8 +75,6 @@ def place_labels(
 ) -> None:
     """Label the same points on all panels.
 
-    A name that does not fit on one panel is left out on all.
-
     Args:
         panels: axes with the points drawn.
         fields: measure of the cost on each panel.
@@ -83,10 +82,9 @@ def place_labels(
         own: the analyzed model.
     """
     candidates = label_candidates(points, fields, own)
-    offsets = [
-        _find_offsets(axes, field, points, candidates)
-        for axes, field in zip(panels, fields, strict=True)
-    ]
+    pairs = zip(panels, fields, strict=True)
+    offsets = [_find_offsets(axes, field, points, candidates) for axes, field in pairs]
+    # A name that does not fit on one panel is left out on all.
     shown = [point for point in candidates if all(point in one for one in offsets)]
     for axes, field, by_point in zip(panels, fields, offsets, strict=True):
         for point in shown:
@@ -99,6 +97,7 @@ def _draw_label(
     axes: "Axes", field: CostField, point: ModelPoint, offset: LabelOffset, is_own: bool
 ) -> None:
     """Draw one name next to its point."""
+    # Published names are gray, so that ours stand out.
     is_dark = point.is_measured or is_own
     axes.annotate(
         point.model,
@@ -122,11 +121,13 @@ def _find_offsets(
     """Find for each name the first offset at which it is free; names without one are left out."""
     width, height = _axes_size(axes)
     position = _point_positions(axes, field, width, height)
+    # Names must not cover any marker, also of points without a name.
     taken = [_marker_area(position(point)) for point in {*points, *candidates}]
     found: dict[ModelPoint, LabelOffset] = {}
     for point in candidates:
         for offset in LABEL_OFFSETS:
             area = _label_area(position(point), offset, len(point.model))
+            # A name may stick out at the top, where the title leaves room.
             is_inside = area.left >= 0 and area.right <= width and area.bottom >= 0
             if is_inside and not any(area.overlaps(other) for other in taken):
                 found[point] = offset
@@ -151,6 +152,7 @@ def _point_positions(
     """Return a function from a model to its position on the axes in points."""
 
     def position(point: ModelPoint) -> Position:
+        # Through pixels to fractions of the axes, because the x axis is logarithmic.
         pixels = axes.transData.transform((point.cost(field), point.error))
         fraction = axes.transAxes.inverted().transform(pixels)
         return float(fraction[0]) * width, float(fraction[1]) * height
@@ -168,6 +170,7 @@ def _label_area(point: Position, offset: LabelOffset, num_chars: int) -> Rectang
     """Return the area that a name covers at an offset."""
     width = CHAR_WIDTH * num_chars
     height = TICK_SIZE
+    # The anchor is the point plus the offset; alignment says which part of the name is there.
     left = point[0] + offset.x - ALIGNMENT[offset.horizontal] * width
     bottom = point[1] + offset.y - ALIGNMENT[offset.vertical] * height
     return Rectangle(left, bottom, left + width, bottom + height)

@@ -6,6 +6,7 @@ from torch import nn
 
 from lightning_resnets.analysis.result import Cell, Table
 from lightning_resnets.graph import trace_nodes
+from lightning_resnets.graph.macs import WeightProduct
 
 Convolution = tuple[int, int, int]  # kernel size, input channels, output channels
 
@@ -59,11 +60,13 @@ class LayerCost(NamedTuple):
     @property
     def macs(self) -> int:
         """Return the multiply-adds for one image."""
+        # Biases are additions only and not counted, as is usual.
         return self.weights * self.output_positions
 
     @property
     def formula(self) -> str:
         """Return the number of parameters as a product: `3·3·64·128 = 73,728`."""
+        # As in the paper: kernel size, input channels, output channels.
         factors = (*self.kernel_size, self.in_channels_per_group, self.out_channels)
         bias = f" + {self.out_channels}" if self.has_bias else ""
         return f"{'·'.join(map(str, factors))}{bias} = {self.parameters:,}"
@@ -83,6 +86,7 @@ def count_layers(model: nn.Module, input_size: tuple[int, int, int]) -> tuple[La
         Cost by layer.
     """
     traced = trace_nodes(model, input_size)
+    # Graph nodes carry block names, fx nodes the weights.
     graph_nodes = {traced.node_by_name[node.name]: node for node in traced.graph.nodes}
     layers: list[LayerCost] = []
     for fx_node, products in traced.weight_products.items():
@@ -91,22 +95,24 @@ def count_layers(model: nn.Module, input_size: tuple[int, int, int]) -> tuple[La
         name = node.name if node else str(fx_node.target)
         block = (node.block or name) if node else name
         op = node.op if node else "independent of the image"
-        for product in products:
-            label = f"{name}.{product.name}" if product.name else name
-            out_channels, in_channels, *kernel_size = product.shape
-            layers.append(
-                LayerCost(
-                    label,
-                    block,
-                    op,
-                    tuple(kernel_size),
-                    in_channels,
-                    out_channels,
-                    product.bias,
-                    product.positions,
-                )
-            )
+        layers += [_layer_cost(name, block, op, product) for product in products]
     return tuple(layers)
+
+
+def _layer_cost(name: str, block: str, op: str, product: WeightProduct) -> LayerCost:
+    """Return the cost of one weight of a layer."""
+    out_channels, in_channels, *kernel_size = product.shape
+    return LayerCost(
+        # A layer of several weights, such as attention, has one entry for each.
+        f"{name}.{product.name}" if product.name else name,
+        block,
+        op,
+        tuple(kernel_size),
+        in_channels,
+        out_channels,
+        product.bias,
+        product.positions,
+    )
 
 
 def bottleneck(width: int = 256, side: int = 56) -> Table:
@@ -123,19 +129,9 @@ def bottleneck(width: int = 256, side: int = 56) -> Table:
     Returns:
         One row per block: weights, MACs, and weights relative to the bottleneck.
     """
-    inner = width // 4
-    blocks: dict[str, tuple[Convolution, ...]] = {
-        f"bottleneck {width}→{inner}→{inner}→{width}": (
-            (1, width, inner),
-            (3, inner, inner),
-            (1, inner, width),
-        ),
-        f"one 3x3 at {width}": ((3, width, width),),
-        f"two 3x3 at {width}": ((3, width, width),) * 2,
-        f"two 3x3 at {inner}": ((3, inner, inner),) * 2,
-    }
+    blocks = _compared_blocks(width, width // 4)
     weights = {name: _count_weights(layers) for name, layers in blocks.items()}
-    reference = next(iter(weights.values()))
+    reference = next(iter(weights.values()))  # the bottleneck comes first
     rows: list[tuple[Cell, ...]] = []
     for name, layers in blocks.items():
         count = weights[name]
@@ -143,6 +139,17 @@ def bottleneck(width: int = 256, side: int = 56) -> Table:
         formula = " + ".join(f"{k}·{k}·{inputs}·{outputs}" for k, inputs, outputs in layers)
         rows.append((name, count, macs, f"{side}×{side}", count / reference, formula))
     return Table(BOTTLENECK_COLUMNS, tuple(rows))
+
+
+def _compared_blocks(width: int, inner: int) -> dict[str, tuple[Convolution, ...]]:
+    """Return the convolutions of a bottleneck, and of blocks to compare it with."""
+    bottleneck_layers = ((1, width, inner), (3, inner, inner), (1, inner, width))
+    return {
+        f"bottleneck {width}→{inner}→{inner}→{width}": bottleneck_layers,
+        f"one 3x3 at {width}": ((3, width, width),),
+        f"two 3x3 at {width}": ((3, width, width),) * 2,
+        f"two 3x3 at {inner}": ((3, inner, inner),) * 2,
+    }
 
 
 def _count_weights(layers: tuple[Convolution, ...]) -> int:

@@ -123,6 +123,7 @@ class LayerResponsesResult:
         for (label, stds), style in zip(by_model.items(), (SERIES_1, SERIES_2), strict=False):
             values = list(stds.values())
             if is_sorted:
+                # The right half of the paper's figure 7.
                 values.sort(reverse=True)
             axes.plot(range(1, len(values) + 1), values, label=label, **style)
         axes.set_ylim(bottom=0)
@@ -180,6 +181,7 @@ def layer_responses(
         meters.append(_ResponseMeter(baseline, images))
     steps: list[tuple[_ResponseMeter, Tensor]] = []
     for meter in meters:
+        # Both models share one progress count.
         batches = to_model_device(images, meter.model).images.split(batch_size)
         steps += [(meter, batch) for batch in batches]
     for meter, batch in track_progress(steps, progress):
@@ -208,12 +210,14 @@ def conv3x3_layers(graph: ModelGraph) -> dict[str, str]:
         Hook points by convolution: its batch norm if nothing else reads the convolution's output,
         else the convolution itself.
     """
+    # Consumers of each node, in order of execution.
     nodes = {node.name: node for node in graph.nodes}
     consumers: dict[str, list[Node]] = {name: [] for name in nodes}
     for source, target, _ in graph.edges:
         consumers[source].append(nodes[target])
     found: dict[str, str] = {}
     for node in graph.nodes:
+        # Grouped and strided 3x3 convolutions count as well.
         if not node.op.startswith("conv 3x3"):
             continue
         hook_point = _batch_norm_after(consumers[node.name]) or node.hook_point
@@ -259,6 +263,7 @@ class _ResponseMeter:
 
     def update_layer(self, name: str, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         """Add one batch of a layer's output."""
+        # Sums over millions of values need float64.
         exact = output.double()
         self._add(name, float(exact.numel()), exact.sum(), exact.square().sum())
 
@@ -267,6 +272,7 @@ class _ResponseMeter:
         operand = self.shortcut_operand[name]
         shortcut = inputs[operand].flatten(1).double()  # (N, C * H * W)
         branch = inputs[1 - operand].flatten(1).double()
+        # Per image, then averaged: one large image must not dominate.
         ratio = branch.norm(dim=1) / shortcut.norm(dim=1)
         cosine = torch.cosine_similarity(shortcut, branch)
         self._add(name, float(len(shortcut)), ratio.sum(), cosine.sum())

@@ -82,12 +82,14 @@ def lesion(
         AnalysisError: a model has nothing to drop, or a drop count exceeds its blocks.
     """
     models = [model] if baseline is None else [model, baseline]
+    # Both models with the same seed, so that equal models get equal draws.
     merged = [with_merges(one, image_size(images)) for one in models]
     plans = [
         _LesionPlan(one, images, num_draws, drop_counts, random.Random(seed), batch_size)  # noqa: S311
         for one in merged
     ]
     total = sum(plan.num_steps for plan in plans)
+    # One counter for both models.
     done = itertools.count(1)
     progress(0, total)
     errors = [plan.run(lambda: progress(next(done), total)) for plan in plans]
@@ -116,11 +118,13 @@ class _LesionPlan:
         self.drops, self.skipped = supported_targets(model, traced, targets)
         drops = list(self.drops.values())
         self.random_drops: list[tuple[Intervention, ...]] = []
+        # Draws without replacement: k different blocks each.
         for k in _drop_counts(len(drops), drop_counts):
             self.random_drops += [tuple(rng.sample(drops, k)) for _ in range(num_draws)]
         self.swaps = swappable_neighbors(model, traced, self.drops, input_size)
         # Two draws may agree, and every change is measured once.
         self.changes: list[Change] = list(dict.fromkeys((*drops, *self.random_drops, *self.swaps)))
+        # The empty change is the intact model.
         self.sweep = SweepRunner[Change](model, traced, [*self.changes, ()])
         self.num_steps = len(self.changes) * -(-len(images) // batch_size)
 
@@ -134,6 +138,7 @@ class _LesionPlan:
                     check_labels(logits, labels)
                     num_wrong[change] += int((logits.argmax(1) != labels).sum())
                     num_classes = logits.shape[1]
+                    # The intact model is not counted as a step.
                     if change:
                         on_step()
         errors = {change: count / len(self.images) for change, count in num_wrong.items()}
@@ -160,6 +165,7 @@ def _drop_counts(num_blocks: int, requested: Sequence[int] | None) -> list[int]:
         if num_blocks < 2:
             return []
         steps = NUM_DROP_COUNTS - 1
+        # Evenly from 2 to all blocks; a set, because a small model has equal values.
         return sorted({round(2 + i * (num_blocks - 2) / steps) for i in range(NUM_DROP_COUNTS)})
     invalid = [k for k in requested if not 1 <= k <= num_blocks]
     if invalid:

@@ -84,6 +84,7 @@ class LesionResult:
             `lesion`: one row per change of each model. A block that could not be dropped has no
             error, but a reason.
         """
+        # Both models in one table, told apart by the first column.
         rows = list(self.errors.rows(self.model_name))
         if self.baseline_errors:
             rows += self.baseline_errors.rows(self.baseline_name)
@@ -112,6 +113,7 @@ class _Series(NamedTuple):
 def _draw(figure: "Figure", series: Sequence[_Series], num_images: int) -> None:
     """Draw all panels."""
     has_swaps = any(one.errors.error_with_swap for one in series)
+    # Without swappable neighbors the second panel takes their place.
     second = "swapped" if has_swaps else "several"
     mosaic: list[Any] = [["each", "each"], ["several", second]]
     panels = figure.subplot_mosaic(mosaic, height_ratios=(1.2, 1))
@@ -129,9 +131,11 @@ def _draw_each_block(axes: "Axes", series: Sequence[_Series]) -> None:
     """Draw the error without each single block."""
     names: list[str] = []
     for one in series:
+        # Blocks of both models, in the order of the model; they may differ.
         names += [name for name in one.errors.error_without_block if name not in names]
     for one in series:
         errors = one.errors.error_without_block
+        # A block that the other model lacks leaves a gap.
         known = [(i, 100 * errors[name]) for i, name in enumerate(names) if name in errors]
         axes.plot(
             *zip(*known, strict=True), label=f"{one.name}, changed", **markers_only(one.style)
@@ -147,12 +151,14 @@ def _draw_several_blocks(axes: "Axes", series: Sequence[_Series]) -> None:
     """Draw the error by number of dropped blocks."""
     for one in series:
         by_count = {
+            # 0 and 1 dropped blocks are known exactly, not sampled.
             0: (one.errors.intact_error,),
             1: tuple(one.errors.error_without_block.values()),
             **one.errors.error_without_k_blocks,
         }
         means = [100 * mean(errors) for errors in by_count.values()]
         pairs = list(zip(means, by_count.values(), strict=True))
+        # Error bars are distances from the mean.
         below = [middle - 100 * min(errors) for middle, errors in pairs]
         above = [100 * max(errors) - middle for middle, errors in pairs]
         axes.errorbar(list(by_count), means, [below, above], capsize=2, **one.style)
@@ -191,8 +197,10 @@ def _draw_reference_lines(axes: "Axes", series: Sequence[_Series]) -> None:
             "linestyle": one.style["linestyle"],
         }
         axes.axhline(error, label=f"{one.name}, intact ({error:.1f} %)", **style)
+    # Random guessing among equally frequent classes.
     chance = 100 * (1 - 1 / series[0].errors.num_classes)
     axes.axhline(chance, label=f"chance ({chance:.4g} %)", **{**REFERENCE_LINE, "linestyle": ":"})
+    # One scale for all panels, with room for markers at 0 and 100 %.
     axes.set_ylim(-4, 104)
     axes.set_ylabel("error (%)")
 

@@ -61,6 +61,7 @@ class LossLandscapeResult:
         rows: list[tuple[Cell, ...]] = []
         for name, surface in self.surfaces.items():
             for index in np.argwhere(np.isfinite(surface.error)):
+                # One coordinate per direction.
                 steps = [float(surface.coordinates[i]) for i in index]
                 second = steps[1] if len(steps) > 1 else None
                 at = tuple(index)
@@ -100,6 +101,7 @@ class LossLandscapeResult:
         """Draw the loss along two directions, one panel per model."""
         highest = self._highest_drawn_loss()
         lowest = min(max(self._lowest_loss(), 1e-3), 0.9 * highest)
+        # Contour lines at round numbers within the color scale.
         lines = [loss for loss in _contour_losses() if lowest < loss < highest]
         panels = figure.subplots(1, len(self.surfaces), squeeze=False, sharey=True)[0]
         for axes, (name, surface) in zip(panels, self.surfaces.items(), strict=True):
@@ -141,10 +143,12 @@ def _draw_surface(
     known = np.isfinite(surface.error).any(1)
     steps = surface.coordinates[known]
     loss = np.nan_to_num(surface.loss[np.ix_(known, known)], nan=highest).clip(lowest, highest)
+    # Contours of the interpolated surface are smooth.
     fine = np.linspace(steps[0], steps[-1], UPSAMPLED_POINTS)
     # Rows are along the second direction, as matplotlib's y axis.
     log_loss = interpolate(steps, interpolate(steps, np.log(loss), fine).T, fine)
     drawn = np.exp(log_loss).clip(lowest, highest)
+    # Logarithmic levels, as the loss spans orders of magnitude.
     levels = np.geomspace(lowest, highest, CONTOUR_LEVELS)
     filled = axes.contourf(fine, fine, drawn, levels, cmap=COLORMAP, norm="log")
     contours = axes.contour(fine, fine, drawn, lines, colors="white", linewidths=0.7)
@@ -216,6 +220,7 @@ def loss_landscape(
             batch_size=batch_size,
             progress=_offset_progress(progress, number * per_model, total),
         ):
+            # Only the finest surface is kept.
             surfaces[name] = surface
     return LossLandscapeResult(surfaces, seed, len(images))
 
@@ -240,10 +245,12 @@ def interpolate(x: Grid, y: Grid, at: Grid) -> Grid:
     Returns:
         Values (m, ...).
     """
+    # Index of the interval that holds each position.
     i = (np.searchsorted(x, at, side="right") - 1).clip(0, len(x) - 2)
     width = (x[i + 1] - x[i])[:, None]
     slope = np.gradient(y, x, axis=0)
     t = (at - x[i])[:, None] / width
     back = 1 - t
+    # Hermite basis: values at both ends, then slopes.
     ends = back**2 * (1 + 2 * t) * y[i] + t**2 * (1 + 2 * back) * y[i + 1]
     return ends + width * t * back * (back * slope[i] - t * slope[i + 1])

@@ -85,18 +85,21 @@ def refine_surface(
     moving = _MovingModel(model, dimensions, seed)
     coordinates = np.linspace(-extent, extent, num_points)
     coordinates[num_points // 2] = 0.0  # the model itself, to the bit
+    # NaN marks the points that are still to be evaluated.
     loss = np.full((num_points,) * dimensions, np.nan)
     error = loss.copy()
     done = 0
     for grid in refinement_grids(num_points):
         for index in np.ndindex(*(len(grid),) * dimensions):
             at = tuple(grid[i] for i in index)
+            # Evaluated in a coarser grid already. The error is finite even where the loss is not.
             if np.isfinite(error[at]):
                 continue
             moving.move_to([float(coordinates[i]) for i in at])
             loss[at], error[at] = loss_and_error(moving.model, images, batch_size)
             done += 1
             progress(done, num_points**dimensions)
+        # Copies: the caller may keep a surface while this one goes on.
         yield LossSurface(coordinates.copy(), loss.copy(), error.copy())
 
 
@@ -113,6 +116,7 @@ class _MovingModel:
 
     def __init__(self, model: nn.Module, dimensions: int, seed: int) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        # Weights of convolutions and linear layers; biases and norms have one dimension.
         self.weights = [weight for weight in self.model.parameters() if weight.dim() > 1]
         if not self.weights:
             raise AnalysisError(
@@ -160,7 +164,9 @@ def random_direction(weights: Sequence[Tensor], seed: int) -> Weights:
     generator = torch.Generator().manual_seed(seed)
     direction: Weights = []
     for weight in weights:
+        # Drawn on the CPU: the same direction on every device.
         noise = torch.randn(weight.shape, generator=generator).to(weight)
+        # All axes but the first: one norm per filter.
         axes = tuple(range(1, weight.dim()))
         own_norm = torch.linalg.vector_norm(weight, dim=axes, keepdim=True)
         noise_norm = torch.linalg.vector_norm(noise, dim=axes, keepdim=True)
@@ -211,8 +217,10 @@ def loss_and_error(model: nn.Module, images: LabeledImages, batch_size: int) -> 
     with torch.no_grad():
         for batch, labels in images.batches(batch_size):
             logits, targets = check_labels(model(batch.to(device)), labels.to(device))
+            # float64: far from the checkpoint losses are large.
             loss = nn.functional.cross_entropy(logits.double(), targets, reduction="sum")
             total_loss += float(loss)
             num_wrong += int((logits.argmax(1) != targets).sum())
+    # A figure can leave out infinity, but not NaN.
     mean_loss = total_loss / len(images) if np.isfinite(total_loss) else float("inf")
     return mean_loss, num_wrong / len(images)

@@ -7,10 +7,9 @@ arXiv:1605.06431, sections 3 (the unraveled view), 5 and Fig. 6.
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from itertools import combinations, zip_longest
-from math import comb, log10
-from typing import TYPE_CHECKING, Any
+from math import comb
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,17 +22,11 @@ from lightning_resnets.analysis.eval_context import (
     to_model_device,
     with_merges,
 )
-from lightning_resnets.analysis.plotting import (
-    BLUE,
-    SERIES_1,
-    figure_title,
-    finish_figure,
-    set_integer_ticks,
-)
+from lightning_resnets.analysis.paths_result import PathCounts
+from lightning_resnets.analysis.paths_result import PathsResult as PathsResult
 from lightning_resnets.analysis.result import (
     LabeledImages,
     ProgressCallback,
-    Table,
     check_labels,
     display_name,
     no_progress,
@@ -46,111 +39,11 @@ from lightning_resnets.graph.model_graph import ModelGraph
 from lightning_resnets.interventions.record import bind_operands
 from lightning_resnets.merges import Add, MergeKind
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-PathCounts = tuple[int, ...]  # at index k the number of paths through k blocks
-
+NO_SKIPS = (
+    "The model has no skip connection, so it has only one path. Use a model with residual or dense "
+    "blocks."
+)
 SAMPLED_LENGTHS = 12  # number of lengths sampled in a deep model
-
-
-@dataclass(frozen=True, slots=True)
-class PathsResult:
-    """Number of paths and gradient norms by path length.
-
-    Attributes:
-        counts: at index k the number of paths through k blocks.
-        gradients: by length k, for each sampled path, the norm of the gradient at the input:
-            the mean over images of the norm for that image's own loss. Empty for a model without
-            residual blocks.
-        num_images: number of images behind the norms.
-        model_name: name of the model.
-    """
-
-    counts: PathCounts
-    gradients: dict[int, tuple[float, ...]]
-    num_images: int | None = None
-    model_name: str = "model"
-
-    @property
-    def total(self) -> int:
-        """Return the number of all paths."""
-        return sum(self.counts)
-
-    def shares(self) -> dict[int, float]:
-        """Estimate how the gradient is distributed over path lengths.
-
-        Returns:
-            By sampled length, the number of paths times their mean gradient norm, as a fraction of
-            the sum over all sampled lengths.
-        """
-        parts = {k: self.counts[k] * sum(norms) / len(norms) for k, norms in self.gradients.items()}
-        total = sum(parts.values())
-        return {k: part / total if total else 0.0 for k, part in parts.items()}
-
-    def tables(self) -> dict[str, Table]:
-        """Return counts and gradient norms.
-
-        Returns:
-            `paths`: one row per length; `gradients`: one row per sampled path.
-        """
-        shares = self.shares()
-        by_length = tuple(
-            (self.model_name, k, count, count / self.total, shares.get(k))
-            for k, count in enumerate(self.counts)
-        )
-        by_path: list[tuple[str, int, int, float]] = []
-        for k, norms in self.gradients.items():
-            by_path += [(self.model_name, k, draw, norm) for draw, norm in enumerate(norms)]
-        length_columns = ("model", "length", "paths", "share_of_paths", "share_of_gradient")
-        return {
-            "paths": Table(length_columns, by_length),
-            "gradients": Table(("model", "length", "draw", "norm"), tuple(by_path)),
-        }
-
-    def draw(self, figure: "Figure") -> None:
-        """Draw the number of paths by length, the gradient of one path, and both multiplied.
-
-        Args:
-            figure: an empty matplotlib figure.
-        """
-        panels = figure.subplots(1, 3 if self.gradients else 1, squeeze=False)[0]
-        self._draw_counts(panels[0])
-        if self.gradients:
-            self._draw_norms(panels[1])
-            self._draw_shares(panels[2])
-        for axes in panels:
-            axes.set_xlabel("path length (blocks)")
-            set_integer_ticks(axes, len(self.counts) - 1)
-        total = f"{self.total:,}" if self.total < 10**9 else f"about 10^{log10(self.total):.1f}"
-        num_images = self.num_images if self.gradients else None
-        finish_figure(figure, figure_title(f"{total} paths", (self.model_name,), num_images))
-
-    def _draw_counts(self, axes: "Axes") -> None:
-        """Draw the distribution of path lengths."""
-        shares = [100 * count / self.total for count in self.counts]
-        axes.bar(range(len(self.counts)), shares, color=BLUE)
-        axes.set_title("all paths")
-        axes.set_ylabel("share of paths (%)")
-
-    def _draw_norms(self, axes: "Axes") -> None:
-        """Draw the gradient norm of each sampled path and the mean by length."""
-        for k, norms in self.gradients.items():
-            axes.plot([k] * len(norms), norms, ".", color="0.6", markersize=4)
-        means = [sum(norms) / len(norms) for norms in self.gradients.values()]
-        axes.plot(list(self.gradients), means, **SERIES_1)
-        if min(means) > 0:
-            axes.set_yscale("log")
-        axes.set_title("one path (dots: samples, line: mean)")
-        axes.set_ylabel("gradient norm at the input")
-
-    def _draw_shares(self, axes: "Axes") -> None:
-        """Draw the share of the gradient by length."""
-        shares = self.shares()
-        axes.bar(list(shares), [100 * share for share in shares.values()], color=BLUE)
-        axes.set_title("all paths of a length")
-        axes.set_ylabel("share of the gradient (%)")
 
 
 def paths(
@@ -191,6 +84,7 @@ def paths(
         AnalysisError: the model has no skip connection, or a length exceeds its blocks.
     """
     model = with_merges(model, image_size(images))
+    # The graph of the merged model: its Adds can be hooked by name.
     graph = trace(model, image_size(images))
     counts = count_paths(graph)
     skips = list(residual_blocks(graph).values())
@@ -200,6 +94,7 @@ def paths(
     norms: dict[int, tuple[float, ...]] = {}
     with eval_mode_with_batch_stats(model):
         for k, branches in track_progress(samples, progress):
+            # One image's loss does not depend on the others, so one backward pass serves all.
             gradient = path_input_gradient(model, images, skips, branches)
             norm = float(gradient.flatten(1).norm(dim=1).mean())
             norms[k] = (*norms.get(k, ()), norm)
@@ -224,9 +119,11 @@ def path_input_gradient(
         Gradients (N, C, H, W).
     """
     batch = images.images.clone().requires_grad_()
+    # XOR: the shortcut's operand, or the other one where the path takes the branch.
     operands = {skip.merge: skip.operand ^ (skip in branches) for skip in skips}
     with torch.enable_grad(), restrict_to_path(model, operands):
         logits, labels = check_labels(model(batch), images.labels)
+        # A sum, not a mean: each image's gradient must not depend on the batch size.
         loss = F.cross_entropy(logits, labels, reduction="sum")
         return torch.autograd.grad(loss, batch)[0]
 
@@ -258,6 +155,7 @@ def _detach_others(operand: int) -> Callable[..., Any]:
         add: Add, args: tuple[Tensor, ...], kwargs: Mapping[str, Tensor]
     ) -> tuple[Any, dict[str, Any]]:
         operands = bind_operands(add, args, kwargs)
+        # A detached operand enters the sum but stops the gradient.
         kept = tuple(value if i == operand else value.detach() for i, value in enumerate(operands))
         return kept, {}
 
@@ -292,6 +190,7 @@ def _default_lengths(num_blocks: int) -> list[int]:
     """Return about SAMPLED_LENGTHS lengths from 0 to all blocks."""
     if not num_blocks:
         return []
+    # Rounded up, so that there are at most SAMPLED_LENGTHS lengths.
     step = max(1, -(-num_blocks // (SAMPLED_LENGTHS - 1)))
     return sorted({*range(0, num_blocks, step), num_blocks})
 
@@ -308,6 +207,7 @@ def sample_distinct(n: int, k: int, num_draws: int, rng: random.Random) -> list[
     Returns:
         Sorted tuples of indices; all subsets if there are no more than `num_draws`.
     """
+    # Few subsets: list them all instead of drawing until each has come up.
     if comb(n, k) <= num_draws:
         return list(combinations(range(n), k))
     found: dict[tuple[int, ...], None] = {}  # a dict keeps the order of the draws
@@ -319,9 +219,6 @@ def sample_distinct(n: int, k: int, num_draws: int, rng: random.Random) -> list[
 def count_paths(graph: ModelGraph) -> PathCounts:
     """Count the paths from input to output by the number of blocks that they pass.
 
-    Parallel branches without a skip connection (Inception) are paths of their own. The weight of
-    a Gate is not a path.
-
     Args:
         graph: the model's graph.
 
@@ -332,16 +229,15 @@ def count_paths(graph: ModelGraph) -> PathCounts:
         AnalysisError: the model has no residual or dense skip connection.
     """
     if not any(skip.kind in (MergeKind.ADD, MergeKind.CONCAT) for skip in graph.skips):
-        raise AnalysisError(
-            "The model has no skip connection, so it has only one path. Use a model with residual "
-            "or dense blocks."
-        )
+        raise AnalysisError(NO_SKIPS)
     shortcuts = {skip.merge: skip.operand for skip in graph.skips if skip.kind is MergeKind.ADD}
+    # Dense layers count as blocks: a path may read their output or skip it.
     layers = set(dense_layers(graph).values())
     inputs = _inputs_by_node(graph)
     counts: dict[str, PathCounts] = {}
     for node in graph.nodes:
         # Merges sum the counts of their inputs; a branch or dense layer makes paths longer by 1.
+        # Parallel branches without a skip connection (Inception) are paths of their own.
         total: PathCounts = () if inputs[node.name] else (1,)
         for operand, source in inputs[node.name]:
             is_branch = operand != shortcuts.get(node.name, operand)
@@ -355,6 +251,7 @@ def _inputs_by_node(graph: ModelGraph) -> dict[str, list[tuple[int, str]]]:
     nodes: dict[str, Node] = {node.name: node for node in graph.nodes}
     inputs: dict[str, list[tuple[int, str]]] = {name: [] for name in nodes}
     for source, target, operand in graph.edges:
+        # A gate multiplies its first operand; the second is a weight, not a path.
         is_gate_weight = nodes[target].kind is MergeKind.GATE and operand != 0
         if not is_gate_weight:
             inputs[target].append((operand, source))

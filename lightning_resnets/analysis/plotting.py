@@ -83,6 +83,7 @@ def select_evenly(names: Sequence[str], most: int) -> list[str]:
     if len(names) <= most:
         return list(names)
     last = len(names) - 1
+    # round, not floor: the last name is included.
     return [names[round(i * last / (most - 1))] for i in range(most)]
 
 
@@ -112,6 +113,7 @@ def finish_figure(figure: "Figure", title: str, layout: str = "constrained") -> 
         layout: name of a matplotlib layout engine.
     """
     for axes in figure.axes:
+        # Images keep their frame.
         if not axes.images:
             axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(which="both", labelsize=TICK_SIZE)
@@ -162,11 +164,14 @@ def set_block_ticks(axes: "Axes", names: Sequence[str]) -> None:
     """
     labels = shorten_names(names)
     inches_per_block = axes_width_inches(axes) / max(len(names), 1)
+    # Rounded up: labels need at least LINE_HEIGHT_INCHES each.
     step = max(1, -int(-LINE_HEIGHT_INCHES // inches_per_block))
+    # Upright labels need room for the longest name.
     longest = max(map(len, labels), default=0) * CHAR_WIDTH_INCHES
     fits_upright = step == 1 and longest < inches_per_block
     slant: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
     axes.set_xticks(range(0, len(names), step), labels[::step], **({} if fits_upright else slant))
+    # Half a block of room at both ends.
     axes.set_xlim(-0.7, len(names) - 0.3)
 
 

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import nn
-
 from lightning_resnets.analysis.cost import cost
 from lightning_resnets.analysis.feature_reuse import feature_reuse
 from lightning_resnets.analysis.gate_weights import gate_weights
 from lightning_resnets.analysis.gradient_flow import gradient_flow
+from lightning_resnets.analysis.inputs import AnalysisInputs as AnalysisInputs
 from lightning_resnets.analysis.iterative_refinement import iterative_refinement
 from lightning_resnets.analysis.layer_responses import layer_responses
 from lightning_resnets.analysis.lesion import lesion
@@ -16,8 +15,6 @@ from lightning_resnets.analysis.loss_landscape import loss_landscape
 from lightning_resnets.analysis.paths import paths
 from lightning_resnets.analysis.receptive_field import receptive_field
 from lightning_resnets.analysis.result import (
-    NO_IMAGES,
-    LabeledImages,
     ProgressCallback,
     Result,
     no_progress,
@@ -26,7 +23,7 @@ from lightning_resnets.analysis.saliency import saliency
 from lightning_resnets.analysis.shattered_gradients import shattered_gradients
 from lightning_resnets.errors import AnalysisError
 from lightning_resnets.graph import trace_nodes
-from lightning_resnets.utils.format import evenly_spaced, join_words
+from lightning_resnets.utils.format import join_words
 
 # The landscape evaluates the loss at 121 points. Fewer images per point for a larger model:
 # 12.2 GMACs are 300 images of resnet20 or 168 of densenet_bc_40_12.
@@ -34,68 +31,6 @@ LANDSCAPE_IMAGES = (50, 300)  # lower and upper limit
 LANDSCAPE_MAX_MACS = 12_200_000_000
 
 SALIENCY_IMAGES = 4
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AnalysisInputs:
-    """Everything that an analysis may use.
-
-    Attributes:
-        model: a trained model in evaluation mode.
-        input_size: shape (C, H, W) of one image.
-        class_names: names of the labels of `images`.
-        images: images and labels; None if there are none, which some analyses allow.
-        baseline: a trained model to compare with, usually the plain one without skips.
-        untrained: `model` at initialization.
-        untrained_baseline: `baseline` at initialization.
-        seed: seed of everything that is drawn at random.
-        model_name: name of `model` in tables and figures.
-        baseline_name: name of `baseline`.
-        untrained_baseline_name: name of `untrained_baseline`.
-        test_error: error of `model` on its whole test set in %, if known.
-    """
-
-    model: nn.Module
-    input_size: tuple[int, int, int]
-    class_names: tuple[str, ...]
-    images: LabeledImages | None
-    baseline: nn.Module | None = None
-    untrained: nn.Module | None = None
-    untrained_baseline: nn.Module | None = None
-    seed: int = 0
-    model_name: str = ""
-    baseline_name: str = ""
-    untrained_baseline_name: str = ""
-    test_error: float | None = None
-
-    def require_images(self) -> LabeledImages:
-        """Return the images.
-
-        Returns:
-            All images.
-
-        Raises:
-            AnalysisError: there are no images.
-        """
-        if self.images is None:
-            raise AnalysisError(NO_IMAGES)
-        return self.images
-
-    def subset(self, most: int) -> LabeledImages:
-        """Select images evenly.
-
-        Args:
-            most: number of images wanted.
-
-        Returns:
-            At most `most` images.
-
-        Raises:
-            AnalysisError: there are no images.
-        """
-        images = self.require_images()
-        chosen = list(evenly_spaced(len(images), most))
-        return LabeledImages(images.images[chosen], images.labels[chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +82,12 @@ def _shattered_gradients(inputs: AnalysisInputs, progress: ProgressCallback) -> 
     model_name = ""
     baseline_name = ""
     if inputs.untrained is not None and inputs.model_name:
+        # Tell these curves from those of the trained model.
         model_name = f"{inputs.model_name}, untrained"
         baseline_name = f"{inputs.untrained_baseline_name}, untrained"
     return shattered_gradients(
         inputs.untrained or inputs.model,
+        # The line leads from one image to another.
         inputs.subset(2),
         inputs.untrained_baseline,
         seed=inputs.seed,
@@ -243,6 +180,7 @@ def _cost(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
     )
 
 
+# `analyze all` runs them in this order.
 ANALYSES = {
     "lesion": Analysis(
         "error without each block, without several, with neighbors swapped", _lesion
@@ -290,6 +228,7 @@ def landscape_image_count(inputs: AnalysisInputs) -> int:
         A number within LANDSCAPE_IMAGES.
     """
     lowest, highest = LANDSCAPE_IMAGES
+    # A model of linear layers only may have no MACs at all.
     macs = max(1, trace_nodes(inputs.model, inputs.input_size).graph.macs)
     return max(lowest, min(highest, LANDSCAPE_MAX_MACS // macs))
 

@@ -1,17 +1,22 @@
-"""Inputs and outputs shared by all analyses: labeled images, tables, figures and progress."""
+"""Outputs shared by all analyses: tables, figures, names and progress."""
 
 import csv
 import io
 import json
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from lightning_resnets.analysis.labeled_images import NO_IMAGES as NO_IMAGES
+from lightning_resnets.analysis.labeled_images import LabeledImages as LabeledImages
+from lightning_resnets.analysis.labeled_images import (
+    require_labeled_images as require_labeled_images,
+)
 from lightning_resnets.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -20,9 +25,6 @@ if TYPE_CHECKING:
 Cell = str | int | float | None
 ProgressCallback = Callable[[int, int], None]  # steps done, steps in total
 T = TypeVar("T")
-
-INTEGER_DTYPES = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
-NO_IMAGES = "At least one image is required, got none."
 
 
 def no_progress(done: int, total: int) -> None:
@@ -44,6 +46,7 @@ def track_progress(items: Sequence[T], progress: ProgressCallback) -> Iterator[T
     Yields:
         The items in order.
     """
+    # A caller can show the total, or cancel, before the first slow step.
     progress(0, len(items))
     for done, item in enumerate(items, 1):
         yield item
@@ -64,6 +67,7 @@ class Table:
             A header line, then one line per row; None is an empty cell.
         """
         text = io.StringIO()
+        # Files are the same on all systems.
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)
         writer.writerows([_csv_cell(cell) for cell in row] for row in self.rows)
@@ -88,6 +92,7 @@ def round_cell(cell: Cell) -> Cell:
     Returns:
         The rounded value; other types unchanged.
     """
+    # float32 has about seven significant digits.
     return float(f"{cell:.7g}") if isinstance(cell, float) else cell
 
 
@@ -124,119 +129,6 @@ class Result(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LabeledImages:
-    """Preprocessed images (N, C, H, W), float, and their labels (N,), integers from 0.
-
-    Raises AnalysisError if there is no image, or if shapes or types do not match.
-    """
-
-    images: Tensor
-    labels: Tensor
-
-    def __post_init__(self) -> None:
-        _check_image_tensor(self.images)
-        _check_label_tensor(self.labels, len(self.images))
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batches(self, size: int = 250) -> Iterator[tuple[Tensor, Tensor]]:
-        """Split images and labels into batches.
-
-        Args:
-            size: images per batch; the last batch may have fewer.
-
-        Yields:
-            Images (B, C, H, W) and labels (B,).
-        """
-        yield from zip(self.images.split(size), self.labels.split(size), strict=True)
-
-    @classmethod
-    def from_loader(
-        cls, loader: Iterable[tuple[Tensor, Tensor]], max_images: int | None = None
-    ) -> "LabeledImages":
-        """Collect the batches of a loader, such as a datamodule's `test_dataloader()`.
-
-        Args:
-            loader: yields images (B, C, H, W) and labels (B,).
-            max_images: number of images to take from the start; None takes all.
-
-        Returns:
-            The images in the loader's order.
-
-        Raises:
-            AnalysisError: the loader yields no batch.
-        """
-        images: list[Tensor] = []
-        labels: list[Tensor] = []
-        count = 0
-        for batch, targets in loader:
-            images.append(batch)
-            labels.append(targets)
-            count += len(targets)
-            if max_images is not None and count >= max_images:
-                break
-        if not images:
-            raise AnalysisError(NO_IMAGES)
-        return cls(torch.cat(images)[:max_images], torch.cat(labels)[:max_images])
-
-
-def _check_image_tensor(images: object) -> None:
-    """Raise AnalysisError unless this is a float tensor (N, C, H, W) with N > 0."""
-    if not isinstance(images, Tensor) or images.dim() != 4 or not images.is_floating_point():
-        raise AnalysisError(
-            f"images must be a preprocessed float tensor (N, C, H, W), got {_describe(images)}."
-        )
-    if not len(images):
-        raise AnalysisError(NO_IMAGES)
-
-
-def _check_label_tensor(labels: object, count: int) -> None:
-    """Raise AnalysisError unless this is an integer tensor (count,) without negative labels."""
-    if (
-        not isinstance(labels, Tensor)
-        or labels.dtype not in INTEGER_DTYPES
-        or labels.shape != (count,)
-    ):
-        raise AnalysisError(
-            f"labels must be an integer tensor of shape ({count},), one label per image, "
-            f"got {_describe(labels)}."
-        )
-    lowest = int(labels.min())
-    if lowest < 0:
-        raise AnalysisError(f"labels must be 0 or more, got {lowest}.")
-
-
-def require_labeled_images(images: object) -> LabeledImages:
-    """Check that the caller passed LabeledImages, not a tensor.
-
-    Args:
-        images: the argument to check.
-
-    Returns:
-        The same object.
-
-    Raises:
-        AnalysisError: it is not LabeledImages.
-    """
-    if isinstance(images, LabeledImages):
-        return images
-    raise AnalysisError(
-        f"images must be LabeledImages(images, labels), got {_describe(images)}. "
-        "Where labels do not matter use LabeledImages(images, torch.zeros(len(images), "
-        "dtype=torch.long))."
-    )
-
-
-def _describe(value: object) -> str:
-    """Describe a value of the wrong type for an error message."""
-    if isinstance(value, Tensor):
-        dtype = str(value.dtype).removeprefix("torch.")
-        return f"a {dtype} tensor of shape {tuple(value.shape)}"
-    return f"a {type(value).__name__}"
-
-
 def count_correct(model: nn.Module, images: LabeledImages) -> int:
     """Count the images whose top-1 prediction is correct.
 
@@ -248,6 +140,7 @@ def count_correct(model: nn.Module, images: LabeledImages) -> int:
         The number of correct predictions.
     """
     correct = 0
+    # Counting needs no gradients.
     with torch.inference_mode():
         for batch, labels in images.batches():
             correct += int((model(batch).argmax(1) == labels).sum())
@@ -288,6 +181,7 @@ def display_names(
     if baseline is None:
         return first, ""
     second = display_name(baseline, baseline_name)
+    # Tables and legends use the name as a key.
     return first, f"{second} (baseline)" if second == first else second
 
 
@@ -309,13 +203,11 @@ def check_labels(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
             "The model must be a classifier with output (N, num_classes), got an output of shape "
             f"{tuple(logits.shape)}."
         )
-    num_classes = logits.shape[1]
-    lowest = int(labels.min())
-    highest = int(labels.max())
-    if lowest < 0 or highest >= num_classes:
-        wrong = highest if lowest >= 0 else lowest
+    last = logits.shape[1] - 1
+    outside = labels[(labels < 0) | (labels > last)]
+    if len(outside):
         raise AnalysisError(
-            f"The model has {num_classes} classes (labels 0 to {num_classes - 1}), got an image "
-            f"with label {wrong}. Use images of the model's own classes."
+            f"The model has {last + 1} classes (labels 0 to {last}), got an image with label "
+            f"{int(outside.max())}. Use images of the model's own classes."
         )
     return logits, labels

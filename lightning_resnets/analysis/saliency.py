@@ -76,16 +76,19 @@ def saliency(
         raise AnalysisError(
             "No block of the model outputs a feature map. Use a convolutional model."
         )
+    # One forward and one backward pass: there is nothing to report in between.
     progress(0, 1)
     hook_points = [output.hook_point for output in outputs]
     with eval_mode(model):
         with torch.enable_grad(), record_activations(model, hook_points) as recording:
             logits = model(batch.detach().requires_grad_())
+        # The predicted classes are known only after the forward pass.
         classes = target_classes(logits, target)
         gradients = backward_to_blocks(logits, classes, recording, outputs)
         cam = class_activation_map(model, traced, batch, classes)
     maps = {output.block: recording.outputs[output.hook_point].detach() for output in outputs}
     logits = logits.detach()
+    # (N, 1), to gather one logit per image.
     index = classes[:, None]
     result = SaliencyResult(
         images.images,
@@ -172,6 +175,7 @@ def backward_to_blocks(
     # In evaluation mode images do not influence each other, so one sum serves all of them.
     score = logits.gather(1, targets[:, None]).sum()
     maps = [recording.outputs[output.hook_point] for output in outputs]
+    # A block behind which the model stops, such as an auxiliary head, has no gradient.
     gradients = torch.autograd.grad(score, maps, allow_unused=True, materialize_grads=True)
     return {output.block: grad for output, grad in zip(outputs, gradients, strict=True)}
 
@@ -196,6 +200,7 @@ def class_activation_map(
     hook_point, linear = head
     with torch.no_grad(), record_activations(model, [hook_point]) as recording:
         model(images)
+    # (N, C): the class's row of the last layer, for each image.
     weights = linear.weight.detach()[targets]
     return torch.einsum("nchw,nc->nhw", recording.outputs[hook_point], weights)
 
@@ -214,6 +219,7 @@ def find_linear_head(model: nn.Module, traced: TracedModel) -> tuple[str, nn.Lin
     inputs = graph.inputs(graph.nodes[-1].name)
     if len(inputs) != 1:
         return None
+    # The last node before the output must be the linear layer itself.
     linear = dict(model.named_modules()).get(graph.node(inputs[0]).name)
     if not isinstance(linear, nn.Linear):
         return None
@@ -235,6 +241,7 @@ def _find_pooled_map(traced: TracedModel, name: str) -> Node | None:
         if is_pooled and len(node.shape) == 3:
             return node
         if node.op.startswith(POOL_OPS):
+            # Only a pool to one position makes CAM exact.
             is_pooled = all(side == 1 for side in node.shape[1:])
         elif not node.op.startswith(HEAD_OPS):
             return None

@@ -101,6 +101,7 @@ class SaliencyResult:
     def _row(self, image: int, method: str, block: str, one: Tensor) -> tuple[Cell, ...]:
         """Return the statistics of one map (h, w)."""
         height, width = one.shape
+        # argmax counts row by row.
         row, column = divmod(int(one.argmax()), width)
         peak: tuple[Cell, ...] = (None, None, None)  # a map of zeros has no peak
         if one.max() > 0:
@@ -151,6 +152,7 @@ class SaliencyResult:
 
     def _map_columns(self) -> list[_MapColumn]:
         """Return the columns of the figure."""
+        # Evenly from the first to the last block.
         blocks = select_evenly(list(self.grad_cam), BLOCKS_SHOWN)
         names = dict(zip(self.grad_cam, shorten_names(list(self.grad_cam)), strict=True))
         columns: list[_MapColumn] = []
@@ -167,6 +169,7 @@ class SaliencyResult:
         panels[0].set_ylabel(f"{self.class_name(row)}\n{float(self.probabilities[row]):.0%}")
         for axes, (title, maps) in zip(panels[1:], columns, strict=True):
             overlay = resize_maps(maps[row : row + 1], self.images.shape[2:])[0]
+            # The image in gray below, so that colors are those of the map.
             axes.imshow(image.mean(2), cmap="gray")
             axes.imshow(overlay.numpy(), cmap="inferno", vmin=0, vmax=1, alpha=0.6)
             if row == 0:
@@ -186,6 +189,7 @@ def resize_maps(maps: Tensor, size: Sequence[int]) -> Tensor:
     Returns:
         Maps (N, H, W), bilinear.
     """
+    # Bilinear, as in the papers' figures.
     large = F.interpolate(maps[:, None], tuple(size), mode="bilinear", align_corners=False)[:, 0]
     lowest = large.amin((1, 2), keepdim=True)
     extent = large.amax((1, 2), keepdim=True) - lowest
@@ -201,6 +205,7 @@ def half_max_area(one: Tensor) -> float:
     Returns:
         A fraction from 0 to 1; 0 for a map of zeros.
     """
+    # Positions sorted by value, largest first.
     cumulative = one.flatten().sort(descending=True).values.cumsum(0)
     total = cumulative[-1]
     if not bool(total > 0):  # also for NaN
@@ -217,6 +222,7 @@ def to_displayable(image: Tensor) -> NDArray[np.float32]:
     Returns:
         (H, W, 3) from 0 to 1; the channel mean in gray unless C is 3.
     """
+    # Preprocessing is not undone: any range becomes 0 to 1.
     low = image.min()
     scaled = (image - low) / (image.max() - low).clamp(min=1e-12)
     if len(scaled) != 3:

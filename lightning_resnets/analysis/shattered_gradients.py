@@ -100,6 +100,7 @@ class ShatteredGradientsResult:
             depth_panel.plot([curve[1] for curve in curves.values()], **style)
         _label_panel(last_panel, "after the last block", "distance between images (% of the line)")
         _label_panel(depth_panel, f"after every block, images {step:.1f} % apart", "block")
+        # The deeper model sets the ticks.
         set_block_ticks(depth_panel, max(map(list, by_model.values()), key=len))
         last_panel.set_ylabel("autocorrelation of the input gradient")
         if self.baseline_curves:
@@ -110,6 +111,7 @@ class ShatteredGradientsResult:
 
 def _label_panel(axes: "Axes", title: str, x_label: str) -> None:
     """Set title and label, and draw a line at 0."""
+    # White noise has an autocorrelation of 0.
     axes.axhline(0, **{**REFERENCE_LINE, "linestyle": ":"})
     axes.set_title(title)
     axes.set_xlabel(x_label)
@@ -158,8 +160,10 @@ def shattered_gradients(
     models = [model] if baseline is None else [model, baseline]
     curves: list[AutocorrelationCurves] = []
     for one in track_progress(models, progress):
+        # Only the first two images span the line.
         start, end = to_model_device(images, one, 2).images
         line = interpolate_images(start, end, num_points)
+        # Every block of one model, from a single forward pass over the line.
         gradients = input_gradients(one, trace_nodes(one, image_size(images)), line, seed)
         curves.append(
             {
@@ -185,6 +189,7 @@ def interpolate_images(start: Tensor, end: Tensor, num_points: int) -> Tensor:
     Returns:
         Images (T, C, H, W) at equal distances, both ends included.
     """
+    # Both ends are exact, which start + i * step would not be.
     fraction = torch.linspace(0, 1, num_points, dtype=start.dtype, device=start.device)
     return start + fraction.view(-1, 1, 1, 1) * (end - start)
 
@@ -218,7 +223,9 @@ def input_gradients(
             pass
         for block, node in outputs.items():
             output = values[node]
+            # Drawn on the CPU: the same numbers on every device.
             direction = torch.randn(output.shape[1:], generator=generator).to(output)
+            # A vector-Jacobian product; the graph is kept for the next block.
             (gradient,) = torch.autograd.grad((output * direction).sum(), line, retain_graph=True)
             gradients[block] = gradient.flatten(1)
     return gradients
@@ -226,6 +233,7 @@ def input_gradients(
 
 def _block_output_nodes(model: nn.Module, traced: TracedModel) -> dict[str, fx.Node]:
     """Return by name the output node of every block that has submodules."""
+    # Blocks with weights whose output is a map, in order of execution.
     blocks = dict.fromkeys(
         node.block for node in traced.graph.nodes if node.macs and len(node.shape) == 3
     )
@@ -252,6 +260,7 @@ def autocorrelation(series: Tensor, max_lag: int) -> Tensor:
     Returns:
         Values at lags 0 to `max_lag`, (max_lag + 1,) float64; NaN for a constant series.
     """
+    # float64: differences of nearly equal gradients.
     centered = series.double() - series.double().mean(0)
     total = centered.square().sum()
     sums = [(centered[: len(centered) - lag] * centered[lag:]).sum() for lag in range(max_lag + 1)]

@@ -180,7 +180,7 @@ def test_mistakes_are_one_sentence() -> None:
         saliency(make_model("resnet20"), make_images(), target=10)
     with pytest.raises(
         AnalysisError,
-        match=r"^The model has no block named 'layer9'. Available blocks: conv1, .*\.$",
+        match=r"^The model has no block named 'layer9'\. Use conv1, .*\.$",
     ):
         saliency(make_model("resnet20"), make_images(), blocks=["layer9"])
     with pytest.raises(AnalysisError, match="^At least one image is required"):

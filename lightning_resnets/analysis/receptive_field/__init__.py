@@ -83,6 +83,7 @@ def receptive_field(
     outputs = select_blocks(block_outputs(model, traced), blocks)
     fields = receptive_fields(model, traced, input_size)
     known = {one.block: fields.known[one.node] for one in outputs if one.node in fields.known}
+    # A block may be unknown while those before it are known.
     unknown = {one.block: fields.unknown[one.node] for one in outputs if one.node in fields.unknown}
     if unknown and not known:
         raise AnalysisError(next(iter(unknown.values())))
@@ -105,6 +106,7 @@ def receptive_field(
 
 def _skip_cuts(model: nn.Module, traced: TracedModel) -> list[ScaleInput]:
     """Return interventions that set every skip connection to zero."""
+    # Functional merges of a model that cannot be converted have no module to cut.
     modules = dict(model.named_modules(remove_duplicate=False))
     skips = [skip for skip in traced.graph.skips if skip.kind is not MergeKind.GATE]
     return [ScaleInput(skip.merge, skip.operand, 0.0) for skip in skips if skip.merge in modules]
@@ -139,6 +141,7 @@ def _effective_fields(
     steps: list[tuple[dict[str, Field], Iterator[tuple[str, Field]]]] = []
     for fields, interventions in zip(found, variants, strict=True):
         by_block = effective_receptive_field(model, images, outputs, interventions)
+        # One step per block; each generator runs its forward pass when it is first used.
         steps += [(fields, by_block)] * len(outputs)
     for fields, by_block in track_progress(steps, progress):
         block, field = next(by_block)
@@ -177,6 +180,7 @@ def effective_receptive_field(
         model(images)
     for output in outputs:
         values = recording.outputs[output.hook_point]
+        # All channels of the central position.
         center = values[:, :, values.shape[2] // 2, values.shape[3] // 2].sum()
         (gradient,) = torch.autograd.grad(center, images, retain_graph=True)
         field = gradient.abs().mean((0, 1)).double()

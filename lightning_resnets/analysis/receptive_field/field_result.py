@@ -106,6 +106,7 @@ class ReceptiveFieldResult:
         if block in self.unknown:
             return (None,) * NUM_THEORETICAL_COLUMNS
         field = self.theoretical[block]
+        # Stride and offset along height; models are square.
         height, width = field.longest
         return (
             height.stride,
@@ -136,6 +137,7 @@ class ReceptiveFieldResult:
                 axes = figure.add_subplot(grid[row, column])
                 _draw_field(axes, fields.get(block))
                 axes.set_title(names.get(block, block) if row == 1 else "")
+                # One row label is enough.
                 axes.set_ylabel("" if column else label)
         finish_figure(figure, figure_title(self._title_text(), (self.model_name,)))
 
@@ -163,6 +165,7 @@ class ReceptiveFieldResult:
             sides = [field_width_and_spread(effective[name])[0] for _, name in known]
             if known:
                 axes.plot([i for i, _ in known], sides, label=label, **series)
+        # A field larger than the image is filled with padding.
         height = self.input_size[1]
         axes.axhline(height, label=f"image ({height})", **{**REFERENCE_LINE, "linestyle": "-."})
         set_block_ticks(axes, names)
@@ -196,10 +199,13 @@ def field_width_and_spread(field: Field) -> tuple[float, float]:
     """
     if not field.sum():
         return 0.0, 0.0
+    # Center of mass and mean squared distance from it.
     rows, columns = np.mgrid[: field.shape[0], : field.shape[1]]
     center_row = (field * rows).sum()
     center_column = (field * columns).sum()
     squared_distance = (rows - center_row) ** 2 + (columns - center_column) ** 2
+    # Half the squared distance: the variance along one axis.
     variance = (field * squared_distance).sum() / 2
+    # Pixels that count, as in the paper.
     area = (field > EFFECTIVE_THRESHOLD * field.max()).sum()
     return float(np.sqrt(area)), float(np.sqrt(variance))

@@ -6,18 +6,20 @@ from typing import Any
 
 from torch import Tensor, fx
 
+from lightning_resnets.analysis.receptive_field.layout_windows import (
+    merge_windows,
+    norm_window,
+    reduction_window,
+    reshape_window,
+    slice_window,
+)
 from lightning_resnets.analysis.receptive_field.measured import measure_receptive_window
 from lightning_resnets.analysis.receptive_field.windows import (
     Axes,
     UnknownWindowError,
     WindowSpec,
     adaptive_pool_window,
-    merge_windows,
-    norm_window,
     pad_window,
-    reduction_window,
-    reshape_window,
-    slice_window,
     sliding_window,
     spatial_size_nchw,
 )
@@ -35,7 +37,7 @@ POOL_OPS = {
     "lp_pool2d": ("norm_type", "kernel_size", "stride", "ceil_mode"),
 }
 CONV_ARGUMENTS = ("weight", "bias", "stride", "padding", "dilation")
-ACTIVATION_OPS = (
+ACTIVATION_OPS = [
     "relu",
     "relu6",
     "leaky_relu",
@@ -55,9 +57,10 @@ ACTIVATION_OPS = (
     "dropout",
     "dropout2d",
     "feature_dropout",
-)
+]
+# Other dtype or memory, the same values.
 COPY_OPS = ("contiguous", "clone", "detach", "to", "float", "type_as")
-ARITHMETIC_OPS = (
+ARITHMETIC_OPS = [
     "clamp",
     "clip",
     "abs",
@@ -83,7 +86,7 @@ ARITHMETIC_OPS = (
     "minimum",
     "lerp",
     "addcmul",
-)
+]
 POINTWISE_OPS = frozenset((*ACTIVATION_OPS, *COPY_OPS, *ARITHMETIC_OPS))
 
 
@@ -145,6 +148,7 @@ def window_of_function(call: FunctionCall) -> WindowSpec:
     """
     if call.name in POINTWISE_OPS:
         return WindowSpec(call.axes)
+    # Unknown names are measured on a test map.
     rule = FUNCTION_RULES.get(call.name, _measured_window)
     return rule(call)
 
@@ -159,6 +163,7 @@ def _pool_window(call: FunctionCall) -> WindowSpec:
 
 def _conv_window(call: FunctionCall) -> WindowSpec:
     """Return the window of a convolution."""
+    # A convolution's stride is 1 by default, a pool's its kernel size.
     given = {**dict(zip(CONV_ARGUMENTS, call.args[1:], strict=False)), **call.kwargs}
     options = {"stride": 1, **given}
     options["kernel_size"] = tuple(options["weight"].shape[2:])
@@ -179,6 +184,7 @@ def _pad_window(call: FunctionCall) -> WindowSpec:
 
 def _reduction_window(call: FunctionCall) -> WindowSpec:
     """Return the window of a mean, sum or maximum."""
+    # `norm` has its order before the axes.
     dims = call.argument(2 if call.name == "norm" else 1, "dim")
     dims = (dims,) if isinstance(dims, int) else dims
     return reduction_window(dims, call.input, call.axes, call.output)
@@ -194,6 +200,7 @@ def _permute_window(call: FunctionCall) -> WindowSpec:
     dims = call.kwargs.get("dims", call.args[1:])
     if isinstance(dims[0], (tuple, list)):
         dims = dims[0]
+    # The new index of an axis is its place in the order.
     order = [dim % call.input.dim() for dim in dims]
     return WindowSpec((order.index(call.axes[0]), order.index(call.axes[1])))
 
@@ -202,6 +209,7 @@ def _transpose_window(call: FunctionCall) -> WindowSpec:
     """Return the window of an exchange of two axes."""
     first = call.argument(1, "dim0") % call.input.dim()
     second = call.argument(2, "dim1") % call.input.dim()
+    # Other axes stay where they are.
     exchanged = {first: second, second: first}
     height, width = (exchanged.get(axis, axis) for axis in call.axes)
     return WindowSpec((height, width))
@@ -240,6 +248,7 @@ def _broadcast_window(call: FunctionCall) -> WindowSpec:
     """Return the window of an operation that repeats values."""
     if all(call.input.shape[axis] == 1 for axis in call.axes):
         return WindowSpec(None)  # the same value everywhere
+    # A view that repeats along other axes keeps the positions.
     if "expand" in call.name:
         return merge_windows([call.input], [call.axes], call.output)
     return _measured_window(call)
@@ -247,6 +256,7 @@ def _broadcast_window(call: FunctionCall) -> WindowSpec:
 
 def _getitem_window(call: FunctionCall) -> WindowSpec:
     """Return the window of indexing."""
+    # `x[a, b]` passes a tuple, `x[a]` a single item.
     index = call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)
     return slice_window(index, call.input, call.axes)
 

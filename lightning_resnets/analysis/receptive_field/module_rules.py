@@ -5,14 +5,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from lightning_resnets.analysis.receptive_field.layout_windows import (
+    norm_window,
+    reshape_window,
+)
 from lightning_resnets.analysis.receptive_field.measured import measure_receptive_window
 from lightning_resnets.analysis.receptive_field.windows import (
     Axes,
     WindowSpec,
     adaptive_pool_window,
-    norm_window,
     pad_window,
-    reshape_window,
     sliding_window,
     spatial_size_nchw,
 )
@@ -63,21 +65,27 @@ def window_of_module(module: nn.Module, value: Tensor, axes: Axes, output: Tenso
     Raises:
         UnknownWindowError: the window is unknown.
     """
-    if isinstance(module, SLIDING_MODULES):
-        # timm's and other subclasses pad inside their forward method.
-        may_pad = not _is_torch_module(module) or vars(module).get("padding") == "same"
-        input_size = spatial_size_nchw(value, axes)
-        output_size = spatial_size_nchw(output, axes)
-        return WindowSpec(axes, sliding_window(vars(module), input_size, output_size, may_pad))
-    if isinstance(module, ADAPTIVE_POOLS):
-        return adaptive_pool_window(
-            axes, spatial_size_nchw(value, axes), spatial_size_nchw(output, axes)
-        )
+    if isinstance(module, (*SLIDING_MODULES, *ADAPTIVE_POOLS)):
+        return _window_of_sliding_module(module, value, axes, output)
     if isinstance(module, PADDING_MODULES):
         pads: Any = module.padding
         return pad_window((pads,) * 4 if isinstance(pads, int) else pads, value.dim(), axes)
+    # Measuring is slow and approximate, so it comes last.
     known = _window_of_torch_module(module, value, axes, output)
     return known or measure_receptive_window(_cpu_copy(module), value, axes)
+
+
+def _window_of_sliding_module(
+    module: nn.Module, value: Tensor, axes: Axes, output: Tensor
+) -> WindowSpec:
+    """Return the window of a convolution or pool, also of a subclass."""
+    input_size = spatial_size_nchw(value, axes)
+    output_size = spatial_size_nchw(output, axes)
+    if isinstance(module, ADAPTIVE_POOLS):
+        return adaptive_pool_window(axes, input_size, output_size)
+    # timm's and other subclasses pad inside their forward method.
+    may_pad = not _is_torch_module(module) or vars(module).get("padding") == "same"
+    return WindowSpec(axes, sliding_window(vars(module), input_size, output_size, may_pad))
 
 
 def _window_of_torch_module(
@@ -86,9 +94,11 @@ def _window_of_torch_module(
     """Return the window of one of torch's norms, linear maps or activations, else None."""
     if not _is_torch_module(module):
         return None
+    # These norms use statistics of one image over all positions.
     if isinstance(module, (nn.GroupNorm, nn.InstanceNorm2d)):
         return WindowSpec(axes, includes_global=True)
     if isinstance(module, nn.BatchNorm2d):
+        # Without running statistics it uses those of the batch, also in evaluation mode.
         return WindowSpec(axes, includes_global=module.running_mean is None)
     if isinstance(module, nn.LayerNorm):
         return norm_window(len(module.normalized_shape), value.dim(), axes)

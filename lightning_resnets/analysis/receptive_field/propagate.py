@@ -35,6 +35,7 @@ class PixelSpan:
     @property
     def size(self) -> int:
         """Return the number of pixels."""
+        # Both ends are included.
         return self.last - self.first + 1
 
     @property
@@ -57,6 +58,7 @@ class PixelSpan:
             The span of the window's output.
         """
         first = self.first - self.stride * padding
+        # A step of the window is a step of `stride` pixels in the image.
         last = self.last + self.stride * (dilation * (window - 1) - padding)
         return PixelSpan(self.stride * stride, first, last)
 
@@ -122,6 +124,7 @@ class _Propagation:
             return
         if not _has_tensors(self.values.get(node)):
             return
+        # A node after an unknown one is unknown for the same reason.
         unknown = [one for one in node.all_input_nodes if one in self.fields.unknown]
         if unknown:
             self.fields.unknown[node] = self.fields.unknown[unknown[0]]
@@ -148,8 +151,10 @@ class _Propagation:
         fields = [self.fields.known[one] for one in sources]
         if spatial and len({_strides(one) for one in fields}) > 1:
             raise UnknownWindowError("its inputs differ in stride")
+        # Paths join first; then the node's own window is applied.
         merged = union(fields)
         if window.is_global and spatial:
+            # All positions of the map: the first one's first pixel to the last one's last.
             where = self.axes[spatial[0]] or ()
             sides = [self.values[spatial[0]].shape[axis] for axis in where]
             everywhere = expand_to_global(merged.longest, sides)

@@ -13,12 +13,14 @@ from lightning_resnets.analysis.receptive_field.function_rules import (
     FunctionCall,
     window_of_function,
 )
+from lightning_resnets.analysis.receptive_field.layout_windows import (
+    merge_windows,
+)
 from lightning_resnets.analysis.receptive_field.module_rules import window_of_module
 from lightning_resnets.analysis.receptive_field.windows import (
     Axes,
     UnknownWindowError,
     WindowSpec,
-    merge_windows,
 )
 from lightning_resnets.graph.functional_merges import target_name
 from lightning_resnets.merges import Concat, Merge
@@ -46,6 +48,7 @@ def window_of_node(
         UnknownWindowError: the window is unknown.
     """
     inputs = [one for one in node.all_input_nodes if one in axes]
+    # After a global pool there are no positions that could have a window.
     if all(axes[one] is None for one in inputs):
         return WindowSpec(None)
     module = modules[str(node.target)] if node.op == "call_module" else None
@@ -53,6 +56,18 @@ def window_of_node(
     is_elementwise = len(inputs) > 1 and name in POINTWISE_OPS
     if isinstance(module, Merge) or name in CONCAT_OPS or is_elementwise:
         return _window_of_merge(node, module, name, inputs, values, axes)
+    return _window_on_one_map(node, module, name, inputs, values, axes)
+
+
+def _window_on_one_map(
+    node: fx.Node,
+    module: nn.Module | None,
+    name: str,
+    inputs: Sequence[fx.Node],
+    values: NodeValues,
+    axes: NodeAxes,
+) -> WindowSpec:
+    """Return the window of a module or function with one map as its input."""
     source = _spatial_input(name, inputs, axes)
     where = axes[source]
     assert where is not None
@@ -80,6 +95,7 @@ def _window_of_merge(
     """Return the window of a merge, a concatenation or an elementwise function."""
     concat_dim: int | None = None
     if isinstance(module, Concat):
+        # Our Concat joins channels.
         concat_dim = 1
     elif name in CONCAT_OPS:
         args, kwargs = _resolve_arguments(node, values)
@@ -100,6 +116,7 @@ def _spatial_input(name: str, inputs: Sequence[fx.Node], axes: NodeAxes) -> fx.N
 
 def _resolve_arguments(node: fx.Node, values: NodeValues) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the arguments of a call with fake tensors in place of nodes."""
+    # Shapes and values of arguments decide the rule: kernel sizes, axes, slices.
     args, kwargs = map_arg((node.args, node.kwargs), values.get)
     return tuple(args), dict(kwargs)
 
