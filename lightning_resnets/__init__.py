@@ -5,7 +5,6 @@ from importlib.metadata import version
 from lightning_resnets.errors import UserError
 from lightning_resnets.graph import ModelGraph, SkipConnection, trace
 from lightning_resnets.graph.insert_merges import insert_merges
-from lightning_resnets.interactive.model import InteractiveModel
 from lightning_resnets.interventions import (
     BypassBlock,
     KeepChannels,
@@ -28,7 +27,6 @@ __all__ = [
     "BypassBlock",
     "Concat",
     "Gate",
-    "InteractiveModel",
     "KeepChannels",
     "MergeKind",
     "ModelGraph",

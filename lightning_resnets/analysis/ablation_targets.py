@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, fx, nn
@@ -61,7 +62,7 @@ def ablation_targets(
 def supported_targets(
     model: nn.Module, traced: TracedModel, targets: dict[str, Intervention]
 ) -> tuple[dict[str, Intervention], dict[str, str]]:
-    """Split interventions into those that the model allows and those it does not.
+    """Select the interventions that the model allows.
 
     Args:
         model: the model.
@@ -69,22 +70,26 @@ def supported_targets(
         targets: interventions by block name.
 
     Returns:
-        The supported interventions, and by block name the reason why a block is not dropped.
+        The allowed interventions, and by block name the reason why a block is not dropped.
 
     Raises:
         AnalysisError: no block can be dropped.
     """
     executor = PartialExecutor(model, traced)
     reasons = {name: _rejection(executor, one) for name, one in targets.items()}
-    supported = {name: targets[name] for name, reason in reasons.items() if reason is None}
     skipped = {name: reason for name, reason in reasons.items() if reason is not None}
+    supported = {name: one for name, one in targets.items() if name not in skipped}
     if not supported:
         raise AnalysisError(f"No block of the model can be dropped: {next(iter(skipped.values()))}")
-    # A model with both kinds of blocks: say what happened to its dense layers.
-    if residual_blocks(traced.graph):
-        layers = [name for name in dense_layers(traced.graph) if name not in targets]
-        skipped |= dict.fromkeys(layers, DENSE_LAYER_REASON)
-    return supported, skipped
+    return supported, skipped | _undropped_dense_layers(traced.graph, targets)
+
+
+def _undropped_dense_layers(graph: ModelGraph, targets: dict[str, Intervention]) -> dict[str, str]:
+    """Return the reason for each dense layer of a model that has residual blocks too."""
+    if not residual_blocks(graph):
+        return {}
+    layers = [name for name in dense_layers(graph) if name not in targets]
+    return dict.fromkeys(layers, DENSE_LAYER_REASON)
 
 
 def _rejection(executor: PartialExecutor, intervention: Intervention) -> str | None:
@@ -202,11 +207,10 @@ def swappable_neighbors(
     modules = dict(model.named_modules())
     values = propagate_shapes(model, traced.fx_graph, input_size)
     # Blocks by their operations: equal signatures can run in each other's place.
-    signatures = {
-        name: _signature(model, traced, name, values) for name in names if name in modules
-    }
+    known = [name for name in names if name in modules]
+    signatures = {name: _signature(model, traced, name, values) for name in known}
     swaps: list[SwapBlocks] = []
-    for first, second in zip(signatures, list(signatures)[1:], strict=False):
+    for first, second in pairwise(known):
         swap = SwapBlocks(first, second)
         if signatures[first] == signatures[second] and _is_allowed(model, swap):
             swaps.append(swap)

@@ -1,0 +1,1 @@
+"""Everything that the desktop app runs: NumPy in, NumPy out."""

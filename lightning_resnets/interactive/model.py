@@ -1,6 +1,7 @@
-"""Looking through a trained model: numpy images in, numpy maps out. All that the app knows of the library.
+"""Run a trained model interactively: NumPy images in, NumPy feature maps out.
 
-Nothing here imports lightning, torchmetrics or torchvision.
+This is all that the app needs of the library. Nothing here imports lightning, torchmetrics or
+torchvision.
 """
 
 import contextlib
@@ -17,11 +18,13 @@ from torch import Tensor, nn
 from lightning_resnets.checkpoint.bundled import resolve_checkpoint
 from lightning_resnets.checkpoint.load import load_checkpoint
 from lightning_resnets.checkpoint.model_card import ModelCard
-from lightning_resnets.graph import TraceError, trace_nodes
+from lightning_resnets.errors import TraceError
+from lightning_resnets.graph import trace_nodes
 from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.graph.model_graph import ModelGraph
 from lightning_resnets.interventions import Intervention
 from lightning_resnets.interventions.incremental import IncrementalRunner
+from lightning_resnets.interventions.record import Recording
 from lightning_resnets.preprocessing import denormalize, preprocess
 
 Array = NDArray[np.float32]
@@ -29,11 +32,16 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InferenceResult:
-    """One look: the image as the model saw it, what it answers, and what passed the points asked for.
+    """Result of one forward pass; arrays are float32 and read-only.
 
-    `input` is uint8 (H, W, 3); `logits` and `probabilities` are (K,). `outputs` has (C, H, W) or (K,) for each point,
-    `operands` one array for each operand of each merge among the points, after the operations. All float32, not to be
-    written to. `seconds` is what the model took.
+    Attributes:
+        input: the image as the model received it, uint8 (H, W, 3).
+        logits: (K,).
+        probabilities: (K,).
+        outputs: (C, H, W) or (K,) for each hook point.
+        operands: one array per operand for each merge among the hook points, after interventions.
+        seconds: duration of the forward pass.
+        class_names: K names.
     """
 
     input: NDArray[np.uint8]
@@ -42,18 +50,35 @@ class InferenceResult:
     outputs: dict[str, Array]
     operands: dict[str, tuple[Array, ...]]
     seconds: float
-    classes: tuple[str, ...]
+    class_names: tuple[str, ...]
 
     def topk(self, k: int = 5) -> list[tuple[str, float]]:
-        """The k likeliest classes with their probabilities, likeliest first."""
+        """Return the most probable classes.
+
+        Args:
+            k: number of classes.
+
+        Returns:
+            Names and probabilities, the most probable first.
+        """
         order = np.argsort(-self.probabilities, kind="stable")[:k]
-        return [(self.classes[i], float(self.probabilities[i])) for i in order]
+        return [(self.class_names[i], float(self.probabilities[i])) for i in order]
 
 
 class InteractiveModel:
-    """A model opened for looking: its card, its unfolded graph, and `look`. One thread at a time.
+    """A trained model with its card and graph, to be run on images under interventions.
 
-    It keeps what the last look computed: the same image with other operations re-runs only what lies behind them.
+    It keeps the values of the last pass: after an edit only downstream layers are recomputed. Use
+    it from one thread at a time.
+
+    Args:
+        model: the model; its merges are named if it is not one of ours.
+        card: its model card.
+        path: file that it was loaded from.
+        notes: remarks on the file for the user.
+
+    Attributes:
+        graph: the unfolded graph.
     """
 
     def __init__(
@@ -63,23 +88,34 @@ class InteractiveModel:
         path: Path | None = None,
         notes: tuple[str, ...] = (),
     ) -> None:
-        if not is_builtin(card.arch):  # its joins are somebody else's code: name them
+        if not is_builtin(card.arch):
             with contextlib.suppress(TraceError):
                 model = insert_merges(model, card.input_size)
-        self.model, self.card, self.path, self.notes = model.eval(), card, path, notes
-        followed = trace_nodes(model, card.input_size)
-        self.graph: ModelGraph = followed.graph
-        self._replay = IncrementalRunner(model, followed)
+        self.model = model.eval()
+        self.card = card
+        self.path = path
+        self.notes = notes
+        traced = trace_nodes(model, card.input_size)
+        self.graph: ModelGraph = traced.graph
+        self._runner = IncrementalRunner(model, traced)
 
     @classmethod
     def open(cls, name: str | Path, model: str | None = None) -> "InteractiveModel":
-        """Open a checkpoint by its path or a shipped model by its name; raises CheckpointError, one plain sentence.
+        """Load a checkpoint.
 
-        `model` is which model it is, where you know better than the file, or where it is your own (`read.load`).
+        Args:
+            name: path of a checkpoint, or name of a bundled model.
+            model: architecture, which overrides detection; required for a custom model.
+
+        Returns:
+            The model.
+
+        Raises:
+            CheckpointError: the checkpoint cannot be loaded.
         """
         path = resolve_checkpoint(name)
-        opened = load_checkpoint(path, model)
-        return cls(opened.model, opened.card, path, opened.notes)
+        loaded = load_checkpoint(path, model)
+        return cls(loaded.model, loaded.card, path, loaded.notes)
 
     def run(
         self,
@@ -87,46 +123,76 @@ class InteractiveModel:
         hook_points: Sequence[str] = (),
         interventions: Sequence[Intervention] = (),
     ) -> InferenceResult:
-        """Show the model an image, uint8 (H, W, 3) of any size, with the operations in force.
+        """Run the model on an image.
 
-        A point is a module of the model (a block's `output`) or a block of `graph`. Raises PointError, SurgeryError and
-        PictureError, each one plain sentence.
+        Args:
+            image: uint8 (H, W, 3) of any size.
+            hook_points: modules of the model (`Node.hook_point`) or nodes of `graph` to record.
+            interventions: interventions in force.
+
+        Returns:
+            Logits, probabilities and recorded activations.
+
+        Raises:
+            HookPointError: there is no such hook point.
+            InterventionError: an intervention does not fit the model.
+            ImageError: `image` is not an array of RGB bytes.
         """
-        card = self.card
         with torch.inference_mode():
-            values = preprocess(
-                image,
-                card.input_size,
-                card.mean,
-                card.std,
-                card.channel_order,
-                card.crop_pct,
-                card.interpolation,
-            )
+            values = self._preprocess(image)
             start = time.perf_counter()
-            logits, seen = self._replay.run_image(values, hook_points, interventions)
+            logits, recording = self._runner.run_image(values, hook_points, interventions)
             seconds = time.perf_counter() - start
-            return InferenceResult(
-                denormalize(values, card.mean, card.std, card.channel_order),
-                _array(logits),
-                _array(logits.softmax(1)),
-                {point: _array(value) for point, value in seen.outputs.items()},
-                {
-                    point: tuple(_array(value) for value in given)
-                    for point, given in seen.operands.items()
-                },
-                seconds,
-                card.class_names,
-            )
+            return self._make_result(values, logits, recording, seconds)
+
+    def _preprocess(self, image: NDArray[np.uint8]) -> Tensor:
+        """Turn an image into the model's input (1, C, H, W)."""
+        card = self.card
+        return preprocess(
+            image,
+            card.input_size,
+            card.mean,
+            card.std,
+            card.channel_order,
+            card.crop_pct,
+            card.interpolation,
+        )
+
+    def _make_result(
+        self, values: Tensor, logits: Tensor, recording: Recording, seconds: float
+    ) -> InferenceResult:
+        """Convert tensors to arrays."""
+        card = self.card
+        outputs = {name: _to_array(value) for name, value in recording.outputs.items()}
+        operands = {
+            name: tuple(_to_array(value) for value in parts)
+            for name, parts in recording.operands.items()
+        }
+        return InferenceResult(
+            denormalize(values, card.mean, card.std, card.channel_order),
+            _to_array(logits),
+            _to_array(logits.softmax(1)),
+            outputs,
+            operands,
+            seconds,
+            card.class_names,
+        )
 
 
 def is_builtin(arch: str) -> bool:
-    """Whether a model is written with named merges, as ours are; not torchvision's, timm's and the user's own."""
+    """Return whether a model is one of ours, which are written with named merges.
+
+    Args:
+        arch: name for `create_model`.
+
+    Returns:
+        False for models of torchvision and timm and for custom models.
+    """
     return ":" not in arch and "/" not in arch
 
 
-def _array(values: Tensor) -> Array:
-    """The first image's share as numpy, sharing memory with the tensor and closed to writing."""
+def _to_array(values: Tensor) -> Array:
+    """Return the first image's values as a read-only view of the tensor's memory."""
     array = values[0].to(torch.float32).numpy()
     array.flags.writeable = False
     return array

@@ -1,13 +1,32 @@
-"""Changing what a model computes while it runs (`operation.py`), by operations that are plain data (`edits.py`)."""
+"""Record and change what a model computes while it runs.
 
-from lightning_resnets.errors import InterventionError as InterventionError
-from lightning_resnets.interventions.edits import BypassBlock as BypassBlock
-from lightning_resnets.interventions.edits import Intervention as Intervention
-from lightning_resnets.interventions.edits import KeepChannels as KeepChannels
-from lightning_resnets.interventions.edits import RemoveBlock as RemoveBlock
-from lightning_resnets.interventions.edits import ScaleInput as ScaleInput
-from lightning_resnets.interventions.edits import SetInput as SetInput
-from lightning_resnets.interventions.edits import SwapBlocks as SwapBlocks
-from lightning_resnets.interventions.edits import ZeroChannels as ZeroChannels
-from lightning_resnets.interventions.intervene import intervene as intervene
-from lightning_resnets.interventions.intervene import plan_interventions as plan_interventions
+Interventions are plain data (`edits.py`); `intervene` applies them with hooks, `sweep` and the
+app's `IncrementalRunner` node by node.
+"""
+
+from lightning_resnets.errors import InterventionError
+from lightning_resnets.interventions.edits import (
+    BypassBlock,
+    Intervention,
+    KeepChannels,
+    RemoveBlock,
+    ScaleInput,
+    SetInput,
+    SwapBlocks,
+    ZeroChannels,
+)
+from lightning_resnets.interventions.intervene import intervene, plan_interventions
+
+__all__ = [
+    "BypassBlock",
+    "Intervention",
+    "InterventionError",
+    "KeepChannels",
+    "RemoveBlock",
+    "ScaleInput",
+    "SetInput",
+    "SwapBlocks",
+    "ZeroChannels",
+    "intervene",
+    "plan_interventions",
+]

@@ -1,4 +1,7 @@
-"""What a block is given, where nothing calls the block itself: in steps, and in a revealed model while it runs."""
+"""Find the input of a block that nothing calls: among nodes, and while a model runs.
+
+A model of `insert_merges` calls only its innermost modules, so a block has no call of its own.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,60 +16,79 @@ from lightning_resnets.interventions import hook_points
 
 
 def node_is_inside(node: fx.Node, block: str) -> bool:
-    """Whether a step is one of a module's own."""
-    return hook_points.is_inside(
-        str(node.target)
-        if node.op in ("call_module", "get_attr")
-        else ModuleOutputs.module_path(node),
-        block,
-    )
+    """Return whether a node belongs to a module.
+
+    Args:
+        node: node of a traced model.
+        block: name of the module.
+
+    Returns:
+        True for calls of the module, of its submodules and of functions inside it.
+    """
+    if node.op in ("call_module", "get_attr"):
+        return hook_points.is_inside(str(node.target), block)
+    return hook_points.is_inside(ModuleOutputs.module_path(node), block)
 
 
-def block_input_nodes(steps: fx.Graph, block: str) -> list[fx.Node]:
-    """The values from outside that the steps of a block read."""
-    inner = [node for node in steps.nodes if node_is_inside(node, block)]
-    return list(
-        dict.fromkeys(
-            one for node in inner for one in node.all_input_nodes if not node_is_inside(one, block)
-        )
-    )
+def block_input_nodes(fx_graph: fx.Graph, block: str) -> list[fx.Node]:
+    """Find the nodes outside a block whose values the block reads.
+
+    Args:
+        fx_graph: graph of a traced model.
+        block: name of the block.
+
+    Returns:
+        The nodes without repetition, in the order in which they are read.
+    """
+    found: dict[fx.Node, None] = {}
+    for node in fx_graph.nodes:
+        if node_is_inside(node, block):
+            outside = (one for one in node.all_input_nodes if not node_is_inside(one, block))
+            found.update(dict.fromkeys(outside))
+    return list(found)
 
 
 @contextmanager
 def capture_block_input(model: nn.Module, block: str) -> Iterator[list[Any]]:
-    """A list that holds what a block of a revealed model is given, while it runs: the first of its parts tells.
+    """Capture the input of a block in every forward pass inside the `with` block.
 
-    Raises SurgeryError where the block is given several tensors, or no part of it that is called once is given it.
+    Args:
+        model: a model of `insert_merges`.
+        block: name of the block.
+
+    Yields:
+        A list that holds the input of the current pass.
+
+    Raises:
+        InterventionError: the block has several inputs, or no module in it reads its input.
     """
     assert isinstance(model, fx.GraphModule)
-    caught: list[Any] = []
-    part, operand = _first(model, block)
+    captured: list[Any] = []
+    name, operand = _find_input_reader(model, block)
 
-    def catch(module: nn.Module, args: tuple[Any, ...]) -> None:
-        caught[:] = [args[operand]]
+    def capture(module: nn.Module, args: tuple[Any, ...]) -> None:
+        captured[:] = [args[operand]]
 
-    handle = model.get_submodule(part).register_forward_pre_hook(
-        catch, prepend=True
-    )  # before what changes it
+    # Other hooks may change the input, so this one must be the first.
+    handle = model.get_submodule(name).register_forward_pre_hook(capture, prepend=True)
     try:
-        yield caught
+        yield captured
     finally:
         handle.remove()
-        caught.clear()
+        captured.clear()
 
 
-def _first(model: fx.GraphModule, block: str) -> tuple[str, int]:
-    given = block_input_nodes(model.graph, block)
-    if len(given) != 1:
-        raise InterventionError(f"'{block}' cannot be passed by: it is not given one tensor, once.")
-    calls = Counter(node.target for node in model.graph.nodes if node.op == "call_module")
-    users = (
-        node for node in model.graph.nodes if node.op == "call_module" and given[0] in node.args
-    )
-    for node in users:
-        if node_is_inside(node, block) and calls[node.target] == 1:
-            return str(node.target), node.args.index(given[0])
+def _find_input_reader(model: fx.GraphModule, block: str) -> tuple[str, int]:
+    """Return a module in a block that reads its input, called once, and the argument's number."""
+    inputs = block_input_nodes(model.graph, block)
+    if len(inputs) != 1:
+        raise InterventionError(f"'{block}' cannot be bypassed: it does not have a single input.")
+    calls = [node for node in model.graph.nodes if node.op == "call_module"]
+    counts = Counter(node.target for node in calls)
+    for node in calls:
+        if inputs[0] in node.args and node_is_inside(node, block) and counts[node.target] == 1:
+            return str(node.target), node.args.index(inputs[0])
     raise InterventionError(
-        f"'{block}' cannot be passed by here: no module in it is given what it is given; `sweep` passes it by, and so "
-        "does `operate` on the model as it was before it was revealed."
+        f"'{block}' cannot be bypassed here: no module in it reads its input. Use `sweep`, "
+        "or `intervene` on the model from before `insert_merges`."
     )

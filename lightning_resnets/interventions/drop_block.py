@@ -1,121 +1,166 @@
-"""What dropping a block means: its branches are cut where they meet an Add, or what it made counts as zero."""
+"""Expand `RemoveBlock` into edits: cut branches at their Adds, or set dense layers to zero."""
 
 from contextlib import suppress
 
 from torch import fx, nn
 
 from lightning_resnets.errors import HookPointError, InterventionError
+from lightning_resnets.interventions.concat_inputs import (
+    ConcatInput,
+    consumers_of,
+    dense_layers_in,
+)
 from lightning_resnets.interventions.edits import (
     Intervention,
     KeepChannels,
     RemoveBlock,
     ScaleInput,
 )
-from lightning_resnets.interventions.hook_points import (
-    get_submodule,
-    join_first,
-    resolve_hook_point,
-)
-from lightning_resnets.interventions.merge_inputs import (
-    ConcatInput,
-    MergeInputs,
-    consumers_of,
-    dense_layers_in,
-    merge_inputs,
-)
+from lightning_resnets.interventions.hook_points import get_submodule, resolve_hook_point
+from lightning_resnets.interventions.merge_inputs import MergeInputs, merge_inputs
 from lightning_resnets.merges import Add, Concat, Merge
+from lightning_resnets.utils.format import join_first
 
-MAX_LISTED = 6  # names that a sentence lists
+# Merges that a message lists.
+MAX_LISTED = 6
 
 
-def expand_drop(model: nn.Module, op: RemoveBlock, table: MergeInputs | None) -> list[Intervention]:
-    """Every branch of the block cut; where it has none, every dense layer's output zero."""
-    block, known = get_submodule(model, op.block), has_inserted_merges(model)
+def expand_drop(
+    model: nn.Module, intervention: RemoveBlock, inputs: MergeInputs | None
+) -> list[Intervention]:
+    """Expand the removal of a block.
+
+    Args:
+        model: the model.
+        intervention: the block to remove.
+        inputs: inputs of the model's merges; None to find them if they are needed.
+
+    Returns:
+        One edit per branch; where there is none, one per dense layer.
+
+    Raises:
+        InterventionError: there is nothing to remove.
+        HookPointError: there is no such block.
+    """
+    name = intervention.block
+    block = get_submodule(model, name)
     adds = [
-        f"{op.block}.{n}" if n else op.block
-        for n, module in block.named_modules()
+        f"{name}.{path}" if path else name
+        for path, module in block.named_modules()
         if isinstance(module, Add)
     ]
-    if adds and not known:
+    # The Adds of our own models have their shortcut as the first operand.
+    if adds and not has_inserted_merges(model):
         return [ScaleInput(add, 1, 0.0) for add in adds]
     if adds or any(isinstance(module, Concat) for module in model.modules()):
-        table = table or merge_inputs(model)
-        if found := _branches(model, adds, table) or _parts(model, op.block, table):
-            return found
+        inputs = inputs or merge_inputs(model)
+        edits = _cut_branches(model, adds, inputs) or _zero_dense_layers(model, name, inputs)
+        if edits:
+            return edits
     if adds:
-        raise InterventionError(f"'{op.block}' has no shortcut to leave: {_even(table, adds[0])}.")
+        raise InterventionError(
+            f"'{name}' has no shortcut that could remain: {_describe_branches(inputs, adds[0])}."
+        )
     raise InterventionError(
-        f"'{op.block}' holds no add, so there is no branch to drop, and no dense layer: name a residual block, or "
-        f"a layer whose output is concatenated with what it was made of ({list_merges(model)})."
+        f"'{name}' contains no Add and no dense layer, so it cannot be removed: use a residual "
+        f"block, or a layer whose output is concatenated with its input ({list_merges(model)})."
     )
 
 
-def _branches(model: nn.Module, adds: list[str], table: MergeInputs) -> list[Intervention]:
-    """The branch of each Add that has a shortcut cut."""
-    known = {add: table.shortcuts.get(_path(model, add)) for add in adds}
-    return [
-        ScaleInput(add, 1 - shortcut, 0.0)
-        for add, shortcut in known.items()
-        if shortcut is not None
-    ]
+def has_inserted_merges(model: nn.Module) -> bool:
+    """Return whether a model's merges were inserted by `insert_merges`.
+
+    Args:
+        model: any model.
+
+    Returns:
+        True if the operands of its Adds are in the order of the original code.
+    """
+    return isinstance(model, fx.GraphModule) and "followed" in model.meta
 
 
-def _parts(model: nn.Module, block: str, table: MergeInputs) -> list[Intervention]:
-    """The dense layers of a block gone: each where it ends, or where no module ends it, wherever it meets others."""
-    return [
-        op
-        for part in dense_layers_in(table.concat_inputs, block)
-        for op in _gone(model, part, table)
-    ]
+def shortcut_operand(model: nn.Module, add: str, inputs: MergeInputs | None) -> int:
+    """Return the number of an Add's shortcut operand in a model of `insert_merges`.
+
+    Args:
+        model: the model.
+        add: name of the Add.
+        inputs: inputs of the model's merges; None to find them.
+
+    Returns:
+        0 or 1.
+
+    Raises:
+        InterventionError: the Add has no shortcut.
+    """
+    inputs = inputs or merge_inputs(model)
+    path = _first_name(model, add)
+    number = inputs.shortcuts.get(path)
+    if number is None:
+        branches = _describe_branches(inputs, path)
+        raise InterventionError(f"'{add}' has no shortcut: {branches}; use an operand's number.")
+    return number
 
 
-def _gone(model: nn.Module, part: ConcatInput, table: MergeInputs) -> list[Intervention]:
+def list_merges(model: nn.Module) -> str:
+    """Describe the first few merges of a model, to continue a sentence.
+
+    Args:
+        model: any model.
+
+    Returns:
+        Text such as "this model has layer1.0.add and 8 more".
+    """
+    names = [name for name, module in model.named_modules() if isinstance(module, Merge)]
+    if not names:
+        return "this model has no named merges; `insert_merges` adds them"
+    return f"this model has {join_first(names, MAX_LISTED)}"
+
+
+def _cut_branches(model: nn.Module, adds: list[str], inputs: MergeInputs) -> list[Intervention]:
+    """Cut the branch of every Add that has a shortcut."""
+    edits: list[Intervention] = []
+    for add in adds:
+        shortcut = inputs.shortcuts.get(_first_name(model, add))
+        if shortcut is not None:
+            edits.append(ScaleInput(add, 1 - shortcut, 0.0))
+    return edits
+
+
+def _zero_dense_layers(model: nn.Module, block: str, inputs: MergeInputs) -> list[Intervention]:
+    """Set the output of every dense layer in a block to zero."""
+    edits: list[Intervention] = []
+    for part in dense_layers_in(inputs.concat_inputs, block):
+        edits += _zero_dense_layer(model, part, inputs)
+    return edits
+
+
+def _zero_dense_layer(
+    model: nn.Module, part: ConcatInput, inputs: MergeInputs
+) -> list[Intervention]:
+    """Set a dense layer to zero at the module that ends it, or else at every Concat."""
     if part.module:
         with suppress(HookPointError):
             resolve_hook_point(model, part.module)
             return [KeepChannels(part.module, ())]
     if not part.only_read_by_concats:
         raise InterventionError(
-            f"'{part.module_names[0]}' cannot be dropped: no module ends it, and not only concats read it."
+            f"'{part.module_names[0]}' cannot be removed: no module ends it, "
+            "and it is not only read by concatenations."
         )
-    return [
-        ScaleInput(concat, number, 0.0)
-        for concat, number in consumers_of(table.concat_inputs, part)
-    ]
+    consumers = consumers_of(inputs.concat_inputs, part)
+    return [ScaleInput(concat, number, 0.0) for concat, number in consumers]
 
 
-def has_inserted_merges(model: nn.Module) -> bool:
-    """Whether the operands of a model's Adds are in the order of the foreign model, and not named by who wrote it."""
-    return isinstance(model, fx.GraphModule) and "followed" in model.meta
+def _describe_branches(inputs: MergeInputs | None, add: str) -> str:
+    """Describe the operands of an Add without a shortcut."""
+    names = inputs.add_inputs.get(add, ()) if inputs else ()
+    branches = [f"{name} (operand {number})" for number, name in enumerate(names)]
+    text = " and ".join(branches) or "two branches"
+    return f"the operands of '{add}' are parallel branches, {text}"
 
 
-def shortcut_operand(model: nn.Module, add: str, table: MergeInputs | None) -> int:
-    """The number of the operand of a revealed model's Add that is the shortcut; raises SurgeryError where none is."""
-    table = table or merge_inputs(model)
-    found = table.shortcuts.get(_path(model, add))
-    if found is None:
-        raise InterventionError(
-            f"'{add}' has no shortcut: {_even(table, _path(model, add))}; name one by its number."
-        )
-    return found
-
-
-def _even(table: MergeInputs | None, add: str) -> str:
-    """What meets where nothing is a shortcut."""
-    given = table.add_inputs.get(add, ()) if table else ()
-    sides = [f"{one} (operand {i})" for i, one in enumerate(given)] or ["two branches"]
-    return f"what meets at '{add}' are even branches, {' and '.join(sides)}"
-
-
-def _path(model: nn.Module, name: str) -> str:
-    """The first name of a module, which its calls go by."""
+def _first_name(model: nn.Module, name: str) -> str:
+    """Return the first name of a module, which torch.fx uses for its calls."""
     module = get_submodule(model, name)
     return next(path for path, one in model.named_modules() if one is module)
-
-
-def list_merges(model: nn.Module) -> str:
-    """The first few merges that a model has, as a sentence goes on."""
-    names = [name for name, module in model.named_modules() if isinstance(module, Merge)]
-    if not names:
-        return "this model has none that is named (`reveal` names those of a foreign model)"
-    return f"this model has {join_first(names, MAX_LISTED)}"

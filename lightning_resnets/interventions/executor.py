@@ -1,8 +1,10 @@
-"""The steps of a model run one by one under surgery: from any step on, and equal to the bit to `operate` on the model."""
+"""Run the nodes of a traced model one by one under interventions, from any node on.
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+Results are equal to the bit to `intervene` on the model.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,49 +13,32 @@ from torch import Tensor, fx, nn
 from lightning_resnets.errors import InterventionError
 from lightning_resnets.graph import TracedModel
 from lightning_resnets.graph.functional_merges import target_name
-from lightning_resnets.interventions import hook_points
-from lightning_resnets.interventions.bypass import block_input_nodes
-from lightning_resnets.interventions.bypass import node_is_inside as node_is_inside
+from lightning_resnets.interventions.apply_edits import apply_merge_edits, apply_output_edit
+from lightning_resnets.interventions.bypass import block_input_nodes, node_is_inside
 from lightning_resnets.interventions.edits import (
     BypassBlock,
     Intervention,
     MergeEdit,
     OutputEdit,
-    SwapBlocks,
-    apply_merge_edits,
-    apply_output_edit,
 )
-from lightning_resnets.interventions.intervene import plan_interventions
+from lightning_resnets.interventions.hook_points import modules_called_twice
+from lightning_resnets.interventions.intervene import InterventionPlan, plan_interventions
 from lightning_resnets.interventions.merge_inputs import MergeInputs, merge_inputs_of
+from lightning_resnets.interventions.node_plan import NodePlan, swaps_of_node
 from lightning_resnets.interventions.record import bind_operands
-from lightning_resnets.interventions.swap_blocks import swapped
 from lightning_resnets.merges import Merge
-
-NodeValues = dict[fx.Node, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class NodePlan:
-    """Operations by the steps that they change: what meets at one, what it gives, whose weights it uses."""
-
-    merges: Mapping[fx.Node, tuple[MergeEdit, ...]] = field(
-        default_factory=dict[fx.Node, tuple[MergeEdit, ...]]
-    )
-    outputs: Mapping[fx.Node, tuple[OutputEdit, ...]] = field(
-        default_factory=dict[fx.Node, tuple[OutputEdit, ...]]
-    )
-    bypass_inputs: Mapping[str, fx.Node] = field(
-        default_factory=dict[str, fx.Node]
-    )  # what a block that is passed by is given
-    swaps: tuple[SwapBlocks, ...] = ()
-    by_node: Mapping[fx.Node, tuple[Intervention, ...]] = field(
-        default_factory=dict[fx.Node, tuple[Intervention, ...]]
-    )
 
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[nn.Module]:
-    """The model in evaluation inside the `with` block, every module in its own mode again behind it."""
+    """Put a model in evaluation mode inside the `with` block; restore each module's mode after it.
+
+    Args:
+        model: the model.
+
+    Yields:
+        The same model.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -64,214 +49,209 @@ def eval_mode(model: nn.Module) -> Iterator[nn.Module]:
 
 
 class NodeExecutor(fx.Interpreter):
-    """A model and its steps; `work` is what is done to them at present.
+    """Run a traced model node by node.
 
-    The model is to be in evaluation. What it does in place is done to copies. Not for use from two threads at once.
+    The model must be in evaluation mode. In-place operations are done on copies. Not for use from
+    two threads at once.
+
+    Args:
+        model: the model.
+        traced: its trace.
+
+    Attributes:
+        nodes: nodes in order of execution.
+        position: number of each node in this order.
+        current_plan: interventions in force.
+        first_name: first name of every module, which torch.fx uses for its calls.
     """
 
-    def __init__(self, model: nn.Module, followed: TracedModel) -> None:
-        super().__init__(model, garbage_collect_values=False, graph=followed.fx_graph)
-        self.model, self.followed = model, followed
-        self.nodes = list(followed.fx_graph.nodes)
-        self.place = {node: i for i, node in enumerate(self.nodes)}
-        self.revealed = isinstance(model, fx.GraphModule)
-        self.work = NodePlan()
+    def __init__(self, model: nn.Module, traced: TracedModel) -> None:
+        super().__init__(model, garbage_collect_values=False, graph=traced.fx_graph)
+        self.model = model
+        self.traced = traced
+        self.nodes = list(traced.fx_graph.nodes)
+        self.position = {node: i for i, node in enumerate(self.nodes)}
+        self.is_graph_module = isinstance(model, fx.GraphModule)
+        self.current_plan = NodePlan()
         first: dict[int, str] = {}
         modules = dict(model.named_modules(remove_duplicate=False))
-        self.path = {name: first.setdefault(id(module), name) for name, module in modules.items()}
+        self.first_name = {
+            name: first.setdefault(id(module), name) for name, module in modules.items()
+        }
 
     def set_images(self, images: Tensor) -> None:
-        """The images (N, C, H, W) of the next pass."""
-        self.images, self.args_iter = (
-            images,
-            iter(()),
-        )  # other arguments of the model's have their defaults
+        """Set the images of the next pass.
 
-    def plan(self, ops: Iterable[Intervention | Sequence[Intervention]]) -> NodePlan:
-        """Operations for this model; raises SurgeryError and PointError for those that do not fit."""
-        ops = tuple(ops)
-        found = plan_interventions(
-            self.model, ops, self._table if ops else None, self.followed.node_by_name
+        Args:
+            images: (N, C, H, W).
+        """
+        self.images = images
+        # Other arguments of the model keep their defaults.
+        self.args_iter = iter(())
+
+    def plan(self, interventions: Iterable[Intervention | Sequence[Intervention]]) -> NodePlan:
+        """Assign interventions to the nodes that they change.
+
+        Args:
+            interventions: interventions and lists of them.
+
+        Returns:
+            The plan.
+
+        Raises:
+            InterventionError: an intervention does not fit the model.
+            HookPointError: there is no such module.
+        """
+        interventions = tuple(interventions)
+        inputs = self._merge_inputs if interventions else None
+        plan = plan_interventions(
+            self.model, interventions, inputs, known_names=self.traced.node_by_name
         )
-        merges = {node: edits for name, edits in found.merges.items() for node in self._calls(name)}
-        behind: dict[fx.Node, list[OutputEdit]] = {}
-        for name in sorted(
-            found.points, key=len, reverse=True
-        ):  # what an inner module gives is changed first
-            for node in self._ends(name):
-                behind.setdefault(node, []).extend(found.points[name])
-        touches = {node: tuple(some) for node, some in behind.items()}
-        passed = {
-            touch.hook_point
-            for some in touches.values()
-            for touch in some
-            if isinstance(touch, BypassBlock)
-        }
-        everything: dict[fx.Node, tuple[Intervention, ...]] = {}
+        merges: dict[fx.Node, tuple[MergeEdit, ...]] = {}
+        for name, edits in plan.merges.items():
+            merges.update(dict.fromkeys(self._calls(name), edits))
+        outputs = self._output_edits(plan)
+        bypass_inputs: dict[str, fx.Node] = {}
+        for name, edits in plan.points.items():
+            if any(isinstance(edit, BypassBlock) for edit in edits):
+                bypass_inputs[name] = self._input_node(name)
+        by_node: dict[fx.Node, tuple[Intervention, ...]] = {}
         for node in self.nodes:
-            moved = _moved(node, found.swaps)
-            if changes := (*merges.get(node, ()), *touches.get(node, ()), *moved):
-                everything[node] = changes
-        return NodePlan(
-            merges,
-            touches,
-            {name: self._entrance(name) for name in passed},
-            found.swaps,
-            everything,
-        )
+            swaps = swaps_of_node(node, plan.swaps)
+            if changes := (*merges.get(node, ()), *outputs.get(node, ()), *swaps):
+                by_node[node] = changes
+        return NodePlan(merges, outputs, bypass_inputs, plan.swaps, by_node)
 
     def run_node(self, n: fx.Node) -> Any:
+        """Run one node with its edits; called by torch.fx too.
+
+        Args:
+            n: the node.
+
+        Returns:
+            Its value.
+        """
         module = self.fetch_attr(str(n.target)) if n.op == "call_module" else None
         if isinstance(module, Merge):
             args, kwargs = self.fetch_args_kwargs_from_env(n)
-            parts = apply_merge_edits(
-                bind_operands(module, args, kwargs), self.work.merges.get(n, ())
-            )
-            self.on_merge(n, parts)
-            value = module(*parts)
+            edits = self.current_plan.merges.get(n, ())
+            operands = apply_merge_edits(bind_operands(module, args, kwargs), edits)
+            self.on_merge(n, operands)
+            value = module(*operands)
+        elif self.position[n] == 0:
+            value = self.images
         else:
-            value = self.run_out_of_place(n, module) if self.place[n] else self.images
-        for touch in self.work.outputs.get(n, ()):
-            value = self.on_output(n, value, touch)
+            value = self.run_out_of_place(n, module)
+        for edit in self.current_plan.outputs.get(n, ()):
+            value = self.on_output(n, value, edit)
         return value
 
     def run_out_of_place(self, node: fx.Node, module: Any) -> Any:
-        """What a step gives; a step that works in place is given a copy, for its value may be asked for again."""
-        given = node.args[0] if node.args else None
-        if not (isinstance(given, fx.Node) and _in_place(node, module)):
+        """Run a node on a copy of its input if it works in place, so that the input is kept.
+
+        Args:
+            node: the node.
+            module: the module that it calls, if any.
+
+        Returns:
+            Its value.
+        """
+        source = node.args[0] if node.args else None
+        if not (isinstance(source, fx.Node) and _is_inplace(node, module)):
             return super().run_node(node)
-        before = self.env[given]
-        self.env[given] = before.clone() if isinstance(before, Tensor) else before
+        before = self.env[source]
+        self.env[source] = before.clone() if isinstance(before, Tensor) else before
         try:
             return super().run_node(node)
         finally:
-            self.env[given] = before
+            self.env[source] = before
 
-    def on_merge(self, node: fx.Node, parts: tuple[Tensor, ...]) -> None:
-        """Hears what meets at a merge, after the edits."""
+    def on_merge(self, node: fx.Node, operands: tuple[Tensor, ...]) -> None:
+        """Receive the operands of a merge, after the edits; does nothing here.
 
-    def on_output(self, node: fx.Node, value: Any, touch: OutputEdit) -> Tensor:
-        given = self.work.bypass_inputs.get(touch.hook_point)
-        return apply_output_edit(value, touch, None if given is None else self.env[given])
+        Args:
+            node: call of the merge.
+            operands: its operands.
+        """
+
+    def on_output(self, node: fx.Node, value: Any, edit: OutputEdit) -> Tensor:
+        """Apply an edit to the value of a node.
+
+        Args:
+            node: the node.
+            value: its value so far.
+            edit: the edit.
+
+        Returns:
+            The new value.
+        """
+        source = self.current_plan.bypass_inputs.get(edit.hook_point)
+        return apply_output_edit(value, edit, None if source is None else self.env[source])
 
     @cached_property
-    def _table(self) -> MergeInputs:
-        return merge_inputs_of(self.model, self.followed)
+    def _merge_inputs(self) -> MergeInputs:
+        return merge_inputs_of(self.model, self.traced)
 
     @cached_property
-    def _repeated(self) -> set[str]:
-        return hook_points.modules_called_twice(self.followed.fx_graph)
+    def _called_twice(self) -> set[str]:
+        return modules_called_twice(self.traced.fx_graph)
+
+    def _output_edits(self, plan: InterventionPlan) -> dict[fx.Node, tuple[OutputEdit, ...]]:
+        """Collect the output edits of each node, those of inner modules first."""
+        edits: dict[fx.Node, list[OutputEdit]] = {}
+        for name in sorted(plan.points, key=len, reverse=True):
+            for node in self._output_nodes(name):
+                edits.setdefault(node, []).extend(plan.points[name])
+        return {node: tuple(listed) for node, listed in edits.items()}
 
     def _calls(self, name: str) -> list[fx.Node]:
-        path = self.path.get(name, name)
+        """Return the nodes that call a module."""
+        path = self.first_name.get(name, name)
         return [node for node in self.nodes if node.op == "call_module" and node.target == path]
 
-    def _ends(self, name: str) -> list[fx.Node]:
-        """The steps that give what the point gives."""
+    def _output_nodes(self, name: str) -> list[fx.Node]:
+        """Return the nodes whose value is the output of a hook point."""
         if calls := self._calls(name):
             return calls
-        path = self.path.get(name, name)
-        node = self.followed.node_by_name.get(path)
-        if (
-            node is None
-            or path in self._repeated
-            or (name in self.path and not node_is_inside(node, path))
-        ):
+        path = self.first_name.get(name, name)
+        node = self.traced.node_by_name.get(path)
+        is_outside = node is not None and name in self.first_name and not node_is_inside(node, path)
+        # A block called twice has two outputs; one that returns its input has none of its own.
+        if node is None or path in self._called_twice or is_outside:
             raise InterventionError(
-                f"'{name}' gives no single tensor to take hold of: choose a part inside it."
+                f"'{name}' does not return a single tensor. Use one of its submodules."
             )
         return [node]
 
-    def _entrance(self, name: str) -> fx.Node:
-        path = self.path.get(name, name)
-        found = [call.all_input_nodes for call in self._calls(name)] or [
-            block_inputs(self.followed, path)
-        ]
-        if len(found) > 1 or len(found[0]) != 1:
+    def _input_node(self, name: str) -> fx.Node:
+        """Return the only input of a block."""
+        path = self.first_name.get(name, name)
+        inputs = [call.all_input_nodes for call in self._calls(name)]
+        if not inputs:
+            inputs = [block_input_nodes(self.traced.fx_graph, path)]
+        if len(inputs) > 1 or len(inputs[0]) != 1:
             raise InterventionError(
-                f"'{name}' cannot be passed by: it is not given one tensor, once."
+                f"'{name}' cannot be bypassed: it does not have a single input."
             )
-        return found[0][0]
+        return inputs[0][0]
 
 
-class PartialExecutor(NodeExecutor):
-    """Steps that may start anywhere, and let go of what nobody needs again.
+def block_inputs(traced: TracedModel, block: str) -> list[fx.Node]:
+    """Find the nodes outside a block whose values the block reads.
 
-    `kept` lists values that must outlive their last use, and until which step (None: for good).
+    Args:
+        traced: a traced model.
+        block: name of the block.
+
+    Returns:
+        The nodes without repetition.
     """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        followed: TracedModel,
-        kept: Mapping[fx.Node, fx.Node | None] | None = None,
-    ) -> None:
-        super().__init__(model, followed)
-        self.ran = 0  # steps in all, for tests
-        self.set_retained(kept or {})
-
-    def set_retained(self, kept: Mapping[fx.Node, fx.Node | None]) -> None:
-        last: dict[fx.Node, int] = {}
-        for i, node in enumerate(self.nodes):
-            last |= dict.fromkeys(node.all_input_nodes, i)
-        for node, until in kept.items():
-            last[node] = max(last[node], self.place[until]) if until else len(self.nodes)
-        self.dead: list[list[fx.Node]] = [[] for _ in range(len(self.nodes) + 1)]
-        for node, i in last.items():
-            self.dead[i].append(node)
-
-    def run_from(self, env: NodeValues, start: int = 0) -> Iterator[fx.Node]:
-        """Run the steps from `start` on in `env`; yields each step before it is run. The last one is the output."""
-        for node in self.nodes[start:]:
-            yield node
-            self.env = env
-            env[node] = self.run_node(node)
-            self.ran += 1
-            for old in self.dead[self.place[node]]:
-                env.pop(old, None)
-
-    def run_rest(self, env: NodeValues, start: int, work: NodePlan) -> Any:
-        """The output where the steps from `start` on are run with this work done; `env` stays as it was."""
-        env, self.work = dict(env), work
-        try:
-            with swapped(self.model, work.swaps):
-                for _ in self.run_from(env, start):
-                    pass
-        finally:
-            self.work = NodePlan()
-        return env[self.nodes[-1]]
+    return block_input_nodes(traced.fx_graph, block)
 
 
-def _in_place(node: fx.Node, module: Any) -> bool:
+def _is_inplace(node: fx.Node, module: Any) -> bool:
+    """Return whether a node writes to its first argument."""
     if node.op == "call_module":
         return vars(module).get("inplace") is True
     name = target_name(node)
     return node.kwargs.get("inplace") is True or (name.endswith("_") and not name.endswith("__"))
-
-
-def _moved(node: fx.Node, swaps: tuple[SwapBlocks, ...]) -> tuple[SwapBlocks, ...]:
-    """The swaps that decide whose weights a step uses: those of its block, and of whoever came there from elsewhere."""
-    reached = [
-        swap
-        for swap in swaps
-        if node_is_inside(node, swap.first) or node_is_inside(node, swap.second)
-    ]
-    while more := [
-        swap
-        for swap in swaps
-        if swap not in reached and any(_meet(swap, other) for other in reached)
-    ]:
-        reached += more
-    return tuple(swap for swap in swaps if swap in reached)
-
-
-def _meet(swap: SwapBlocks, other: SwapBlocks) -> bool:
-    pairs = [(one, two) for one in (swap.first, swap.second) for two in (other.first, other.second)]
-    return any(
-        hook_points.is_inside(one, two) or hook_points.is_inside(two, one) for one, two in pairs
-    )
-
-
-def block_inputs(followed: TracedModel, block: str) -> list[fx.Node]:
-    """The values from outside that the steps of a block read."""
-    return block_input_nodes(followed.fx_graph, block)

@@ -1,7 +1,7 @@
-"""A point: a module of a model by its name, and a hook where what it gives can be seen or changed."""
+"""Hook points: modules by name, and hooks that see or change their output."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from difflib import get_close_matches
 from itertools import count
 from typing import Any
@@ -9,25 +9,28 @@ from typing import Any
 from torch import fx, nn
 
 from lightning_resnets.errors import HookPointError
+from lightning_resnets.utils.format import join_first
 
-FUNCTIONAL_MERGE_NAME = re.compile(
-    r"(^|\.)(add|concat|gate|sum|join|product)(_\d+)?$"
-)  # names that joins by functions have in a graph
+# Names that functional merges have in a graph.
+FUNCTIONAL_MERGE_NAME = re.compile(r"(^|\.)(add|concat|gate|sum|join|product)(_\d+)?$")
 
-
-HookFunction = Callable[
-    ..., Any
-]  # of the module, its arguments, perhaps its named ones, and its output
-
-
-def join_first(names: Iterable[str], most: int = 8) -> str:
-    """The first few of many names, as a sentence lists them."""
-    names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+# A function of the module, its arguments, its keyword arguments if requested, and its output.
+HookFunction = Callable[..., Any]
 
 
 def get_submodule(model: nn.Module, name: str) -> nn.Module:
-    """The module of that name; raises PointError with the nearest names where there is none."""
+    """Return a module by name.
+
+    Args:
+        model: the model.
+        name: name as in `named_modules`, not empty.
+
+    Returns:
+        The module.
+
+    Raises:
+        HookPointError: there is none; the message lists similar names.
+    """
     try:
         if name:
             return model.get_submodule(name)
@@ -35,102 +38,122 @@ def get_submodule(model: nn.Module, name: str) -> nn.Module:
         pass
     hint = ""
     if FUNCTIONAL_MERGE_NAME.search(name) and not isinstance(model, fx.GraphModule):
-        hint = " (a join by a function has a name, and is a part, in the model that `reveal` gives)"
+        hint = " (`insert_merges` turns additions and other functional merges into modules)"
+    similar = join_first(_similar_names(model, name), 5)
     raise HookPointError(
-        f"This model has no part called '{name}'; near it are {join_first(_near(model, name), 5)}{hint}."
+        f"This model has no module called '{name}'; similar names are {similar}{hint}."
     )
 
 
-def _near(model: nn.Module, name: str) -> list[str]:
-    """Parts that somebody may have meant: of alike names, else those of the part that the name begins with."""
-    modules = {path: module for path, module in model.named_modules(remove_duplicate=False) if path}
-    points = [path for path, module in modules.items() if is_called(module)]
-    if near := get_close_matches(name, points, n=3, cutoff=0.6) if name else []:
-        return near
-    while name and name not in modules:
-        name = name.rpartition(".")[0]
-    return _inside(model, name) or _inside(model, "")
-
-
-def _inside(model: nn.Module, name: str) -> list[str]:
-    """The parts directly in a module that can be points; of one that is never called those in it."""
-    found: list[str] = []
-    for child, module in model.get_submodule(name).named_children():
-        path = f"{name}.{child}" if name else child
-        found += [path] if is_called(module) else _inside(model, path)
-    return found
-
-
 def is_called(module: nn.Module) -> bool:
-    """False for what only holds others, as nn.ModuleList does: it has no forward pass."""
+    """Return whether a module has a forward pass; a container such as nn.ModuleList has none.
+
+    Args:
+        module: any module.
+
+    Returns:
+        False for a module that only holds others.
+    """
     return type(module).forward is not nn.Module.forward
 
 
 def is_inside(path: str, block: str) -> bool:
-    """Whether a path is a module's own or of something inside it."""
+    """Return whether a name is that of a module or of something inside it.
+
+    Args:
+        path: dotted name.
+        block: name of the module.
+
+    Returns:
+        True if `path` is `block` or begins with it and a dot.
+    """
     return path == block or path.startswith(f"{block}.")
 
 
-def modules_called_twice(steps: fx.Graph) -> set[str]:
-    """The modules with steps of their own that are called more than once: fx writes `name@1` for the second call."""
-    stacks = (node.meta.get("nn_module_stack") or {} for node in steps.nodes)
-    return {re.sub(r"@\d+", "", key) for stack in stacks for key in map(str, stack) if "@" in key}
+def modules_called_twice(fx_graph: fx.Graph) -> set[str]:
+    """Find the modules with nodes of their own that are called more than once.
+
+    Args:
+        fx_graph: graph of a traced model.
+
+    Returns:
+        Names of the modules; torch.fx marks their second call as `name@1`.
+    """
+    repeated: set[str] = set()
+    for node in fx_graph.nodes:
+        stack = node.meta.get("nn_module_stack") or {}
+        repeated.update(re.sub(r"@\d+", "", key) for key in map(str, stack) if "@" in key)
+    return repeated
 
 
 def resolve_hook_point(model: nn.Module, name: str) -> tuple[nn.Module, int | None]:
-    """The module that gives what the point gives, and in which of its calls in a pass (None: in each).
+    """Find the module whose output is the output of a hook point.
 
-    A revealed model calls its innermost modules alone: what a block gives is what its last step gives. Raises PointError
-    for a name that is no module, and for a block of a revealed model that no single module ends.
+    A model of `insert_merges` calls its innermost modules only: the output of a block is that of
+    its last module.
+
+    Args:
+        model: the model.
+        name: name of the hook point.
+
+    Returns:
+        The module, and the number of its call in a forward pass (None for every call).
+
+    Raises:
+        HookPointError: there is no such module, or no single module ends the block.
     """
     module = get_submodule(model, name)
     if not is_called(module):
-        inside = _inside(model, name)
-        raise HookPointError(
-            f"'{name}' is never called"
-            + (f": choose one of {join_first(inside)}." if inside else ".")
-        )
+        inside = _called_modules_in(model, name)
+        hint = f": choose one of {join_first(inside)}" if inside else ""
+        raise HookPointError(f"'{name}' is never called{hint}.")
     if not isinstance(model, fx.GraphModule):
         return module, None
     calls = [node for node in model.graph.nodes if node.op == "call_module"]
     if any(node.target == name for node in calls):
         return module, None
     last = next((node for node in calls if name in node.meta.get("gives", ())), None)
+    # A shared module may be called by another of its names.
     if last is None and any(model.get_submodule(str(node.target)) is module for node in calls):
-        return module, None  # it is called by another of its names
-    if (
-        last is None
-        or not is_inside(str(last.target), name)
-        or name in modules_called_twice(model.graph)
-    ):
-        inside = dict.fromkeys(
-            str(node.target) for node in calls if is_inside(str(node.target), name)
-        )
-        hint = (
-            f"choose a part inside it ({join_first(inside)})"
-            if inside
-            else "no module is called in it"
-        )
-        raise HookPointError(f"'{name}' gives no single tensor to take hold of: {hint}.")
+        return module, None
+    if last is None or not _ends_block(model, last, name):
+        raise _no_single_tensor(name, calls)
     same = [node for node in calls if node.target == last.target]
     return model.get_submodule(str(last.target)), same.index(last) if len(same) > 1 else None
 
 
 def register_hook(
-    model: nn.Module, name: str, act: HookFunction, first: bool = False, named: bool = True
+    model: nn.Module,
+    name: str,
+    hook: HookFunction,
+    prepend: bool = False,
+    with_kwargs: bool = True,
 ) -> Callable[[], None]:
-    """Call `act` whenever the point has given something; what it returns takes that place, unless it is None.
+    """Call `hook` after every forward of a hook point.
 
-    `first`: before the hooks that are there. `named`: with the named arguments, which costs a little. Returns what
-    takes the hook away again.
+    A return value other than None replaces the output.
+
+    Args:
+        model: the model.
+        name: name of the hook point.
+        hook: function of the module, its arguments, keyword arguments and output.
+        prepend: run before the hooks that exist.
+        with_kwargs: pass the keyword arguments, which takes a little time.
+
+    Returns:
+        A function that removes the hook.
+
+    Raises:
+        HookPointError: see `resolve_hook_point`.
     """
-    module, turn = resolve_hook_point(model, name)
-    if turn is None:
-        return module.register_forward_hook(act, with_kwargs=named, prepend=first).remove
-    counted = _Turn(act, turn)
+    module, call_index = resolve_hook_point(model, name)
+    if call_index is None:
+        handle = module.register_forward_hook(hook, with_kwargs=with_kwargs, prepend=prepend)
+        return handle.remove
+    counted = _NthCallHook(hook, call_index)
     handles = (
-        model.register_forward_pre_hook(counted.begin),
-        module.register_forward_hook(counted, with_kwargs=named, prepend=first),
+        model.register_forward_pre_hook(counted.start_pass),
+        module.register_forward_hook(counted, with_kwargs=with_kwargs, prepend=prepend),
     )
 
     def remove() -> None:
@@ -140,14 +163,54 @@ def register_hook(
     return remove
 
 
-class _Turn:
-    """Acts in one of the calls that a pass makes."""
+class _NthCallHook:
+    """Hook that runs in one of the calls of each forward pass."""
 
-    def __init__(self, act: HookFunction, turn: int) -> None:
-        self.act, self.turn, self.calls = act, turn, count()
-
-    def begin(self, model: nn.Module, args: tuple[Any, ...]) -> None:
+    def __init__(self, hook: HookFunction, call_index: int) -> None:
+        self.hook = hook
+        self.call_index = call_index
         self.calls = count()
 
-    def __call__(self, *given: Any) -> Any:
-        return self.act(*given) if next(self.calls) == self.turn else None
+    def start_pass(self, model: nn.Module, args: tuple[Any, ...]) -> None:
+        """Count calls from 0 again."""
+        self.calls = count()
+
+    def __call__(self, *args: Any) -> Any:
+        return self.hook(*args) if next(self.calls) == self.call_index else None
+
+
+def _ends_block(model: fx.GraphModule, last: fx.Node, name: str) -> bool:
+    """Return whether the last module of a block lies in it and the block is called once."""
+    return is_inside(str(last.target), name) and name not in modules_called_twice(model.graph)
+
+
+def _no_single_tensor(name: str, calls: list[fx.Node]) -> HookPointError:
+    """Describe that a block does not end in one module, and list its submodules."""
+    inside = dict.fromkeys(str(node.target) for node in calls if is_inside(str(node.target), name))
+    hint = "No module in it is called"
+    if inside:
+        hint = f"Use one of its submodules ({join_first(inside)})"
+    return HookPointError(f"'{name}' does not return a single tensor. {hint}.")
+
+
+def _similar_names(model: nn.Module, name: str) -> list[str]:
+    """Return similar names, else the modules in the longest prefix of the name that exists."""
+    modules = {path: module for path, module in model.named_modules(remove_duplicate=False) if path}
+    names = [path for path, module in modules.items() if is_called(module)]
+    if similar := get_close_matches(name, names, n=3, cutoff=0.6) if name else []:
+        return similar
+    while name and name not in modules:
+        name = name.rpartition(".")[0]
+    return _called_modules_in(model, name) or _called_modules_in(model, "")
+
+
+def _called_modules_in(model: nn.Module, name: str) -> list[str]:
+    """Return the modules directly in a module; of a container those that it holds."""
+    found: list[str] = []
+    for child, module in model.get_submodule(name).named_children():
+        path = f"{name}.{child}" if name else child
+        if is_called(module):
+            found.append(path)
+        else:
+            found += _called_modules_in(model, path)
+    return found

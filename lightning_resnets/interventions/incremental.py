@@ -1,4 +1,4 @@
-"""Running a model step by step with memory: after an edit only what lies behind it is computed again."""
+"""Run a model node by node with memory: after an edit only downstream nodes are recomputed."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,89 +9,144 @@ from torch import Tensor, fx, nn
 from lightning_resnets.errors import HookPointError
 from lightning_resnets.graph import TracedModel
 from lightning_resnets.interventions.edits import Intervention, OutputEdit
-from lightning_resnets.interventions.executor import NodeExecutor, NodePlan
+from lightning_resnets.interventions.executor import NodeExecutor
 from lightning_resnets.interventions.hook_points import get_submodule, is_inside
+from lightning_resnets.interventions.node_plan import NodePlan
 from lightning_resnets.interventions.record import Recording
 from lightning_resnets.interventions.swap_blocks import swapped
 
 
 class IncrementalRunner(NodeExecutor):
-    """A model, the last image, and every value on the way; equal to the bit to `operate` and `probe` on the model.
+    """Run one image after the other and keep all values of the last pass.
 
-    The model must be in evaluation and without in-place operations. Not for use from two threads at once.
+    Results are equal to the bit to `intervene` and `record_activations` on the model, which must
+    be in evaluation mode. Not for use from two threads at once.
+
+    Args:
+        model: the model.
+        traced: its trace, for the size of the images.
+
+    Attributes:
+        num_computed: number of nodes that the last pass computed.
     """
 
     def __init__(self, model: nn.Module, traced: TracedModel) -> None:
         super().__init__(model, traced)
-        self.parts: dict[
-            fx.Node, tuple[Tensor, ...]
-        ] = {}  # what met at each merge, after the edits
-        self.between: dict[
-            fx.Node, list[tuple[str, Any]]
-        ] = {}  # by point, what a step gave before that was changed
+        # Operands of each merge, after the edits.
+        self.operands: dict[fx.Node, tuple[Tensor, ...]] = {}
+        # Names of hook points with the output of a node before their edit.
+        self.before_edit: dict[fx.Node, list[tuple[str, Any]]] = {}
         self.image: Tensor | None = None
-        self.computed = 0  # steps of the last pass, for tests
+        self.num_computed = 0
 
     def run_image(
         self, image: Tensor, hook_points: Iterable[str], interventions: Iterable[Intervention]
     ) -> tuple[Tensor, Recording]:
-        """The model's output for an image (1, C, H, W) and what passed the points, with the operations in force."""
-        nodes = {point: self.node_for_point(point) for point in hook_points}
-        work = self.plan(interventions)
+        """Run the model on an image.
+
+        Args:
+            image: (1, C, H, W).
+            hook_points: modules to record, or nodes of the graph.
+            interventions: interventions in force.
+
+        Returns:
+            The output of the model, and the recording.
+
+        Raises:
+            HookPointError: there is no such hook point.
+            InterventionError: an intervention does not fit the model.
+        """
+        nodes = {name: self.node_for_point(name) for name in hook_points}
+        plan = self.plan(interventions)
         try:
-            output = self.recompute(image, work)
+            output = self.recompute(image, plan)
         except BaseException:
-            self.image = None  # what is kept may be half old and half new
+            # The kept values may be partly of the last pass and partly new.
+            self.image = None
             raise
-        recording = Recording({point: self.value(point, node) for point, node in nodes.items()})
-        merges = [
-            point
-            for point, node in nodes.items()
-            if node in self.parts and self.path.get(point) == node.target
-        ]
-        recording.operands.update({point: self.parts[nodes[point]] for point in merges})
+        recording = Recording({name: self.value(name, node) for name, node in nodes.items()})
+        for name, node in nodes.items():
+            if node in self.operands and self.first_name.get(name) == node.target:
+                recording.operands[name] = self.operands[node]
         return output, recording
 
-    def recompute(self, image: Tensor, work: NodePlan) -> Tensor:
-        known = self.image is not None and torch.equal(image, self.image)
-        before, self.work = self.work, work
-        changed = {
-            node
-            for node in {*before.by_node, *work.by_node}
-            if before.by_node.get(node) != work.by_node.get(node)
-        }
+    def recompute(self, image: Tensor, plan: NodePlan) -> Tensor:
+        """Run the nodes whose inputs or interventions have changed.
+
+        Args:
+            image: (1, C, H, W).
+            plan: interventions in force.
+
+        Returns:
+            The output of the model.
+        """
+        is_same_image = self.image is not None and torch.equal(image, self.image)
+        changed = self._changed_nodes(plan)
+        self.current_plan = plan
         self.image = image
         self.set_images(image)
-        fresh: set[fx.Node] = set()
-        with swapped(self.model, work.swaps):
+        computed: set[fx.Node] = set()
+        with swapped(self.model, plan.swaps):
             for node in self.nodes:
-                if known and node not in changed and fresh.isdisjoint(node.all_input_nodes):
+                is_unaffected = node not in changed and computed.isdisjoint(node.all_input_nodes)
+                if is_same_image and is_unaffected:
                     continue
-                self.between.pop(node, None)
+                self.before_edit.pop(node, None)
                 self.env[node] = self.run_node(node)
-                fresh.add(node)
-        self.computed = len(fresh)
+                computed.add(node)
+        self.num_computed = len(computed)
         return self.env[self.nodes[-1]]
 
-    def node_for_point(self, point: str) -> fx.Node:
-        path = self.path.get(point, point)
-        if path not in self.followed.node_by_name:
-            get_submodule(self.model, point)
-            raise HookPointError(
-                f"'{point}' gives no single tensor to look at: choose a part inside it."
-            )
-        return self.followed.node_by_name[path]
+    def node_for_point(self, name: str) -> fx.Node:
+        """Find the node that computes the output of a hook point.
 
-    def value(self, point: str, node: fx.Node) -> Any:
-        """What the point gave: a step's value before what was done to it behind a module further out."""
-        for outer, before in () if self.revealed else self.between.get(node, ()):
-            if not is_inside(self.path.get(outer, outer), self.path.get(point, point)):
-                return before
+        Args:
+            name: name of a module or of a node of the graph.
+
+        Returns:
+            The node.
+
+        Raises:
+            HookPointError: there is no such module, or it does not return a single tensor.
+        """
+        path = self.first_name.get(name, name)
+        if path not in self.traced.node_by_name:
+            get_submodule(self.model, name)
+            raise HookPointError(
+                f"'{name}' does not return a single tensor. Use one of its submodules."
+            )
+        return self.traced.node_by_name[path]
+
+    def value(self, name: str, node: fx.Node) -> Any:
+        """Return the output of a hook point, without edits of modules around it.
+
+        Args:
+            name: name of the hook point.
+            node: its node.
+
+        Returns:
+            The value.
+        """
+        # In a model of `insert_merges` hooks of all modules act on one innermost module, so an
+        # outer module's edit shows inside as well.
+        if not self.is_graph_module:
+            path = self.first_name.get(name, name)
+            for edited, before in self.before_edit.get(node, ()):
+                if not is_inside(self.first_name.get(edited, edited), path):
+                    return before
         return self.env[node]
 
-    def on_merge(self, node: fx.Node, parts: tuple[Tensor, ...]) -> None:
-        self.parts[node] = parts
+    def on_merge(self, node: fx.Node, operands: tuple[Tensor, ...]) -> None:
+        """Keep the operands of a merge."""
+        self.operands[node] = operands
 
-    def on_output(self, node: fx.Node, value: Any, touch: OutputEdit) -> Tensor:
-        self.between.setdefault(node, []).append((touch.hook_point, value))
-        return super().on_output(node, value, touch)
+    def on_output(self, node: fx.Node, value: Any, edit: OutputEdit) -> Tensor:
+        """Keep the value and apply the edit."""
+        self.before_edit.setdefault(node, []).append((edit.hook_point, value))
+        return super().on_output(node, value, edit)
+
+    def _changed_nodes(self, plan: NodePlan) -> set[fx.Node]:
+        """Return the nodes whose interventions differ from those of the last pass."""
+        before = self.current_plan.by_node
+        nodes = {*before, *plan.by_node}
+        return {node for node in nodes if before.get(node) != plan.by_node.get(node)}

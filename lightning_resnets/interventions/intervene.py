@@ -1,46 +1,39 @@
-"""Changing what a model computes while it runs: what meets at a merge, channels, whole blocks; the model stays whole."""
+"""Change what a model computes while it runs: operands of merges, channels, whole blocks."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
 
-from lightning_resnets.errors import InterventionError as InterventionError
+from lightning_resnets.errors import InterventionError
+from lightning_resnets.interventions.apply_edits import apply_merge_edits, apply_output_edit
 from lightning_resnets.interventions.bypass import capture_block_input
+from lightning_resnets.interventions.concat_inputs import operands_from_module
 from lightning_resnets.interventions.drop_block import (
     expand_drop,
     has_inserted_merges,
     list_merges,
     shortcut_operand,
 )
-from lightning_resnets.interventions.edits import BypassBlock as BypassBlock
-from lightning_resnets.interventions.edits import Intervention as Intervention
-from lightning_resnets.interventions.edits import KeepChannels as KeepChannels
 from lightning_resnets.interventions.edits import (
+    BypassBlock,
+    Intervention,
     MergeEdit,
     OutputEdit,
-    apply_merge_edits,
-    apply_output_edit,
+    RemoveBlock,
+    ScaleInput,
+    SwapBlocks,
     flatten_interventions,
 )
-from lightning_resnets.interventions.edits import RemoveBlock as RemoveBlock
-from lightning_resnets.interventions.edits import ScaleInput as ScaleInput
-from lightning_resnets.interventions.edits import SetInput as SetInput
-from lightning_resnets.interventions.edits import SwapBlocks as SwapBlocks
-from lightning_resnets.interventions.edits import ZeroChannels as ZeroChannels
 from lightning_resnets.interventions.hook_points import (
     HookFunction,
     get_submodule,
     register_hook,
     resolve_hook_point,
 )
-from lightning_resnets.interventions.merge_inputs import (
-    MergeInputs,
-    merge_inputs,
-    operands_from_module,
-)
+from lightning_resnets.interventions.merge_inputs import MergeInputs, merge_inputs
 from lightning_resnets.interventions.record import bind_operands
 from lightning_resnets.interventions.swap_blocks import check_swap, swapped
 from lightning_resnets.merges import Add, Concat, Merge
@@ -48,7 +41,13 @@ from lightning_resnets.merges import Add, Concat, Merge
 
 @dataclass(frozen=True, slots=True)
 class InterventionPlan:
-    """Operations by where they act: at a merge (operands as numbers), behind a point, on two blocks; in their order."""
+    """Interventions by where they act, in their order.
+
+    Attributes:
+        merges: edits of the operands of each merge, with operands as numbers.
+        points: edits of the output of each hook point.
+        swaps: blocks that are exchanged.
+    """
 
     merges: Mapping[str, tuple[MergeEdit, ...]]
     points: Mapping[str, tuple[OutputEdit, ...]]
@@ -59,70 +58,125 @@ class InterventionPlan:
 def intervene(
     model: nn.Module,
     *interventions: Intervention | Sequence[Intervention],
-    table: MergeInputs | None = None,
+    inputs: MergeInputs | None = None,
 ) -> Iterator[nn.Module]:
-    """Run the model with these operations inside the `with` block; they act in the order given, lists of them too.
+    """Run a model under interventions inside the `with` block.
 
-    A name means a place in the model: where blocks change places, what is named after one acts in its place, whoever
-    runs there. Hooks do it, and they are gone at the end, after an error too. `table` says where
-    what meets comes from (`sources.origins_of`); without it the model is traced when that is first asked.
-    Raises SurgeryError or PointError for an operation that does not fit the model, at once where that can be known and
-    else in the forward pass.
+    They act in the order given. Hooks apply them and are removed at the end, also after an error.
+    A name means a place in the model: if blocks are swapped, an edit of one name acts in its
+    place, whichever block runs there.
+
+    Args:
+        model: the model; unchanged after the block.
+        *interventions: interventions, or lists of them.
+        inputs: inputs of the model's merges (`merge_inputs_of`). Without them the model is traced
+            when they are first needed.
+
+    Yields:
+        The model.
+
+    Raises:
+        InterventionError: an intervention does not fit the model; raised at once if this can be
+            known, else in the forward pass.
+        HookPointError: there is no such module.
     """
-    planned = plan_interventions(model, interventions, table)
+    plan = plan_interventions(model, interventions, inputs)
     with ExitStack() as stack:
-        for name, edits in planned.merges.items():
-            handle = get_submodule(model, name).register_forward_pre_hook(
-                _before(edits), with_kwargs=True
-            )
-            stack.callback(handle.remove)
-        for name in sorted(
-            planned.points, key=len
-        ):  # each before those that are there: inner ones first, then probes
-            touches = planned.points[name]
-            passed = any(isinstance(touch, BypassBlock) for touch in touches)
-            inner = passed and resolve_hook_point(model, name)[0] is not get_submodule(model, name)
-            given = stack.enter_context(capture_block_input(model, name)) if inner else None
-            stack.callback(register_hook(model, name, _behind(touches, given), first=True))
-        stack.enter_context(swapped(model, planned.swaps))
+        for name, edits in plan.merges.items():
+            merge = get_submodule(model, name)
+            hook = _make_operand_hook(edits)
+            stack.callback(merge.register_forward_pre_hook(hook, with_kwargs=True).remove)
+        # Each hook goes before those that exist, so inner modules are changed first, and
+        # recordings that began earlier see the result.
+        for name in sorted(plan.points, key=len):
+            captured = _capture_input_if_needed(stack, model, name, plan.points[name])
+            hook = _make_output_hook(plan.points[name], captured)
+            stack.callback(register_hook(model, name, hook, prepend=True))
+        stack.enter_context(swapped(model, plan.swaps))
         yield model
 
 
 def plan_interventions(
     model: nn.Module,
     interventions: Iterable[Intervention | Sequence[Intervention]],
-    table: MergeInputs | None = None,
-    known: Container[str] = frozenset(),
+    inputs: MergeInputs | None = None,
+    known_names: Container[str] = frozenset(),
 ) -> InterventionPlan:
-    """The operations by where they act, every Drop written out, without those that change nothing.
+    """Sort interventions by where they act; expand removals and leave out what changes nothing.
 
-    `known` are points beside the model's modules.
+    Args:
+        model: the model.
+        interventions: interventions, or lists of them.
+        inputs: see `intervene`.
+        known_names: hook points that are not modules.
+
+    Returns:
+        The plan.
+
+    Raises:
+        InterventionError: an intervention does not fit the model.
+        HookPointError: there is no such module.
     """
-    merges: dict[str, list[MergeEdit]] = {}
-    points: dict[str, list[OutputEdit]] = {}
-    swaps: list[SwapBlocks] = []
-    for op in flatten_interventions(interventions):
-        for one in expand_drop(model, op, table) if isinstance(op, RemoveBlock) else [op]:
-            assert not isinstance(one, RemoveBlock)
-            if isinstance(one, SwapBlocks):
-                check_swap(model, one)
-                swaps += [one] if one.first != one.second else []
-            elif isinstance(one, MergeEdit):
-                edits = [
-                    edit for edit in _numbered(model, one, table) if getattr(edit, "gain", 0) != 1
-                ]
-                merges.setdefault(one.merge, []).extend(edits)
-            else:
-                if one.hook_point not in known:
-                    get_submodule(model, one.hook_point)
-                points.setdefault(one.hook_point, []).append(one)
-    found = {name: tuple(edits) for name, edits in merges.items() if edits}
-    return InterventionPlan(
-        found, {name: tuple(touches) for name, touches in points.items()}, tuple(swaps)
-    )
+    planner = _Planner(model, inputs, known_names)
+    for intervention in flatten_interventions(interventions):
+        if isinstance(intervention, RemoveBlock):
+            for edit in expand_drop(model, intervention, inputs):
+                planner.add(edit)
+        else:
+            planner.add(intervention)
+    return planner.finish()
 
 
-def _before(edits: tuple[MergeEdit, ...]) -> Any:
+@dataclass(slots=True)
+class _Planner:
+    """Plan that grows by one intervention after the other."""
+
+    model: nn.Module
+    inputs: MergeInputs | None
+    known_names: Container[str]
+    merges: dict[str, list[MergeEdit]] = field(default_factory=dict[str, list[MergeEdit]])
+    points: dict[str, list[OutputEdit]] = field(default_factory=dict[str, list[OutputEdit]])
+    swaps: list[SwapBlocks] = field(default_factory=list[SwapBlocks])
+
+    def add(self, intervention: Intervention) -> None:
+        """Add an intervention that is not a removal."""
+        assert not isinstance(intervention, RemoveBlock)
+        if isinstance(intervention, SwapBlocks):
+            check_swap(self.model, intervention)
+            if intervention.first != intervention.second:
+                self.swaps.append(intervention)
+        elif isinstance(intervention, MergeEdit):
+            edits = _number_operands(self.model, intervention, self.inputs)
+            changing = [edit for edit in edits if getattr(edit, "factor", 0) != 1]
+            self.merges.setdefault(intervention.merge, []).extend(changing)
+        else:
+            if intervention.hook_point not in self.known_names:
+                get_submodule(self.model, intervention.hook_point)
+            self.points.setdefault(intervention.hook_point, []).append(intervention)
+
+    def finish(self) -> InterventionPlan:
+        """Return the plan."""
+        return InterventionPlan(
+            {name: tuple(edits) for name, edits in self.merges.items() if edits},
+            {name: tuple(edits) for name, edits in self.points.items()},
+            tuple(self.swaps),
+        )
+
+
+def _capture_input_if_needed(
+    stack: ExitStack, model: nn.Module, name: str, edits: tuple[OutputEdit, ...]
+) -> list[Any] | None:
+    """Capture the input of a block to bypass if its own module is not called."""
+    if not any(isinstance(edit, BypassBlock) for edit in edits):
+        return None
+    if resolve_hook_point(model, name)[0] is get_submodule(model, name):
+        return None
+    return stack.enter_context(capture_block_input(model, name))
+
+
+def _make_operand_hook(edits: tuple[MergeEdit, ...]) -> Any:
+    """Make a hook that changes the operands of a merge."""
+
     def change(
         module: Merge, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[Any, dict[str, Any]]:
@@ -131,55 +185,58 @@ def _before(edits: tuple[MergeEdit, ...]) -> Any:
     return change
 
 
-def _behind(touches: tuple[OutputEdit, ...], entrance: list[Any] | None) -> HookFunction:
-    """What changes what a point gives; `entrance` holds what it was given, where its module is not called itself."""
+def _make_output_hook(edits: tuple[OutputEdit, ...], captured: list[Any] | None) -> HookFunction:
+    """Make a hook that changes an output; `captured` holds the input of a block without calls."""
 
     def change(
         module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
     ) -> Any:
-        given = (*args, *kwargs.values()) if entrance is None else (entrance.pop(),)
-        for touch in touches:
-            output = apply_output_edit(output, touch, given[0] if len(given) == 1 else given)
+        inputs = (*args, *kwargs.values()) if captured is None else (captured.pop(),)
+        module_input = inputs[0] if len(inputs) == 1 else inputs
+        for edit in edits:
+            output = apply_output_edit(output, edit, module_input)
         return output
 
     return change
 
 
-def _numbered(model: nn.Module, edit: MergeEdit, table: MergeInputs | None) -> list[MergeEdit]:
-    """The edit with the operand's number; one for each part where several come from one source."""
+def _number_operands(
+    model: nn.Module, edit: MergeEdit, inputs: MergeInputs | None
+) -> list[MergeEdit]:
+    """Replace an operand's name by its number; return one edit per operand of that name."""
     merge = get_submodule(model, edit.merge)
     if not isinstance(merge, Merge):
-        raise InterventionError(
-            f"'{edit.merge}' is no place where paths meet: {list_merges(model)}."
-        )
+        raise InterventionError(f"'{edit.merge}' is not a merge: {list_merges(model)}.")
     if isinstance(edit.operand, str) and isinstance(merge, Concat):
-        found = operands_from_module(
-            (table or merge_inputs(model)).concat_inputs, edit.merge, edit.operand
-        )
+        known = (inputs or merge_inputs(model)).concat_inputs
+        numbers = operands_from_module(known, edit.merge, edit.operand)
     elif edit.operand in Add.operands and isinstance(merge, Add) and has_inserted_merges(model):
-        number = shortcut_operand(model, edit.merge, table)
-        found = [number if edit.operand == "shortcut" else 1 - number]
+        # The original code may have added its operands in either order.
+        shortcut = shortcut_operand(model, edit.merge, inputs)
+        numbers = [shortcut if edit.operand == "shortcut" else 1 - shortcut]
     else:
-        found = [_number(merge, edit)]
-    return [_at(edit, number) for number in found]
+        numbers = [_operand_number(merge, edit)]
+    return [_with_operand(edit, number) for number in numbers]
 
 
-def _at(edit: MergeEdit, number: int) -> MergeEdit:
+def _with_operand(edit: MergeEdit, number: int) -> MergeEdit:
+    """Return the edit of an operand by its number."""
     if isinstance(edit, ScaleInput):
         return ScaleInput(edit.merge, number, float(edit.factor))
-    value = (
-        edit.value.clone() if isinstance(edit.value, Tensor) else edit.value
-    )  # its owner may go on to change it
+    value = edit.value
+    if isinstance(value, Tensor):
+        # The caller may go on to change the tensor.
+        value = value.clone()
     return replace(edit, operand=number, value=value)
 
 
-def _number(merge: Merge, edit: MergeEdit) -> int:
-    names, operand = merge.operands, edit.operand
+def _operand_number(merge: Merge, edit: MergeEdit) -> int:
+    """Return the number of an operand; raise InterventionError if there is none."""
+    names = merge.operands
+    operand = edit.operand
     if isinstance(operand, str) and operand in names:
         return names.index(operand)
     if isinstance(operand, int) and operand >= 0 and (not names or operand < len(names)):
         return operand
-    known = (
-        f"its operands are {' and '.join(names)}" if names else "its operands are numbered from 0"
-    )
-    raise InterventionError(f"'{edit.merge}' has no operand '{operand}': {known}.")
+    known = " and ".join(names) or "numbered from 0"
+    raise InterventionError(f"'{edit.merge}' has no operand '{operand}': its operands are {known}.")

@@ -1,4 +1,4 @@
-"""Recording what a model computes at named points, by hooks that are gone when the `with` block ends."""
+"""Record activations at named modules with hooks that are removed when the `with` block ends."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -6,23 +6,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from lightning_resnets.errors import HookPointError as HookPointError
-from lightning_resnets.interventions.hook_points import HookFunction, register_hook
-from lightning_resnets.interventions.hook_points import get_submodule as get_submodule
+from lightning_resnets.interventions.drop_block import has_inserted_merges
+from lightning_resnets.interventions.hook_points import HookFunction, get_submodule, register_hook
 from lightning_resnets.merges import Merge
 
-TRUSTED_MODULES = (
-    "torch.nn.",
-    "lightning_resnets.",
-)  # modules that work in place only where their setting says so
+# Modules of these packages work in place only if their `inplace` attribute is True.
+TRUSTED_MODULES = ("torch.nn.", "lightning_resnets.")
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What the last forward pass gave: every point's output, and for merges what met there (after any surgery)."""
+    """Activations of the last forward pass.
+
+    Attributes:
+        outputs: output of every hook point.
+        operands: operands of every merge among them, after any intervention.
+    """
 
     outputs: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     operands: dict[str, tuple[Tensor, ...]] = field(default_factory=dict[str, tuple[Tensor, ...]])
@@ -30,31 +32,56 @@ class Recording:
 
 @contextmanager
 def record_activations(model: nn.Module, hook_points: str | Iterable[str]) -> Iterator[Recording]:
-    """Record the outputs of the modules called `points` in every forward pass inside the `with` block.
+    """Record the outputs of modules in every forward pass inside the `with` block.
 
-    The tensors are those of the model itself, with their graph and on their device, so gradients reach them: after
-    `score = model(x)[0, 3]`, `torch.autograd.grad(score, seen.outputs["layer4"])` is that of Grad-CAM. A foreign model may
-    work in place, and a later step write over what was seen. It answers the same, but there a copy goes on where
-    gradients are kept, and else a copy is recorded; so too, and out of reach of gradients, where a module gives the
-    memory that it was given (an Identity, Dropout in evaluation, a view). A module that is called twice in one pass
-    keeps its last output. Raises PointError for a name that is no module of the model, and for a block of a revealed model
-    that no single module ends: that ends in a function, or is called twice.
+    The tensors are those of the model, with their graph and on their device, so that gradients
+    reach them: after `score = model(x)[0, 3]`, `torch.autograd.grad(score, rec.outputs["layer4"])`
+    is the gradient of Grad-CAM.
+
+    A third-party model may work in place, and a later layer overwrite a recorded tensor. Its
+    output does not change, but where gradients are enabled the model continues with a copy, and
+    otherwise a copy is recorded. A copy without gradients is also recorded where a module returns
+    the memory of its input (Identity, Dropout in evaluation mode, a view).
+
+    Args:
+        model: the model.
+        hook_points: name of a module, or several. A module that is called twice in one pass keeps
+            its last output.
+
+    Yields:
+        The recording, filled by each forward pass.
+
+    Raises:
+        HookPointError: there is no such module, or a block of a model of `insert_merges` does not
+            end in a single module.
     """
-    recording, foreign = Recording(), may_run_inplace(model)
+    recording = Recording()
+    copies = may_run_inplace(model)
+    names = [hook_points] if isinstance(hook_points, str) else hook_points
     with ExitStack() as stack:
-        for point in dict.fromkeys([hook_points] if isinstance(hook_points, str) else hook_points):
-            module = get_submodule(model, point)
-            merge = isinstance(module, Merge)
-            if merge and foreign:
-                stack.callback(module.register_forward_pre_hook(_apart, with_kwargs=True).remove)
-            act = (_meet if merge else _keep)(point, recording, foreign)
-            stack.callback(register_hook(model, point, act, named=merge or foreign))
+        for name in dict.fromkeys(names):
+            module = get_submodule(model, name)
+            is_merge = isinstance(module, Merge)
+            if is_merge and copies:
+                handle = module.register_forward_pre_hook(_clone_operands, with_kwargs=True)
+                stack.callback(handle.remove)
+            make_hook = _make_merge_hook if is_merge else _make_output_hook
+            hook = make_hook(name, recording, copies)
+            stack.callback(register_hook(model, name, hook, with_kwargs=is_merge or copies))
         yield recording
 
 
 def may_run_inplace(model: nn.Module) -> bool:
-    """Whether a model may work in place: not ours and no revealed one, but any with other people's modules."""
-    if isinstance(model, fx.GraphModule) and "followed" in model.meta:
+    """Return whether a model may overwrite its activations.
+
+    Args:
+        model: any model.
+
+    Returns:
+        True if a module works in place, or is of another package and therefore might. False for
+        our models and those of `insert_merges`.
+    """
+    if has_inserted_merges(model):
         return False
     return any(
         vars(module).get("inplace") is True
@@ -66,63 +93,79 @@ def may_run_inplace(model: nn.Module) -> bool:
 def bind_operands(
     merge: Merge, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> tuple[Tensor, ...]:
-    """What a merge was given, in the order of its operands, however the call named them."""
+    """Return the operands of a merge's call in their order.
+
+    Args:
+        merge: the merge.
+        args: positional arguments of the call.
+        kwargs: keyword arguments of the call.
+
+    Returns:
+        All operands.
+    """
     return (*args, *(kwargs[name] for name in merge.operands if name in kwargs))
 
 
-def _keep(point: str, recording: Recording, foreign: bool) -> HookFunction:
-    """A hook that does next to nothing on our models: it runs in every pass."""
+def _make_output_hook(name: str, recording: Recording, copies: bool) -> HookFunction:
+    """Make a hook that records an output; on our models it does next to nothing."""
     outputs = recording.outputs
 
     def keep(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if isinstance(output, Tensor):
-            outputs[point] = output
+            outputs[name] = output
 
-    def part(
+    def keep_copy(
         module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
     ) -> Tensor | None:
         if not isinstance(output, Tensor):
             return None
-        outputs[point], passed = _parted(module, (args, kwargs), output)
-        return passed
+        outputs[name], replacement = _separate(module, (args, kwargs), output)
+        return replacement
 
-    return part if foreign else keep
+    return keep_copy if copies else keep
 
 
-def _meet(point: str, recording: Recording, foreign: bool) -> HookFunction:
-    outputs, met = recording.outputs, recording.operands
+def _make_merge_hook(name: str, recording: Recording, copies: bool) -> HookFunction:
+    """Make a hook that records the operands and the output of a merge."""
 
     def keep(
         module: Merge, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor
     ) -> Tensor | None:
-        met[point] = bind_operands(module, args, kwargs) if kwargs else args
-        outputs[point], passed = (
-            _parted(module, (args, kwargs), output) if foreign else (output, None)
-        )
-        return passed
+        recording.operands[name] = bind_operands(module, args, kwargs) if kwargs else args
+        recording.outputs[name] = output
+        if not copies:
+            return None
+        recording.outputs[name], replacement = _separate(module, (args, kwargs), output)
+        return replacement
 
     return keep
 
 
-def _apart(
+def _clone_operands(
     module: Merge, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Nobody but the merge has what it is given, so nobody writes over it."""
-    return tuple(one.clone() for one in args), {name: one.clone() for name, one in kwargs.items()}
+    """Copy the operands of a merge, so that no later layer overwrites them."""
+    copied = {name: value.clone() for name, value in kwargs.items()}
+    return tuple(value.clone() for value in args), copied
 
 
-def _parted(module: nn.Module, given: object, output: Tensor) -> tuple[Tensor, Tensor | None]:
-    """What is recorded of an output, and what the model goes on with in its place (None: with the output itself).
+def _separate(module: nn.Module, inputs: object, output: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return the tensor to record and the one the model continues with (None for the output).
 
-    What lies in memory that the module was given stays in the model: another step may look there for what a later one
-    writes. A module that writes into that memory itself is the exception: it is called for what it gives.
+    An output that shares the memory of the module's input stays in the model, because a later
+    layer may expect to find there what another one writes. An in-place module is the exception:
+    its output is meant to be read.
     """
     if not (torch.is_grad_enabled() and output.requires_grad):
         return output.clone(), None
-    place, inplace = output.untyped_storage().data_ptr(), vars(module).get("inplace") is True
-    shared = not inplace and any(
-        one.untyped_storage().data_ptr() == place
-        for one in tree_leaves(given)
-        if isinstance(one, Tensor)
-    )
-    return (output.clone(), None) if shared else (output, output.clone())
+    is_inplace = vars(module).get("inplace") is True
+    if not is_inplace and _shares_memory(output, inputs):
+        return output.clone(), None
+    return output, output.clone()
+
+
+def _shares_memory(output: Tensor, inputs: object) -> bool:
+    """Return whether a tensor lies in the memory of one of the inputs."""
+    address = output.untyped_storage().data_ptr()
+    tensors = (one for one in tree_leaves(inputs) if isinstance(one, Tensor))
+    return any(one.untyped_storage().data_ptr() == address for one in tensors)

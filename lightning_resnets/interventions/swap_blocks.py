@@ -1,4 +1,4 @@
-"""Two blocks that change places: weights and settings do, the modules and their hooks stay where they are."""
+"""Exchange two blocks: their weights and settings move, the modules and their hooks stay."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +12,7 @@ from lightning_resnets.errors import InterventionError
 from lightning_resnets.interventions.edits import SwapBlocks
 from lightning_resnets.interventions.hook_points import get_submodule, is_inside
 
+# Settings of modules that change the shape of their output.
 SHAPE_ATTRIBUTES = (
     "kernel_size",
     "stride",
@@ -20,128 +21,155 @@ SHAPE_ATTRIBUTES = (
     "groups",
     "output_size",
     "normalized_shape",
-)  # of maps
+)
 
-
-ModulePair = tuple[str, nn.Module, nn.Module]  # the path inside both blocks
+# Name inside both blocks, the module in the first, and the module in the second.
+ModulePair = tuple[str, nn.Module, nn.Module]
 
 
 def check_swap(model: nn.Module, swap: SwapBlocks) -> None:
-    """Raise SurgeryError, one sentence, where two blocks are not of the same build; PointError where one is missing."""
-    if swap.first != swap.second and (
-        is_inside(swap.first, swap.second) or is_inside(swap.second, swap.first)
-    ):
-        raise InterventionError(
-            f"'{swap.first}' and '{swap.second}' cannot change places: one holds the other."
-        )
-    if why := next(_differences(model, swap), ""):
-        raise InterventionError(f"'{swap.first}' and '{swap.second}' cannot change places: {why}.")
+    """Check that two blocks can be exchanged.
+
+    Args:
+        model: the model.
+        swap: names of the blocks.
+
+    Raises:
+        InterventionError: the blocks are not of the same build.
+        HookPointError: there is no such module.
+    """
+    first = swap.first
+    second = swap.second
+    if first != second and (is_inside(first, second) or is_inside(second, first)):
+        raise InterventionError(f"'{first}' and '{second}' cannot be swapped: one holds the other.")
+    if difference := next(_differences(model, swap), ""):
+        raise InterventionError(f"'{first}' and '{second}' cannot be swapped: {difference}.")
 
 
 @contextmanager
 def swapped(model: nn.Module, swaps: Iterable[SwapBlocks]) -> Iterator[None]:
-    """Each block runs in the other's place inside the `with` block; names, hooks and points stay with the places.
+    """Run each block in the place of the other inside the `with` block.
 
-    Several of them may end in any order: later swaps are undone, and done again without those that end.
+    Names, hooks and hook points stay with the places. Several such `with` blocks may end in any
+    order: later swaps are undone, and done again without those that end.
+
+    Args:
+        model: the model.
+        swaps: swaps that `check_swap` accepts, done one after the other.
+
+    Yields:
+        Nothing.
     """
-    held = _Held(tuple(swaps))
+    current = _ActiveSwaps(tuple(swaps))
     active = _active.setdefault(model, [])
-    active.append(held)
+    active.append(current)
     try:
-        for swap in held.swaps:
+        for swap in current.swaps:
             _exchange(model, swap)
-            held.done.append(swap)
+            current.done.append(swap)
         yield
     finally:
-        later = active[active.index(held) + 1 :]
-        for one in reversed((held, *later)):
-            for swap in reversed(one.done):
+        later = active[active.index(current) + 1 :]
+        for group in reversed((current, *later)):
+            for swap in reversed(group.done):
                 _exchange(model, swap)
-        active.remove(held)
-        for one in later:
-            for swap in one.done:
+        active.remove(current)
+        for group in later:
+            for swap in group.done:
                 _exchange(model, swap)
 
 
 @dataclass(eq=False, slots=True)
-class _Held:
-    """The swaps of one `with` block, and those of them that are done."""
+class _ActiveSwaps:
+    """Swaps of one `with` block, and those of them that are done."""
 
     swaps: tuple[SwapBlocks, ...]
     done: list[SwapBlocks] = field(default_factory=list[SwapBlocks])
 
 
-_active: WeakKeyDictionary[nn.Module, list[_Held]] = (
-    WeakKeyDictionary()
-)  # in the order in which they began
+# In the order in which the `with` blocks began.
+_active: WeakKeyDictionary[nn.Module, list[_ActiveSwaps]] = WeakKeyDictionary()
 
 
 def _exchange(model: nn.Module, swap: SwapBlocks) -> None:
-    for _, one, other in _pairs(model, swap):
-        if one is not other:
-            _trade(one, other)
+    """Exchange weights and settings of all modules of two blocks."""
+    for _, first, second in _module_pairs(model, swap):
+        if first is not second:
+            _exchange_modules(first, second)
 
 
-def _trade(one: nn.Module, other: nn.Module) -> None:
-    first, second = _own(one), _own(other)
-    for module, mine, new in ((one, first, second), (other, second, first)):
-        for name in mine.keys() - new.keys():
-            del vars(module)[name]
-        vars(module).update(new)
+def _exchange_modules(first: nn.Module, second: nn.Module) -> None:
+    """Exchange weights and settings of two modules."""
+    state_of_first = _own_state(first)
+    state_of_second = _own_state(second)
+    _replace_state(first, state_of_first, state_of_second)
+    _replace_state(second, state_of_second, state_of_first)
 
 
-def _own(module: nn.Module) -> dict[str, Any]:
-    """What makes a module itself: weights, buffers, plain settings; not its mode, its hooks and what is inside it."""
-    return {name: value for name, value in vars(module).items() if _belongs(name, value)}
+def _replace_state(module: nn.Module, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Remove a module's old settings and set the new ones."""
+    for name in old.keys() - new.keys():
+        del vars(module)[name]
+    vars(module).update(new)
 
 
-def _belongs(name: str, value: object) -> bool:
+def _own_state(module: nn.Module) -> dict[str, Any]:
+    """Return weights, buffers and plain settings; not the mode, the hooks and the submodules."""
+    return {name: value for name, value in vars(module).items() if _is_own_state(name, value)}
+
+
+def _is_own_state(name: str, value: object) -> bool:
+    """Return whether an attribute moves with the block."""
     if name in ("_parameters", "_buffers", "_non_persistent_buffers_set"):
         return True
     if name in ("training", "_is_full_backward_hook") or name.endswith("_hooks"):
         return False
-    plain = value if isinstance(value, tuple) else (value,)
-    return all(isinstance(one, (bool, int, float, str, type(None))) for one in plain)
+    items = value if isinstance(value, tuple) else (value,)
+    return all(isinstance(item, (bool, int, float, str, type(None))) for item in items)
 
 
-def _pairs(model: nn.Module, swap: SwapBlocks) -> list[ModulePair]:
-    one, other = (
-        dict(get_submodule(model, swap.first).named_modules()),
-        dict(get_submodule(model, swap.second).named_modules()),
-    )
-    return [(path, one[path], other[path]) for path in one if path in other]
+def _module_pairs(model: nn.Module, swap: SwapBlocks) -> list[ModulePair]:
+    """Pair the modules of two blocks by name."""
+    first = dict(get_submodule(model, swap.first).named_modules())
+    second = dict(get_submodule(model, swap.second).named_modules())
+    return [(path, first[path], second[path]) for path in first if path in second]
 
 
 def _differences(model: nn.Module, swap: SwapBlocks) -> Iterator[str]:
-    inner, outer = (
-        dict(get_submodule(model, name).named_modules()) for name in (swap.first, swap.second)
-    )
-    for here, more, there, less in (
-        (swap.first, inner, swap.second, outer),
-        (swap.second, outer, swap.first, inner),
-    ):
-        if paths := sorted(more.keys() - less.keys()):
-            yield f"'{here}' has a part '{paths[0]}' and '{there}' has none"
-    for path, one, other in _pairs(model, swap):
-        yield from _unlike(path, one, other)
+    """Describe in which ways two blocks are of another build."""
+    names_in_first = dict(get_submodule(model, swap.first).named_modules()).keys()
+    names_in_second = dict(get_submodule(model, swap.second).named_modules()).keys()
+    for path in sorted(names_in_first - names_in_second)[:1]:
+        yield f"'{swap.first}' has a submodule '{path}' and '{swap.second}' does not"
+    for path in sorted(names_in_second - names_in_first)[:1]:
+        yield f"'{swap.second}' has a submodule '{path}' and '{swap.first}' does not"
+    for path, first, second in _module_pairs(model, swap):
+        yield from _module_differences(path, first, second)
 
 
-def _unlike(path: str, one: nn.Module, other: nn.Module) -> Iterator[str]:
-    part = f"the part '{path}'" if path else "the block"
-    if type(one) is not type(other):
-        yield f"{part} is a {type(one).__name__} in one and a {type(other).__name__} in the other"
-    mine, theirs = _shapes(one), _shapes(other)
-    for name in dict.fromkeys((*mine, *theirs)):
-        if mine.get(name) != theirs.get(name):
-            where = f"{path}.{name}" if path else name
-            yield f"'{where}' has shape {mine.get(name)} in one and {theirs.get(name)} in the other"
+def _module_differences(path: str, first: nn.Module, second: nn.Module) -> Iterator[str]:
+    """Describe in which ways two modules differ in type, shapes or settings."""
+    label = f"the submodule '{path}'" if path else "the block"
+    if type(first) is not type(second):
+        names = type(first).__name__, type(second).__name__
+        yield f"{label} is a {names[0]} in one and a {names[1]} in the other"
+    shapes = _shapes(first)
+    other_shapes = _shapes(second)
+    for name in dict.fromkeys((*shapes, *other_shapes)):
+        one = shapes.get(name)
+        other = other_shapes.get(name)
+        if one != other:
+            weight = f"{path}.{name}" if path else name
+            yield f"'{weight}' has shape {one} in one and {other} in the other"
     for name in SHAPE_ATTRIBUTES:
-        if vars(one).get(name) != vars(other).get(name):
-            sides = f"{vars(one).get(name)} in one and {vars(other).get(name)} in the other"
-            yield f"{part} has {name.replace('_', ' ')} {sides}"
+        one = vars(first).get(name)
+        other = vars(second).get(name)
+        if one != other:
+            yield f"{label} has {name.replace('_', ' ')} {one} in one and {other} in the other"
 
 
 def _shapes(module: nn.Module) -> dict[str, tuple[int, ...] | None]:
+    """Return the shapes of a module's own weights and buffers; None for a missing one."""
     weights = {**vars(module)["_parameters"], **vars(module)["_buffers"]}
     return {
         name: None if weight is None else tuple(weight.shape) for name, weight in weights.items()

@@ -1,4 +1,4 @@
-"""Many changes of one model on the same images: each starts from what the whole model had where the change begins."""
+"""Try many interventions on the same images; each reuses the values before its first change."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
@@ -8,15 +8,11 @@ from torch import Tensor, fx, nn
 from lightning_resnets.errors import InterventionError
 from lightning_resnets.graph import TracedModel, trace_nodes
 from lightning_resnets.interventions.edits import Intervention
-from lightning_resnets.interventions.executor import (
-    NodePlan,
-    NodeValues,
-    PartialExecutor,
-    eval_mode,
-)
+from lightning_resnets.interventions.executor import eval_mode
+from lightning_resnets.interventions.node_plan import NodePlan
+from lightning_resnets.interventions.partial_executor import NodeValues, PartialExecutor
 
 SweepItem = Intervention | tuple[Intervention, ...] | list[Intervention]
-
 
 C = TypeVar("C", bound=SweepItem)
 
@@ -27,76 +23,106 @@ def sweep(
     items: Iterable[C] | Intervention,
     traced: TracedModel | None = None,
 ) -> Iterator[tuple[C, Tensor]]:
-    """Yield each change and the model's output (N, K) under it, for images (N, C, H, W).
+    """Run a model under each of many interventions.
 
-    A change is an operation of surgery or a tuple of them, () the model as it is; one alone may be given too. They come
-    in order of depth, those that change nothing last. Equal to the bit to a forward pass for each change inside
-    `operate`, in half the time where changes are spread evenly: what lies before a change is computed once for all. Of
-    the whole model's values only those are kept that a step to come will read, so memory is that of two passes at most,
-    however many the changes.
+    Results are equal to the bit to one forward pass per item inside `intervene`, in half the time
+    if the changes are spread evenly: nodes in front of a change are computed once for all. Values
+    are kept only as long as a later node reads them, so memory is at most that of two passes.
 
-    The model runs in evaluation and has its own mode again in between; what it does in place is done to copies. Whether
-    gradients are kept is the caller's choice. `followed` saves tracing the model again. Raises TraceError, SurgeryError
-    and PointError before the first pass.
+    The model runs in evaluation mode and has its own mode again between two results. In-place
+    operations are done on copies. The caller chooses whether gradients are kept.
+
+    Args:
+        model: the model.
+        images: (N, C, H, W).
+        items: interventions, or tuples of them that act together; () is the unchanged model. A
+            single intervention may be passed alone.
+        traced: the model's trace, to avoid tracing it again.
+
+    Yields:
+        Each item and the output (N, K) under it, in order of depth; items that change nothing
+        come last.
+
+    Raises:
+        InterventionError: an intervention does not fit the model, or `images` is not a batch.
+        HookPointError: there is no such module.
+        TraceError: the model cannot be traced.
     """
     if images.dim() != 4:
         shape = tuple(images.shape)
         raise InterventionError(
-            f"A sweep takes images (N, C, H, W), not {shape}: one image alone is `image[None]`."
+            f"images must have the shape (N, C, H, W), got {shape}: pass one image as image[None]."
         )
     channels, height, width = images.shape[1:]
     several: Any = [items] if isinstance(items, (Intervention, str)) else items
-    return SweepRunner[C](
-        model, traced or trace_nodes(model, (channels, height, width)), several
-    ).run(images)
+    traced = traced or trace_nodes(model, (channels, height, width))
+    return SweepRunner[C](model, traced, several).run(images)
 
 
 class SweepRunner(Generic[C]):
-    """The same for batch after batch: the changes are planned once."""
+    """Sweep over batch after batch with interventions that are planned once.
+
+    Args:
+        model: the model.
+        traced: its trace.
+        items: see `sweep`.
+
+    Raises:
+        InterventionError: an intervention does not fit the model.
+        HookPointError: there is no such module.
+    """
 
     def __init__(self, model: nn.Module, traced: TracedModel, items: Iterable[C]) -> None:
-        self.walker = PartialExecutor(model, traced)
-        self.jobs: dict[
-            fx.Node | None, list[tuple[C, NodePlan]]
-        ] = {}  # by the first step that each touches
-        kept: dict[fx.Node, fx.Node | None] = {}
-        for change in items:
-            work = self.walker.plan((change,))
-            first = min(work.by_node, key=lambda node: self.walker.place[node], default=None)
-            self.jobs.setdefault(first, []).append((change, work))
-            kept |= self._read_late(work, kept)
-        self.walker.set_retained(kept)
+        self.executor = PartialExecutor(model, traced)
+        # Items by the first node that they change.
+        self.items_by_node: dict[fx.Node | None, list[tuple[C, NodePlan]]] = {}
+        retained: dict[fx.Node, fx.Node | None] = {}
+        for item in items:
+            plan = self.executor.plan((item,))
+            first = min(plan.by_node, key=self.executor.position.__getitem__, default=None)
+            self.items_by_node.setdefault(first, []).append((item, plan))
+            retained |= self._find_late_reads(plan, retained)
+        self.executor.set_retained(retained)
 
     def run(self, images: Tensor) -> Iterator[tuple[C, Tensor]]:
-        """Each change and the output (N, K) under it."""
-        found = self._run(images)
+        """Run one batch.
+
+        Args:
+            images: (N, C, H, W).
+
+        Yields:
+            Each item and the output (N, K) under it.
+        """
+        results = self._run(images)
         while True:
-            with eval_mode(self.walker.model):
-                one = next(found, None)
-            if one is None:
+            with eval_mode(self.executor.model):
+                result = next(results, None)
+            if result is None:
                 return
-            yield one
+            yield result
 
     def _run(self, images: Tensor) -> Iterator[tuple[C, Tensor]]:
-        walker, env = self.walker, NodeValues()
-        walker.set_images(images)
-        for node in walker.run_from(env):
-            for change, work in self.jobs.get(node, ()):
-                yield change, walker.run_rest(env, walker.place[node], work)
-        for change, _ in self.jobs.get(None, ()):
-            yield change, env[walker.nodes[-1]]
+        """Run the unchanged model and branch off before the first change of every item."""
+        executor = self.executor
+        values = NodeValues()
+        executor.set_images(images)
+        for node in executor.run_from(values):
+            for item, plan in self.items_by_node.get(node, ()):
+                yield item, executor.run_rest(values, executor.position[node], plan)
+        for item, _ in self.items_by_node.get(None, ()):
+            yield item, values[executor.nodes[-1]]
 
-    def _read_late(
-        self, work: NodePlan, kept: Mapping[fx.Node, fx.Node | None]
+    def _find_late_reads(
+        self, plan: NodePlan, retained: Mapping[fx.Node, fx.Node | None]
     ) -> dict[fx.Node, fx.Node | None]:
-        """What a block that is passed by was given is read once more at its end."""
-        place, found = self.walker.place, dict[fx.Node, fx.Node | None]()
-        for node, touches in work.outputs.items():
-            for given in (
-                work.bypass_inputs[touch.hook_point]
-                for touch in touches
-                if touch.hook_point in work.bypass_inputs
-            ):
-                known = kept.get(given)
-                found[given] = known if known and place[known] > place[node] else node
+        """Return the inputs of bypassed blocks, which are read again at the end of the block."""
+        position = self.executor.position
+        found: dict[fx.Node, fx.Node | None] = {}
+        for node, edits in plan.outputs.items():
+            for edit in edits:
+                source = plan.bypass_inputs.get(edit.hook_point)
+                if source is None:
+                    continue
+                known = retained.get(source)
+                found[source] = known if known and position[known] > position[node] else node
         return found

@@ -1,4 +1,4 @@
-"""Fetching a file of weights once: into a folder, with progress, checked by its hash, in one piece or not at all."""
+"""Download a file of weights once: into a folder, with progress, checked by its hash."""
 
 import hashlib
 import http.client
@@ -18,23 +18,25 @@ from urllib.parse import urlsplit
 
 from lightning_resnets.errors import DownloadError
 
-TIMEOUT = 30.0  # seconds without a byte
+# Seconds without a byte.
+TIMEOUT = 30.0
+CHUNK_BYTES = 1 << 20
 
+SHA256_RE = re.compile(r"[0-9a-f]{64}")
 
-CHUNK_BYTES = 1 << 20  # bytes
-
-
-SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-DOWNLOAD_LOCK = threading.Lock()  # two threads that want the same file fetch it once
+# Two threads that want the same file download it once.
+DOWNLOAD_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """Where a file lies (`url`), how it is called in the cache, and the beginning of its SHA-256 where that is known.
+    """A file to download.
 
-    A host may send the whole hash in its answer instead (Hugging Face: `X-Linked-ETag`).
+    Attributes:
+        url: address, http or https.
+        name: name of the file in the cache.
+        sha256: start of the hash; empty if unknown. The Hugging Face Hub sends the whole hash with
+            the file (`X-Linked-ETag`).
     """
 
     url: str
@@ -43,98 +45,117 @@ class RemoteFile:
 
     @property
     def host(self) -> str:
+        """Host and port of the address."""
         return urlsplit(self.url).netloc
 
 
 def download_cached(source: RemoteFile, folder: Path) -> Path:
-    """The file in the folder, fetched where it is not there or damaged; raises DownloadError.
+    """Return a file of the cache; download it if it is missing or damaged.
 
-    A hash that only the host knew is kept beside the file. A file that somebody else put there and whose hash nobody
-    knows is taken as it is.
+    A hash that only the host knows is saved beside the file. An existing file whose hash is
+    unknown is used as it is.
+
+    Args:
+        source: file to download.
+        folder: folder of the cache, created if missing.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        DownloadError: the file could not be downloaded or written.
     """
     path = folder / source.name
     with DOWNLOAD_LOCK:
-        if not _whole(path, source.sha256 or _kept(path)):
-            _fetch(source, path)
+        if not _is_intact(path, source.sha256 or _read_hash(path)):
+            _download(source, path)
     return path
 
 
-def _whole(path: Path, expected: str) -> bool:
+def _is_intact(path: Path, expected: str) -> bool:
+    """Return whether a file exists and its hash starts as expected."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest().startswith(expected)
 
 
-def _note(path: Path) -> Path:
+def _hash_path(path: Path) -> Path:
+    """Return the path of the file that holds a downloaded file's hash."""
     return path.with_name(f"{path.name}.sha256")
 
 
-def _kept(path: Path) -> str:
+def _read_hash(path: Path) -> str:
+    """Return the saved hash of a file, or "" if there is none."""
     try:
-        text = _note(path).read_text().strip()
+        text = _hash_path(path).read_text().strip()
     except (OSError, UnicodeDecodeError):
         return ""
-    return text if SHA256.fullmatch(text) else ""
+    return text if SHA256_RE.fullmatch(text) else ""
 
 
-def _fetch(source: RemoteFile, path: Path) -> None:
-    """To a file of its own beside the target, renamed when it is whole: nobody ever sees half a file."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(suffix=".part", prefix=f"{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise DownloadError(
-            f"{source.name} has no place in {path.parent} ({error.strerror}): set TORCH_HOME to a folder that you may "
-            "write."
-        ) from error
+def _download(source: RemoteFile, path: Path) -> None:
+    """Download to a temporary file and rename it when complete, so that no partial file is seen."""
+    handle, part = _create_temporary(source, path)
     try:
         with os.fdopen(handle, "wb") as file:
-            expected, found = _receive(source, file)
-        if not found.startswith(expected):
-            raise DownloadError(
-                _sentence(source, path, "what came has another SHA-256 than was published")
-            )
+            expected, actual = _receive(source, file)
+        if not actual.startswith(expected):
+            raise DownloadError(_describe_failure(source, path, "the SHA-256 does not match"))
         Path(part).replace(path)
         if not source.sha256 and expected:
-            _note(path).write_text(f"{expected}\n")
+            _hash_path(path).write_text(f"{expected}\n")
+    except DownloadError:
+        raise
     except (OSError, http.client.HTTPException, ValueError) as error:
-        if isinstance(error, DownloadError):
-            raise
         if isinstance(error, urllib.error.HTTPError):
-            error.close()  # it holds the connection
-        raise DownloadError(_sentence(source, path, _reason(error))) from error
+            # The error holds the connection.
+            error.close()
+        raise DownloadError(_describe_failure(source, path, _reason(error))) from error
     finally:
         Path(part).unlink(missing_ok=True)
 
 
+def _create_temporary(source: RemoteFile, path: Path) -> tuple[int, str]:
+    """Create a temporary file beside the target; return its descriptor and path."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return tempfile.mkstemp(suffix=".part", prefix=f"{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise DownloadError(
+            f"Cannot write {source.name} to {path.parent} ({error.strerror}): "
+            "set TORCH_HOME to a writable folder."
+        ) from error
+
+
 def _receive(source: RemoteFile, file: IO[bytes]) -> tuple[str, str]:
-    """Writes the file; gives the hash that it should have (its beginning, or nothing) and the one that it has."""
+    """Write the file; return the expected hash (its start, or "" if unknown) and the actual one."""
     if urlsplit(source.url).scheme not in ("http", "https"):
-        raise ValueError(f"{source.url} is no web address")
-    follow = _Follow()
-    opener = urllib.request.build_opener(follow)  # with the proxies that the environment names
-    request = urllib.request.Request(source.url, headers={"User-Agent": "lightning-resnets"})  # noqa: S310 - checked
+        raise ValueError(f"{source.url} is not a web address")
+    redirects = _RedirectHandler()
+    # The opener uses the proxies of the environment.
+    opener = urllib.request.build_opener(redirects)
+    request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
+        source.url, headers={"User-Agent": "lightning-resnets"}
+    )
     digest = hashlib.sha256()
-    with opener.open(request, timeout=TIMEOUT) as answer:
-        first = [
-            *follow.headers,
-            answer.headers,
-        ]  # the hub says the hash when it sends us on to where the file lies
-        size = _number(first, "X-Linked-Size", "Content-Length")
+    with opener.open(request, timeout=TIMEOUT) as response:
+        # The Hugging Face Hub sends the hash with its redirect to the file.
+        headers = [*redirects.headers, response.headers]
+        size = _find_size(headers)
         progress = DownloadProgress(source, size)
-        while piece := answer.read(CHUNK_BYTES):
-            file.write(piece)
-            digest.update(piece)
-            progress.add(len(piece))
+        while chunk := response.read(CHUNK_BYTES):
+            file.write(chunk)
+            digest.update(chunk)
+            progress.update(len(chunk))
     if size and progress.done != size:
         raise OSError(f"the connection ended after {progress.done:,} of {size:,} bytes")
-    progress.end()
-    return source.sha256 or _linked(first), digest.hexdigest()
+    progress.close()
+    return source.sha256 or _find_hash(headers), digest.hexdigest()
 
 
-class _Follow(urllib.request.HTTPRedirectHandler):
-    """Goes where it is sent, and keeps what was said on the way; never from https to plain http."""
+class _RedirectHandler(urllib.request.HTTPRedirectHandler):
+    """Follow redirects, keep their headers, and refuse those from https to http."""
 
     def __init__(self) -> None:
         self.headers: list[Message] = []
@@ -148,72 +169,87 @@ class _Follow(urllib.request.HTTPRedirectHandler):
         headers: Any,
         newurl: str,
     ) -> urllib.request.Request | None:
+        """Return the request for the new address."""
         if req.type == "https" and urlsplit(newurl).scheme != "https":
             fp.close()
-            raise OSError("it sends us on to an address that is not secure")
+            raise OSError("it redirects to an address that is not secure")
         self.headers.append(headers)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _number(answers: list[Message], *names: str) -> int:
-    """The file's length: what the host says of it, or what the last answer says of itself; 0 where nobody does."""
-    linked = next((answer[names[0]] for answer in answers if answer[names[0]]), None)
-    text = str(linked or answers[-1][names[1]] or "")
+def _find_size(headers: list[Message]) -> int:
+    """Return the length of the file in bytes, or 0 if the host does not send it."""
+    linked = next((one["X-Linked-Size"] for one in headers if one["X-Linked-Size"]), None)
+    text = str(linked or headers[-1]["Content-Length"] or "")
     return int(text) if text.isdecimal() else 0
 
 
-def _linked(answers: list[Message]) -> str:
-    tags = (
-        str(answer["X-Linked-ETag"] or "").strip('"').removeprefix('W/"').lower()
-        for answer in answers
-    )
-    return next((tag for tag in tags if SHA256.fullmatch(tag)), "")
+def _find_hash(headers: list[Message]) -> str:
+    """Return the SHA-256 that the Hugging Face Hub sends, or "" if there is none."""
+    for one in headers:
+        tag = str(one["X-Linked-ETag"] or "").strip('"').removeprefix('W/"').lower()
+        if SHA256_RE.fullmatch(tag):
+            return tag
+    return ""
 
 
 class DownloadProgress:
-    """How far it is, on standard error: one line that counts up on a terminal, the first and last elsewhere."""
+    """Progress on standard error: one line that counts up on a terminal, two lines elsewhere.
+
+    Args:
+        source: file that is downloaded.
+        size: length in bytes; 0 if unknown.
+    """
 
     def __init__(self, source: RemoteFile, size: int) -> None:
-        self.done, self.size, self.name, self.last = 0, size, source.name, 0.0
-        self.live = sys.stderr.isatty()
-        megabytes = f"{size / 1e6:.1f} MB" if size else "of a size that it does not say"
-        print(f"{self.name}, {megabytes}, from {source.host}", file=sys.stderr, flush=True)
+        self.done = 0
+        self.size = size
+        self.name = source.name
+        self.last_update = 0.0
+        self.is_terminal = sys.stderr.isatty()
+        megabytes = f"{size / 1e6:.1f} MB" if size else "unknown size"
+        self._print(f"{self.name}, {megabytes}, from {source.host}\n")
 
-    def add(self, count: int) -> None:
+    def update(self, count: int) -> None:
+        """Add to the bytes received and on a terminal show them, at most five times a second.
+
+        Args:
+            count: number of new bytes.
+        """
         self.done += count
-        if self.live and (now := time.monotonic()) - self.last > 0.2:
-            self.last = now
-            share = f", {100 * self.done / self.size:.0f} %" if self.size else ""
-            print(
-                f"\r{self.name} {self.done / 1e6:.1f} MB{share} ",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
+        now = time.monotonic()
+        if not self.is_terminal or now - self.last_update <= 0.2:
+            return
+        self.last_update = now
+        percent = f", {100 * self.done / self.size:.0f} %" if self.size else ""
+        self._print(f"\r{self.name} {self.done / 1e6:.1f} MB{percent} ")
 
-    def end(self) -> None:
-        print(
-            f"{chr(13) if self.live else ''}{self.name} is there       ",
-            file=sys.stderr,
-            flush=True,
-        )
+    def close(self) -> None:
+        """Print the last line, over the one that counts."""
+        start = "\r" if self.is_terminal else ""
+        self._print(f"{start}{self.name} downloaded       \n")
+
+    def _print(self, text: str) -> None:
+        """Print to standard error at once."""
+        print(text, end="", file=sys.stderr, flush=True)
 
 
-def _sentence(source: RemoteFile, path: Path, reason: str) -> str:
+def _describe_failure(source: RemoteFile, path: Path, reason: str) -> str:
+    """Return the message for a download that failed."""
     return (
-        f"{source.name} could not be fetched from {source.host} ({reason}): connect to the internet once, or put the "
-        f"file {source.url} as {path.name} into {path.parent}."
+        f"Could not download {source.name} from {source.host} ({reason}). Connect to the internet, "
+        f"or save {source.url} as {path.name} in {path.parent}."
     )
 
 
 def _reason(error: Exception) -> str:
+    """Describe in a few words why the connection failed."""
     if isinstance(error, urllib.error.HTTPError):
-        return f"it answers {error.code} {error.reason}"
+        return f"HTTP {error.code} {error.reason}"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, TimeoutError):
         return f"no answer for {TIMEOUT:g} seconds"
     if isinstance(cause, http.client.IncompleteRead):
         return f"the connection ended after {len(cause.partial):,} bytes"
-    return (
-        cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
-    ) or type(cause).__name__
+    text = cause.strerror if isinstance(cause, OSError) else None
+    return text or str(cause) or type(cause).__name__

@@ -1,15 +1,29 @@
-"""Text for shapes, counts and lists of names: one helper for each, used by every message and table."""
+"""Text for shapes, counts and lists of names: one helper for each, used by messages and tables."""
 
 from collections.abc import Collection, Iterable, Sequence
 
 
 def format_shape(shape: Iterable[int | str]) -> str:
-    """Format a shape as "256×56×56"; a shape without dimensions is "scalar"."""
+    """Format a shape as "256×56×56".
+
+    Args:
+        shape: sizes of the dimensions.
+
+    Returns:
+        The text; "scalar" for a shape without dimensions.
+    """
     return "×".join(map(str, shape)) or "scalar"
 
 
 def format_count(number: int) -> str:
-    """Format a count with three significant digits: 820, 36.9 K, 1.18 M, 4.09 G."""
+    """Format a count with three significant digits: 820, 36.9 K, 1.18 M, 4.09 G.
+
+    Args:
+        number: 0 or more.
+
+    Returns:
+        The text.
+    """
     for unit, size in (("G", 10**9), ("M", 10**6), ("K", 10**3)):
         if number >= size:
             return f"{number / size:.3g} {unit}"
@@ -17,26 +31,50 @@ def format_count(number: int) -> str:
 
 
 def join_words(words: Collection[str], last: str = "or") -> str:
-    """Join words as in a sentence: "a, b or c"."""
+    """Join words as in a sentence: "a, b or c".
+
+    Args:
+        words: at least one word.
+        last: conjunction in front of the last word.
+
+    Returns:
+        The text.
+    """
     *most, end = words
     return f"{', '.join(most)} {last} {end}" if most else end
 
 
 def join_first(names: Iterable[str], most: int = 8) -> str:
-    """Join the first names with commas and say how many are left out: "a, b and 12 more"."""
+    """Join the first names with commas and count the rest: "a, b and 12 more".
+
+    Args:
+        names: names in order.
+        most: number of names to list.
+
+    Returns:
+        The text.
+    """
     listed = list(names)
     left = len(listed) - most
-    shown = ", ".join(listed[:most])
-    return f"{shown} and {left:,} more" if left > 0 else shown
+    text = ", ".join(listed[:most])
+    return f"{text} and {left:,} more" if left > 0 else text
 
 
 def plural(count: int, noun: str) -> str:
-    """Format a count with its noun: "1 image", "2,000 images"."""
+    """Format a count with its noun: "1 image", "2,000 images".
+
+    Args:
+        count: number of things.
+        noun: singular of a noun whose plural ends in s.
+
+    Returns:
+        The text.
+    """
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def evenly_spaced(count: int, most: int) -> Sequence[int]:
-    """Return the indices of at most `most` of `count` items, evenly spaced, the first included.
+    """Select at most `most` of `count` items, evenly spaced, the first included.
 
     Args:
         count: number of items, 0 or more.

@@ -4,5 +4,12 @@ from torch import nn
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return the number of parameters (scalars, trainable or not); shared ones count once."""
+    """Count the scalars of all parameters, trainable or not; shared ones count once.
+
+    Args:
+        model: any model.
+
+    Returns:
+        The number of parameters.
+    """
     return sum(weight.numel() for weight in model.parameters())

@@ -1,4 +1,4 @@
-"""Building a model without filling its weights: for who will load them, or wants to know their shapes only."""
+"""Build models without initializing their weights."""
 
 from typing import Any
 
@@ -7,8 +7,6 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 INIT_FUNCTIONS = frozenset((Tensor.normal_, Tensor.uniform_))
-
-
 IN_PLACE_FUNCTIONS = frozenset(
     (
         Tensor.add_,
@@ -26,25 +24,35 @@ IN_PLACE_FUNCTIONS = frozenset(
         Tensor.zero_,
     )
 )
-
-
 COMPARISON_FUNCTIONS = frozenset((Tensor.__lt__, Tensor.__gt__, Tensor.lt, Tensor.gt))
 
 
-class skip_init(TorchFunctionMode):
-    """New models keep whatever memory held: weights are not filled, so no size that is asked for costs time or memory.
+class skip_init(TorchFunctionMode):  # noqa: N801 - a context manager, written like a function
+    """Context manager in which new models keep uninitialized weights.
 
-    A parameter counts as having no values: what would change it in place leaves it alone, and a comparison with it says
-    no, which ends the loops that draw until no weight is extreme. Buffers are computed as ever. The meta device would
-    serve too, but its first operation imports torch's compiler, 3 s.
+    No weight is filled, so that a model of any size costs neither time nor memory. Buffers are
+    computed as usual. The meta device would serve as well, but its first operation imports torch's
+    compiler, which takes 3 s.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Skip functions that fill a parameter.
+
+        Args:
+            func: function of torch that is called.
+            types: unused.
+            args: its arguments.
+            kwargs: its keyword arguments.
+
+        Returns:
+            The unchanged parameter, or the function's result.
+        """
         if func in INIT_FUNCTIONS or getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else kwargs["tensor"]
         if args and isinstance(args[0], nn.Parameter):
             if func in IN_PLACE_FUNCTIONS:
                 return args[0]
+            # Some initializations draw again while a weight is extreme: end such loops.
             if func in COMPARISON_FUNCTIONS:
                 return torch.zeros((), dtype=torch.bool)
         return func(*args, **(kwargs or {}))

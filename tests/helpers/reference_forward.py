@@ -1,4 +1,4 @@
-"""A small model with every kind of merge, and surgery on it done the slow way: a forward pass written out by hand."""
+"""A small model with every kind of merge, and its forward pass under interventions by hand."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ class Block(nn.Module):
         return self.relu(self.add(x, self.se(self.norm(self.conv(x)))))
 
 
-class Patient(nn.Module):
+class AllMergesModel(nn.Module):
     """Stem, three residual blocks with gates, three dense layers, head."""
 
     def __init__(self) -> None:
@@ -54,9 +54,10 @@ class Patient(nn.Module):
         return self.fc(torch.flatten(self.head(x), 1))
 
 
-def patient() -> Patient:
+def make_all_merges_model() -> AllMergesModel:
+    """Build the model with active batch norms, in evaluation mode."""
     torch.manual_seed(0)
-    model = Patient()
+    model = AllMergesModel()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -64,12 +65,13 @@ def patient() -> Patient:
     return model.eval().requires_grad_(False)
 
 
-MADE = (
+# Sources of the operands of every Concat, in order.
+CONCAT_SOURCES = (
     "c",
     "dense.denselayer1",
     "dense.denselayer2",
     "dense.denselayer3",
-)  # who made the parts, in order
+)
 CONCATS = {"dense.denselayer2.concat": 2, "dense.denselayer3.concat": 3, "dense.concat": 4}
 WIDTHS = {
     **{
@@ -77,119 +79,138 @@ WIDTHS = {
         for block in "abc"
         for part in ("", ".conv", ".norm", ".se", ".se.gate", ".add")
     },
-    **{f"{layer}{part}": 2 for layer in MADE[1:] for part in ("", ".conv1")},
+    **{f"{layer}{part}": 2 for layer in CONCAT_SOURCES[1:] for part in ("", ".conv1")},
     "stem": CHANNELS,
     "dense": CHANNELS + 6,
     "dense.denselayer3.concat": CHANNELS + 4,
     "fc": 5,
 }
-PASSED = ("a", "b", "c", "a.norm", "b.conv", "c.se")  # what has its input's shape
+# Modules whose output has the shape of their input.
+BYPASSABLE = ("a", "b", "c", "a.norm", "b.conv", "c.se")
 
 
-class Slow:
-    """The answer under operations, and what every point gave: no hooks, no graph, one thing after another."""
+class ReferenceForward:
+    """Forward pass under interventions: no hooks, no graph, one layer after the other.
 
-    def __init__(self, model: Patient, ops: Sequence[Intervention]) -> None:
-        self.model, self.ops = model, [small for op in ops for small in _written_out(op)]
-        self.runs = {name: name for name in (*"abc", *MADE[1:])}
-        for op in ops:
-            if isinstance(op, SwapBlocks):
-                self.runs[op.first], self.runs[op.second] = (
-                    self.runs[op.second],
-                    self.runs[op.first],
-                )
-        self.seen: dict[str, Tensor] = {}
-        self.met: dict[str, list[Tensor]] = {}
+    Attributes:
+        outputs: output of every hook point.
+        operands: operands of every merge.
+    """
+
+    def __init__(self, model: AllMergesModel, interventions: Sequence[Intervention]) -> None:
+        self.model = model
+        self.edits: list[Intervention] = []
+        for intervention in interventions:
+            self.edits += _expand(intervention)
+        self.runs = {name: name for name in (*"abc", *CONCAT_SOURCES[1:])}
+        for swap in interventions:
+            if isinstance(swap, SwapBlocks):
+                first = self.runs[swap.first]
+                self.runs[swap.first] = self.runs[swap.second]
+                self.runs[swap.second] = first
+        self.outputs: dict[str, Tensor] = {}
+        self.operands: dict[str, list[Tensor]] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
-        x = self.gives("stem", self.model.stem(x), x)
+        x = self.output("stem", self.model.stem(x), x)
         for block in "abc":
             x = self.block(block, x)
         parts = [x]
-        for layer in MADE[1:]:
+        for layer in CONCAT_SOURCES[1:]:
             parts.append(self.layer(layer, parts))
-        x = self.gives(
+        x = self.output(
             "dense",
-            self.gives("dense.concat", torch.cat(self.meet("dense.concat", parts), 1), None),
+            self.output("dense.concat", torch.cat(self.merge("dense.concat", parts), 1), None),
             x,
         )
         x = self.model.head(x).flatten(1)
-        return self.gives("fc", self.model.fc(x), x)
+        return self.output("fc", self.model.fc(x), x)
 
     def block(self, place: str, x: Tensor) -> Tensor:
+        """Run the block that is in a place."""
         own = self.model.get_submodule(self.runs[place])
         assert isinstance(own, Block)
-        inner = self.gives(f"{place}.conv", own.conv(x), x)
-        branch = self.gives(f"{place}.norm", own.norm(inner), inner)
+        inner = self.output(f"{place}.conv", own.conv(x), x)
+        branch = self.output(f"{place}.norm", own.norm(inner), inner)
         weight = own.se.sigmoid(own.se.fc2(own.se.relu(own.se.fc1(own.se.squeeze(branch)))))
         gate, add = f"{place}.se.gate", f"{place}.add"
-        y, weight = self.meet(gate, [branch, weight])
-        y = self.gives(f"{place}.se", self.gives(gate, y * weight, None), branch)
-        shortcut, y = self.meet(add, [x, y])
-        return self.gives(place, self.gives(add, shortcut + y, None).relu(), x)
+        y, weight = self.merge(gate, [branch, weight])
+        y = self.output(f"{place}.se", self.output(gate, y * weight, None), branch)
+        shortcut, y = self.merge(add, [x, y])
+        return self.output(place, self.output(add, shortcut + y, None).relu(), x)
 
     def layer(self, place: str, parts: list[Tensor]) -> Tensor:
+        """Run the dense layer that is in a place."""
         own = self.model.get_submodule(self.runs[place])
-        x = self.gives(f"{place}.concat", torch.cat(self.meet(f"{place}.concat", parts), 1), None)
+        x = self.output(f"{place}.concat", torch.cat(self.merge(f"{place}.concat", parts), 1), None)
         x = own.conv1(own.norm1(x).relu())  # type: ignore[operator]
-        return self.gives(place, self.gives(f"{place}.conv1", x, None), None)
+        return self.output(place, self.output(f"{place}.conv1", x, None), None)
 
-    def gives(self, point: str, value: Tensor, given: Tensor | None) -> Tensor:
-        for op in self.ops:
+    def output(self, point: str, value: Tensor, module_input: Tensor | None) -> Tensor:
+        """Apply the edits of an output and record it."""
+        for op in self.edits:
             if isinstance(op, OutputEdit) and op.hook_point == point:
                 if isinstance(op, BypassBlock):
-                    assert given is not None
-                    value = given
+                    assert module_input is not None
+                    value = module_input
                 else:
-                    silent = [c in op.channels for c in range(value.shape[1])]  # type: ignore[operator]
+                    zeroed = [c in op.channels for c in range(value.shape[1])]  # type: ignore[operator]
                     if isinstance(op, KeepChannels):
-                        silent = [not one for one in silent]
+                        zeroed = [not one for one in zeroed]
                     value = torch.stack(
-                        [v * 0 if s else v for v, s in zip(value.unbind(1), silent, strict=True)], 1
+                        [v * 0 if s else v for v, s in zip(value.unbind(1), zeroed, strict=True)], 1
                     )
-        self.seen[point] = value
+        self.outputs[point] = value
         return value
 
-    def meet(self, merge: str, parts: list[Tensor]) -> list[Tensor]:
+    def merge(self, merge: str, parts: list[Tensor]) -> list[Tensor]:
+        """Apply the edits of a merge's operands and record them."""
         parts = list(parts)
-        for op in self.ops:
+        for op in self.edits:
             if isinstance(op, (ScaleInput, SetInput)) and op.merge == merge:
-                i = _place(op.operand)
+                i = _operand_number(op.operand)
                 parts[i] = (
-                    parts[i] * op.factor if isinstance(op, ScaleInput) else _held(parts[i], op)
+                    parts[i] * op.factor if isinstance(op, ScaleInput) else _set_value(parts[i], op)
                 )
-        self.met[merge] = parts
+        self.operands[merge] = parts
         return parts
 
 
-def _written_out(op: Intervention) -> list[Intervention]:
+def _expand(op: Intervention) -> list[Intervention]:
     if not isinstance(op, RemoveBlock):
         return [op]
     if op.block in "abc":
         return [ScaleInput(f"{op.block}.add", 1, 0)]
-    return [KeepChannels(layer, ()) for layer in (MADE[1:] if op.block == "dense" else [op.block])]
+    return [
+        KeepChannels(layer, ())
+        for layer in (CONCAT_SOURCES[1:] if op.block == "dense" else [op.block])
+    ]
 
 
-def _place(operand: int | str) -> int:
+def _operand_number(operand: int | str) -> int:
     names = {
         "shortcut": 0,
         "branch": 1,
         "x": 0,
         "weight": 1,
-        **{name: i for i, name in enumerate(MADE)},
+        **{name: i for i, name in enumerate(CONCAT_SOURCES)},
     }
     return operand if isinstance(operand, int) else names[operand]
 
 
-def _held(part: Tensor, op: SetInput) -> Tensor:
+def _set_value(part: Tensor, op: SetInput) -> Tensor:
     value = torch.as_tensor(op.value, dtype=part.dtype)
     channels = range(part.shape[1]) if op.channels is None else op.channels
-    made = part.clone()
+    changed = part.clone()
     for i, channel in enumerate(channels):  # type: ignore[arg-type]
         for n in range(len(part)):
-            one = value if value.dim() == 0 else value[i] if value.dim() < 4 else value[n, i]
-            made[n, channel] = one.reshape(())
-    return made
+            one = value
+            if value.dim() == 4:
+                one = value[n, i]
+            elif value.dim() > 0:
+                one = value[i]
+            changed[n, channel] = one.reshape(())
+    return changed
 
 
 def _channels(width: int) -> st.SearchStrategy[tuple[int, ...]]:
@@ -197,7 +218,7 @@ def _channels(width: int) -> st.SearchStrategy[tuple[int, ...]]:
 
 
 @st.composite
-def _held_values(draw: st.DrawFn) -> tuple[float | Tensor, tuple[int, ...] | None]:
+def _set_values(draw: st.DrawFn) -> tuple[float | Tensor, tuple[int, ...] | None]:
     channels = draw(st.none() | _channels(CHANNELS))
     width = CHANNELS if channels is None else len(channels)
     shape = draw(st.sampled_from([None, (width,), (width, 1, 1), (2, width, 1, 1)]))
@@ -209,38 +230,41 @@ def _held_values(draw: st.DrawFn) -> tuple[float | Tensor, tuple[int, ...] | Non
     ), channels
 
 
-GAINS = st.sampled_from([0, 0.5, 1, -1, 1.7])
+FACTORS = st.sampled_from([0, 0.5, 1, -1, 1.7])
 
 
 @st.composite
-def operations(draw: st.DrawFn) -> Intervention:
-    """Any operation that fits the patient."""
-    block, point = draw(st.sampled_from("abc")), draw(st.sampled_from(list(WIDTHS)))
+def interventions(draw: st.DrawFn) -> Intervention:
+    """Draw any intervention that fits the model."""
+    block = draw(st.sampled_from("abc"))
+    point = draw(st.sampled_from(list(WIDTHS)))
     match draw(st.integers(0, 8)):
         case 0:
             return ScaleInput(
-                f"{block}.add", draw(st.sampled_from([0, 1, "shortcut", "branch"])), draw(GAINS)
+                f"{block}.add", draw(st.sampled_from([0, 1, "shortcut", "branch"])), draw(FACTORS)
             )
         case 1:
             concat = draw(st.sampled_from(list(CONCATS)))
             return ScaleInput(
-                concat, draw(st.sampled_from([0, *MADE[: CONCATS[concat]]])), draw(GAINS)
+                concat,
+                draw(st.sampled_from([0, *CONCAT_SOURCES[: CONCATS[concat]]])),
+                draw(FACTORS),
             )
         case 2:
-            value, channels = draw(_held_values())
+            value, channels = draw(_set_values())
             return SetInput(
                 f"{block}.se.gate", draw(st.sampled_from(["x", "weight", 1])), value, channels
             )
         case 3:
-            return SetInput("dense.concat", "c", *draw(_held_values()))
+            return SetInput("dense.concat", "c", *draw(_set_values()))
         case 4:
-            return RemoveBlock(draw(st.sampled_from([*"abc", "dense", *MADE[1:]])))
+            return RemoveBlock(draw(st.sampled_from([*"abc", "dense", *CONCAT_SOURCES[1:]])))
         case 5:
             return ZeroChannels(point, draw(_channels(WIDTHS[point])))
         case 6:
             return KeepChannels(point, draw(_channels(WIDTHS[point])))
         case 7:
-            return BypassBlock(draw(st.sampled_from(PASSED)))
+            return BypassBlock(draw(st.sampled_from(BYPASSABLE)))
         case _:
             return SwapBlocks(
                 *draw(st.sampled_from([("a", "b"), ("b", "c"), ("c", "a"), ("a", "a")]))
@@ -248,4 +272,5 @@ def operations(draw: st.DrawFn) -> Intervention:
 
 
 def compositions(most: int = 5) -> st.SearchStrategy[list[Intervention]]:
-    return st.lists(operations(), max_size=most)
+    """Draw lists of interventions."""
+    return st.lists(interventions(), max_size=most)

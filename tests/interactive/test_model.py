@@ -1,4 +1,4 @@
-"""The lens sees exactly what the model computes, with its memory and without."""
+"""InteractiveModel against the whole model in one pass, with and without memory."""
 
 import copy
 import random
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from lightning_resnets.checkpoint import CheckpointError, ModelCard
-from lightning_resnets.errors import ImageError
+from lightning_resnets.errors import HookPointError, ImageError
 from lightning_resnets.interactive.model import InferenceResult, InteractiveModel
 from lightning_resnets.interventions import (
     Intervention,
@@ -22,7 +22,7 @@ from lightning_resnets.interventions import (
     SetInput,
     intervene,
 )
-from lightning_resnets.interventions.record import HookPointError, record_activations
+from lightning_resnets.interventions.record import record_activations
 from lightning_resnets.models.registry import create_model
 from lightning_resnets.preprocessing import preprocess
 
@@ -71,13 +71,17 @@ def points(opened: InteractiveModel) -> list[str]:
     return [block.hook_point for block in opened.graph.nodes if block.hook_point]
 
 
-def by_hooks(
-    arch: str, image: np.ndarray, at: list[str], ops: tuple[Intervention, ...]
+def run_with_hooks(
+    arch: str, image: np.ndarray, at: list[str], interventions: tuple[Intervention, ...]
 ) -> InferenceResult:
-    """The second implementation: the whole model in one pass, watched and changed by hooks."""
+    """Run the whole model in one pass with hooks, the second implementation."""
     model, known = make_model(arch), card(arch)
     values = preprocess(image, known.input_size, known.mean, known.std)
-    with torch.inference_mode(), intervene(model, *ops), record_activations(model, at) as seen:
+    with (
+        torch.inference_mode(),
+        intervene(model, *interventions),
+        record_activations(model, at) as seen,
+    ):
         logits = model(values)
     return InferenceResult(
         image,
@@ -90,7 +94,7 @@ def by_hooks(
     )
 
 
-def same(view: InferenceResult, other: InferenceResult) -> None:
+def assert_equal_results(view: InferenceResult, other: InferenceResult) -> None:
     for name in ("input", "logits", "probabilities"):
         np.testing.assert_array_equal(getattr(view, name), getattr(other, name))
     assert view.outputs.keys() == other.outputs.keys()
@@ -103,16 +107,18 @@ def same(view: InferenceResult, other: InferenceResult) -> None:
 
 
 @pytest.mark.parametrize("arch", MODELS)
-def test_a_look_is_the_net_watched_by_hooks(arch: str) -> None:
+def test_run_matches_hooks(arch: str) -> None:
     opened = make_interactive(arch)
-    same(opened.run(IMAGES[0], points(opened)), by_hooks(arch, IMAGES[0], points(opened), ()))
+    assert_equal_results(
+        opened.run(IMAGES[0], points(opened)), run_with_hooks(arch, IMAGES[0], points(opened), ())
+    )
 
 
 @pytest.mark.parametrize("arch", MODELS)
-def test_a_walk_through_pictures_and_edits_never_shows_what_is_old(arch: str) -> None:
+def test_no_stale_values_after_images_and_edits(arch: str) -> None:
     opened, chance = make_interactive(arch), random.Random(arch)
     merges = [merge.name for merge in opened.graph.merges]
-    image, ops = IMAGES[0], ()
+    image, interventions = IMAGES[0], ()
     for _ in range(12):
         if chance.random() < 0.3:
             image = IMAGES[chance.randrange(3)]
@@ -124,17 +130,22 @@ def test_a_walk_through_pictures_and_edits_never_shows_what_is_old(arch: str) ->
                 for _ in range(2)
             ]
             hold = SetInput(chance.choice(merges), 1, torch.tensor(chance.random()))
-            ops = tuple(chance.sample([*edits, hold, *ops[:1]], chance.randint(0, 3)))
+            interventions = tuple(
+                chance.sample([*edits, hold, *interventions[:1]], chance.randint(0, 3))
+            )
         asked = chance.sample(points(opened), 8)
-        same(opened.run(image, asked, ops), by_hooks(arch, image, asked, ops))
+        assert_equal_results(
+            opened.run(image, asked, interventions),
+            run_with_hooks(arch, image, asked, interventions),
+        )
 
 
-def test_only_what_lies_behind_an_edit_is_computed_again() -> None:
+def test_only_downstream_nodes_are_recomputed() -> None:
     opened = make_interactive("resnet20")
     names = [block.name for block in opened.graph.nodes]
 
     def computed() -> int:
-        return opened._replay.computed
+        return opened._runner.num_computed
 
     opened.run(IMAGES[0])
     assert computed() == len(names)
@@ -152,25 +163,25 @@ def test_only_what_lies_behind_an_edit_is_computed_again() -> None:
     assert computed() == len(names)
 
 
-def test_an_error_on_the_way_leaves_the_next_look_right() -> None:
+def test_the_next_run_is_correct_after_an_error() -> None:
     opened = make_interactive("densenet_bc_40_12")
     before = opened.run(IMAGES[0])
     merge = "features.denseblock2.concat"
     for op in (ScaleInput(merge, 99, 0), SetInput(merge, 0, torch.ones(7, 1, 1))):
-        for _ in range(2):  # again: what the first try left half done must not pass for an answer
+        for _ in range(2):  # values of a failed pass must not be reused
             with pytest.raises(InterventionError):
                 opened.run(IMAGES[0], (), [op])
         np.testing.assert_array_equal(opened.run(IMAGES[0]).logits, before.logits)
-    with pytest.raises(HookPointError, match="near it are"):
+    with pytest.raises(HookPointError, match="similar names are"):
         opened.run(IMAGES[0], ["features.denseblock4"])
-    with pytest.raises(InterventionError, match="holds no add"):
+    with pytest.raises(InterventionError, match="contains no Add"):
         opened.run(IMAGES[0], (), [RemoveBlock("features.transition1")])
     with pytest.raises(ImageError):
         opened.run(np.zeros((4, 4), np.uint8))
     np.testing.assert_array_equal(opened.run(IMAGES[0]).logits, before.logits)
 
 
-def test_what_a_view_holds() -> None:
+def test_shapes_and_types_of_a_result() -> None:
     view = make_interactive("seresnet20").run(
         IMAGES[2], ["input", "flatten", "layer1", "layer1.0.se.gate", "fc"]
     )
@@ -194,7 +205,7 @@ def test_what_a_view_holds() -> None:
         view.outputs["fc"][0] = 1
 
 
-def test_views_of_before_stay_as_they_were() -> None:
+def test_earlier_results_do_not_change() -> None:
     opened = make_interactive("resnet20")
     first = opened.run(IMAGES[0], points(opened))
     kept = copy.deepcopy(first.outputs)
@@ -202,7 +213,7 @@ def test_views_of_before_stay_as_they_were() -> None:
     assert all((first.outputs[name] == maps).all() for name, maps in kept.items())
 
 
-def test_top_is_sorted_and_ties_keep_their_order() -> None:
+def test_topk_is_sorted_and_stable() -> None:
     shares = np.array([0.1, 0.4, 0.1, 0.4], np.float32)
     view = InferenceResult(IMAGES[0], shares, shares, {}, {}, 0, ("a", "b", "c", "d"))
     assert [name for name, _ in view.topk(3)] == ["b", "d", "a"]
@@ -210,13 +221,13 @@ def test_top_is_sorted_and_ties_keep_their_order() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (300, 200), (31, 33)])
-def test_pictures_of_any_size(shape: tuple[int, int]) -> None:
+def test_images_of_any_size(shape: tuple[int, int]) -> None:
     view = make_interactive("resnet20").run(np.full((*shape, 3), 77, np.uint8))
     assert view.input.shape == (32, 32, 3)
     assert (view.input == 77).all()
 
 
-def test_every_drawn_block_can_be_looked_at() -> None:
+def test_every_node_with_a_hook_point_can_be_recorded() -> None:
     for arch in MODELS:
         opened = make_interactive(arch)
         for folded in (opened.graph, opened.graph.fold(), opened.graph.fold(1)):
@@ -227,7 +238,7 @@ def test_every_drawn_block_can_be_looked_at() -> None:
                     assert view.outputs[block.hook_point].shape == block.shape
 
 
-def test_on_a_thread_of_its_own() -> None:
+def test_run_works_on_another_thread() -> None:
     opened, seen = make_interactive("resnet20"), []
     worker = threading.Thread(target=lambda: seen.append(opened.run(IMAGES[0]).logits))
     worker.start()
@@ -235,16 +246,19 @@ def test_on_a_thread_of_its_own() -> None:
     np.testing.assert_array_equal(seen[0], opened.run(IMAGES[0]).logits)
 
 
-def saved(folder: Path, arch: str) -> Path:
+def save(folder: Path, arch: str) -> Path:
     weights = {f"model.{name}": weight for name, weight in make_model(arch).state_dict().items()}
     torch.save({"state_dict": weights, "card": card(arch).to_dict()}, folder / f"{arch}.ckpt")
     return folder / f"{arch}.ckpt"
 
 
-def test_open_a_file_and_a_name_that_is_none(tmp_path: Path) -> None:
-    path = saved(tmp_path, "resnet20")
+def test_open_a_file_and_an_unknown_name(tmp_path: Path) -> None:
+    path = save(tmp_path, "resnet20")
     opened = InteractiveModel.open(path)
     assert (opened.path, opened.card, opened.notes) == (path, card("resnet20"), ())
-    same(opened.run(IMAGES[0], points(opened)), by_hooks("resnet20", IMAGES[0], points(opened), ()))
-    with pytest.raises(CheckpointError, match="no file and no shipped model called 'resnet19'"):
+    assert_equal_results(
+        opened.run(IMAGES[0], points(opened)),
+        run_with_hooks("resnet20", IMAGES[0], points(opened), ()),
+    )
+    with pytest.raises(CheckpointError, match="No file or bundled model named 'resnet19'"):
         InteractiveModel.open("resnet19")

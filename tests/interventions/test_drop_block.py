@@ -1,4 +1,4 @@
-"""Dropping blocks of foreign models against passes written by hand: what stays is the shortcut, however it is written."""
+"""Removing blocks of third-party models against hand-written passes: the shortcut remains."""
 
 import copy
 import types
@@ -35,7 +35,7 @@ def conv() -> nn.Conv2d:
 
 
 class Block(nn.Module):
-    """Two convolutions and a 1x1, for a forward pass to be written in."""
+    """Two convolutions and a 1x1 convolution, with a forward pass to be filled in."""
 
     def __init__(self, forward: Forward) -> None:
         super().__init__()
@@ -56,8 +56,8 @@ class Model(nn.Module):
         return self.blocks(self.stem(x)).mean((2, 3))
 
 
-def pair(forward: Forward, dropped: Forward) -> tuple[nn.Module, nn.Module]:
-    """A model, and a copy whose middle block runs another pass."""
+def make_pair(forward: Forward, dropped: Forward) -> tuple[nn.Module, nn.Module]:
+    """Build a model, and a copy whose middle block runs another pass."""
     torch.manual_seed(0)
     model = Model(forward).eval().requires_grad_(False)
     other = copy.deepcopy(model)
@@ -65,12 +65,12 @@ def pair(forward: Forward, dropped: Forward) -> tuple[nn.Module, nn.Module]:
     return model, other
 
 
-def everywhere(shown: nn.Module, op: Intervention) -> Tensor:
-    """The answer under an operation: by hooks, by a sweep and by a replay, which must agree."""
-    with intervene(shown, op):
-        found = shown(IMAGES)
-    ((_, swept),) = sweep(shown, IMAGES, op)
-    replayed, _ = IncrementalRunner(shown, trace_nodes(shown, (3, 6, 6))).run_image(
+def run_everywhere(with_merges: nn.Module, op: Intervention) -> Tensor:
+    """Run with hooks, in a sweep and node by node, which must agree."""
+    with intervene(with_merges, op):
+        found = with_merges(IMAGES)
+    ((_, swept),) = sweep(with_merges, IMAGES, op)
+    replayed, _ = IncrementalRunner(with_merges, trace_nodes(with_merges, (3, 6, 6))).run_image(
         IMAGES, [], [op]
     )
     assert torch.equal(found, swept)
@@ -137,21 +137,23 @@ def carry_of_maps(self: nn.Module, x: Tensor) -> Tensor:
         (channelwise, carry_of_maps),
     ],
 )
-def test_what_stays_is_the_shortcut(forward: Forward, left: Forward) -> None:
-    model, other = pair(forward, left)
-    shown = insert_merges(model, (3, 6, 6))
+def test_removing_a_block_leaves_its_shortcut(forward: Forward, left: Forward) -> None:
+    model, other = make_pair(forward, left)
+    with_merges = insert_merges(model, (3, 6, 6))
     for op in (
         RemoveBlock("blocks.1"),
         ScaleInput("blocks.1.add", "branch", 0),
         RemoveBlock("blocks.1.add"),
     ):
-        assert torch.equal(everywhere(shown, op), other(IMAGES))
+        assert torch.equal(run_everywhere(with_merges, op), other(IMAGES))
     with intervene(
-        shown, ScaleInput("blocks.1.add", "shortcut", 0), SetInput("blocks.1.add", "branch", 0)
+        with_merges,
+        ScaleInput("blocks.1.add", "shortcut", 0),
+        SetInput("blocks.1.add", "branch", 0),
     ):
-        cut = shown(IMAGES)
-    with intervene(shown, RemoveBlock("blocks.1"), SetInput("blocks.1.add", "shortcut", 0)):
-        assert torch.equal(shown(IMAGES), cut)
+        cut = with_merges(IMAGES)
+    with intervene(with_merges, RemoveBlock("blocks.1"), SetInput("blocks.1.add", "shortcut", 0)):
+        assert torch.equal(with_merges(IMAGES), cut)
 
 
 def even(self: nn.Module, x: Tensor) -> Tensor:
@@ -163,8 +165,8 @@ def two_gates(self: nn.Module, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("forward", [even, two_gates])
-def test_even_branches_are_left_alone(forward: Forward) -> None:
-    shown = insert_merges(pair(forward, forward)[0], (3, 6, 6))
+def test_parallel_branches_are_not_removed(forward: Forward) -> None:
+    with_merges = insert_merges(make_pair(forward, forward)[0], (3, 6, 6))
     for op in (
         RemoveBlock("blocks.1"),
         RemoveBlock("blocks"),
@@ -173,34 +175,34 @@ def test_even_branches_are_left_alone(forward: Forward) -> None:
     ):
         with pytest.raises(
             InterventionError,
-            match=r"^'blocks\S*' has no shortcut.* even branches, blocks\.\S+ \(operand 0\)",
+            match=r"^'blocks\S*' has no shortcut.* parallel branches, blocks\.\S+ \(operand 0\)",
         ):
-            everywhere(shown, op)
-    with intervene(shown, ScaleInput("blocks.1.add", 1, 0)):
-        shown(IMAGES)
+            run_everywhere(with_merges, op)
+    with intervene(with_merges, ScaleInput("blocks.1.add", 1, 0)):
+        with_merges(IMAGES)
 
 
 def repvgg(self: nn.Module, x: Tensor) -> Tensor:
     return self.relu(self.norm(x) + (self.one(x) + self.short(x)))  # type: ignore[operator]
 
 
-def test_of_several_sums_the_residual_one_counts() -> None:
-    model, other = pair(repvgg, lambda self, x: self.relu(self.norm(x)))  # type: ignore[operator]
+def test_only_the_residual_sum_is_cut() -> None:
+    model, other = make_pair(repvgg, lambda self, x: self.relu(self.norm(x)))  # type: ignore[operator]
     assert torch.equal(
-        everywhere(insert_merges(model, (3, 6, 6)), RemoveBlock("blocks.1")), other(IMAGES)
+        run_everywhere(insert_merges(model, (3, 6, 6)), RemoveBlock("blocks.1")), other(IMAGES)
     )
 
 
 @pytest.mark.parametrize(
     "name", ["resnet20", "preresnet20", "seresnet20", "highway19", "resnet18", "plain20"]
 )
-def test_the_graph_tells_the_shortcuts_that_our_nets_name(name: str) -> None:
-    followed = trace_nodes(create_model(name).eval(), (3, 64, 64))
-    adds = [block.name for block in followed.graph.merges if block.kind == "add"]
-    assert shortcut_operands(followed) == dict.fromkeys(adds, 0)
+def test_shortcuts_of_our_models_are_found(name: str) -> None:
+    traced = trace_nodes(create_model(name).eval(), (3, 64, 64))
+    adds = [block.name for block in traced.graph.merges if block.kind == "add"]
+    assert shortcut_operands(traced) == dict.fromkeys(adds, 0)
 
 
-def test_a_highway_layer_of_ours_is_dropped_to_its_carry() -> None:
+def test_removing_a_highway_layer_leaves_its_carry() -> None:
     torch.manual_seed(0)
     model = create_model("highway19").eval().requires_grad_(False)
     layer, images = "stage2.3", torch.randn(1, 3, 16, 16)
@@ -222,7 +224,7 @@ def test_a_highway_layer_of_ours_is_dropped_to_its_carry() -> None:
 
 
 class Dense(nn.Module):
-    """Layers that end in a function, concatenated; `wide`: what the last one made is read beside the concats too."""
+    """Concatenated layers that end in a function; if `wide`, the last one has another consumer."""
 
     def __init__(self, wide: bool = False) -> None:
         super().__init__()
@@ -256,45 +258,45 @@ class DenseNet(nn.Module):
         ("dense", {0, 1, 2}),
     ],
 )
-def test_dense_layers_that_end_in_a_function(block: str, layers: set[int]) -> None:
+def test_dense_layers_that_end_in_a_function_are_removed(block: str, layers: set[int]) -> None:
     torch.manual_seed(0)
     model = DenseNet().eval().requires_grad_(False)
-    shown = insert_merges(model, (3, 6, 6))
-    found = everywhere(shown, RemoveBlock(block))
+    with_merges = insert_merges(model, (3, 6, 6))
+    found = run_everywhere(with_merges, RemoveBlock(block))
     model.dense.silent = layers
     assert torch.equal(found, model(IMAGES))
     for source in (
         ("dense.relu", "dense.layers.0") if layers == {0} else ()
     ):  # the step, or what it is the end of
         with intervene(
-            shown, [ScaleInput(f"dense.concat{end}", source, 0) for end in ("", "_1", "_2")]
+            with_merges, [ScaleInput(f"dense.concat{end}", source, 0) for end in ("", "_1", "_2")]
         ):
-            assert torch.equal(shown(IMAGES), found)
+            assert torch.equal(with_merges(IMAGES), found)
 
 
-def test_what_is_read_beside_the_concats_is_said() -> None:
-    shown = insert_merges(DenseNet(wide=True).eval(), (3, 6, 6))
-    plan_interventions(shown, [RemoveBlock("dense.layers.0")])
+def test_a_dense_layer_with_other_consumers_raises() -> None:
+    with_merges = insert_merges(DenseNet(wide=True).eval(), (3, 6, 6))
+    plan_interventions(with_merges, [RemoveBlock("dense.layers.0")])
     with pytest.raises(
         InterventionError,
-        match=r"^'dense.relu\S*' cannot be dropped: no module ends it, and not only",
+        match=r"^'dense.relu\S*' cannot be removed: no module ends it, and it is not only",
     ):
-        plan_interventions(shown, [RemoveBlock("dense.layers.2")])
+        plan_interventions(with_merges, [RemoveBlock("dense.layers.2")])
 
 
-def test_a_block_of_a_revealed_net_is_passed_by() -> None:
-    model, other = pair(torchvisions, lambda self, x: x)
+def test_a_block_of_a_model_with_inserted_merges_is_bypassed() -> None:
+    model, other = make_pair(torchvisions, lambda self, x: x)
     assert torch.equal(
-        everywhere(insert_merges(model, (3, 6, 6)), BypassBlock("blocks.1")), other(IMAGES)
+        run_everywhere(insert_merges(model, (3, 6, 6)), BypassBlock("blocks.1")), other(IMAGES)
     )
-    shown = insert_merges(model, (3, 6, 6))
-    with intervene(shown, ScaleInput("blocks.1.add", "shortcut", 0), BypassBlock("blocks.1")):
+    with_merges = insert_merges(model, (3, 6, 6))
+    with intervene(with_merges, ScaleInput("blocks.1.add", "shortcut", 0), BypassBlock("blocks.1")):
         with pytest.raises(RuntimeError):
-            shown(torch.ones(1, 7, 6, 6))
-        assert torch.equal(shown(IMAGES), other(IMAGES))
+            with_merges(torch.ones(1, 7, 6, 6))
+        assert torch.equal(with_merges(IMAGES), other(IMAGES))
     assert not [
         name
-        for m in shown.modules()
+        for m in with_merges.modules()
         for name, table in vars(m).items()
         if name.endswith("_hooks") and table
     ]
@@ -304,14 +306,14 @@ def late(self: nn.Module, x: Tensor) -> Tensor:
     return self.norm(self.one(functional.relu(x)))  # type: ignore[operator]
 
 
-def test_a_block_that_begins_with_a_function_is_passed_by_elsewhere() -> None:
-    model, other = pair(late, lambda self, x: x)
-    shown = insert_merges(model, (3, 6, 6))
+def test_a_block_that_begins_with_a_function_needs_sweep() -> None:
+    model, other = make_pair(late, lambda self, x: x)
+    with_merges = insert_merges(model, (3, 6, 6))
     with pytest.raises(
-        InterventionError, match=r"^'blocks.1' cannot be passed by here: .*`sweep` passes it by"
+        InterventionError, match=r"^'blocks.1' cannot be bypassed here: .*Use `sweep`"
     ):
-        intervene(shown, BypassBlock("blocks.1")).__enter__()
-    ((_, swept),) = sweep(shown, IMAGES, BypassBlock("blocks.1"))
+        intervene(with_merges, BypassBlock("blocks.1")).__enter__()
+    ((_, swept),) = sweep(with_merges, IMAGES, BypassBlock("blocks.1"))
     assert torch.equal(swept, other(IMAGES))
     with intervene(model, BypassBlock("blocks.1")):
         assert torch.equal(model(IMAGES), swept)

@@ -1,4 +1,4 @@
-"""Names that are no points: the sentence lists real ones near, and each of those can be probed."""
+"""Invalid hook points: the message lists similar names, and each of those can be recorded."""
 
 import re
 
@@ -15,7 +15,7 @@ SIZE = (3, 8, 8)
 
 
 class Model(nn.Module):
-    """Parts in a list, joined by functions."""
+    """Modules in a list, added by functions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Model(nn.Module):
         return self.nested["one"][0](x)
 
 
-def refusal(model: nn.Module, name: str) -> str:
+def error_message(model: nn.Module, name: str) -> str:
     with pytest.raises(HookPointError) as caught, record_activations(model, [name]):
         pass
     assert "\n" not in str(caught.value)
@@ -43,53 +43,56 @@ def refusal(model: nn.Module, name: str) -> str:
 @pytest.mark.parametrize(
     "name", ["", "relu", "input", "output", "add", "blocks.0.sum", "blocks.7", "no.such", "stme"]
 )
-def test_what_is_listed_can_be_probed(name: str) -> None:
+def test_similar_names_can_be_recorded(name: str) -> None:
     model = Model()
-    text = refusal(model, name)
+    text = error_message(model, name)
     found = re.fullmatch(
-        r"This model has no part called '.*'; near it are ([^()]*?)(?: \(.*\))?\.", text
+        r"This model has no module called '.*'; similar names are ([^()]*?)(?: \(.*\))?\.", text
     )
     assert found, text
     names = found[1].split(", ")
     assert 0 < len(names) <= 5
-    with record_activations(model, names) as seen:
+    with record_activations(model, names) as recording:
         model(torch.zeros(1, *SIZE))
-    assert set(seen.outputs) == set(names)
+    assert set(recording.outputs) == set(names)
 
 
-def test_the_nearest_come_first() -> None:
-    assert "near it are stem." in refusal(Model(), "stme")
-    assert "near it are blocks.1, blocks.0, blocks.0.1" in refusal(Model(), "blocks.7")
+def test_the_most_similar_names_come_first() -> None:
+    assert "similar names are stem." in error_message(Model(), "stme")
+    assert "similar names are blocks.1, blocks.0, blocks.0.1" in error_message(Model(), "blocks.7")
 
 
-def test_a_join_by_a_function_is_sent_to_reveal() -> None:
+def test_functional_merges_hint_at_insert_merges() -> None:
     model = Model()
     for name in ("add", "add_1", "sum", "blocks.0.join"):
-        assert "in the model that `reveal` gives" in refusal(model, name)
-    assert "reveal" not in refusal(model, "stme")
-    assert "reveal" not in refusal(insert_merges(model, SIZE), "add_7")
+        assert "`insert_merges` turns additions" in error_message(model, name)
+    assert "insert_merges" not in error_message(model, "stme")
+    assert "insert_merges" not in error_message(insert_merges(model, SIZE), "add_7")
 
 
-def test_what_only_holds_others_is_never_called() -> None:
+def test_containers_raise() -> None:
     for model in (Model(), insert_merges(Model(), SIZE)):
         assert (
-            refusal(model, "blocks")
+            error_message(model, "blocks")
             == "'blocks' is never called: choose one of blocks.0, blocks.1."
         )
-        assert refusal(model, "nested") == "'nested' is never called: choose one of nested.one.0."
-    assert refusal(Model(), "empty") == "'empty' is never called."
+        assert (
+            error_message(model, "nested")
+            == "'nested' is never called: choose one of nested.one.0."
+        )
+    assert error_message(Model(), "empty") == "'empty' is never called."
     assert get_submodule(Model(), "blocks") is not None  # to drop what is in it, say
 
 
-def test_one_point_needs_no_list() -> None:
+def test_one_hook_point_needs_no_list() -> None:
     model = Model()
-    with record_activations(model, "stem") as seen:
+    with record_activations(model, "stem") as recording:
         model(torch.zeros(1, *SIZE))
-    assert list(seen.outputs) == ["stem"]
+    assert list(recording.outputs) == ["stem"]
 
 
 class Two(nn.Module):
-    """A block that ends in a function of two parts."""
+    """A block that ends in a function of two modules."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,9 +102,9 @@ class Two(nn.Module):
         return torch.maximum(self.one(x), self.other(x))
 
 
-def test_a_block_that_no_module_ends_lists_its_parts() -> None:
-    shown = insert_merges(nn.Sequential(nn.Conv2d(3, 3, 1), Two()), SIZE)
+def test_a_block_that_ends_in_a_function_lists_its_submodules() -> None:
+    with_merges = insert_merges(nn.Sequential(nn.Conv2d(3, 3, 1), Two()), SIZE)
     assert (
-        refusal(shown, "1")
-        == "'1' gives no single tensor to take hold of: choose a part inside it (1.one, 1.other)."
+        error_message(with_merges, "1")
+        == "'1' does not return a single tensor. Use one of its submodules (1.one, 1.other)."
     )

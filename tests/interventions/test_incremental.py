@@ -1,4 +1,4 @@
-"""A replay against the forward pass written out by hand, and against hooks; and it computes only what it must."""
+"""Incremental runs against a hand-written forward pass and hooks, and what they recompute."""
 
 import pytest
 import torch
@@ -21,23 +21,29 @@ from lightning_resnets.interventions.edits import (
 )
 from lightning_resnets.interventions.incremental import IncrementalRunner
 from lightning_resnets.interventions.record import Recording, record_activations
-from tests.helpers.reference_forward import IMAGES, WIDTHS, Slow, compositions, patient
+from tests.helpers.reference_forward import (
+    IMAGES,
+    WIDTHS,
+    ReferenceForward,
+    compositions,
+    make_all_merges_model,
+)
 
-MODEL = patient()
-REVEALED = insert_merges(MODEL, (3, 6, 6))
+MODEL = make_all_merges_model()
+WITH_MERGES = insert_merges(MODEL, (3, 6, 6))
 MERGES = [f"{block}.{name}" for block in "abc" for name in ("se.gate", "add")] + ["dense.concat"]
 POINTS = list(dict.fromkeys([*WIDTHS, *MERGES]))
 
 
-def replay(model: nn.Module = MODEL) -> IncrementalRunner:
+def make_runner(model: nn.Module = MODEL) -> IncrementalRunner:
     return IncrementalRunner(model, trace_nodes(model, (3, 6, 6)))
 
 
-def by_hooks(
-    model: nn.Module, ops: list[Intervention], image: Tensor = IMAGES
+def run_with_hooks(
+    model: nn.Module, interventions: list[Intervention], image: Tensor = IMAGES
 ) -> tuple[Tensor, Recording]:
-    with intervene(model, *ops), record_activations(model, POINTS) as seen:
-        return model(image), seen
+    with intervene(model, *interventions), record_activations(model, POINTS) as recording:
+        return model(image), recording
 
 
 @settings(deadline=None, max_examples=40)
@@ -45,71 +51,73 @@ def by_hooks(
     walk=[[SwapBlocks("a", "b")], [SwapBlocks("b", "c"), SwapBlocks("a", "b")]]
 )  # the same words, and another block comes to a
 @given(walk=st.lists(compositions(4), min_size=1, max_size=4))
-def test_a_walk_through_operations_is_the_pass_by_hand(walk: list[list[Intervention]]) -> None:
-    one = replay()
-    for ops in walk:
-        slow = Slow(MODEL, ops)
-        expected = slow(IMAGES)
-        logits, seen = one.run(IMAGES, POINTS, ops)
+def test_a_series_of_interventions_matches_the_reference(walk: list[list[Intervention]]) -> None:
+    runner = make_runner()
+    for interventions in walk:
+        reference = ReferenceForward(MODEL, interventions)
+        expected = reference(IMAGES)
+        logits, recording = runner.run_image(IMAGES, POINTS, interventions)
         assert torch.equal(logits, expected)
         for point in POINTS:
-            assert torch.equal(seen.outputs[point], slow.seen[point]), point
-        assert seen.operands.keys() == {*MERGES, "dense.denselayer3.concat"}
-        for merge, parts in seen.operands.items():
-            assert all(map(torch.equal, parts, slow.met[merge])), merge
+            assert torch.equal(recording.outputs[point], reference.outputs[point]), point
+        assert recording.operands.keys() == {*MERGES, "dense.denselayer3.concat"}
+        for merge, parts in recording.operands.items():
+            assert all(map(torch.equal, parts, reference.operands[merge])), merge
 
 
 @settings(deadline=None, max_examples=25)
 @given(walk=st.lists(compositions(3), min_size=1, max_size=3))
-def test_a_replay_of_a_revealed_net_is_what_its_hooks_see(walk: list[list[Intervention]]) -> None:
-    one = replay(REVEALED)
-    for ops in walk:
-        expected, hooks = by_hooks(REVEALED, ops)
-        logits, seen = one.run(IMAGES, POINTS, ops)
+def test_a_model_with_inserted_merges_matches_its_hooks(walk: list[list[Intervention]]) -> None:
+    runner = make_runner(WITH_MERGES)
+    for interventions in walk:
+        expected, hooks = run_with_hooks(WITH_MERGES, interventions)
+        logits, recording = runner.run_image(IMAGES, POINTS, interventions)
         assert torch.equal(logits, expected)
-        assert (seen.outputs.keys(), seen.operands.keys()) == (
+        assert (recording.outputs.keys(), recording.operands.keys()) == (
             hooks.outputs.keys(),
             hooks.operands.keys(),
         )
         for point, value in hooks.outputs.items():
-            assert torch.equal(seen.outputs[point], value), point
+            assert torch.equal(recording.outputs[point], value), point
         for merge, parts in hooks.operands.items():
-            assert all(map(torch.equal, seen.operands[merge], parts)), merge
+            assert all(map(torch.equal, recording.operands[merge], parts)), merge
 
 
-def test_a_block_is_passed_by_on_a_revealed_net_too() -> None:
-    logits, _ = replay(REVEALED).run(IMAGES, [], [BypassBlock("b")])
-    assert torch.equal(logits, Slow(MODEL, [BypassBlock("b")])(IMAGES))
+def test_a_block_of_a_model_with_inserted_merges_is_bypassed() -> None:
+    logits, _ = make_runner(WITH_MERGES).run_image(IMAGES, [], [BypassBlock("b")])
+    assert torch.equal(logits, ReferenceForward(MODEL, [BypassBlock("b")])(IMAGES))
 
 
-def test_only_what_a_change_reaches_is_computed_again() -> None:
-    one, steps = replay(), len(replay().nodes)
-    one.run(IMAGES, [], [])
-    assert one.computed == steps
-    for ops in (
+def test_only_downstream_nodes_are_recomputed() -> None:
+    runner = make_runner()
+    num_nodes = len(runner.nodes)
+    runner.run_image(IMAGES, [], [])
+    assert runner.num_computed == num_nodes
+    for interventions in (
         [ZeroChannels("c", 0)],
         [ZeroChannels("c", 0), KeepChannels("fc", 1)],
         [SwapBlocks("b", "c")],
         [SetInput("c.add", 0, 1.0)],
         [],
     ):
-        one.run(IMAGES, [], ops)
-        assert 0 < one.computed < steps
-        one.run(IMAGES, [], list(ops))
-        assert one.computed == 0
+        runner.run_image(IMAGES, [], interventions)
+        assert 0 < runner.num_computed < num_nodes
+        runner.run_image(IMAGES, [], list(interventions))
+        assert runner.num_computed == 0
 
 
-def test_a_held_tensor_that_its_owner_changes_is_another_value() -> None:
-    one, value = replay(), torch.zeros(4)
-    first, _ = one.run(IMAGES, [], [SetInput("a.add", 0, value)])
+def test_a_value_changed_by_the_caller_is_a_new_value() -> None:
+    runner = make_runner()
+    value = torch.zeros(4)
+    first, _ = runner.run_image(IMAGES, [], [SetInput("a.add", 0, value)])
     value += 1
-    second, _ = one.run(IMAGES, [], [SetInput("a.add", 0, value)])
-    assert torch.equal(second, Slow(MODEL, [SetInput("a.add", 0, value)])(IMAGES))
+    second, _ = runner.run_image(IMAGES, [], [SetInput("a.add", 0, value)])
+    assert torch.equal(second, ReferenceForward(MODEL, [SetInput("a.add", 0, value)])(IMAGES))
     assert not torch.equal(first, second)
 
 
 class Twice(nn.Module):
-    """One block called twice, and one that gives what it was given."""
+    """One block called twice, and one that returns its input."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,27 +130,29 @@ class Twice(nn.Module):
 
 
 @pytest.mark.parametrize("name", ["block", "nothing"])
-def test_what_steps_cannot_tell_apart_is_said(name: str) -> None:
+def test_blocks_without_a_node_of_their_own_raise(name: str) -> None:
     model = Twice().eval()
     with pytest.raises(
-        InterventionError, match=rf"^'{name}' gives no single tensor to take hold of: choose a part"
+        InterventionError, match=rf"^'{name}' does not return a single tensor. Use one of"
     ):
-        replay(model).run(IMAGES, [], [ZeroChannels(name, 0)])
+        make_runner(model).run_image(IMAGES, [], [ZeroChannels(name, 0)])
     with intervene(
         model, ZeroChannels("block.0", 1)
     ):  # a part is changed in each of its calls, both ways
         expected = model(IMAGES)
-    assert torch.equal(replay(model).run(IMAGES, [], [ZeroChannels("block.0", 1)])[0], expected)
+    assert torch.equal(
+        make_runner(model).run_image(IMAGES, [], [ZeroChannels("block.0", 1)])[0], expected
+    )
 
 
-def test_the_net_is_its_own_again_after_an_error() -> None:
+def test_the_model_is_restored_after_an_error() -> None:
     before = dict(MODEL.named_parameters())
-    one = replay()
-    intact, _ = one.run(IMAGES, [], [])
+    runner = make_runner()
+    intact, _ = runner.run_image(IMAGES, [], [])
     for op in (ZeroChannels("b", 99), BypassBlock("dense"), SetInput("b.add", 0, torch.ones(9))):
         with pytest.raises(InterventionError):
-            one.run(IMAGES, [], [SwapBlocks("a", "c"), op])
+            runner.run_image(IMAGES, [], [SwapBlocks("a", "c"), op])
         assert all(weight is before[name] for name, weight in MODEL.named_parameters())
-        assert torch.equal(one.run(IMAGES, [], [])[0], intact)
-    one.run(IMAGES, [], [RemoveBlock("a"), SwapBlocks("a", "c")])
+        assert torch.equal(runner.run_image(IMAGES, [], [])[0], intact)
+    runner.run_image(IMAGES, [], [RemoveBlock("a"), SwapBlocks("a", "c")])
     assert all(weight is before[name] for name, weight in MODEL.named_parameters())

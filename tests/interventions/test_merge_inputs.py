@@ -1,4 +1,4 @@
-"""Who made the parts of a Concat, against a pass that notes which module gave which tensor, and what leads to what."""
+"""Sources of the operands of a Concat against a pass that records tensors and gradients."""
 
 import gc
 
@@ -10,23 +10,23 @@ from lightning_resnets.errors import InterventionError
 from lightning_resnets.graph import trace_nodes
 from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.interventions import merge_inputs as module
-from lightning_resnets.interventions.merge_inputs import (
-    concat_inputs,
+from lightning_resnets.interventions.concat_inputs import (
     concat_inputs_of,
     consumers_of,
     dense_layers_in,
 )
+from lightning_resnets.interventions.merge_inputs import concat_inputs
 from lightning_resnets.merges import Concat
 from lightning_resnets.models.registry import create_model
-from tests.helpers.reference_forward import Patient, patient
+from tests.helpers.reference_forward import AllMergesModel, make_all_merges_model
 
 
-def watched(model: nn.Module, image: Tensor) -> dict[str, list[tuple[set[str], bool]]]:
-    """The same by one pass: the modules that gave the very tensor, and whether a gradient runs to another operand."""
+def record_concats(model: nn.Module, image: Tensor) -> dict[str, list[tuple[set[str], bool]]]:
+    """Find modules that returned each operand, and operands that depend on another, in one pass."""
     gave: dict[str, Tensor] = {}
     met: dict[str, list[Tensor]] = {}
 
-    def look(name: str) -> None:
+    def watch(name: str) -> None:
         def hook(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
             gave[name] = output
             if isinstance(module, Concat):
@@ -37,7 +37,7 @@ def watched(model: nn.Module, image: Tensor) -> dict[str, list[tuple[set[str], b
     handles: list[torch.utils.hooks.RemovableHandle] = []
     for name, _ in model.named_modules():
         if name:
-            look(name)
+            watch(name)
     model(image)
     for handle in handles:
         handle.remove()
@@ -63,10 +63,13 @@ def watched(model: nn.Module, image: Tensor) -> dict[str, list[tuple[set[str], b
 
 
 @pytest.mark.parametrize(("name", "side"), [("densenet_bc_40_12", 16), ("googlenet", 64)])
-def test_parts_come_from_the_modules_that_gave_them(name: str, side: int) -> None:
+def test_operands_come_from_the_modules_that_computed_them(name: str, side: int) -> None:
     torch.manual_seed(0)
     model = create_model(name).eval()
-    seen, modules = watched(model, torch.randn(1, 3, side, side)), dict(model.named_modules())
+    seen, modules = (
+        record_concats(model, torch.randn(1, 3, side, side)),
+        dict(model.named_modules()),
+    )
     table = concat_inputs(model)
     assert table.keys() == seen.keys()
     for concat, parts in table.items():
@@ -75,8 +78,8 @@ def test_parts_come_from_the_modules_that_gave_them(name: str, side: int) -> Non
         ] == seen[concat], concat
 
 
-def test_names_of_a_small_net() -> None:
-    table = concat_inputs(patient())
+def test_names_in_a_small_model() -> None:
+    table = concat_inputs(make_all_merges_model())
     names = [part.module_names for part in table["dense.concat"]]
     assert [part[0] for part in names] == ["c", *(f"dense.denselayer{i}" for i in (1, 2, 3))]
     assert "c.relu" in names[0]
@@ -97,46 +100,49 @@ def test_names_of_a_small_net() -> None:
     assert dense_layers_in(table, "c") == []
 
 
-def test_a_revealed_net_has_the_same() -> None:
-    model = patient()
-    own, shown = (
+def test_inserted_merges_give_the_same_inputs() -> None:
+    model = make_all_merges_model()
+    own, with_merges = (
         concat_inputs_of(model, trace_nodes(model, (3, 6, 6))),
         concat_inputs(insert_merges(model, (3, 6, 6))),
     )
     assert {
         k: [(p.module_names[0], p.is_dense_growth) for p in parts] for k, parts in own.items()
-    } == {k: [(p.module_names[0], p.is_dense_growth) for p in parts] for k, parts in shown.items()}
+    } == {
+        k: [(p.module_names[0], p.is_dense_growth) for p in parts]
+        for k, parts in with_merges.items()
+    }
 
 
-def test_a_net_is_traced_once_and_again_when_its_modules_change(
+def test_a_model_is_traced_again_only_when_its_modules_change(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    traced: list[nn.Module] = []
+    calls: list[nn.Module] = []
     monkeypatch.setattr(
-        module, "follow", lambda model, size: traced.append(model) or trace_nodes(model, size)
+        module, "trace_nodes", lambda model, size: calls.append(model) or trace_nodes(model, size)
     )
-    model = patient()
+    model = make_all_merges_model()
     assert concat_inputs(model) is concat_inputs(model)
-    assert len(traced) == 1
+    assert len(calls) == 1
     model.dense.denselayer4 = nn.Identity()
     concat_inputs(model)
-    assert len(traced) == 2
+    assert len(calls) == 2
     gc.collect()  # models of other tests
     known = len(module._known)
     del model
-    traced.clear()
+    calls.clear()
     gc.collect()
     assert len(module._known) == known - 1
 
 
-class Stubborn(Patient):
+class Untraceable(AllMergesModel):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x * float(x.sum()))
 
 
-def test_a_net_that_cannot_be_traced_says_so() -> None:
+def test_a_model_that_cannot_be_traced_raises() -> None:
     with pytest.raises(
         InterventionError,
-        match=r"because the model cannot be traced: name an operand by its number, from 0\.$",
+        match=r"because the model cannot be traced: use an operand's number, from 0\.$",
     ):
-        concat_inputs(Stubborn())
+        concat_inputs(Untraceable())

@@ -1,4 +1,4 @@
-"""A probe records what passes, at its points only, and leaves nothing behind."""
+"""Recordings have the activations of their hook points, and leave no hook behind."""
 
 import gc
 import weakref
@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lightning_resnets.errors import HookPointError
 from lightning_resnets.graph import trace
 from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.interventions import ScaleInput, intervene
-from lightning_resnets.interventions.record import HookPointError, record_activations
+from lightning_resnets.interventions.record import record_activations
 from lightning_resnets.merges import Add, Concat, Merge
 from lightning_resnets.models.registry import create_model
 
@@ -33,55 +34,57 @@ def hooks(model: nn.Module) -> list[str]:
     return [name for name, table in tables if name.endswith("_hooks") and table]
 
 
-def test_outputs_are_what_a_hand_written_pass_makes(model: nn.Module) -> None:
+def test_outputs_match_a_hand_written_pass(model: nn.Module) -> None:
     block = model.get_submodule("layer1.0")
     with (
         torch.no_grad(),
-        record_activations(model, ["layer1.0.bn2", "layer1.0.add", "layer1.0.se.gate"]) as seen,
+        record_activations(
+            model, ["layer1.0.bn2", "layer1.0.add", "layer1.0.se.gate"]
+        ) as recording,
     ):
         model(IMAGE)
         x = model.relu(model.bn1(model.conv1(IMAGE)))  # type: ignore[operator]
         branch = block.bn2(block.conv2(block.relu1(block.bn1(block.conv1(x)))))  # type: ignore[operator]
-    assert torch.equal(seen.outputs["layer1.0.bn2"], branch)
-    shortcut, gated = seen.operands["layer1.0.add"]
+    assert torch.equal(recording.outputs["layer1.0.bn2"], branch)
+    shortcut, gated = recording.operands["layer1.0.add"]
     assert torch.equal(shortcut, x)
-    assert torch.equal(seen.outputs["layer1.0.add"], shortcut + gated)
-    scaled, weight = seen.operands["layer1.0.se.gate"]
+    assert torch.equal(recording.outputs["layer1.0.add"], shortcut + gated)
+    scaled, weight = recording.operands["layer1.0.se.gate"]
     assert torch.equal(scaled, branch)
     assert weight.shape == (2, 16, 1, 1)
     assert torch.equal(gated, scaled * weight)
 
 
-def test_only_merges_have_operands_and_only_points_are_kept(model: nn.Module) -> None:
-    with record_activations(model, ["layer1", "fc", "fc"]) as seen:
+def test_only_hook_points_are_kept_and_only_merges_have_operands(model: nn.Module) -> None:
+    with record_activations(model, ["layer1", "fc", "fc"]) as recording:
         logits = model(IMAGE)
-    assert set(seen.outputs) == {"layer1", "fc"}
-    assert seen.operands == {}
-    assert seen.outputs["fc"] is logits
+    assert set(recording.outputs) == {"layer1", "fc"}
+    assert recording.operands == {}
+    assert recording.outputs["fc"] is logits
 
 
-def test_the_net_answers_as_without(model: nn.Module) -> None:
+def test_recording_does_not_change_the_output(model: nn.Module) -> None:
     with record_activations(model, [name for name, _ in model.named_modules() if name]):
         answer = model(IMAGE)
     assert torch.equal(answer, model(IMAGE))
 
 
-def test_gradients_flow_to_what_was_recorded(model: nn.Module) -> None:
-    with record_activations(model, ["layer2.0.add"]) as seen:
+def test_gradients_reach_recorded_tensors(model: nn.Module) -> None:
+    with record_activations(model, ["layer2.0.add"]) as recording:
         logits = model(IMAGE)
-    gradient = torch.autograd.grad(logits[0, 3], seen.outputs["layer2.0.add"])[0]
+    gradient = torch.autograd.grad(logits[0, 3], recording.outputs["layer2.0.add"])[0]
     assert gradient.abs().sum() > 0
 
 
-def test_the_last_pass_counts_and_nothing_after_the_block(model: nn.Module) -> None:
-    with torch.no_grad(), record_activations(model, ["fc"]) as seen:
+def test_the_last_pass_inside_the_block_is_kept(model: nn.Module) -> None:
+    with torch.no_grad(), record_activations(model, ["fc"]) as recording:
         model(IMAGE)
         last = model(-IMAGE)
     model(IMAGE)
-    assert torch.equal(seen.outputs["fc"], last)
+    assert torch.equal(recording.outputs["fc"], last)
 
 
-def test_hooks_go_after_an_error_and_when_probes_nest(model: nn.Module) -> None:
+def test_hooks_are_removed_after_errors_and_nesting(model: nn.Module) -> None:
     with pytest.raises(RuntimeError), record_activations(model, ["layer1", "fc"]):
         model(torch.zeros(1, 5, 8, 8))
     assert not hooks(model)
@@ -95,39 +98,39 @@ def test_hooks_go_after_an_error_and_when_probes_nest(model: nn.Module) -> None:
 
 
 @pytest.mark.parametrize("point", ["layer1.0.ad", "", "output"])
-def test_an_unknown_point_is_said_with_near_ones(model: nn.Module, point: str) -> None:
+def test_unknown_hook_points_raise(model: nn.Module, point: str) -> None:
     with (
-        pytest.raises(HookPointError, match=f"no part called '{point}'"),
+        pytest.raises(HookPointError, match=f"no module called '{point}'"),
         record_activations(model, ["fc", point]),
     ):
         pass
     assert not hooks(model)
 
 
-def test_near_names(model: nn.Module) -> None:
+def test_similar_names_are_listed(model: nn.Module) -> None:
     with (
-        pytest.raises(HookPointError, match=r"near it are .*layer1\.0\.add"),
+        pytest.raises(HookPointError, match=r"similar names are .*layer1\.0\.add"),
         record_activations(model, ["layer1.0.ad"]),
     ):
         pass
 
 
-@pytest.mark.parametrize("first", ["operate", "probe"])
-def test_operands_are_seen_after_surgery(model: nn.Module, first: str) -> None:
+@pytest.mark.parametrize("first", ["intervene", "record"])
+def test_operands_are_recorded_after_interventions(model: nn.Module, first: str) -> None:
     cut = intervene(model, ScaleInput("layer1.0.add", "shortcut", 0))
     record = record_activations(model, ["layer1.0.add"])
-    if first == "operate":
-        with torch.no_grad(), cut, record as seen:
+    if first == "intervene":
+        with torch.no_grad(), cut, record as recording:
             model(IMAGE)
     else:
-        with torch.no_grad(), record as seen, cut:
+        with torch.no_grad(), record as recording, cut:
             model(IMAGE)
-    shortcut, branch = seen.operands["layer1.0.add"]
+    shortcut, branch = recording.operands["layer1.0.add"]
     assert not shortcut.any()
-    assert torch.equal(seen.outputs["layer1.0.add"], branch)
+    assert torch.equal(recording.outputs["layer1.0.add"], branch)
 
 
-def test_operands_in_order_however_the_call_names_them() -> None:
+def test_keyword_operands_are_in_order() -> None:
     class Turned(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -139,16 +142,16 @@ def test_operands_in_order_however_the_call_names_them() -> None:
     one = torch.ones(1, 1, 2, 2)
     model = Turned()
     with (
-        record_activations(model, ["add", "concat"]) as seen,
+        record_activations(model, ["add", "concat"]) as recording,
         intervene(model, ScaleInput("add", "branch", 0.5)),
     ):
         model(one)
-    assert [part.mean().item() for part in seen.operands["add"]] == [1, 1]
-    assert [part.mean().item() for part in seen.operands["concat"]] == [2, 1]
+    assert [part.mean().item() for part in recording.operands["add"]] == [1, 1]
+    assert [part.mean().item() for part in recording.operands["concat"]] == [2, 1]
 
 
-def everything(model: nn.Module) -> list[str]:
-    """Every block and every merge."""
+def blocks_and_merges(model: nn.Module) -> list[str]:
+    """Return the names of every block and every merge."""
     blocks = {block.block for block in trace(model).nodes if block.block}
     return [
         name
@@ -158,10 +161,10 @@ def everything(model: nn.Module) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["seresnet20", "densenet_bc_40_12"])
-def test_nothing_is_copied_on_our_nets(name: str) -> None:
+def test_nothing_is_copied_on_our_models(name: str) -> None:
     torch.manual_seed(0)
     model = create_model(name).eval()
-    points, own = everything(model), dict[str, tuple[int, ...]]()
+    points, own = blocks_and_merges(model), dict[str, tuple[int, ...]]()
 
     def note(point: str) -> None:
         def look(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
@@ -172,56 +175,56 @@ def test_nothing_is_copied_on_our_nets(name: str) -> None:
     handles: list[torch.utils.hooks.RemovableHandle] = []
     for point in points:
         note(point)
-    with torch.no_grad(), record_activations(model, points) as seen:
+    with torch.no_grad(), record_activations(model, points) as recording:
         model(IMAGE)
     for handle in handles:
         handle.remove()
-    assert seen.outputs.keys() == set(points)
-    assert len(seen.operands) == sum(isinstance(module, Merge) for module in model.modules())
+    assert recording.outputs.keys() == set(points)
+    assert len(recording.operands) == sum(isinstance(module, Merge) for module in model.modules())
     for point in points:
-        parts = seen.operands.get(point, ())
-        assert own[point][0] == seen.outputs[point].data_ptr()
+        parts = recording.operands.get(point, ())
+        assert own[point][0] == recording.outputs[point].data_ptr()
         assert not parts or own[point][1:] == tuple(part.data_ptr() for part in parts)
 
 
-def living() -> int:
-    """Tensors that are alive, however they are held."""
+def count_tensors() -> int:
+    """Count the tensors that are alive."""
     gc.collect()
     return sum(issubclass(type(thing), Tensor) for thing in gc.get_objects())
 
 
-def test_five_hundred_pictures_leave_no_more_than_one(model: nn.Module) -> None:
-    points, images = everything(model), torch.randn(500, 3, 8, 8)
-    before, counts = living(), set[int]()
-    with torch.no_grad(), record_activations(model, points) as seen:
+def test_memory_does_not_grow_with_the_images(model: nn.Module) -> None:
+    points, images = blocks_and_merges(model), torch.randn(500, 3, 8, 8)
+    before, counts = count_tensors(), set[int]()
+    with torch.no_grad(), record_activations(model, points) as recording:
         for i in range(500):
             model(images[i : i + 1])
             if i in (0, 250, 499):
-                counts.add(living() - before)
-        first = weakref.ref(seen.outputs[points[0]])
+                counts.add(count_tensors() - before)
+        first = weakref.ref(recording.outputs[points[0]])
         model(images[:1])
         assert first() is None
-        last = [weakref.ref(tensor) for tensor in seen.outputs.values()]
+        last = [weakref.ref(tensor) for tensor in recording.outputs.values()]
     assert len(counts) == 1
-    assert counts.pop() <= len(seen.outputs) + sum(map(len, seen.operands.values())) + 1
+    assert counts.pop() <= len(recording.outputs) + sum(map(len, recording.operands.values())) + 1
     assert all(one() is not None for one in last)
-    del seen
+    del recording
     gc.collect()
     assert not any(one() is not None for one in last)
-    assert living() == before
+    assert count_tensors() == before
 
 
-def test_a_pass_with_gradients_lets_go_of_the_one_before(model: nn.Module) -> None:
+def test_memory_does_not_grow_with_gradients(model: nn.Module) -> None:
     counts = set[int]()
-    with record_activations(model, everything(model)):
+    with record_activations(model, blocks_and_merges(model)):
         for _ in range(3):
             model(IMAGE)
-            counts.add(living())
+            counts.add(count_tensors())
     assert len(counts) == 1
 
 
 class Overwriting(nn.Module):
-    """Blocks as torchvision writes them: sums, ReLUs and functions in place."""
+    """Layers as in torchvision: sums, ReLUs and functions in place."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -243,16 +246,16 @@ class Overwriting(nn.Module):
         return self.fc(functional.relu(y, inplace=True).mean((2, 3)))
 
 
-def by_hand(model: Overwriting) -> dict[str, Tensor]:
-    """The same without anything in place: what each module gives, and what meets."""
-    seen = {"stem": model.stem(IMAGE)}
-    seen["norm"] = model.norm(seen["stem"])
-    seen["relu"] = seen["shortcut"] = seen["norm"].relu()
-    seen["conv"] = model.conv(seen["relu"])
-    seen["branch"] = (seen["conv"] + seen["relu"]).relu()
-    seen["add"] = seen["shortcut"] + seen["branch"]
-    seen["fc"] = seen[""] = model.fc(seen["add"].relu().mean((2, 3)))
-    return seen
+def compute_by_hand(model: Overwriting) -> dict[str, Tensor]:
+    """Compute all outputs and operands without in-place operations."""
+    recording = {"stem": model.stem(IMAGE)}
+    recording["norm"] = model.norm(recording["stem"])
+    recording["relu"] = recording["shortcut"] = recording["norm"].relu()
+    recording["conv"] = model.conv(recording["relu"])
+    recording["branch"] = (recording["conv"] + recording["relu"]).relu()
+    recording["add"] = recording["shortcut"] + recording["branch"]
+    recording["fc"] = recording[""] = model.fc(recording["add"].relu().mean((2, 3)))
+    return recording
 
 
 PLAIN = ["stem", "norm", "relu", "conv", "add", "fc"]
@@ -260,58 +263,58 @@ PLAIN = ["stem", "norm", "relu", "conv", "add", "fc"]
 
 @pytest.mark.parametrize("points", [PLAIN, ["relu"], ["add"], ["norm", "conv"]])
 @pytest.mark.parametrize("kept", [False, True])
-def test_what_a_later_step_overwrites_is_seen_as_it_was(points: list[str], kept: bool) -> None:
+def test_overwritten_tensors_are_recorded_before(points: list[str], kept: bool) -> None:
     torch.manual_seed(0)
     model = Overwriting().eval()
     with torch.set_grad_enabled(kept):
-        expected, answer = by_hand(model), model(IMAGE)
-        with record_activations(model, [*points, "nothing"]) as seen:
+        expected, answer = compute_by_hand(model), model(IMAGE)
+        with record_activations(model, [*points, "nothing"]) as recording:
             assert torch.equal(model(IMAGE), answer)
     assert torch.equal(answer, expected[""])
-    assert all(torch.equal(seen.outputs[point], expected[point]) for point in points)
-    assert torch.equal(seen.outputs["nothing"], expected["conv"])
+    assert all(torch.equal(recording.outputs[point], expected[point]) for point in points)
+    assert torch.equal(recording.outputs["nothing"], expected["conv"])
     if "add" in points:
         assert all(
-            map(torch.equal, seen.operands["add"], (expected["shortcut"], expected["branch"]))
+            map(torch.equal, recording.operands["add"], (expected["shortcut"], expected["branch"]))
         )
 
 
-def test_gradients_reach_what_a_later_step_overwrites() -> None:
+def test_gradients_reach_overwritten_tensors() -> None:
     torch.manual_seed(0)
     model, chosen = Overwriting().eval(), PLAIN[:-1]
-    with record_activations(model, chosen) as seen:
+    with record_activations(model, chosen) as recording:
         answer = model(IMAGE)
-    expected = by_hand(model)
+    expected = compute_by_hand(model)
     wanted = torch.autograd.grad(expected["fc"][0, 3], [expected[point] for point in chosen])
     found = torch.autograd.grad(
-        answer[0, 3], [seen.outputs[point] for point in chosen], retain_graph=True
+        answer[0, 3], [recording.outputs[point] for point in chosen], retain_graph=True
     )
     for point, one, other in zip(chosen, found, wanted, strict=True):
         torch.testing.assert_close(one, other, msg=point)
-    operands = torch.autograd.grad(answer[0, 3], seen.operands["add"])
+    operands = torch.autograd.grad(answer[0, 3], recording.operands["add"])
     assert all(torch.equal(one, found[-1]) for one in operands)  # a sum gives its gradient to both
 
 
-def test_weights_have_the_gradient_that_they_have_without_a_probe() -> None:
+def test_recording_does_not_change_weight_gradients() -> None:
     torch.manual_seed(0)
     model = Overwriting()
     with record_activations(model, PLAIN):
-        seen = torch.autograd.grad(model(IMAGE).square().sum(), list(model.parameters()))
+        recording = torch.autograd.grad(model(IMAGE).square().sum(), list(model.parameters()))
     plain = torch.autograd.grad(model(IMAGE).square().sum(), list(model.parameters()))
-    assert all(map(torch.equal, seen, plain))
+    assert all(map(torch.equal, recording, plain))
 
 
-def test_a_gradient_is_kept_where_it_is_asked_for() -> None:
+def test_retain_grad_works_on_recorded_tensors() -> None:
     model = Overwriting().eval()
-    with record_activations(model, "relu") as seen:
+    with record_activations(model, "relu") as recording:
         answer = model(IMAGE)
-    seen.outputs["relu"].retain_grad()
+    recording.outputs["relu"].retain_grad()
     answer[0, 3].backward()
-    assert seen.outputs["relu"].grad is not None
+    assert recording.outputs["relu"].grad is not None
 
 
 class Aliased(nn.Module):
-    """Writes over what a module gave, and looks for it where the module found it."""
+    """Writes to a view that a module returned and reads the original tensor."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -324,16 +327,16 @@ class Aliased(nn.Module):
 
 
 @pytest.mark.parametrize("points", [["same"], ["conv", "same"]])
-def test_a_net_that_looks_where_it_wrote_answers_the_same(points: list[str]) -> None:
+def test_recording_keeps_writes_through_views(points: list[str]) -> None:
     model = Aliased().eval()
-    with record_activations(model, points) as seen:
+    with record_activations(model, points) as recording:
         assert torch.equal(model(IMAGE), model.conv(IMAGE).relu().mean((2, 3)))
-        assert torch.equal(seen.outputs["same"], model.conv(IMAGE))
+        assert torch.equal(recording.outputs["same"], model.conv(IMAGE))
 
 
 @contextmanager
 def moved(module: nn.Module, step: Tensor) -> Iterator[None]:
-    """A step is added to what the module gives: the gradient of a step of zero is that of the output."""
+    """Add a step to a module's output; the gradient of a zero step is that of the output."""
 
     def move(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
         return output + step
@@ -345,7 +348,7 @@ def moved(module: nn.Module, step: Tensor) -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "googlenet", "mobilenet_v3_small", "timm:seresnet18"])
-def test_a_foreign_net_is_seen_with_its_gradients(name: str) -> None:
+def test_third_party_models_are_recorded_with_gradients(name: str) -> None:
     import timm
     import torchvision
 
@@ -361,21 +364,23 @@ def test_a_foreign_net_is_seen_with_its_gradients(name: str) -> None:
         for point, module in model.named_modules()
         if point and not isinstance(module, nn.Dropout)
     ]
-    with record_activations(model, points) as seen:
+    with record_activations(model, points) as recording:
         answer = model(image)
     assert torch.equal(answer, model(image))
     with torch.no_grad(), record_activations(model, points) as plain:
         assert torch.equal(model(image), answer)
-    assert all(torch.equal(seen.outputs[point], value) for point, value in plain.outputs.items())
+    assert all(
+        torch.equal(recording.outputs[point], value) for point, value in plain.outputs.items()
+    )
     convs = [
         point
-        for point in seen.outputs
+        for point in recording.outputs
         if isinstance(model.get_submodule(point), (nn.Conv2d, nn.BatchNorm2d))
     ]
     found = torch.autograd.grad(
-        answer[0, 3], [seen.outputs[point] for point in convs], retain_graph=True
+        answer[0, 3], [recording.outputs[point] for point in convs], retain_graph=True
     )
-    steps = [torch.zeros_like(seen.outputs[point], requires_grad=True) for point in convs]
+    steps = [torch.zeros_like(recording.outputs[point], requires_grad=True) for point in convs]
     with ExitStack() as stack:
         for point, step in zip(convs, steps, strict=True):
             stack.enter_context(moved(model.get_submodule(point), step))
@@ -384,28 +389,28 @@ def test_a_foreign_net_is_seen_with_its_gradients(name: str) -> None:
         torch.testing.assert_close(one, other, msg=point)
 
 
-def test_blocks_of_a_revealed_net_are_seen_where_they_end(model: nn.Module) -> None:
-    shown = insert_merges(model, (3, 32, 32))
-    points = everything(model)
+def test_blocks_with_inserted_merges_are_recorded_at_their_end(model: nn.Module) -> None:
+    with_merges = insert_merges(model, (3, 32, 32))
+    points = blocks_and_merges(model)
     with (
         torch.no_grad(),
         record_activations(model, points) as ours,
-        record_activations(shown, points) as theirs,
+        record_activations(with_merges, points) as theirs,
     ):
         model(IMAGE)
-        shown(IMAGE)
+        with_merges(IMAGE)
     assert theirs.outputs.keys() == ours.outputs.keys()
     assert all(torch.equal(theirs.outputs[point], ours.outputs[point]) for point in points)
-    assert not hooks(shown)
+    assert not hooks(with_merges)
     with (
-        pytest.raises(HookPointError, match="choose a part"),
+        pytest.raises(HookPointError, match="Use one of its submodules"),
         record_activations(insert_merges(Flat(), (3, 4, 4)), ["flat"]),
     ):
         raise AssertionError("the block must not begin")
 
 
 class Flat(nn.Module):
-    """A part that ends in no module."""
+    """A block that does not end in a module."""
 
     def __init__(self) -> None:
         super().__init__()

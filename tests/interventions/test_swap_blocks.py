@@ -1,4 +1,4 @@
-"""Blocks that change places against models whose modules were put in each other's place."""
+"""Swapped blocks against models whose modules were exchanged."""
 
 import copy
 
@@ -6,18 +6,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lightning_resnets.errors import InterventionError
+from lightning_resnets.errors import HookPointError, InterventionError
 from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.interventions import intervene
 from lightning_resnets.interventions.edits import RemoveBlock, SwapBlocks, ZeroChannels
-from lightning_resnets.interventions.record import HookPointError, record_activations
+from lightning_resnets.interventions.record import record_activations
 from lightning_resnets.interventions.swap_blocks import swapped
 from lightning_resnets.models.registry import create_model
-from tests.helpers.reference_forward import IMAGES, patient
+from tests.helpers.reference_forward import IMAGES, make_all_merges_model
 
 
-def moved(model: nn.Module, one: str, other: str) -> nn.Module:
-    """A copy with the modules themselves in each other's place."""
+def exchange_modules(model: nn.Module, one: str, other: str) -> nn.Module:
+    """Return a copy with the modules themselves exchanged."""
     model = copy.deepcopy(model)
     first, second = model.get_submodule(one), model.get_submodule(other)
     model.set_submodule(one, second)
@@ -25,7 +25,7 @@ def moved(model: nn.Module, one: str, other: str) -> nn.Module:
     return model
 
 
-def lively(name: str) -> nn.Module:
+def make_active_model(name: str) -> nn.Module:
     torch.manual_seed(0)
     model = create_model(name)
     for module in model.modules():
@@ -43,59 +43,61 @@ def lively(name: str) -> nn.Module:
         ("resnet20", "layer2.1.conv1", "layer2.1.conv2"),
     ],
 )
-def test_swapped_blocks_are_modules_put_in_each_others_place(
-    name: str, one: str, other: str
-) -> None:
-    model, images = lively(name), torch.randn(2, 3, 16, 16)
+def test_swapped_blocks_match_exchanged_modules(name: str, one: str, other: str) -> None:
+    model, images = make_active_model(name), torch.randn(2, 3, 16, 16)
     modules, weights, intact = list(model.modules()), list(model.parameters()), model(images)
-    twin, shown = moved(model, one, other), insert_merges(model, (3, 16, 16))
-    for own in (model, shown):
+    reference, with_merges = exchange_modules(model, one, other), insert_merges(model, (3, 16, 16))
+    for own in (model, with_merges):
         with intervene(own, SwapBlocks(one, other)):
-            assert torch.equal(own(images), twin(images))
+            assert torch.equal(own(images), reference(images))
         assert torch.equal(own(images), intact)
-    assert not torch.equal(twin(images), intact)
+    assert not torch.equal(reference(images), intact)
     assert all(now is before for now, before in zip(model.modules(), modules, strict=True))
     assert all(now is before for now, before in zip(model.parameters(), weights, strict=True))
 
 
 def test_names_stay_with_the_places() -> None:
-    model = patient()
-    twin = moved(model, "a", "b")
+    model = make_all_merges_model()
+    reference = exchange_modules(model, "a", "b")
     with (
-        intervene(twin, ZeroChannels("a.conv", 0), RemoveBlock("b")),
-        record_activations(twin, ["a.conv", "b.add"]) as theirs,
+        intervene(reference, ZeroChannels("a.conv", 0), RemoveBlock("b")),
+        record_activations(reference, ["a.conv", "b.add"]) as theirs,
     ):
-        expected = twin(IMAGES)
-    for ops in (
+        expected = reference(IMAGES)
+    for interventions in (
         [SwapBlocks("a", "b"), ZeroChannels("a.conv", 0), RemoveBlock("b")],
         [ZeroChannels("a.conv", 0), RemoveBlock("b"), SwapBlocks("a", "b")],
     ):
-        with record_activations(model, ["a.conv", "b.add"]) as seen, intervene(model, *ops):
+        with (
+            record_activations(model, ["a.conv", "b.add"]) as recording,
+            intervene(model, *interventions),
+        ):
             assert torch.equal(model(IMAGES), expected)
         assert all(
-            torch.equal(seen.outputs[point], theirs.outputs[point]) for point in seen.outputs
+            torch.equal(recording.outputs[point], theirs.outputs[point])
+            for point in recording.outputs
         )
-        assert all(map(torch.equal, seen.operands["b.add"], theirs.operands["b.add"]))
+        assert all(map(torch.equal, recording.operands["b.add"], theirs.operands["b.add"]))
 
 
-def test_swaps_follow_one_another_and_nest() -> None:
-    model, first, second = patient(), SwapBlocks("a", "b"), SwapBlocks("b", "c")
-    expected = moved(moved(model, "a", "b"), "b", "c")(IMAGES)
+def test_swaps_compose_and_nest() -> None:
+    model, first, second = make_all_merges_model(), SwapBlocks("a", "b"), SwapBlocks("b", "c")
+    expected = exchange_modules(exchange_modules(model, "a", "b"), "b", "c")(IMAGES)
     with intervene(model, first, second):
         assert torch.equal(model(IMAGES), expected)
     with intervene(model, first), intervene(model, second):
         assert torch.equal(model(IMAGES), expected)
     with intervene(model, first, first, SwapBlocks("c", "c")):
-        assert torch.equal(model(IMAGES), patient()(IMAGES))
+        assert torch.equal(model(IMAGES), make_all_merges_model()(IMAGES))
 
 
 def test_swaps_end_in_any_order() -> None:
-    model, whole = patient(), patient()(IMAGES)
+    model, whole = make_all_merges_model(), make_all_merges_model()(IMAGES)
     first, second = intervene(model, SwapBlocks("a", "b")), intervene(model, SwapBlocks("b", "c"))
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
-    assert torch.equal(model(IMAGES), moved(patient(), "b", "c")(IMAGES))
+    assert torch.equal(model(IMAGES), exchange_modules(make_all_merges_model(), "b", "c")(IMAGES))
     second.__exit__(None, None, None)
     assert torch.equal(model(IMAGES), whole)
 
@@ -104,7 +106,7 @@ STRIDED = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1, 2))
 
 
 class Scaled(nn.Module):
-    """A block with a setting and a weight of its own."""
+    """A block with a setting and a weight."""
 
     def __init__(self, eps: float) -> None:
         super().__init__()
@@ -114,20 +116,20 @@ class Scaled(nn.Module):
         return x * self.gamma + self.eps
 
 
-def test_settings_go_with_the_weights_and_modes_stay() -> None:
+def test_settings_move_and_modes_stay() -> None:
     model = nn.Sequential(Scaled(0.1), nn.ReLU(), Scaled(0.2)).requires_grad_(False)
     model[0].eval()
-    twin = moved(model, "0", "2")
+    reference = exchange_modules(model, "0", "2")
     with swapped(model, [SwapBlocks("0", "2")]):
-        assert torch.equal(model(IMAGES), twin(IMAGES))
+        assert torch.equal(model(IMAGES), reference(IMAGES))
         assert [module.training for module in model] == [False, True, True]
     with pytest.raises(ZeroDivisionError), swapped(model, [SwapBlocks("0", "2")]):
         raise ZeroDivisionError
-    assert torch.equal(model(IMAGES), moved(twin, "0", "2")(IMAGES))
+    assert torch.equal(model(IMAGES), exchange_modules(reference, "0", "2")(IMAGES))
 
 
 @pytest.mark.parametrize(
-    ("model", "swap", "sentence"),
+    ("model", "swap", "message"),
     [
         (
             "resnet20",
@@ -143,7 +145,7 @@ def test_settings_go_with_the_weights_and_modes_stay() -> None:
         (
             "resnet18",
             SwapBlocks("layer2.0", "layer2.1"),
-            "'layer2.0' has a part 'downsample' and 'layer2.1' has none",
+            "'layer2.0' has a submodule 'downsample' and 'layer2.1' does not",
         ),
         (
             "densenet_bc_40_12",
@@ -157,20 +159,20 @@ def test_settings_go_with_the_weights_and_modes_stay() -> None:
         ),
     ],
 )
-def test_blocks_of_another_build_stay(model: str, swap: SwapBlocks, sentence: str) -> None:
+def test_blocks_of_another_build_raise(model: str, swap: SwapBlocks, message: str) -> None:
     with (
-        pytest.raises(InterventionError) as said,
+        pytest.raises(InterventionError) as caught,
         intervene(STRIDED if model == "strided" else create_model(model), swap),
     ):
         raise AssertionError("the block must not begin")
-    assert str(said.value).startswith(f"'{swap.first}' and '{swap.second}' cannot change places: ")
-    assert sentence in str(said.value)
-    assert str(said.value).endswith(".")
+    assert str(caught.value).startswith(f"'{swap.first}' and '{swap.second}' cannot be swapped: ")
+    assert message in str(caught.value)
+    assert str(caught.value).endswith(".")
 
 
-def test_a_block_that_is_none() -> None:
+def test_unknown_blocks_raise() -> None:
     with (
-        pytest.raises(HookPointError, match="no part called 'layer1"),
+        pytest.raises(HookPointError, match="no module called 'layer1"),
         intervene(create_model("resnet20"), SwapBlocks("conv1", "layer1.9")),
     ):
         raise AssertionError("the block must not begin")

@@ -1,4 +1,4 @@
-"""A sweep against one whole forward pass for each change; half of the steps, and no more memory for more changes."""
+"""Sweeps against one forward pass per item; half of the nodes, and constant memory."""
 
 import gc
 from collections import Counter
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightning_resnets.errors import InterventionError
+from lightning_resnets.errors import HookPointError, InterventionError
 from lightning_resnets.graph import trace_nodes
 from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.interventions import intervene
@@ -24,12 +24,16 @@ from lightning_resnets.interventions.edits import (
     SwapBlocks,
     ZeroChannels,
 )
-from lightning_resnets.interventions.record import HookPointError
 from lightning_resnets.interventions.sweep import SweepRunner, sweep
 from lightning_resnets.models.registry import create_model
-from tests.helpers.reference_forward import IMAGES, Slow, compositions, patient
+from tests.helpers.reference_forward import (
+    IMAGES,
+    ReferenceForward,
+    compositions,
+    make_all_merges_model,
+)
 
-MODEL = patient()
+MODEL = make_all_merges_model()
 EVERY: list[Intervention] = [
     *map(RemoveBlock, ["a", "b", "c", *(f"dense.denselayer{i}" for i in (1, 2, 3)), "dense"]),
     ZeroChannels("stem", 1),
@@ -43,14 +47,14 @@ EVERY: list[Intervention] = [
 ]
 
 
-def naive(model: nn.Module, *ops: Intervention) -> Tensor:
-    with intervene(model, *ops):
+def naive(model: nn.Module, *interventions: Intervention) -> Tensor:
+    with intervene(model, *interventions):
         return model(IMAGES)
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_what_two_passed_blocks_begin_with_is_kept_for_the_later_end(first: int) -> None:
-    """`layer1` and its first block read the same tensor, and give theirs at different steps."""
+def test_the_input_of_bypassed_blocks_is_kept_to_the_later_end(first: int) -> None:
+    """`layer1` and its first block read the same tensor and end at different nodes."""
     model = create_model("resnet20").eval()
     changes = [BypassBlock("layer1"), BypassBlock("layer1.0")]
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -61,7 +65,7 @@ def test_what_two_passed_blocks_begin_with_is_kept_for_the_later_end(first: int)
                 assert torch.equal(found[change], model(images))
 
 
-def test_every_change_is_a_pass_of_its_own() -> None:
+def test_every_item_matches_its_own_pass() -> None:
     found = dict(sweep(MODEL, IMAGES, [*EVERY, ()]))
     assert found.keys() == {*EVERY, ()}
     assert torch.equal(found[()], MODEL(IMAGES))
@@ -75,20 +79,20 @@ def test_every_change_is_a_pass_of_its_own() -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(changes=st.lists(compositions(3).map(tuple), min_size=1, max_size=5))
-def test_any_changes_are_the_passes_by_hand(changes: list[tuple[Intervention, ...]]) -> None:
+def test_any_items_match_the_reference(changes: list[tuple[Intervention, ...]]) -> None:
     swept = list(sweep(MODEL, IMAGES, changes))
     assert Counter(change for change, _ in swept) == Counter(changes)
     for change, logits in swept:
-        assert torch.equal(logits, Slow(MODEL, change)(IMAGES))
+        assert torch.equal(logits, ReferenceForward(MODEL, change)(IMAGES))
 
 
-def test_a_revealed_net_is_swept_alike() -> None:
-    shown = insert_merges(MODEL, (3, 6, 6))
-    for change, logits in sweep(shown, IMAGES, EVERY):
+def test_a_model_with_inserted_merges_is_swept() -> None:
+    with_merges = insert_merges(MODEL, (3, 6, 6))
+    for change, logits in sweep(with_merges, IMAGES, EVERY):
         assert torch.equal(logits, naive(MODEL, change))
 
 
-def test_the_picture_itself_is_a_place_too() -> None:
+def test_the_input_is_a_hook_point() -> None:
     images = IMAGES.clone()
     images[:, 1] = 0
     (_, cut), (_, whole) = sweep(MODEL, IMAGES, [ZeroChannels("input", 1), ()])
@@ -96,19 +100,19 @@ def test_the_picture_itself_is_a_place_too() -> None:
     assert torch.equal(whole, MODEL(IMAGES))
 
 
-def test_half_of_the_steps_are_run_and_nothing_is_kept() -> None:
-    followed = trace_nodes(MODEL, (3, 6, 6))
-    one = SweepRunner(MODEL, followed, [RemoveBlock("a"), RemoveBlock("b"), RemoveBlock("c")])
+def test_half_of_the_nodes_are_run_and_nothing_is_kept() -> None:
+    traced = trace_nodes(MODEL, (3, 6, 6))
+    one = SweepRunner(MODEL, traced, [RemoveBlock("a"), RemoveBlock("b"), RemoveBlock("c")])
     for batch in (IMAGES, -IMAGES, IMAGES[:1]):
         for change, logits in one.run(batch):
             with intervene(MODEL, change):
                 assert torch.equal(logits, MODEL(batch))
     steps, behind = (
-        len(one.walker.nodes),
-        [one.walker.place[followed.node_by_name[f"{block}.add"]] for block in "abc"],
+        len(one.executor.nodes),
+        [one.executor.position[traced.node_by_name[f"{block}.add"]] for block in "abc"],
     )
-    assert one.walker.ran == 3 * (steps + sum(steps - place for place in behind))
-    assert len(one.walker.env) == 1
+    assert one.executor.num_run == 3 * (steps + sum(steps - place for place in behind))
+    assert len(one.executor.env) == 1
 
 
 def tensors() -> int:
@@ -116,21 +120,21 @@ def tensors() -> int:
     return sum(issubclass(type(thing), Tensor) for thing in gc.get_objects())
 
 
-def test_memory_does_not_grow_with_the_changes() -> None:
+def test_memory_does_not_grow_with_the_items() -> None:
     def most(changes: list[tuple[Intervention, ...]]) -> int:
-        return max(tensors() for _ in sweep(MODEL, IMAGES, changes, followed))
+        return max(tensors() for _ in sweep(MODEL, IMAGES, changes, traced))
 
-    followed = trace_nodes(MODEL, (3, 6, 6))
+    traced = trace_nodes(MODEL, (3, 6, 6))
     few: list[tuple[Intervention, ...]] = [(ScaleInput("a.add", 1, 0.5),), (SwapBlocks("b", "c"),)]
     assert most(few) == most([*few, *few, *few])
 
 
-def test_a_sweep_that_ends_early_leaves_the_net_as_it_was() -> None:
+def test_a_sweep_that_ends_early_restores_the_model() -> None:
     before = dict(MODEL.named_parameters())
     one = sweep(MODEL, IMAGES, [SwapBlocks("a", "b"), RemoveBlock("c")])
     next(one)
     assert all(weight is before[name] for name, weight in MODEL.named_parameters())
-    with pytest.raises(InterventionError, match="does not take the place"):
+    with pytest.raises(InterventionError, match="cannot be bypassed"):
         list(
             sweep(
                 MODEL,
@@ -151,14 +155,14 @@ def test_a_sweep_that_ends_early_leaves_the_net_as_it_was() -> None:
         ((RemoveBlock("a"), ZeroChannels("d", 1)), HookPointError),
     ],
 )
-def test_what_does_not_fit_is_said_before_the_first_pass(
+def test_invalid_items_raise_before_the_first_pass(
     change: Intervention, error: type[ValueError]
 ) -> None:
     with pytest.raises(error):
         sweep(MODEL, IMAGES, [RemoveBlock("a"), change])
 
 
-def test_one_change_alone_and_changes_in_lists() -> None:
+def test_a_single_item_and_lists_of_items() -> None:
     ((op, logits),) = sweep(MODEL, IMAGES, RemoveBlock("a"))
     assert op == RemoveBlock("a")
     assert torch.equal(logits, naive(MODEL, RemoveBlock("a")))
@@ -168,21 +172,21 @@ def test_one_change_alone_and_changes_in_lists() -> None:
 
 
 @pytest.mark.parametrize("changes", ["a", ["a"], [("a", "b")], [None]])
-def test_what_is_no_change(changes: Any) -> None:
-    with pytest.raises(InterventionError, match="is no operation: give Scale"):
+def test_other_objects_raise(changes: Any) -> None:
+    with pytest.raises(InterventionError, match="is not an intervention: pass ScaleInput"):
         sweep(MODEL, IMAGES, changes)
 
 
-def test_a_picture_without_a_batch_is_said() -> None:
+def test_images_without_a_batch_raise() -> None:
     with pytest.raises(
         InterventionError,
-        match=r"takes images \(N, C, H, W\), not \(3, 6, 6\): .*`image\[None\]`\.$",
+        match=r"images must have the shape \(N, C, H, W\), got \(3, 6, 6\): .*image\[None\]\.$",
     ):
         sweep(MODEL, IMAGES[0], [RemoveBlock("a")])
 
 
-def test_a_net_in_training_is_swept_in_evaluation_and_its_statistics_stay() -> None:
-    model = patient().train()
+def test_a_model_in_training_mode_is_swept_in_evaluation_mode() -> None:
+    model = make_all_merges_model().train()
     model.a.eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     for change, logits in sweep(model, IMAGES, EVERY):
@@ -192,7 +196,7 @@ def test_a_net_in_training_is_swept_in_evaluation_and_its_statistics_stay() -> N
 
 
 class InPlace(nn.Module):
-    """Steps that are not the same when they are done twice in place."""
+    """In-place operations that differ if they are done twice."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -208,7 +212,7 @@ class InPlace(nn.Module):
         return functional.elu_(x).mean((2, 3))
 
 
-def test_what_works_in_place_is_done_to_copies() -> None:
+def test_in_place_operations_are_done_on_copies() -> None:
     torch.manual_seed(0)
     model = InPlace().eval().requires_grad_(False)
     changes: list[Intervention] = [
@@ -226,7 +230,7 @@ def test_what_works_in_place_is_done_to_copies() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_sweep_on_a_gpu() -> None:
-    model, images = patient().cuda(), IMAGES.cuda()
+    model, images = make_all_merges_model().cuda(), IMAGES.cuda()
     for change, logits in sweep(model, images, EVERY):
         with intervene(model, change):
             torch.testing.assert_close(logits, model(images))

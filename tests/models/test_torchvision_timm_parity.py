@@ -75,8 +75,8 @@ TIMM = [
         Reference(f"seresnext{depth}_32x4d", "timm", f"legacy_seresnext{depth}_32x4d", LEGACY)
         for depth in (50, 101)
     ),
-    # timm's basic blocks have a ReLU between the second batch norm and SE. Neither the paper nor the
-    # Caffe model has one.
+    # timm's basic blocks have a ReLU between the second batch norm and SE. Neither the paper nor
+    # the Caffe model has one.
     *(
         Reference(
             f"seresnet{depth}", "timm", f"legacy_seresnet{depth}", {**LEGACY, "se_pre_relu": True}
@@ -125,7 +125,7 @@ def build_theirs(reference: Reference) -> nn.Module:
 
 
 def randomize_weights(model: nn.Module) -> nn.Module:
-    """Fill weights and statistics with random values that keep channels active and logits finite."""
+    """Fill weights and statistics with random values that keep channels and logits alive."""
     rng = torch.Generator().manual_seed(0)
     for name, weight in model.state_dict().items():
         if not weight.is_floating_point():
