@@ -59,7 +59,7 @@ class Case:
 
     @classmethod
     def create(cls, arch: str, batch: int, side: int) -> "Case":
-        model = create_model(arch).eval().requires_grad_(False)
+        model = create_model(arch, num_classes=10).eval().requires_grad_(False)
         cells = dict.fromkeys(
             block.block for block in trace_nodes(model, (3, side, side)).graph.nodes if block.block
         )

@@ -131,7 +131,7 @@ def test_the_command_measures_keeps_and_goes_on(
         coverage.main()
         report = json.loads(capsys.readouterr().out.splitlines()[-1])
         assert (report["models"], report["traced"], report["equal"]) == (2, 1, 1)
-        assert report["torchvision"]["failed"].startswith("torchvision/none: ValueError")
+        assert report["torchvision"]["failed"].startswith("torchvision/none: ModelError")
         assert [row["model"] for row in report["rows"]] == [
             "torchvision/resnet18",
             "torchvision/none",
