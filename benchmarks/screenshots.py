@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 IMAGES_DIR = ROOT / "docs/images"
 WINDOW_SIZE = (1280, 800)
 DEVICE_PIXEL_RATIO = 2
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +55,23 @@ SCREENSHOTS = (
 )
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
+def wait_until(controller: Controller, condition: Callable[[], bool]) -> None:
     """Run Qt's event loop until something is true.
 
     Args:
+        controller: The app.
         condition: Asked again and again.
 
     Raises:
-        TimeoutError: It is still false after two minutes.
+        RuntimeError: The app shows an error message.
+        TimeoutError: The condition is still false after a minute.
     """
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         QApplication.processEvents()
         time.sleep(0.01)
+        if message := controller.window.banner.text:
+            raise RuntimeError(message)
         if time.monotonic() > deadline:
             raise TimeoutError(f"The app showed no result within {TIMEOUT_SECONDS} s.")
 
@@ -81,7 +85,7 @@ def show(controller: Controller, shot: Screenshot) -> None:
     """
     controller.worker.start()
     controller.start(shot.model)
-    wait_until(lambda: bool(controller.catalog.samples and controller.screen.bars))
+    wait_until(controller, lambda: bool(controller.catalog.samples and controller.screen.bars))
     controller.select_sample(shot.sample)
     controller.select(shot.node)
     if shot.sort_gate:
@@ -93,7 +97,7 @@ def show(controller: Controller, shot: Screenshot) -> None:
         has_node = screen.detail is not None and screen.detail.name == shot.node
         return has_node and screen.image_label == label and not screen.status
 
-    wait_until(is_shown)
+    wait_until(controller, is_shown)
 
 
 def painted_figures(shot: Screenshot, screen: ViewState) -> dict[str, str]:
