@@ -12,7 +12,8 @@ from lightning_resnets.checkpoint.bundled import bundled_checkpoints
 from lightning_resnets.checkpoint.load import LoadedCheckpoint
 from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.cli.open_model import open_model
-from lightning_resnets.data.evaluation_sets import DATASETS, require_data_dir, subsample
+from lightning_resnets.data.datasets import DATASETS, require_data_dir
+from lightning_resnets.data.evaluation_sets import subsample
 from lightning_resnets.data.image_folder import load_batches
 from lightning_resnets.errors import AnalysisError, CheckpointError
 from lightning_resnets.models.registry import MODELS, create_model
@@ -22,7 +23,7 @@ from lightning_resnets.utils.format import format_shape
 RESIDUAL_NAME_RE = re.compile(r"(?:se|pre|sepre)?resnet(\d+)")
 
 
-LOADING_BATCH_SIZE = 64
+LOADING_BATCH_SIZE = 64  # images that are preprocessed at once
 
 
 def make_analysis_inputs(
@@ -46,6 +47,7 @@ def make_analysis_inputs(
     """
     card = loaded.card
     baseline_arch = baseline.card.arch if baseline else ""
+    # The untrained plain model is compared with even if no trained one exists.
     plain_arch = baseline_arch or plain_baseline_name(card.arch)
     model_name, baseline_name = _display_names(card.arch, baseline_arch, names)
     return AnalysisInputs(
@@ -83,6 +85,7 @@ def test_error_from_card(card: ModelCard) -> float | None:
         published errors (CIFAR-10 for small images, else ImageNet).
     """
     dataset = "cifar10" if card.input_size[1] < 64 else "imagenet"
+    # An error on other images cannot stand beside the published ones.
     if card.dataset != dataset:
         return None
     if "test_accuracy" in card.metrics:
@@ -105,6 +108,7 @@ def build_untrained(card: ModelCard, arch: str, seed: int) -> nn.Module | None:
     """
     if arch not in MODELS:
         return None
+    # The kwargs of the card are for its own architecture only.
     model_kwargs = card.model_kwargs if arch == card.arch else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -163,6 +167,7 @@ def _bundled_baseline(card: ModelCard) -> str | None:
 def _check_baseline(name: str, baseline: ModelCard, card: ModelCard) -> None:
     """Raise CheckpointError unless both models take the same images."""
     num_classes, num_baseline_classes = len(card.class_names), len(baseline.class_names)
+    # Both models get the same images and labels.
     if num_classes == num_baseline_classes and card.input_size == baseline.input_size:
         return
     raise CheckpointError(
@@ -203,7 +208,9 @@ def load_analysis_images(
             f"{trained_on}. Give --dataset imagenet or folder with --data-dir DIR."
         )
     name = dataset or "sample"
-    found = DATASETS[name](require_data_dir(name, data_dir), card.class_names)
+    folder = require_data_dir(name, data_dir)
+    found = DATASETS[name].load_eval_set(folder, card.class_names)
     images, labels = subsample(found, num_images)
-    batch = torch.cat(list(load_batches(images, card, LOADING_BATCH_SIZE)))
+    # All images stay in memory: analyses pass over them many times.
+    batch = torch.cat(list(load_batches(images, card.preprocessing, LOADING_BATCH_SIZE)))
     return LabeledImages(batch.contiguous(memory_format=torch.channels_last), torch.tensor(labels))

@@ -20,7 +20,7 @@ from lightning_resnets.cli.analysis_inputs import (
 from lightning_resnets.cli.args import CommandParser, parse_positive_int
 from lightning_resnets.cli.open_model import MODEL_OR_CHECKPOINT_HELP, open_model
 from lightning_resnets.cli.progress import analysis_progress
-from lightning_resnets.data.evaluation_sets import DATASETS
+from lightning_resnets.data.datasets import DATASETS
 from lightning_resnets.errors import AnalysisError, HookPointError, InterventionError, TraceError
 
 DEFAULT_NUM_IMAGES = 1000
@@ -29,6 +29,7 @@ DEFAULT_NUM_IMAGES = 1000
 FIGURE_FORMATS = ("png", "svg", "pdf")
 
 
+# Column of the names, in the help text and in the output
 NAME_WIDTH = max(map(len, ANALYSES)) + 2
 
 
@@ -65,12 +66,13 @@ def main(args: list[str]) -> None:
     if options.figure_format != "none":
         require_matplotlib()
     loaded = load_inputs(options, names)
-    inputs = make_inputs(options, loaded)
+    inputs = _make_inputs(options, loaded)
     folder = options.out.expanduser() if options.out else Path("analysis", loaded.name)
     header = format_header(inputs, names, folder)
     try:
         with output_dir(folder):
             num_done = run_analyses(names, inputs, folder, options.figure_format, header)
+    # Each analysis writes its files at once, so the finished ones are complete.
     except KeyboardInterrupt:
         raise AnalysisError(f"Stopped. Finished analyses are in {folder}.") from None
     if not num_done:
@@ -173,7 +175,8 @@ def load_inputs(options: Namespace, names: tuple[str, ...]) -> LoadedInputs:
     baseline = open_baseline(model.card, options.baseline)
     if baseline is not None:
         _print_notes(baseline.notes)
-    images = _load_images(options, names, model) if needs_images(names) else None
+    # Some analyses only read weights or the graph.
+    images = _load_images(options, names, model) if _needs_images(names) else None
     return LoadedInputs(name, model, baseline, images)
 
 
@@ -198,31 +201,17 @@ def _print_notes(notes: Iterable[str]) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
-def make_inputs(options: Namespace, loaded: LoadedInputs) -> AnalysisInputs:
-    """Combine models and images into the inputs of `run_analysis`.
-
-    Args:
-        options: arguments of `build_parser`.
-        loaded: models and images.
-
-    Returns:
-        The inputs; two models of one architecture have the names of their files.
-    """
+def _make_inputs(options: Namespace, loaded: LoadedInputs) -> AnalysisInputs:
+    """Combine models and images into the inputs of `run_analysis`."""
+    # Two models of one architecture are called by the names of their files.
     baseline_name = Path(options.baseline).stem if options.baseline else ""
     return make_analysis_inputs(
         loaded.model, loaded.baseline, loaded.images, options.seed, (loaded.name, baseline_name)
     )
 
 
-def needs_images(names: tuple[str, ...]) -> bool:
-    """Return True if an analysis needs images.
-
-    Args:
-        names: names of analyses.
-
-    Returns:
-        False if the input size is enough for all of them.
-    """
+def _needs_images(names: tuple[str, ...]) -> bool:
+    """Return True if an analysis needs images; for the others the input size is enough."""
     return any(ANALYSES[name].needs_images for name in names)
 
 
@@ -238,9 +227,9 @@ def format_header(inputs: AnalysisInputs, names: tuple[str, ...], folder: Path) 
         The line; baseline and images only if an analysis needs images.
     """
     parts = [inputs.model_name]
-    if needs_images(names) and inputs.baseline is not None:
+    if _needs_images(names) and inputs.baseline is not None:
         parts.append(f"compared with {inputs.baseline_name}")
-    if needs_images(names) and inputs.images is not None:
+    if _needs_images(names) and inputs.images is not None:
         parts.append(f"on {len(inputs.images):,} images")
     return f"{' '.join(parts)}; files in {folder}"
 
@@ -276,6 +265,7 @@ def run_analyses(
 
 def _try_one(name: str, inputs: AnalysisInputs, folder: Path, figure_format: str) -> bool:
     """Run an analysis if the model allows it, and print a line in both cases."""
+    # These errors say that the model does not fit; any other one is a fault of ours.
     try:
         line = _run_one(name, inputs, folder, figure_format)
     except (AnalysisError, InterventionError, HookPointError, TraceError) as error:

@@ -16,6 +16,7 @@ from lightning_resnets.utils.parameters import count_parameters
 MAX_IMAGE_SIDE = 4096  # pixels
 
 
+# Help texts of arguments that several commands have
 CHECKPOINT_HELP = "checkpoint file in any supported format, or a bundled model's name"
 
 
@@ -32,7 +33,9 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(
             prog=f"lightning-resnets {name}",
             description=description,
+            # An abbreviation would change its meaning when an option is added.
             allow_abbrev=False,
+            # Descriptions have line breaks of their own.
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
@@ -45,6 +48,7 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             ValueError: always; `main` prints it and exits with status 1.
         """
+        # argparse begins with a small letter: "the following arguments are required".
         sentence = f"{message[:1].upper()}{message[1:]}"
         raise ValueError(f"{sentence}. See `{self.prog} --help`.")
 
@@ -98,6 +102,7 @@ def check_output_path(
     Raises:
         CheckpointError: the ending is unknown, the folder is missing, or the file exists.
     """
+    # The location first: nothing can be said about a file in a folder that is missing.
     _check_location(out, suffixes, hint)
     if out.exists():
         _check_replaceable(out, overwrite, source)

@@ -25,6 +25,7 @@ def main(args: list[str]) -> None:
     """
     options = build_parser().parse_args(args)
     hint = "; `lightning-resnets export` writes .onnx and .pt2"
+    # All of this is checked before the checkpoint is loaded.
     source = resolve_checkpoint(options.checkpoint)
     check_output_path(options.out, WRITERS, options.overwrite, source, hint)
     convert(options)
@@ -41,6 +42,7 @@ def convert(options: Namespace) -> None:
     """
     loaded = load_input(options)
     out = options.out
+    # .pth has no model card that could say where the model differs from torchvision's.
     warnings = compatibility_warnings(loaded.card, out)
     if warnings and not options.force:
         raise CheckpointError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lightning_resnets.cli.args import CommandParser, load_input, parse_positive_int
 from lightning_resnets.cli.progress import evaluation_progress
-from lightning_resnets.data.evaluation_sets import DATASETS, require_data_dir
+from lightning_resnets.data.datasets import DATASETS, require_data_dir
 from lightning_resnets.evaluation import EvaluationResult, evaluate
 
 

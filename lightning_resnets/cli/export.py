@@ -26,7 +26,7 @@ from lightning_resnets.errors import CheckpointError
 from lightning_resnets.utils.format import format_shape
 from lightning_resnets.utils.parameters import count_parameters
 
-MAX_BATCH_SIZE = 4096
+MAX_BATCH_SIZE = 4096  # images; the check of the export runs a batch of this size
 
 
 def main(args: list[str]) -> None:
@@ -80,6 +80,7 @@ def _json_report(
         "arch": loaded.card.arch,
         "parameters": count_parameters(loaded.model),
         "bytes": options.out.stat().st_size,
+        # 0 stands for a batch size that is chosen at run time.
         "batch": options.batch_size or "dynamic",
         "size": loaded.card.input_size,
         "preprocessing": describe_input(options.include_preprocessing),

@@ -1,7 +1,11 @@
 """Options that `fit` has besides Lightning's, and checks of values that would train nothing."""
 
+import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
+
+LIMIT_RE = re.compile(r"(?:--trainer\.)?(limit_\w+_batches)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +18,7 @@ class FitOption:
     help: str
 
 
+# In the order of the help page
 FIT_OPTIONS = (
     FitOption("run_dir", str, None, "output folder (null: runs/RECIPE); use one per seed"),
     FitOption(
@@ -25,6 +30,7 @@ FIT_OPTIONS = (
 )
 
 
+# Smaller values have no meaning, but Lightning does not check all of them.
 TRAINER_MINIMUMS = {
     "accumulate_grad_batches": 1,
     "gradient_clip_val": 0,
@@ -61,6 +67,7 @@ def check_fit_options(config: Any) -> None:
 
 def _check_length(trainer: Any) -> None:
     """Raise ValueError unless the run has at least one batch, and an end."""
+    # None and -1 stand for no limit.
     for name in ("max_epochs", "max_steps"):
         if trainer[name] == 0:
             raise ValueError(f"--trainer.{name} must be at least 1.")
@@ -70,3 +77,23 @@ def _check_length(trainer: Any) -> None:
         raise ValueError(
             "--trainer.max_epochs must be at least 1: the learning-rate schedule needs an end."
         )
+
+
+def single_batch_limits(args: list[str]) -> dict[str, int]:
+    """Find limits of one batch: the parser reads 1 as 1.0, which means all batches.
+
+    Args:
+        args: command and options.
+
+    Returns:
+        Arguments of the Trainer, such as limit_train_batches=1.
+    """
+    words: list[str] = []
+    for arg in args:
+        words.extend(arg.split("=", 1))
+    limits: dict[str, int] = {}
+    for option, value in pairwise(words):
+        match = LIMIT_RE.fullmatch(option)
+        if match and value == "1":
+            limits[match[1]] = 1
+    return limits

@@ -38,9 +38,10 @@ def _trace(options: Namespace) -> ModelGraph:
     """Open and trace the model, and fold its graph."""
     model, (channels, height, width) = open_structure(options.checkpoint, options.model)
     if options.image_size:
+        # Only square images: all models were trained on them.
         height = width = options.image_size
     graph = trace(model, (channels, height, width))
-    return graph.fold(options.fold, repeats=options.collapse_repeats)
+    return graph.fold(options.fold, collapse_repeats=options.collapse_repeats)
 
 
 def _write(graph: ModelGraph, out: Path, name: str) -> None:
@@ -49,6 +50,7 @@ def _write(graph: ModelGraph, out: Path, name: str) -> None:
     with atomic_write(out) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
     num_nodes = len(graph.nodes)
+    # A collapsed node stands for several equal ones.
     num_unfolded = sum(node.repeat_count for node in graph.nodes)
     repeats = f" ({num_unfolded:,} with repeats)" if num_unfolded > num_nodes else ""
     print(f"{out}: {num_nodes:,} nodes{repeats}, {format_cost(graph)}")

@@ -25,6 +25,7 @@ def main(args: list[str]) -> None:
         print(json.dumps(report.to_dict()))
     else:
         print("\n".join(format_report(report)))
+    # A script can ask for the status without reading the report.
     if not report.fits:
         sys.exit(1)
 

@@ -15,9 +15,11 @@ from pathlib import Path
 from lightning_resnets.errors import CheckpointError, OptionError
 from lightning_resnets.recipes import list_recipes
 
+# These need Lightning, which takes seconds to import.
 TRAINING_COMMANDS = ("fit", "validate", "test", "predict")
 
 
+# Each is the `main` function of the module of its name.
 OTHER_COMMANDS = ("models", "graph", "inspect", "evaluate", "convert", "export", "analyze")
 
 
@@ -34,7 +36,7 @@ HELP_ALL_FLAG = "--help-all"  # jsonargparse's page of more than 500 lines
 CONFIG_FLAGS = {"-c", "--config", "--data", "--data.class_path", "--print_config", HELP_ALL_FLAG}
 
 
-HELP_WIDTH = 90
+HELP_WIDTH = 90  # characters, of the list of recipes
 
 
 HELP = """usage: lightning-resnets COMMAND [options]
@@ -80,6 +82,7 @@ def main(args: list[str] | None = None) -> None:
         # As in `lightning-resnets models | head`: nobody reads the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OptionError as error:
+        # Status 2 is what argparse uses for a wrong option.
         print(f"lightning-resnets: {error}", file=sys.stderr)
         sys.exit(2)
     except (CheckpointError, ValueError, OSError) as error:
@@ -147,6 +150,7 @@ def _train(args: list[str]) -> None:
     # Lightning takes seconds to import.
     from lightning_resnets.cli.train import TrainingCLI
 
+    # The run folder is named after the last recipe.
     config = dict(pairwise(resolved)).get("--config", "")
     TrainingCLI(resolved, Path(config).stem)
 
@@ -176,12 +180,14 @@ def resolve_args(args: list[str]) -> list[str]:
     Raises:
         ValueError: there is no such recipe, model or file.
     """
+    # Both spellings, `--config NAME` and `--config=NAME`, become the first one.
     resolved: list[str] = []
     for arg in args:
         resolved.extend(_split_arg(arg))
     for index, (option, value) in enumerate(pairwise(resolved), 1):
         if option == "--config":
             resolved[index] = str(resolve_recipe(value))
+        # TrainingCLI looks for `last` in the run folder.
         elif option == "--ckpt_path" and value not in ("last", "null"):
             resolved[index] = _resolve_checkpoint(value)
     return resolved
@@ -197,6 +203,7 @@ def _split_arg(arg: str) -> Iterator[str]:
     elif option in ("--config", "--ckpt_path"):
         yield option
         yield value
+    # jsonargparse splits the others itself.
     else:
         yield arg
 
@@ -222,6 +229,7 @@ def resolve_recipe(name: str) -> Path:
         ValueError: there is neither such a recipe nor such a file.
     """
     recipes = list_recipes()
+    # A bundled recipe goes before a file of the same name.
     if name in recipes:
         return recipes[name]
     path = Path(name)
@@ -245,9 +253,11 @@ def _similar_recipe(name: str, recipes: dict[str, Path]) -> str:
 
 def silence_library_warnings() -> None:
     """Silence warnings about the libraries themselves, which a user cannot act on."""
+    # Warnings of torch's C++ code
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended")
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+    # An advertisement for a logger
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
         logging.getLogger(name).addFilter(lambda record: "litlogger" not in record.getMessage())

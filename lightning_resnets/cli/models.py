@@ -79,8 +79,10 @@ def format_table(pattern: str = "") -> Iterator[str]:
     Raises:
         ValueError: no model matches.
     """
+    # Before the header: a wrong pattern prints nothing else.
     names = match_names(pattern)
     yield align_columns(COLUMNS)
+    # The largest models take seconds to trace, so each line is printed at once.
     for name in names:
         yield align_columns(format_row(summarize_model(name)))
 

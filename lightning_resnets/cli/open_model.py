@@ -30,9 +30,10 @@ MODEL_OR_CHECKPOINT_HELP = (
 )
 
 
-EXTERNAL_NUM_CLASSES = 1000
+EXTERNAL_NUM_CLASSES = 1000  # of ImageNet, for which torchvision and timm have their weights
 
 
+# For a model that neither a checkpoint nor the index of known models describes
 IMAGENET_PREPROCESSING = Preprocessing(
     input_size=(3, 224, 224), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
 )
@@ -60,6 +61,7 @@ def open_structure(name: str, model: str | None = None) -> tuple[nn.Module, Imag
     """
     if model is None and _is_model_name(name):
         size = _input_size(name)
+        # Initializing a large model takes seconds, and a graph needs no weights.
         structure = build_uninitialized(name, _num_classes(name))
     else:
         loaded = _load_file(name, model)[0]
@@ -83,6 +85,7 @@ def open_model(name: str, model: str | None = None, seed: int = 0) -> tuple[Load
         CheckpointError: there is neither such a model nor such a file.
     """
     if model is None and _is_model_name(name) and not _is_bundled(name):
+        # The name becomes a folder, so it must not have separators.
         return open_untrained(name, seed), re.sub(r"[/:]", "-", name)
     loaded, path = _load_file(name, model)
     card = loaded.card
@@ -103,6 +106,7 @@ def open_untrained(name: str, seed: int = 0) -> LoadedCheckpoint:
         ValueError: there is no such model.
     """
     size = _input_size(name)
+    # An analysis must not change the caller's random numbers.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = create_model(name, _num_classes(name))
@@ -117,6 +121,7 @@ def _untrained_card(name: str, size: ImageSize) -> ModelCard:
     """Make the model card of a model that no file describes."""
     preprocessing = index.known_models().get(name)
     if preprocessing is None:
+        # CIFAR models take 32 pixels a side, ImageNet models 224 or more.
         is_large = size[1] >= 64
         preprocessing = IMAGENET_PREPROCESSING if is_large else CIFAR10_PREPROCESSING
     names, dataset = class_names(_num_classes(name), "", size)
@@ -163,6 +168,7 @@ def _load_file(name: str, model: str | None) -> tuple[LoadedCheckpoint, Path]:
     """Load a bundled model or a checkpoint file; raise CheckpointError if there is neither."""
     path = Path(name)
     looks_like_name = "/" not in name and not path.suffix
+    # For a path, resolve_checkpoint says that the file is missing.
     if looks_like_name and not path.expanduser().exists():
         _raise_if_unknown(name)
     path = resolve_checkpoint(name)
@@ -186,6 +192,7 @@ def _with_merges(model: nn.Module, arch: str, size: ImageSize) -> nn.Module:
     """Insert merges into an external or custom model; leave it unchanged if it cannot be traced."""
     if is_builtin(arch):
         return model
+    # A model that torch.fx cannot trace is still recorded as it is.
     with contextlib.suppress(TraceError):
         return insert_merges(model, size)
     return model

@@ -13,42 +13,55 @@ from difflib import get_close_matches
 
 from lightning_resnets.utils.format import join_words
 
+# unrecognized arguments: --trainer.max_epoch 3
 UNRECOGNIZED_RE = re.compile(r"unrecognized arguments: --([^\s=]+)")
 
 
+# Subcommand 'fit' does not accept option 'model.widht'
 UNKNOWN_KEY_RE = re.compile(r"does not accept option '([\w.]+)'")
 
 
+# Linked "model.num_classes" must be given via "data.num_classes"
 LINKED_RE = re.compile(r"Linked ['\"]([\w.]+)['\"] must be given via ['\"]([\w.]+)['\"]")
 
 
+# Problem with given class_path 'nosuch.Data': No module named 'nosuch'
 CLASS_PATH_RE = re.compile(r"Problem with given class_path '([\w.]+)':\s*(.+?)(?:\s+- Expected|$)")
 
 
+# Option 'batch_sice' is not accepted
 REFUSED_RE = re.compile(r"Option '([\w.]+)' is not accepted")
 
 
+# Parser key "data.auto_augment":, indented by the depth of the key
 PARSER_KEY_RE = re.compile(r"^(.*)Parser key ['\"]([\w.]+)['\"]:", re.MULTILINE)
 
 
+# Got value: 8
 GIVEN_VALUE_RE = re.compile(r"(?:Got|Given) value: (.+)")
 
 
+# Expected a <class 'int'>. Got value: many
 EXPECTED_RE = re.compile(r"Expected an? (.+?)(?:\. Got value: .*)?$", re.MULTILINE)
 
 
+# dot import path string: CIFAR10X
 IMPORT_PATH_RE = re.compile(r"dot import path string: (.+)")
 
 
+# typing.Literal['sgd', 'adamw', 'lamb']
 LITERAL_RE = re.compile(r"(?:typing\.)?Literal(\[.+\])")
 
 
+# <class 'collections.abc.Iterable'>, of which the last part is kept
 CLASS_NAME_RE = re.compile(r"<class '(?:[\w.]+\.)?(\w+)'>")
 
 
+# The same, of which the whole path is kept
 FULL_CLASS_NAME_RE = re.compile(r"<class '([\w.]+)'>")
 
 
+# What a user types for a value of a Python type, in the words of YAML
 TYPE_DESCRIPTIONS = {
     "bool": ("true", "false"),
     "dict": ("a mapping such as '{name: value}'",),
@@ -83,6 +96,7 @@ def format_option_error(message: str, options: Iterable[str]) -> str:
     """
     text = FULL_CLASS_NAME_RE.sub(r"\1", " ".join(message.split()))
     keys, rest = failing_key(message)
+    # The order matters: a message about a class path has the parser keys above it too.
     if match := UNRECOGNIZED_RE.search(text) or UNKNOWN_KEY_RE.search(text):
         name = "--" + ".".join([*keys, match[1]])
         return f"Unknown option '{name}'{suggest_option(name, options)}."
@@ -94,6 +108,7 @@ def format_option_error(message: str, options: Iterable[str]) -> str:
         sentence = format_value_error(f"--{'.'.join(keys)}", rest)
         if sentence is not None:
             return sentence
+    # jsonargparse appends every subclass that it knows.
     return end_sentence(text.partition(" Subtypes:")[0])
 
 
@@ -131,16 +146,16 @@ def format_value_error(option: str, text: str) -> str | None:
     if given is None:
         return None
     value = given[1].strip()
+    # For a class, the value is shown as a namespace; the path stands further up.
     if import_path := IMPORT_PATH_RE.search(text[: given.start()]):
         value = import_path[1].strip()
     accepted = _accepted_values(text[: given.end()])
-    hint = ""
     if option == "--data":
         # The parser accepts null too, but a run needs a dataset.
         accepted = [word for word in accepted if word != "null"]
-        hint = suggest_datamodule(value)
     if not accepted:
         return None
+    hint = suggest_datamodule(value) if option == "--data" else ""
     return f"{option} must be {join_words(accepted)}, got '{value}'{hint}."
 
 

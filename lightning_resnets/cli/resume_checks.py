@@ -60,6 +60,7 @@ def check_resumable(path: Path, config: dict[str, Any]) -> bool:
             f"Cannot resume from {path}: it has no {min(missing)}. "
             "Use the run's last.ckpt, or start again without --ckpt_path."
         )
+    # A checkpoint of another program has no options of ours to compare.
     previous = contents.get(CHECKPOINT_KEY)
     differences = config_differences(previous, config)
     if differences:
@@ -87,6 +88,7 @@ def check_no_unfinished_run(path: Path) -> None:
         num_planned = contents[CHECKPOINT_KEY][MAX_EPOCHS_KEY]
     except Exception:  # noqa: BLE001 - not one of our checkpoints: nothing to resume is lost
         return
+    # A run that is limited by steps has no planned number of epochs.
     if num_planned is not None and num_done < num_planned:
         raise ValueError(
             f"{path} belongs to a run that has finished {num_done} of {num_planned} epochs. "

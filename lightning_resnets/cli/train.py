@@ -1,7 +1,6 @@
 """`lightning-resnets fit`, `validate`, `test` and `predict`: LightningCLI with recipes."""
 
 import errno
-import re
 from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +15,11 @@ from torch import Tensor
 
 from lightning_resnets.checkpoint.load import load_checkpoint, read_card
 from lightning_resnets.checkpoint.model_card import ModelCard
-from lightning_resnets.cli.fit_options import FIT_OPTIONS, check_fit_options
+from lightning_resnets.cli.fit_options import (
+    FIT_OPTIONS,
+    check_fit_options,
+    single_batch_limits,
+)
 from lightning_resnets.cli.option_errors import format_option_error
 from lightning_resnets.cli.predictions import write_predictions
 from lightning_resnets.cli.resume_checks import (
@@ -133,9 +136,9 @@ class TrainingCLI(LightningCLI):
             kwargs["logger"] = False
             self.save_config_callback = None
         try:
-            return super().instantiate_trainer(**kwargs | self._single_batch_limits())
+            return super().instantiate_trainer(**kwargs | single_batch_limits(self.args))
         except TypeError as error:
-            # Lightning compares some numbers with None instead of checking them.
+            # Lightning does not check every number before it uses it.
             reason = str(error).splitlines()[0].rstrip(".")
             raise ValueError(f"{reason}. Check the --trainer options.") from error
 
@@ -150,18 +153,6 @@ class TrainingCLI(LightningCLI):
                 callback.settings = self.settings
         if self._get(self.config_init, "trainer").get("enable_progress_bar") is not False:
             callbacks.append(TQDMProgressBar(refresh_rate=PROGRESS_REFRESH_RATE))
-
-    def _single_batch_limits(self) -> dict[str, int]:
-        """Return limits that were typed as `1`: the parser reads 1.0, which means all batches."""
-        words: list[str] = []
-        for arg in self.args:
-            words.extend(arg.split("=", 1))
-        limits: dict[str, int] = {}
-        for option, value in pairwise(words):
-            name = option.removeprefix("--trainer.")
-            if value == "1" and re.fullmatch(r"limit_\w+_batches", name):
-                limits[name] = 1
-        return limits
 
     def _parse_ckpt_path(self) -> None:
         """Open the checkpoint with our own reader before anything is built.

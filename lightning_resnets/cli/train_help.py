@@ -16,6 +16,7 @@ from lightning_resnets.data.imagenet import ImageNet
 from lightning_resnets.training.hardware import default_precision
 from lightning_resnets.training.image_classifier import ImageClassifier
 
+# First line of each page
 COMMAND_HELP = {
     "fit": "Train a model, test its last weights, and write runs/RECIPE/RECIPE.ckpt.",
     "validate": "Measure the accuracy of --ckpt_path on --data.num_val_images held-out images.",
@@ -24,6 +25,7 @@ COMMAND_HELP = {
 }
 
 
+# Lightning adds these to its parser, so that no signature has them.
 LIGHTNING_DEFAULTS: dict[str, Any] = {"config": "", "ckpt_path": None, "seed_everything": 0}
 
 
@@ -35,6 +37,7 @@ RUN_HELP = {
 }
 
 
+# Parameters of ImageClassifier
 MODEL_HELP = {
     "arch": "from `lightning-resnets models`, or module:function",
     "model_kwargs": "arguments of the model, such as '{shortcut_type: B}'",
@@ -54,6 +57,7 @@ MODEL_HELP = {
 LINKED_OPTIONS = {"num_classes"}  # taken from the dataset, not from the user
 
 
+# Parameters that CIFAR10 and ImageNet share
 DATA_HELP = {
     "data_dir": "folder of the dataset; for ImageNet also s3://...",
     "batch_size": "batch size per device",
@@ -65,6 +69,7 @@ DATA_HELP = {
 }
 
 
+# Other parameters of CIFAR10
 CIFAR_HELP = {
     "crop_padding": "padding of the random crop, in pixels",
     "horizontal_flip": "true, false or alternating (swap every epoch)",
@@ -75,6 +80,7 @@ CIFAR_HELP = {
 }
 
 
+# Other parameters of ImageNet
 IMAGENET_HELP = {
     "train_image_size": "pixels, or '{0: 128, 30: 160}' by first epoch",
     "eval_image_size": "pixels, in evaluation",
@@ -88,6 +94,7 @@ IMAGENET_HELP = {
 }
 
 
+# Parameters of lightning.Trainer; --help-all lists the others.
 TRAINER_HELP = {
     "max_epochs": "number of epochs (default: set by the recipe)",
     "devices": "number of GPUs or processes, or auto (all)",
@@ -121,7 +128,7 @@ EVAL_OPTIONS = {
 NAME_WIDTH = 27  # without the two dashes
 
 
-DEFAULT_WIDTH = 20
+DEFAULT_WIDTH = 20  # fits "data | data/imagenet"
 
 
 HEADER = """\
@@ -169,6 +176,7 @@ def help_sections() -> list[Section]:
     cifar = signature_defaults(CIFAR10.__init__)
     imagenet = signature_defaults(ImageNet.__init__)
     shared = {name: format_defaults(cifar[name], imagenet[name]) for name in DATA_HELP}
+    # Our Trainer defaults replace Lightning's precision.
     trainer = signature_defaults(L.Trainer.__init__) | {"precision": default_precision()}
     return [
         Section("Run", "", RUN_HELP, LIGHTNING_DEFAULTS | command_options()),
@@ -192,6 +200,7 @@ def format_section(command: str, section: Section) -> list[str]:
     """
     lines: list[str] = []
     for name, description in section.descriptions.items():
+        # `fit` uses every option.
         if command != "fit" and name not in EVAL_OPTIONS:
             continue
         option = f"{section.prefix}{name}".ljust(NAME_WIDTH)
@@ -230,6 +239,7 @@ def format_default(value: Any) -> str:
     """
     if value is None:
         return "null"
+    # YAML writes true and false in lower case.
     if isinstance(value, bool):
         return str(value).lower()
     return str(value)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_resnets.checkpoint.load import load_checkpoint
-from lightning_resnets.data.augment import one_hot
+from lightning_resnets.data.mixup import one_hot
 from lightning_resnets.models.registry import create_model
 from lightning_resnets.training.checkpoint_paths import drop_foreign_paths
 from lightning_resnets.training.optimizers import OPTIMIZERS, OptimizerName, param_groups
