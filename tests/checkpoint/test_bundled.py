@@ -1,4 +1,4 @@
-"""Models that ship are found by name in a checkout and in an installed package alike."""
+"""Bundled checkpoints are found by name, in a checkout and in an installed package."""
 
 import sys
 from pathlib import Path
@@ -29,7 +29,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "checkpoints"
 
 
-def test_a_checkout_ships_its_folder_sorted(checkout: Path) -> None:
+def test_checkouts_list_their_folder_sorted(checkout: Path) -> None:
     expected = [
         ("plain20-cifar10", checkout / "plain20-cifar10.safetensors"),
         ("resnet20-cifar10", checkout / "resnet20-cifar10.ckpt"),
@@ -37,7 +37,9 @@ def test_a_checkout_ships_its_folder_sorted(checkout: Path) -> None:
     assert list(bundled_checkpoints().items()) == expected
 
 
-def test_a_wheel_ships_inside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wheels_list_the_folder_in_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "site-packages" / "lightning_resnets"
     files(package / "bundled_checkpoints", "resnet20-cifar10.ckpt")
     files(tmp_path / "site-packages" / "checkpoints", "somebody-elses.ckpt")
@@ -45,27 +47,27 @@ def test_a_wheel_ships_inside_the_package(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(bundled_checkpoints()) == ["resnet20-cifar10"]
 
 
-def test_nothing_ships_where_no_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_folders_give_no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PACKAGE_DIR", tmp_path / "lightning_resnets")
     assert bundled_checkpoints() == {}
     with pytest.raises(
-        CheckpointError, match="No file or bundled model named 'resnet20'. Check the name"
+        CheckpointError, match=r"No file or bundled model named 'resnet20'\. Check the name"
     ):
         resolve_checkpoint("resnet20")
 
 
 @pytest.mark.parametrize("name", ["resnet20-cifar10", "resnet20"])
-def test_found_by_name(checkout: Path, name: str) -> None:
+def test_names_resolve_to_files(checkout: Path, name: str) -> None:
     assert resolve_checkpoint(name) == checkout / "resnet20-cifar10.ckpt"
 
 
-def test_a_short_name_must_be_the_only_one(checkout: Path) -> None:
+def test_ambiguous_short_names_raise(checkout: Path) -> None:
     (checkout / "resnet20-cifar100.ckpt").touch()
     with pytest.raises(CheckpointError, match="resnet20-cifar10"):
         resolve_checkpoint("resnet20")
 
 
-def test_paths_are_found_and_names_of_nets_win(
+def test_bundled_names_win_over_files(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -75,7 +77,7 @@ def test_paths_are_found_and_names_of_nets_win(
     assert resolve_checkpoint("resnet20-cifar10") == checkout / "resnet20-cifar10.ckpt"
 
 
-def test_near_names_are_offered(checkout: Path) -> None:
+def test_similar_names_are_suggested(checkout: Path) -> None:
     with pytest.raises(
         CheckpointError, match=r".resnet20-cifar1.*\(bundled models: resnet20-cifar10"
     ):

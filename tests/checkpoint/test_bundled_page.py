@@ -1,4 +1,4 @@
-"""The models that ship: the page is made of their cards, the accuracy of a card is that of its file."""
+"""The page of bundled models matches their cards, and their accuracy matches too."""
 
 from dataclasses import replace
 
@@ -12,18 +12,17 @@ from lightning_resnets.checkpoint.bundled import (
     render_page,
 )
 from lightning_resnets.checkpoint.load import load_model, read_card
-
 from lightning_resnets.data.cifar10 import CIFAR10, CIFAR10Sample
 from tests.helpers.cifar10_files import cifar10 as official_cifar10_dir
 
 MODELS = {"densenet_bc_40_12", "plain20", "plain56", "resnet20", "resnet56", "seresnet20"}
 
 
-def test_the_page_is_what_the_cards_say() -> None:
+def test_page_is_up_to_date() -> None:
     assert (bundled_dir() / "README.md").read_text() == render_page(bundled_checkpoints())
 
 
-def test_the_command_names_the_epochs_where_they_are_not_those_of_the_recipe() -> None:
+def test_fit_command_names_epochs_that_differ_from_the_recipe() -> None:
     file = bundled_checkpoints()["resnet20-cifar10"]
     card = read_card(file)
     assert (
@@ -35,7 +34,7 @@ def test_the_command_names_the_epochs_where_they_are_not_those_of_the_recipe() -
     )
 
 
-def test_every_promised_net_ships_small_and_trained_on_everything() -> None:
+def test_bundled_models_are_complete_small_and_trained_on_all_images() -> None:
     cards = {
         read_card(path).arch: (read_card(path), path) for path in bundled_checkpoints().values()
     }
@@ -55,7 +54,7 @@ def test_every_promised_net_ships_small_and_trained_on_everything() -> None:
 
 
 @pytest.mark.parametrize("name", bundled_checkpoints())
-def test_the_sample_is_classified_about_as_well_as_the_card_claims(name: str) -> None:
+def test_accuracy_on_the_sample_is_close_to_the_card(name: str) -> None:
     model, card = load_model(bundled_checkpoints()[name])
     data = CIFAR10Sample(eval_batch_size=250)
     data.setup("test")
@@ -69,7 +68,7 @@ def test_the_sample_is_classified_about_as_well_as_the_card_claims(name: str) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", bundled_checkpoints())
-def test_the_accuracy_of_the_card_is_that_of_the_file(name: str) -> None:
+def test_accuracy_on_the_test_set_equals_the_card(name: str) -> None:
     model, card = load_model(bundled_checkpoints()[name])
     data = CIFAR10(str(official_cifar10_dir()))
     data.setup("test")

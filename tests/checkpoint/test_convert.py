@@ -1,4 +1,4 @@
-"""Converting: other people's programs load what was written, and every bit and the card come back."""
+"""Converted files load in other libraries, and round trips are exact."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def card(arch: str, classes: int = 10, side: int = 32, **entries: Any) -> ModelC
 
 
 def trained(arch: str, classes: int = 10, **options: Any) -> nn.Module:
-    """A model none of whose weights is as it was made, batch norm's statistics included."""
+    """Build a model whose weights all differ from their initial values."""
     torch.manual_seed(0)
     model = create_model(arch, classes, **options).eval().requires_grad_(False)
     for name, values in model.state_dict().items():
@@ -108,7 +108,7 @@ def timm_model(name: str, classes: int) -> nn.Module:
         pytest.param(timm_model, "seresnet50", marks=pytest.mark.slow),
     ],
 )
-def test_torchvision_and_timm_load_it(tmp_path: Path, make: Any, name: str) -> None:
+def test_torchvision_and_timm_load_converted_files(tmp_path: Path, make: Any, name: str) -> None:
     ours, theirs = trained(name, 7), make(name, 7).eval()
     file = written(tmp_path / "model.ckpt", ours, card(name, 7, 224))
     image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -122,7 +122,7 @@ def test_torchvision_and_timm_load_it(tmp_path: Path, make: Any, name: str) -> N
 @pytest.mark.parametrize(
     "arch", ["resnet20", "seresnet20", "plain20", "densenet_bc_40_12", "highway19"]
 )
-def test_there_and_back_is_equal_to_the_bit(tmp_path: Path, arch: str) -> None:
+def test_round_trips_are_bit_exact(tmp_path: Path, arch: str) -> None:
     model, said = (
         trained(arch),
         card(
@@ -145,7 +145,7 @@ def test_there_and_back_is_equal_to_the_bit(tmp_path: Path, arch: str) -> None:
     assert equal(dict(opened.state_dict()), dict(model.state_dict()))
 
 
-def test_options_come_back(tmp_path: Path) -> None:
+def test_model_kwargs_survive(tmp_path: Path) -> None:
     model, out = trained("resnet20", 3, shortcut_type="B"), tmp_path / "out.safetensors"
     said = card("resnet20", 3, model_kwargs={"shortcut_type": "B"})
     main([str(written(tmp_path / "model.ckpt", model, said)), str(out)])
@@ -154,7 +154,7 @@ def test_options_come_back(tmp_path: Path) -> None:
     assert equal(dict(opened.state_dict()), dict(model.state_dict()))
 
 
-def test_the_card_lies_in_the_metadata(file: Path, tmp_path: Path) -> None:
+def test_safetensors_metadata_has_the_card(file: Path, tmp_path: Path) -> None:
     main([str(file), str(tmp_path / "out.safetensors")])
     with safetensors.safe_open(tmp_path / "out.safetensors", framework="pt") as opened:
         metadata = opened.metadata()
@@ -162,16 +162,14 @@ def test_the_card_lies_in_the_metadata(file: Path, tmp_path: Path) -> None:
     assert ModelCard.from_dict(json.loads(metadata["card"])) == load_model(file)[1]
 
 
-def test_a_checkpoint_has_the_names_that_training_writes(file: Path, tmp_path: Path) -> None:
+def test_ckpt_has_the_keys_of_training(file: Path, tmp_path: Path) -> None:
     main([str(file), str(tmp_path / "out.ckpt")])
     contents = torch.load(tmp_path / "out.ckpt", weights_only=True)
     assert list(contents) == ["state_dict", "card"]
     assert {name.split(".")[0] for name in contents["state_dict"]} == {"model"}
 
 
-def test_half_is_half_the_size_and_rounds_once(
-    file: Path, tmp_path: Path, model: nn.Module
-) -> None:
+def test_fp16_halves_the_size_and_rounds_once(file: Path, tmp_path: Path, model: nn.Module) -> None:
     whole, half, again = (
         tmp_path / name for name in ("whole.safetensors", "half.safetensors", "again.safetensors")
     )
@@ -185,9 +183,7 @@ def test_half_is_half_the_size_and_rounds_once(
     assert torch.equal(state["fc.weight"], model.get_parameter("fc.weight").half())
 
 
-def test_a_number_too_large_for_half_is_refused(
-    file: Path, tmp_path: Path, model: nn.Module
-) -> None:
+def test_values_too_large_for_fp16_raise(file: Path, tmp_path: Path, model: nn.Module) -> None:
     loud = trained("resnet20")
     loud.get_buffer("layer2.0.bn1.running_var")[3] = 1e5
     written(file, loud, card("resnet20"))
@@ -199,13 +195,13 @@ def test_a_number_too_large_for_half_is_refused(
     assert serialize(model, card("resnet20"), ".pth", fp16=True)
 
 
-def test_what_it_says(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_line(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.safetensors"
     main([str(file), str(out)])
     assert capsys.readouterr().out == f"{out}: resnet20, 269,722 parameters, 1.1 MB\n"
 
 
-def test_what_a_bare_file_cannot_say() -> None:
+def test_files_without_card_warn_of_differences() -> None:
     said = card(
         "resnet50",
         bn_eps=1e-3,
@@ -234,7 +230,7 @@ def test_what_a_bare_file_cannot_say() -> None:
     assert compatibility_warnings(card("resnet50"), Path("out.pth")) == []
 
 
-def test_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_force_writes_with_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = trained("resnet20", shortcut_type="C")
     model.get_parameter("fc.bias")[0] = torch.nan
     path = written(
@@ -300,7 +296,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_gets_one_sentence_and_leaves_all_as_it_was(file: Path, mistake: str) -> None:
+def test_invalid_arguments_raise_and_write_nothing(file: Path, mistake: str) -> None:
     args, sentence = MISTAKES[mistake]
     folder = file.parent
     (folder / "dir.ckpt").mkdir()
@@ -315,13 +311,13 @@ def test_a_mistake_gets_one_sentence_and_leaves_all_as_it_was(file: Path, mistak
     assert (folder / "there.ckpt").read_text() == "mine"
 
 
-def test_overwrite(file: Path, tmp_path: Path) -> None:
+def test_overwrite_replaces_the_file(file: Path, tmp_path: Path) -> None:
     (tmp_path / "out.ckpt").write_text("mine")
     main([str(file), str(tmp_path / "out.ckpt"), "--overwrite"])
     assert load_model(tmp_path / "out.ckpt")[1] == load_model(file)[1]
 
 
-def test_a_full_disk_leaves_what_was_there(file: Path, tmp_path: Path) -> None:
+def test_full_disk_keeps_the_old_file(file: Path, tmp_path: Path) -> None:
     (tmp_path / "out.safetensors").write_text("mine")
     before, limits = sorted(tmp_path.iterdir()), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(
@@ -342,7 +338,7 @@ def test_a_full_disk_leaves_what_was_there(file: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere"
 )
-def test_a_closed_folder(file: Path, tmp_path: Path) -> None:
+def test_read_only_folders_raise(file: Path, tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o500)
     with pytest.raises(CheckpointError, match=r"Cannot write .* \(Permission denied\)"):
         main([str(file), str(tmp_path / "closed" / "out.ckpt")])

@@ -1,4 +1,4 @@
-"""Names: every dialect's become ours, prefixes go, and no row takes another's file."""
+"""Keys of every dialect become ours, prefixes are removed, and dialects do not overlap."""
 
 import pytest
 import timm
@@ -6,10 +6,10 @@ import torch
 import torchvision
 
 from lightning_resnets.checkpoint.identify.dialects import DIALECTS, Dialect, detect_dialect
-from lightning_resnets.models.key_rules import rename_key
 from lightning_resnets.checkpoint.identify.prefixes import common_prefix, rename_keys
 from lightning_resnets.errors import CheckpointError
 from lightning_resnets.models import registry
+from lightning_resnets.models.key_rules import rename_key
 from lightning_resnets.utils.skip_init import skip_init
 from tests.helpers.third_party_models import (
     Akamaster,
@@ -114,7 +114,7 @@ SPOKEN = {
 
 
 @pytest.mark.parametrize("name", SPOKEN)
-def test_names_of_a_whole_net_are_known_and_become_ours(name: str) -> None:
+def test_keys_of_each_dialect_become_ours(name: str) -> None:
     theirs, model, options = SPOKEN[name]
     names = theirs()
     dialect = detect_dialect(names)
@@ -133,7 +133,7 @@ def test_names_of_a_whole_net_are_known_and_become_ours(name: str) -> None:
 @pytest.mark.parametrize(
     ("model", "ours"), [(osmr_preresnet20, "preresnet20"), (osmr_densenet40, "densenet_40_12")]
 )
-def test_names_of_pytorchcv_become_ours(model: object, ours: str) -> None:
+def test_pytorchcv_keys_become_ours(model: object, ours: str) -> None:
     names = list(model().state_dict())  # type: ignore[operator]
     dialect = detect_dialect(names)
     assert dialect.name == "pytorchcv"
@@ -162,12 +162,12 @@ def test_names_of_pytorchcv_become_ours(model: object, ours: str) -> None:
         ("weiaicunzai", "conv5_x.2.residual_function.7.running_mean", "layer4.2.bn3.running_mean"),
     ],
 )
-def test_a_name_by_itself(row: str, theirs: str, ours: str) -> None:
+def test_single_keys_are_renamed(row: str, theirs: str, ours: str) -> None:
     rules = next(dialect.key_rules for dialect in DIALECTS if dialect.name == row)
     assert rename_key(theirs, rules) == ours
 
 
-def test_keras_names_of_2019() -> None:
+def test_keras_keys_since_2_3() -> None:
     names = [
         "conv1_conv/kernel:0",
         "conv1_bn/gamma:0",
@@ -180,7 +180,7 @@ def test_keras_names_of_2019() -> None:
     assert ours == ["conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer3.5.bn3.bias"]
 
 
-def test_old_dotted_names_of_torchvisions_densenet() -> None:
+def test_old_dotted_keys_of_densenet() -> None:
     old = "features.denseblock2.denselayer11.norm.2.running_mean"
     names = [
         "features.denseblock1.denselayer1.norm.1.weight",
@@ -196,7 +196,7 @@ def test_old_dotted_names_of_torchvisions_densenet() -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS[:-1], ids=lambda dialect: dialect.name)
-def test_every_row_has_signs_and_inputs_that_a_card_takes(dialect: Dialect) -> None:
+def test_every_dialect_has_patterns_and_valid_preprocessing(dialect: Dialect) -> None:
     assert dialect.required_keys
     assert set(dialect.preprocessing) <= {"imagenet", "cifar10", "cifar100"}
     for view in dialect.preprocessing.values():
@@ -204,7 +204,7 @@ def test_every_row_has_signs_and_inputs_that_a_card_takes(dialect: Dialect) -> N
         assert all(0 < value < 1 for value in (*view.mean, *view.std))
 
 
-def test_caffes_pictures_are_bgr_of_0_to_255() -> None:
+def test_caffe_images_are_bgr_in_0_to_255() -> None:
     view = next(dialect for dialect in DIALECTS if dialect.name == "Caffe").preprocessing[
         "imagenet"
     ]
@@ -230,11 +230,11 @@ def test_caffes_pictures_are_bgr_of_0_to_255() -> None:
         (["n_averaged"], ""),
     ],
 )
-def test_prefixes_go_where_all_names_share_them(names: list[str], expected: str) -> None:
+def test_shared_prefixes_are_found(names: list[str], expected: str) -> None:
     assert common_prefix(names) == expected
 
 
-def test_names_that_become_one_are_refused_unless_the_weights_are_the_same() -> None:
+def test_conflicting_keys_raise_unless_weights_are_equal() -> None:
     one, other = torch.arange(3.0), torch.arange(3.0) + 1
     assert list(rename_keys({"a": one, "A": one.clone(), "b": other}, str.lower)) == ["a", "b"]
     for clash in (other, one.double(), one[:2]):

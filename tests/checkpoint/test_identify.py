@@ -1,4 +1,4 @@
-"""Weights of unknown origin: the model that is found gives the logits of the model that they came from."""
+"""Identified models give the logits of the models that the weights came from."""
 
 import os
 import subprocess
@@ -31,14 +31,14 @@ from tests.helpers.third_party_models import (
     norm_of,
     osmr_densenet40,
     osmr_preresnet20,
-    scrambled,
+    randomize_stats,
 )
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def built(found: Identification) -> nn.Module:
-    """The model that was found, with its weights: strictly, so that nothing of it is as it was made."""
+    """Build the identified model and load its weights strictly."""
     model = registry.create_model(found.arch, num_classes=found.num_classes, **found.model_kwargs)
     model.load_state_dict(found.state_dict, strict=True)
     for module in model.modules():
@@ -63,12 +63,12 @@ def assert_same(
 
 
 def blank(name: str, classes: int = 10, **options: object) -> dict[str, Tensor]:
-    """Weights of the right names and shapes whose values are of no account."""
+    """Return uninitialized weights with the right keys and shapes."""
     with skip_init():
         return registry.create_model(name, classes, **options).state_dict()
 
 
-TWINS = {
+THIRD_PARTY = {
     "akamaster": (Akamaster, "resnet20", {}, "certain", "cifar10"),
     "kuangliu": (
         KuangliuDense,
@@ -102,12 +102,12 @@ TWINS = {
 }
 
 
-@pytest.mark.parametrize("twin", TWINS)
-def test_twins_of_other_peoples_nets_give_the_same_logits(twin: str) -> None:
-    make, arch, options, sure, data = TWINS[twin]
-    theirs = scrambled(make())
+@pytest.mark.parametrize("name", THIRD_PARTY)
+def test_third_party_models_give_the_same_logits(name: str) -> None:
+    make, arch, options, sure, data = THIRD_PARTY[name]
+    theirs = randomize_stats(make())
     found = identify({f"module.{name}": weight for name, weight in theirs.state_dict().items()})
-    assert (found.dialect, found.arch, found.model_kwargs) == (twin.split()[0], arch, options)
+    assert (found.dialect, found.arch, found.model_kwargs) == (name.split()[0], arch, options)
     assert (found.confidence, found.dataset) == (sure, data)
     assert found.fits
     assert_same(found, theirs, tolerance=1e-5)
@@ -128,7 +128,7 @@ def padded(x: Tensor) -> Tensor:
 
 
 def keras() -> Made:
-    """Kernels of (height, width, in, out), convolutions with biases, epsilon 1e-3, stride in the 1x1."""
+    """Build Keras' ResNet-50: (height, width, in, out), biases, epsilon 1e-3, stride in the 1x1."""
     generator, weights = torch.Generator().manual_seed(3), dict[str, Tensor]()
     for layer, weight in he_layers().items():
         bias = torch.randn(len(weight), generator=generator) * 0.2
@@ -158,7 +158,7 @@ def keras() -> Made:
 
 
 def caffe() -> Made:
-    """Batch norms with a factor, scales apart, a bias on the first convolution alone, pool with its window out."""
+    """Build Caffe's ResNet-50: batch norm factors, separate scales, one bias, ceil-mode pooling."""
     generator, weights = torch.Generator().manual_seed(4), dict[str, Tensor]()
     for layer, weight in he_layers().items():
         weights[f"{layer}/0"] = weight
@@ -188,7 +188,7 @@ def caffe() -> Made:
 
 
 def paddle() -> Made:
-    """Stride in the 3x3, a last layer of (in, out), all else as torch has it."""
+    """Build Paddle's ResNet-50: stride in the 3x3, a last layer of (in, out), else as torch."""
     generator, weights = torch.Generator().manual_seed(5), dict[str, Tensor]()
     layers = he_layers()
     weights |= {
@@ -227,7 +227,7 @@ def paddle() -> Made:
         (paddle, "Paddle", {}, None, "RGB"),
     ],
 )
-def test_nets_of_other_frameworks_give_the_same_logits(
+def test_models_of_other_frameworks_give_the_same_logits(
     make: Callable[[], Made],
     dialect: str,
     options: dict[str, object],
@@ -259,24 +259,24 @@ def test_nets_of_other_frameworks_give_the_same_logits(
         ("seresnet18", "seresnet18", {}),
     ],
 )
-def test_ses_of_timm_and_of_cadene_are_told_apart(
+def test_timm_and_legacy_se_models_are_distinguished(
     name: str, arch: str, options: dict[str, object]
 ) -> None:
-    theirs = scrambled(timm.create_model(name, pretrained=False))
+    theirs = randomize_stats(timm.create_model(name, pretrained=False))
     found = identify(theirs.state_dict())
     assert (found.arch, found.model_kwargs, found.confidence) == (arch, options, "certain")
     assert torch.equal(logits(built(found), 64), logits(theirs, 64))
 
 
-def test_a_net_of_the_index_alone() -> None:
-    theirs = scrambled(timm.create_model("resnet14t", pretrained=False, num_classes=7))
+def test_models_known_only_to_the_index() -> None:
+    theirs = randomize_stats(timm.create_model("resnet14t", pretrained=False, num_classes=7))
     found = identify({f"model.{name}": weight for name, weight in theirs.state_dict().items()})
     assert (found.arch, found.num_classes, found.fits) == ("timm/resnet14t", 7, True)
     assert torch.equal(logits(built(found), 64), logits(theirs, 64))
 
 
-def test_auxiliary_classifiers_are_dropped_with_words() -> None:
-    model = scrambled(torchvision.models.googlenet(init_weights=False))
+def test_auxiliary_classifiers_are_ignored_and_reported() -> None:
+    model = randomize_stats(torchvision.models.googlenet(init_weights=False))
     found = identify(model.state_dict())
     assert (found.arch, found.fits) == ("googlenet", True)
     assert found.ignored_keys
@@ -307,9 +307,7 @@ def test_auxiliary_classifiers_are_dropped_with_words() -> None:
         ("se_bn_inception", {}),
     ],
 )
-def test_architecture_and_options_are_read_from_shapes(
-    name: str, options: dict[str, object]
-) -> None:
+def test_architecture_is_inferred_from_shapes(name: str, options: dict[str, object]) -> None:
     found = identify(blank(name, 12, **options))
     wanted, given = (
         blank(found.arch, found.num_classes, **found.model_kwargs),
@@ -327,7 +325,7 @@ def test_architecture_and_options_are_read_from_shapes(
     )
 
 
-def test_equal_shapes_are_likely_at_best_and_a_name_in_the_file_decides() -> None:
+def test_names_in_the_file_decide_between_equal_shapes() -> None:
     weights = blank("plain20")
     found = identify(weights)
     assert (found.arch, found.confidence, found.alternatives) == (
@@ -344,7 +342,7 @@ def test_equal_shapes_are_likely_at_best_and_a_name_in_the_file_decides() -> Non
     assert identify(blank("resnet50", 1000), {"arch": "resnetblur50"}).arch == "timm/resnetblur50"
 
 
-# What weights cannot tell: the model built with an option is read as the one without, and the option is said in words.
+# Arguments without weights: the model is identified without them, and they are alternatives.
 UNSEEN = {
     "resnet101": [{"stride_in": "1x1"}, {"stem_pool": "ceil"}],
     "resnext50_32x4d": [{"stride_in": "1x1"}],
@@ -370,7 +368,7 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("name", UNSEEN)
-def test_options_that_no_weight_tells_are_said_and_nothing_is_certain(name: str) -> None:
+def test_kwargs_without_weights_are_listed_and_never_certain(name: str) -> None:
     classes, size = registry.MODELS[name].num_classes, registry.MODELS[name].input_size
     for options in UNSEEN[name]:
         found = identify(blank(name, classes, **options))
@@ -387,9 +385,9 @@ def test_options_that_no_weight_tells_are_said_and_nothing_is_certain(name: str)
 
 
 @pytest.mark.parametrize("name", ["seresnet20", "preresnet20", "resnet50"])
-def test_what_is_said_to_fit_as_well_is_another_net(name: str) -> None:
-    """Each variant in words can be built, takes the same weights strictly and gives other logits."""
-    ours = scrambled(registry.create_model(name, num_classes=10))
+def test_alternatives_load_the_weights_and_differ(name: str) -> None:
+    """Each alternative can be built, loads the same weights strictly, and gives other logits."""
+    ours = randomize_stats(registry.create_model(name, num_classes=10))
     found = identify(ours.state_dict())
     variants = [
         words.split(" with ")[1].split(" (")[0] for words in found.alternatives if " with " in words
@@ -404,7 +402,7 @@ def test_what_is_said_to_fit_as_well_is_another_net(name: str) -> None:
         assert not torch.allclose(logits(other.eval(), side), logits(ours.eval(), side), rtol=1e-3)
 
 
-def test_what_a_package_alone_has_under_its_names_is_certain() -> None:
+def test_models_of_one_package_are_certain() -> None:
     for name in ("resnet18", "resnet34", "densenet121", "seresnet18"):
         found = identify(blank(name, 1000))
         assert (found.arch, found.confidence, found.alternatives) == (name, "certain", ())
@@ -415,7 +413,7 @@ def test_what_a_package_alone_has_under_its_names_is_certain() -> None:
     )  # timm has none like that
 
 
-def test_torchvisions_names_on_a_net_for_cifar_leave_mean_and_std_a_guess() -> None:
+def test_cifar_models_with_torchvision_keys_have_guessed_mean_and_std() -> None:
     found = identify(blank("resnet20", shortcut_type="B"))
     assert (found.arch, found.model_kwargs, found.confidence) == (
         "resnet20",
@@ -426,7 +424,7 @@ def test_torchvisions_names_on_a_net_for_cifar_leave_mean_and_std_a_guess() -> N
     assert "mean and std are guessed" in found.reason
 
 
-def test_names_that_become_one_are_never_laid_over_one_another() -> None:
+def test_conflicting_keys_raise() -> None:
     weights = blank("resnet18", 1000)
     twice = {**weights, "layer1._orig_mod.0.conv1.weight": weights["layer1.0.conv1.weight"].clone()}
     weights["layer1.0.conv1.weight"].fill_(1)
@@ -442,7 +440,7 @@ def test_names_that_become_one_are_never_laid_over_one_another() -> None:
     assert identify({**theirs, "fc.bias": theirs["linear.bias"]}).fits
 
 
-def test_a_last_layer_that_claims_too_much_costs_nothing() -> None:
+def test_huge_last_layers_are_not_built() -> None:
     weights, started = blank("resnet20"), time.process_time()
     with pytest.raises(CheckpointError, match=r"'fc.weight' is empty \(16777216×0\)"):
         identify({**weights, "fc.weight": torch.zeros(2**24, 0)})
@@ -469,7 +467,7 @@ def osmr_named(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return named
 
 
-def test_pytorchcv_does_not_say_where_the_stride_is_but_its_arch_does() -> None:
+def test_pytorchcv_arch_decides_the_stride() -> None:
     weights = osmr_named(blank("resnet50", 1000))
     found = identify(weights)
     assert (found.dialect, found.model_kwargs, found.confidence) == (
@@ -483,7 +481,7 @@ def test_pytorchcv_does_not_say_where_the_stride_is_but_its_arch_does() -> None:
         assert (found.model_kwargs, found.confidence) == (options, "certain")
 
 
-def test_what_does_not_fit_is_listed_and_never_made_up() -> None:
+def test_mismatches_are_listed_and_never_filled() -> None:
     weights = blank("resnet20", shortcut_type="B")
     weights["layer9.odd.weight"] = torch.zeros(3)
     weights["layer3.2.bn2.weight"] = torch.zeros(5)
@@ -499,7 +497,7 @@ def test_what_does_not_fit_is_listed_and_never_made_up() -> None:
     )
 
 
-def test_old_files_without_counters_lack_nothing() -> None:
+def test_missing_counters_are_not_missing_keys() -> None:
     weights = {
         name: weight
         for name, weight in blank("resnet18", 1000).items()
@@ -511,7 +509,7 @@ def test_old_files_without_counters_lack_nothing() -> None:
     assert found.conversions == ("prefix 'module.' removed from the keys",)
 
 
-def test_the_users_name_overrules_and_is_checked() -> None:
+def test_named_models_overrule_and_are_checked() -> None:
     weights = blank("resnet20")
     found = identify(weights, {"arch": "resnet20"}, model="plain20")
     assert (found.arch, found.model_kwargs, found.confidence) == ("plain20", {}, "certain")
@@ -529,23 +527,23 @@ def test_the_users_name_overrules_and_is_checked() -> None:
         identify(weights, model="resnet21")
 
 
-def test_a_net_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_custom_models_are_matched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layers = "nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, num_classes)"
     text = f"from torch import nn\ndef model(num_classes):\n    return nn.Sequential({layers})\n"
-    (tmp_path / "own_twin.py").write_text(text)
+    (tmp_path / "own_model.py").write_text(text)
     monkeypatch.chdir(tmp_path)
     weights = {"model.0.weight": torch.zeros(4, 3, 3, 3), "model.0.bias": torch.zeros(4)}
     weights |= {"model.2.weight": torch.zeros(6, 4), "model.2.bias": torch.zeros(6)}
-    found = identify(weights, model="own_twin:model")
+    found = identify(weights, model="own_model:model")
     assert (found.arch, found.num_classes, found.fits, found.preprocessing.input_size) == (
-        "own_twin:model",
+        "own_model:model",
         6,
         True,
         (3, 32, 32),
     )
 
 
-def test_weights_of_nothing_known_are_refused_in_one_sentence() -> None:
+def test_unknown_weights_raise() -> None:
     started = time.process_time()
     with pytest.raises(CheckpointError, match="--model") as caught:
         identify({f"nonsense.{index}.größe": torch.zeros(2, 2) for index in range(10_000)})
@@ -555,7 +553,7 @@ def test_weights_of_nothing_known_are_refused_in_one_sentence() -> None:
         identify({})
 
 
-def test_strange_shapes_end_in_an_answer_or_a_sentence() -> None:
+def test_random_shapes_identify_or_raise() -> None:
     chance = torch.Generator().manual_seed(0)
     models = [
         blank(name) for name in ("resnet20", "seresnet20", "preresnet20", "densenet_bc_40_12")
@@ -574,7 +572,7 @@ def test_strange_shapes_end_in_an_answer_or_a_sentence() -> None:
             continue
 
 
-def test_a_deep_net_is_known_quickly() -> None:
+def test_deep_models_are_identified_quickly() -> None:
     weights = blank("resnet152", 1000)
     identify(weights)
     spent = []
@@ -587,11 +585,12 @@ def test_a_deep_net_is_known_quickly() -> None:
 
 
 @pytest.mark.slow
-def test_nothing_heavy_is_imported_for_a_net_of_ours() -> None:
+def test_our_models_import_no_heavy_package() -> None:
     code = (
         "import sys; from lightning_resnets import create_model;"
         "from lightning_resnets.checkpoint.identify.identify import identify;"
-        "identify(create_model('resnet20', 10).state_dict()); identify(create_model('resnet50', 1000).state_dict());"
+        "identify(create_model('resnet20').state_dict());"
+        "identify(create_model('resnet50').state_dict());"
         "assert not {'lightning', 'torchvision', 'torchmetrics', 'timm'} & set(sys.modules)"
     )
     done = subprocess.run(
@@ -601,7 +600,7 @@ def test_nothing_heavy_is_imported_for_a_net_of_ours() -> None:
 
 
 @pytest.mark.slow
-def test_a_real_resnet50_of_keras_knows_real_pictures(tmp_path: Path) -> None:
+def test_real_keras_resnet50_classifies_real_images(tmp_path: Path) -> None:
     if not (SHARED / "get_data.py").is_file():
         pytest.skip("the ImageNet sample and the Keras weights are not beside the checkout")
     path = Path(os.environ.get("KERAS_RESNET50", tmp_path / "resnet50-keras.npz"))

@@ -1,4 +1,4 @@
-"""`inspect` by golden texts: of a file with a card, of a bare one, of one that fits no model, of one that diverged."""
+"""`inspect` prints the expected texts."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,8 @@ MISMATCH = """\
 file           a.pth: PyTorch zip, 1.1 MB
 closest model  resnet20
                {count:,} of its parameters are in the file
-key naming     lightning-resnets; unsure: resnet20 is the closest model, but not every weight fits it
+key naming     lightning-resnets; unsure: resnet20 is the closest model, \
+but not every weight fits it
 verdict        does not match: cannot be loaded as this model
 missing        layer1.0.bn1.weight
 unexpected     extra
@@ -60,7 +61,7 @@ def mismatched(state: State) -> State:
     return state
 
 
-def test_a_file_with_a_card(capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_with_a_card(capsys: pytest.CaptureFixture[str]) -> None:
     main(["resnet20-cifar10"])
     shown = capsys.readouterr().out
     size = (Path(__file__).parents[2] / "checkpoints/resnet20-cifar10.ckpt").stat().st_size / 1e6
@@ -68,7 +69,9 @@ def test_a_file_with_a_card(capsys: pytest.CaptureFixture[str]) -> None:
     assert "metric         test_accuracy 0." in shown
 
 
-def test_a_bare_file(tmp_path: Path, state: State, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_without_a_card(
+    tmp_path: Path, state: State, capsys: pytest.CaptureFixture[str]
+) -> None:
     wrapped = {"epoch": 3, "model": {f"module.{name}": weight for name, weight in state.items()}}
     assert said(tmp_path, wrapped, capsys) == BARE
     found = json.loads(said(tmp_path, wrapped, capsys, "--json"))
@@ -86,7 +89,7 @@ def test_a_bare_file(tmp_path: Path, state: State, capsys: pytest.CaptureFixture
     assert found["card"]["arch"] == "resnet20"
 
 
-def test_a_file_that_fits_no_net(
+def test_files_that_match_no_model(
     tmp_path: Path, state: State, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state = mismatched(state)
@@ -108,7 +111,7 @@ def test_a_file_that_fits_no_net(
     assert found["notes"] == []
 
 
-def test_weights_that_are_not_finite_are_said(
+def test_nonfinite_weights_are_noted(
     tmp_path: Path, state: State, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state["fc.bias"][0] = torch.inf
@@ -116,6 +119,6 @@ def test_weights_that_are_not_finite_are_said(
     assert said(tmp_path, state, capsys).splitlines()[-1] == note
 
 
-def test_by_its_own_name_the_command_is_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_command_runs_inspect(capsys: pytest.CaptureFixture[str]) -> None:
     command.main(["inspect", "plain20-cifar10", "--json"])
     assert json.loads(capsys.readouterr().out)["arch"] == "plain20"

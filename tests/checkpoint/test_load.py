@@ -1,4 +1,4 @@
-"""Opening checkpoints: what was written comes back, and nothing hostile or broken gets further than a sentence."""
+"""Saved models load exactly; hostile and broken files raise."""
 
 import copy
 import io
@@ -57,7 +57,7 @@ def good(tmp_path: Path, model: nn.Module) -> Path:
     return saved(tmp_path / "good.ckpt", contents(model))
 
 
-def test_what_was_saved_comes_back(good: Path, model: nn.Module) -> None:
+def test_saved_models_load(good: Path, model: nn.Module) -> None:
     opened, card = load_model(good)
     assert card == read_card(good) == CARD
     assert torch.equal(opened(IMAGE), model(IMAGE))
@@ -65,7 +65,7 @@ def test_what_was_saved_comes_back(good: Path, model: nn.Module) -> None:
     assert not any(weight.requires_grad for weight in opened.parameters())
 
 
-def test_options_and_classes_build_the_net(tmp_path: Path) -> None:
+def test_card_gives_kwargs_and_classes(tmp_path: Path) -> None:
     other = create_model("resnet20", num_classes=3, shortcut_type="B").eval()
     card = {
         **CARD.to_dict(),
@@ -87,7 +87,7 @@ def test_weights_become_float32(tmp_path: Path, model: nn.Module, kind: torch.dt
     assert torch.equal(opened.get_parameter("fc.weight"), weights["model.fc.weight"].float())
 
 
-def test_opening_changes_no_chance_and_leaves_the_file_free(good: Path) -> None:
+def test_loading_keeps_the_random_state_and_closes_the_file(good: Path) -> None:
     state = torch.get_rng_state()
     opened, _ = load_model(good)
     assert torch.equal(torch.get_rng_state(), state)
@@ -96,7 +96,7 @@ def test_opening_changes_no_chance_and_leaves_the_file_free(good: Path) -> None:
     assert torch.equal(opened(IMAGE), before)
 
 
-def test_safetensors(tmp_path: Path, model: nn.Module) -> None:
+def test_safetensors_load(tmp_path: Path, model: nn.Module) -> None:
     path = tmp_path / "model.safetensors"
     safetensors.torch.save_file(model.state_dict(), path, {"card": json.dumps(CARD.to_dict())})
     opened, card = load_model(path)
@@ -105,7 +105,7 @@ def test_safetensors(tmp_path: Path, model: nn.Module) -> None:
 
 
 @pytest.mark.parametrize("wrapper", [None, "state_dict", "model"])
-def test_a_file_without_a_card_is_recognised(
+def test_files_without_a_card_are_identified(
     tmp_path: Path, model: nn.Module, wrapper: str | None
 ) -> None:
     state = {f"module.{name}": weight for name, weight in model.state_dict().items()}
@@ -121,9 +121,7 @@ def test_a_file_without_a_card_is_recognised(
     assert torch.equal(opened.model(IMAGE), model(IMAGE))
 
 
-def test_the_name_that_the_user_gives_overrules_but_has_to_fit(
-    tmp_path: Path, model: nn.Module
-) -> None:
+def test_named_models_overrule_but_must_match(tmp_path: Path, model: nn.Module) -> None:
     plain = create_model("plain20").eval()
     path = saved(tmp_path / "bare.pth", plain.state_dict())
     assert torch.equal(load_model(path, "plain20")[0](IMAGE), plain(IMAGE))
@@ -136,7 +134,7 @@ def test_the_name_that_the_user_gives_overrules_but_has_to_fit(
     carded = saved(tmp_path / "good.ckpt", contents(model))
     with pytest.raises(
         CheckpointError,
-        match="--model plain20 contradicts the model card of .* which says 'resnet20'",
+        match=r"--model plain20 contradicts the model card of .* which says 'resnet20'",
     ):
         load_model(carded, "plain20")
 
@@ -155,7 +153,7 @@ class Nested(nn.Module):
 """
 
 
-def test_a_net_with_a_child_called_net_comes_back_from_every_form(
+def test_models_with_a_child_named_model_load(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "nested.py").write_text(NESTED)
@@ -170,14 +168,14 @@ def test_a_net_with_a_child_called_net_comes_back_from_every_form(
         assert torch.equal(load_model(tmp_path / name, "nested:Nested")[0](IMAGE), model(IMAGE))
 
 
-def test_what_lies_beside_the_net_is_named(tmp_path: Path, model: nn.Module) -> None:
+def test_weights_beside_the_model_are_noted(tmp_path: Path, model: nn.Module) -> None:
     values = contents(model)
     values["state_dict"]["head2.weight"] = torch.ones(3)
     (note,) = load_checkpoint(saved(tmp_path / "more.ckpt", values)).notes
     assert "1 weight beside the model's, which were ignored (head2.weight)" in note
 
 
-def test_a_card_may_not_ask_for_a_download(tmp_path: Path, model: nn.Module) -> None:
+def test_cards_that_ask_for_a_download_raise(tmp_path: Path, model: nn.Module) -> None:
     path = saved(
         tmp_path / "fetch.ckpt",
         contents(model, card={**CARD.to_dict(), "model_kwargs": {"pretrained": True}}),
@@ -186,14 +184,14 @@ def test_a_card_may_not_ask_for_a_download(tmp_path: Path, model: nn.Module) -> 
         load_model(path)
 
 
-def test_more_than_the_net_is_left_alone(tmp_path: Path, model: nn.Module) -> None:
+def test_optimizer_states_are_ignored(tmp_path: Path, model: nn.Module) -> None:
     values = contents(model, optimizer_states=[{"state": {0: torch.ones(5)}}])
     values["state_dict"]["metric.count"] = torch.tensor(3)
     with pytest.warns(CheckpointWarning, match="ignored"):
         assert load_model(saved(tmp_path / "more.ckpt", values))[1] == CARD
 
 
-def test_weights_that_are_not_finite_warn(tmp_path: Path, model: nn.Module) -> None:
+def test_nonfinite_weights_warn(tmp_path: Path, model: nn.Module) -> None:
     values = contents(model)
     values["state_dict"]["model.fc.bias"] = torch.full((10,), torch.nan)
     path = saved(tmp_path / "burst.ckpt", values)
@@ -212,7 +210,7 @@ def cut(path: Path, model: nn.Module) -> None:
 
 
 def packed(path: Path, model: nn.Module) -> None:
-    """The same archive deflated."""
+    """Write a compressed archive."""
     saved(path, contents(model))
     with zipfile.ZipFile(path) as old:
         members = [(info.filename, old.read(info)) for info in old.infolist()]
@@ -222,7 +220,7 @@ def packed(path: Path, model: nn.Module) -> None:
 
 
 def folded(path: Path, model: nn.Module) -> None:
-    """An archive whose directory lists the same bytes many times: small on the disk, large in memory."""
+    """Write an archive whose directory lists the same bytes many times."""
     saved(path, contents(model))
     with zipfile.ZipFile(path, "a") as archive:
         large = max(archive.filelist, key=lambda member: member.file_size)
@@ -263,7 +261,7 @@ def partly(path: Path, model: nn.Module) -> None:
 
 
 def shared(path: Path, model: nn.Module) -> None:
-    """A large model whose weights are all views of one small storage."""
+    """Write a large model whose weights are all views of one small storage."""
     with skip_init():
         large = create_model("resnet1202", stem_width=128)
     memory = torch.zeros(
@@ -367,7 +365,7 @@ BAD: dict[str, tuple[Callable[[Path, nn.Module], object], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_gets_one_sentence(tmp_path: Path, model: nn.Module, name: str) -> None:
+def test_invalid_files_raise(tmp_path: Path, model: nn.Module, name: str) -> None:
     write, sentence = BAD[name]
     path = tmp_path / "bad.ckpt"
     write(path, model)
@@ -378,7 +376,7 @@ def test_a_bad_file_gets_one_sentence(tmp_path: Path, model: nn.Module, name: st
     assert "\n" not in text and "\x1b" not in text and "weights_only" not in text  # noqa: PT018
 
 
-def test_missing_folder_and_closed(tmp_path: Path) -> None:
+def test_missing_files_and_folders_raise(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="does not exist"):
         read_card(tmp_path / "none.ckpt")
     with pytest.raises(CheckpointError, match="is a folder"):
@@ -390,7 +388,7 @@ def test_missing_folder_and_closed(tmp_path: Path) -> None:
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything"
 )
-def test_a_file_that_may_not_be_read(good: Path) -> None:
+def test_unreadable_files_raise(good: Path) -> None:
     good.chmod(0)
     with pytest.raises(CheckpointError, match="cannot be read"):
         read_card(good)
@@ -399,7 +397,7 @@ def test_a_file_that_may_not_be_read(good: Path) -> None:
 @pytest.mark.parametrize(
     "data", [b"\x08\0\0\0\0\0\0\0{}      ", b"\xff" * 7 + b"\x7f{", b"hello there, this is text"]
 )
-def test_bad_safetensors(tmp_path: Path, data: bytes) -> None:
+def test_invalid_safetensors_raise(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "bad.safetensors"
     path.write_bytes(data)
     with pytest.raises(
@@ -432,7 +430,7 @@ def bare(path: Path, value: object) -> None:
 
 @pytest.mark.parametrize("forced", [False, True])
 @pytest.mark.parametrize("write", [zipped, legacy, bare])
-def test_a_pickle_that_would_run_code_is_refused_and_nothing_runs(
+def test_pickles_that_would_run_code_raise_and_do_not_run(
     tmp_path: Path,
     model: nn.Module,
     monkeypatch: pytest.MonkeyPatch,
@@ -454,7 +452,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_nothing_runs(
     assert marker.exists()
 
 
-def test_a_file_imports_nothing(
+def test_loading_imports_nothing(
     tmp_path: Path, model: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "evilmod.py").write_text("raise SystemExit('imported')")
@@ -472,7 +470,7 @@ def test_a_file_imports_nothing(
     assert "evilmod" not in sys.modules
 
 
-def test_a_card_that_names_a_net_of_someones_own_imports_nothing(
+def test_cards_of_custom_models_import_nothing(
     tmp_path: Path, model: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "evilnet.py").write_text("raise SystemExit('imported')")
@@ -489,8 +487,8 @@ def test_a_card_that_names_a_net_of_someones_own_imports_nothing(
 
 
 @pytest.mark.parametrize("width", [64 * 20, 64 * 1000])
-def test_a_card_cannot_ask_for_memory(tmp_path: Path, model: nn.Module, width: int) -> None:
-    """Models of 35 GB and of 90 TB: refused at once, or never filled."""
+def test_cards_of_huge_models_take_no_memory(tmp_path: Path, model: nn.Module, width: int) -> None:
+    """Models of 35 GB and of 90 TB are refused at once, or never filled."""
     path = tmp_path / "greedy.ckpt"
     card(arch="seresnet50", model_kwargs={"base_width": width})(path, model)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -500,7 +498,7 @@ def test_a_card_cannot_ask_for_memory(tmp_path: Path, model: nn.Module, width: i
     assert grown < 500_000 * (1024 if sys.platform == "darwin" else 1)  # kB, on macOS bytes
 
 
-def test_reading_a_card_builds_no_net(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_card_builds_no_model(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object, **__: object) -> Tensor:
         raise AssertionError("built")
 

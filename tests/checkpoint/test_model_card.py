@@ -1,4 +1,4 @@
-"""The card survives JSON, refuses what is not one, and writes its title."""
+"""Model cards survive JSON, reject invalid entries, and format their title."""
 
 import dataclasses
 import json
@@ -35,9 +35,7 @@ PRINTED = st.text().filter(str.isprintable)
     classes=st.lists(PRINTED, min_size=1),
     accuracy=st.floats(0, 1),
 )
-def test_json_gives_the_same_card(
-    options: dict[str, Any], classes: list[str], accuracy: float
-) -> None:
+def test_json_round_trip(options: dict[str, Any], classes: list[str], accuracy: float) -> None:
     written = card(
         model_kwargs=options,
         class_names=tuple(classes),
@@ -65,13 +63,13 @@ def test_to_dict_has_every_field_in_json_types() -> None:
         {"model_kwargs": {"a": "\x07"}},
     ],
 )
-def test_no_entry_may_order_a_terminal_about(entry: dict[str, Any]) -> None:
+def test_control_characters_raise(entry: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError) as caught:
         card(**entry)
     assert str(caught.value).isprintable()
 
 
-def test_a_table_may_not_be_deeper_than_any() -> None:
+def test_deep_tables_raise() -> None:
     deep: dict[str, Any] = {}
     for _ in range(3000):
         deep = {"a": deep}
@@ -79,7 +77,7 @@ def test_a_table_may_not_be_deeper_than_any() -> None:
         card(training=deep)
 
 
-def test_what_the_first_version_did_not_know_is_written_only_where_it_says_something() -> None:
+def test_optional_fields_are_written_if_not_default() -> None:
     entries = {
         "channel_order": "BGR",
         "crop_pct": 0.875,
@@ -103,13 +101,13 @@ def test_what_the_first_version_did_not_know_is_written_only_where_it_says_somet
         {"dialect": 3},
     ],
 )
-def test_how_a_picture_is_prepared_is_checked(entry: dict[str, Any]) -> None:
+def test_invalid_preprocessing_raises(entry: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match=next(iter(entry))):
         card(**entry)
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
-def test_a_loss_that_diverged_is_left_out(loss: float) -> None:
+def test_nonfinite_metrics_are_left_out(loss: float) -> None:
     values = card(metrics={"test_loss": loss, "test_accuracy": 0.1}).to_dict()
     assert values["metrics"] == {"test_accuracy": 0.1}
     json.dumps(values, allow_nan=False)
@@ -134,7 +132,7 @@ def test_a_loss_that_diverged_is_left_out(loss: float) -> None:
         ({}, "resnet20"),
     ],
 )
-def test_title(changes: dict[str, Any], title: str) -> None:
+def test_title_has_model_dataset_and_accuracy(changes: dict[str, Any], title: str) -> None:
     assert card(**changes).title == title
 
 
@@ -172,13 +170,13 @@ def billions() -> list[Any]:
         ("card_version", "new"),
     ],
 )
-def test_a_wrong_entry_is_named_in_one_sentence(entry: str, value: object) -> None:
+def test_invalid_entries_raise(entry: str, value: object) -> None:
     with pytest.raises(CheckpointError, match=rf"entry '{entry}.*must be") as caught:
         ModelCard.from_dict({**PLAIN, entry: value})
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_missing_or_unknown_or_newer_is_said() -> None:
+def test_missing_unknown_and_newer_entries_raise() -> None:
     with pytest.raises(CheckpointError, match="lacks class_names, std"):
         ModelCard.from_dict(
             {name: value for name, value in PLAIN.items() if name not in ("class_names", "std")}

@@ -1,4 +1,4 @@
-"""Reading files: equal to what torch, safetensors and NumPy read, whatever the form, the wrapper and the kind."""
+"""Files of every format, wrapper and dtype read as with torch, safetensors and NumPy."""
 
 import argparse
 import collections
@@ -66,7 +66,7 @@ def same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize(("zipped", "protocol"), FORMS)
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-def test_every_kind_of_number_is_what_torch_reads(
+def test_every_dtype_equals_torch_load(
     tmp_path: Path, kind: torch.dtype, zipped: bool, protocol: int
 ) -> None:
     weights = {
@@ -88,9 +88,7 @@ def test_every_kind_of_number_is_what_torch_reads(
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_views_strides_and_shared_storages_are_what_torch_reads(
-    tmp_path: Path, zipped: bool
-) -> None:
+def test_views_and_shared_storages_equal_torch_load(tmp_path: Path, zipped: bool) -> None:
     base = torch.randn(6, 8)
     marked = nn.Parameter(torch.randn(3))
     marked.note = "an attribute of its own"  # type: ignore[attr-defined]
@@ -121,7 +119,7 @@ def test_views_strides_and_shared_storages_are_what_torch_reads(
 
 
 @pytest.mark.parametrize("kind", [torch.uint16, torch.uint32, torch.uint64], ids=str)
-def test_kinds_without_a_storage_of_their_own(tmp_path: Path, kind: torch.dtype) -> None:
+def test_dtypes_without_storage_class_are_read(tmp_path: Path, kind: torch.dtype) -> None:
     torch.save({"a": torch.arange(5).to(kind)}, tmp_path / "a.pt")
     same(
         read_checkpoint(tmp_path / "a.pt").state_dict,
@@ -132,7 +130,7 @@ def test_kinds_without_a_storage_of_their_own(tmp_path: Path, kind: torch.dtype)
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("wrapper", ["", "model", "net.model"])
 @pytest.mark.filterwarnings("ignore:Couldn't retrieve source code")
-def test_a_whole_net_gives_its_state_dict(tmp_path: Path, zipped: bool, wrapper: str) -> None:
+def test_pickled_modules_give_their_state_dict(tmp_path: Path, zipped: bool, wrapper: str) -> None:
     model, path = Small(), tmp_path / "whole.pth"
     value: Any = model
     for name in reversed(wrapper.split(".") if wrapper else []):
@@ -149,14 +147,14 @@ def test_a_whole_net_gives_its_state_dict(tmp_path: Path, zipped: bool, wrapper:
 @pytest.mark.slow
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.filterwarnings("ignore:Couldn't retrieve source code")
-def test_torchvisions_whole_net_gives_its_state_dict(tmp_path: Path, zipped: bool) -> None:
+def test_pickled_torchvision_models_give_their_state_dict(tmp_path: Path, zipped: bool) -> None:
     torchvision = pytest.importorskip("torchvision")
     model = nn.DataParallel(torchvision.models.resnet18())
     torch.save(model, tmp_path / "whole.pth", _use_new_zipfile_serialization=zipped)
     same(read_checkpoint(tmp_path / "whole.pth").state_dict, dict(model.state_dict()))
 
 
-def test_safetensors_is_what_its_library_reads(tmp_path: Path) -> None:
+def test_safetensors_equals_its_library(tmp_path: Path) -> None:
     kinds = [kind for kind in KINDS if not kind.is_complex]  # its oldest release writes none
     weights = {str(kind): torch.arange(6).reshape(2, 3).to(kind) for kind in kinds}
     weights |= {
@@ -174,7 +172,7 @@ def test_safetensors_is_what_its_library_reads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [0x280, 0x380, 0x480, 0x580])
-def test_safetensors_whose_length_begins_as_a_pickle_does(tmp_path: Path, length: int) -> None:
+def test_safetensors_with_a_pickle_like_length_is_read(tmp_path: Path, length: int) -> None:
     path = tmp_path / "a.safetensors"
     text = b'{"a": {"dtype": "U8", "shape": [2], "data_offsets": [0, 2]}}'.ljust(length)
     path.write_bytes(length.to_bytes(8, "little") + text + b"\1\2")
@@ -183,7 +181,7 @@ def test_safetensors_whose_length_begins_as_a_pickle_does(tmp_path: Path, length
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_npz_is_what_numpy_reads(tmp_path: Path, save: Any) -> None:
+def test_npz_equals_numpy(tmp_path: Path, save: Any) -> None:
     arrays = {
         f"layer/{kind}": np.arange(6).reshape(2, 3).astype(kind)
         for kind in ("f2", "f4", "f8", "i8", "u1", "?", "c8")
@@ -206,7 +204,7 @@ def test_npz_is_what_numpy_reads(tmp_path: Path, save: Any) -> None:
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
-def test_a_pickle_of_arrays_is_read(tmp_path: Path, protocol: int) -> None:
+def test_pickled_arrays_are_read(tmp_path: Path, protocol: int) -> None:
     arrays = {
         "conv1_weights": np.linspace(0, 1, 12, dtype="f4").reshape(4, 3),
         "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
@@ -218,7 +216,7 @@ def test_a_pickle_of_arrays_is_read(tmp_path: Path, protocol: int) -> None:
     same(found.state_dict, {name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
-def test_the_nets_that_ship(tmp_path: Path) -> None:
+def test_bundled_checkpoints_are_read(tmp_path: Path) -> None:
     for path in bundled_checkpoints().values():
         found = read_checkpoint(path)
         theirs = torch.load(path, weights_only=True)
@@ -228,7 +226,7 @@ def test_the_nets_that_ship(tmp_path: Path) -> None:
         assert found.notes == ()
 
 
-def test_strange_weights_are_read(tmp_path: Path) -> None:
+def test_unusual_weights_are_read(tmp_path: Path) -> None:
     weights = {f"ключ.{i}.重み": torch.full((2,), torch.nan) for i in range(10_000)}
     torch.save(weights, tmp_path / "many.pt")
     found = read_checkpoint(tmp_path / "many.pt").state_dict
@@ -272,7 +270,7 @@ ONE, TWO = {"fc.weight": torch.ones(2)}, {"fc.weight": torch.zeros(2)}
         ({"net": torch.ones(2), "fc.weight": torch.ones(2)}, ""),
     ],
 )
-def test_the_wrapper_comes_off(tmp_path: Path, value: dict[str, Any], wrapper: str) -> None:
+def test_wrappers_are_removed(tmp_path: Path, value: dict[str, Any], wrapper: str) -> None:
     torch.save(value, tmp_path / "a.pt")
     found = read_checkpoint(tmp_path / "a.pt")
     assert found.wrapper == wrapper
@@ -281,7 +279,7 @@ def test_the_wrapper_comes_off(tmp_path: Path, value: dict[str, Any], wrapper: s
     assert len(averages) == ("state_dict" in value and "state_dict_ema" in value)
 
 
-def test_plain_values_beside_the_weights(tmp_path: Path) -> None:
+def test_metadata_keeps_plain_values(tmp_path: Path) -> None:
     args = argparse.Namespace(
         lr=0.1, arch="resnet50", layers=[1, 2], where=Path("x"), level=Level.HIGH, none=None
     )
@@ -323,7 +321,7 @@ def test_plain_values_beside_the_weights(tmp_path: Path) -> None:
     assert any("'words'" in note for note in found.notes)
 
 
-def test_only_what_is_needed_is_read_and_the_file_stays_free(
+def test_only_weights_are_read_and_the_file_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lightning_resnets.formats.source import FileReader
@@ -349,7 +347,7 @@ def test_only_what_is_needed_is_read_and_the_file_stays_free(
 
 
 @pytest.mark.slow
-def test_a_large_net_opens_at_once(tmp_path: Path) -> None:
+def test_large_files_open_quickly(tmp_path: Path) -> None:
     torch.save(
         {str(i): torch.zeros(64_500) for i in range(932)}, tmp_path / "large.pt"
     )  # as many bytes as ResNet-152
@@ -363,9 +361,7 @@ def test_a_large_net_opens_at_once(tmp_path: Path) -> None:
     assert min(ours) < max(0.3, 1.5 * min(theirs))  # a busy machine is slow with both
 
 
-def test_reading_imports_nothing_and_runs_without_torch_load(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reading_never_calls_torch_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError("called")
 

@@ -1,4 +1,4 @@
-"""The stack machine: plain data as pickle itself reads it, and nothing else gets in; what it builds is bounded."""
+"""The unpickler reads plain data like pickle and nothing else, with bounded memory."""
 
 import io
 import pickle
@@ -33,14 +33,14 @@ def loaded(data: bytes) -> Any:
 
 @given(PLAIN, st.integers(0, 5))
 @settings(max_examples=60, deadline=None)
-def test_plain_data_is_what_pickle_reads(value: Any, protocol: int) -> None:
+def test_plain_data_equals_pickle(value: Any, protocol: int) -> None:
     data = pickle.dumps(value, protocol)
     if protocol < 3 and b"_codecs" in data:  # bytes as text, left so until they are needed
         return
     assert repr(loaded(data)) == repr(pickle.loads(data))
 
 
-def test_a_list_within_itself_and_shared_parts() -> None:
+def test_recursive_lists_keep_identity() -> None:
     inner = [1]
     value: list[Any] = [inner, inner, {"a": inner}, (inner,)]
     value.append(value)
@@ -50,7 +50,7 @@ def test_a_list_within_itself_and_shared_parts() -> None:
         assert ours[0] is ours[1] is ours[2]["a"] is ours[3][0]
 
 
-def test_a_tuple_within_itself() -> None:
+def test_recursive_tuples_keep_identity() -> None:
     value: tuple[list[Any]] = ([],)
     value[0].append(value)
     for protocol in range(6):
@@ -64,7 +64,7 @@ class Thing:
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_an_unknown_object_stays_a_record(protocol: int) -> None:
+def test_unknown_objects_stay_opaque(protocol: int) -> None:
     thing = loaded(pickle.dumps(Thing(), protocol))
     assert isinstance(thing, OpaqueObject)
     assert thing.name.name == "Thing"
@@ -131,7 +131,7 @@ BOMBS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", BOMBS)
 @pytest.mark.filterwarnings("error")
-def test_a_pickle_that_would_fill_the_memory_or_never_end(tmp_path: Path, name: str) -> None:
+def test_pickle_bombs_raise(tmp_path: Path, name: str) -> None:
     path = tmp_path / "bomb.pkl"
     path.write_bytes(b"\x80\x04" + BOMBS[name] + b".")
     start = time.process_time()
@@ -148,7 +148,7 @@ def test_a_pickle_that_would_fill_the_memory_or_never_end(tmp_path: Path, name: 
     "name",
     ["bytearray", "bytes", "huge claim", "huge bytearray claim", "hashed tuples", "long names"],
 )
-def test_what_a_pickle_asks_for_is_never_made(tmp_path: Path, name: str) -> None:
+def test_pickled_allocations_are_not_made(tmp_path: Path, name: str) -> None:
     (tmp_path / "bomb.pkl").write_bytes(b"\x80\x04" + BOMBS[name] + b".")
     tracemalloc.start()
     try:
@@ -185,7 +185,7 @@ NAMED = [
 
 @pytest.mark.parametrize("name", NAMED)
 @pytest.mark.parametrize("form", ["global", "stack", "inst"])
-def test_a_command_is_refused_by_its_name(tmp_path: Path, name: str, form: str) -> None:
+def test_unsafe_globals_raise(tmp_path: Path, name: str, form: str) -> None:
     module, what = name.encode().split()
     call = {
         "global": b"c" + module + b"\n" + what + b"\n)R",
@@ -205,7 +205,7 @@ def test_a_command_is_refused_by_its_name(tmp_path: Path, name: str, form: str) 
         read_checkpoint(tmp_path / "evil.pkl")
 
 
-def test_getattr_names_but_may_not_be_called() -> None:
+def test_calling_a_getattr_result_raises() -> None:
     got = b"\x80\x04cbuiltins\ngetattr\n(cjunk\nThing\n\x8c\x04HIGHtR"
     assert isinstance(loaded(got + b"."), OpaqueObject)
     with pytest.raises(CheckpointError, match="program code"):

@@ -1,4 +1,4 @@
-"""Other people's models in small, written from their descriptions: the same names and arithmetic, none of their code."""
+"""Small models with the keys and arithmetic of other projects, written from descriptions."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def scrambled(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Ready for evaluation, with batch norm statistics and biases that are not those of a fresh model."""
+def randomize_stats(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Set evaluation mode and random batch norm statistics and biases."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for module in model.modules():
@@ -72,7 +72,7 @@ class KuangliuLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         new = self.conv2(F.relu(self.bn2(self.conv1(F.relu(self.bn1(x))))))
-        return torch.cat([new, x], 1)  # the newest first
+        return torch.cat([new, x], 1)  # newest first
 
 
 class KuangliuTransition(nn.Module):
@@ -85,7 +85,7 @@ class KuangliuTransition(nn.Module):
 
 
 class KuangliuDense(nn.Module):
-    """DenseNet with a CIFAR stem and what is new in front."""
+    """DenseNet with a CIFAR stem that puts new channels first."""
 
     def __init__(self, depths: tuple[int, ...] = (6, 12, 24, 16), growth: int = 12) -> None:
         super().__init__()
@@ -213,7 +213,7 @@ class Moskomule(nn.Module):
 
 
 class PreConv(nn.Module):
-    """pytorchcv's batch norm, ReLU, convolution; gives the active input too."""
+    """pytorchcv's batch norm, ReLU, convolution; also returns the activated input."""
 
     def __init__(self, inplanes: int, planes: int, window: int = 3, stride: int = 1) -> None:
         super().__init__()
@@ -225,7 +225,7 @@ class PreConv(nn.Module):
 
 
 class PreUnit(nn.Module):
-    """Pre-activation unit whose shortcut, where nothing has to be projected, is the bare input: in the first too."""
+    """Pre-activation unit whose identity shortcut is the bare input, also in the first unit."""
 
     def __init__(self, inplanes: int, planes: int) -> None:
         super().__init__()
@@ -298,7 +298,7 @@ class DenseTransition(nn.Module):
 
 
 def osmr_densenet40() -> nn.Module:
-    """pytorchcv's DenseNet-40 without bottlenecks, which compresses all the same and starts with 24 channels."""
+    """Build pytorchcv's DenseNet-40 without bottlenecks, with compression and 24 channels."""
     planes, stages = 24, list[list[tuple[str, nn.Module]]]()
     for stage in range(3):
         units: list[tuple[str, nn.Module]] = (
@@ -316,7 +316,7 @@ BLOCKS = {"2": "abc", "3": "abcd", "4": "abcdef", "5": "abc"}  # He's letters of
 
 
 def he_shapes() -> dict[str, tuple[int, ...]]:
-    """The layers of ResNet-50 by He's names, in no file's form yet: `conv1`, `res2a_branch2a`, `fc1000`."""
+    """Return the shapes of ResNet-50 by He's names: `conv1`, `res2a_branch2a`, `fc1000`."""
     shapes: dict[str, tuple[int, ...]] = {"conv1": (64, 3, 7, 7)}
     inplanes = 64
     for stage, letters in BLOCKS.items():
@@ -333,7 +333,7 @@ def he_shapes() -> dict[str, tuple[int, ...]]:
 
 
 def he_layers(seed: int = 0) -> dict[str, Tensor]:
-    """The same with random weights."""
+    """Return random weights of these shapes."""
     generator = torch.Generator().manual_seed(seed)
     return {
         name: torch.randn(shape, generator=generator)
@@ -343,23 +343,26 @@ def he_layers(seed: int = 0) -> dict[str, Tensor]:
 
 
 def norm_of(layer: str, word: str = "bn") -> str:
-    """The batch norm (or scale) behind a layer of He's names."""
+    """Return the name of the batch norm (or scale) behind a layer."""
     return f"{word}_conv1" if layer == "conv1" else layer.replace("res", word)
 
 
 def he_resnet50(
     conv: Callable[[Tensor, str, int], Tensor],
     pool: Callable[[Tensor], Tensor],
-    first: bool,
+    stride_in_1x1: bool,
     x: Tensor,
 ) -> Tensor:
-    """ResNet-50 up to its mean, of any convolution with batch norm (x, layer, stride); `first`: stride in the 1x1."""
+    """Run ResNet-50 up to its mean, with convolutions and batch norms of `conv(x, layer, stride)`.
+
+    `stride_in_1x1` is the original ResNet (v1).
+    """
     x = pool(F.relu(conv(x, "conv1", 2)))
     for stage, letters in BLOCKS.items():
         for letter in letters:
             stride, start = 2 if letter == "a" and stage > "2" else 1, f"res{stage}{letter}_branch"
             shortcut = conv(x, f"{start}1", stride) if letter == "a" else x
-            branch = F.relu(conv(x, f"{start}2a", stride if first else 1))
-            branch = F.relu(conv(branch, f"{start}2b", 1 if first else stride))
+            branch = F.relu(conv(x, f"{start}2a", stride if stride_in_1x1 else 1))
+            branch = F.relu(conv(branch, f"{start}2b", 1 if stride_in_1x1 else stride))
             x = F.relu(conv(branch, f"{start}2c", 1) + shortcut)
     return x.mean((2, 3))
