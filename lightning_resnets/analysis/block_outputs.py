@@ -39,18 +39,17 @@ def block_outputs(model: nn.Module, traced: TracedModel) -> tuple[BlockOutput, .
         traced: its traced graph.
 
     Returns:
-        One entry per block that outputs a feature map, in order of execution.
+        One entry per block with a feature map, in order of execution.
     """
     modules = dict(model.named_modules(remove_duplicate=False))
-    # The last operation of a folded block is the one whose value leaves it.
+    # The value of a folded block (a stem's convolution, norm and ReLU) is that of its last node.
     last_nodes = {node.block: node for node in traced.graph.fold().nodes if node.block}
     found: list[BlockOutput] = []
     for block, last in last_nodes.items():
         # An operation of the model itself (a pool before the head) belongs to no module.
         if block not in modules or len(last.shape) != 3:
             continue
-        is_composite = bool(list(modules[block].children()))
-        # A stem's convolution, batch norm and ReLU are folded: hook the last of them.
+        is_composite = any(True for _ in modules[block].children())
         name = block if is_composite else last.hook_point
         node = traced.node_by_name.get(name)
         point = hook_point_of(model, traced, name, node) if node else ""

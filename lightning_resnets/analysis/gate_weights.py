@@ -69,11 +69,10 @@ class GateWeightsResult:
     model_name: str = "model"
 
     def tables(self) -> dict[str, Table]:
-        """Return the statistics.
+        """Return the statistics of all classes that have images.
 
         Returns:
-            `gate_weights`: one row per gate and class; `depths`: one row per gate; `channels`: one
-            row per gate, class and channel. Classes without images are left out.
+            `gate_weights`: one row per gate and class; `depths`: per gate; `channels`: per channel.
         """
         by_class: list[tuple[Cell, ...]] = []
         by_gate: list[tuple[Cell, ...]] = []

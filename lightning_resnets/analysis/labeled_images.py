@@ -8,6 +8,8 @@ from torch import Tensor
 
 from lightning_resnets.errors import AnalysisError
 
+Batch = tuple[Tensor, Tensor]  # images and labels
+
 INTEGER_DTYPES = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 NO_IMAGES = "At least one image is required, got none."
 
@@ -42,13 +44,11 @@ class LabeledImages:
         yield from zip(self.images.split(size), self.labels.split(size), strict=True)
 
     @classmethod
-    def from_loader(
-        cls, loader: Iterable[tuple[Tensor, Tensor]], max_images: int | None = None
-    ) -> "LabeledImages":
-        """Collect the batches of a loader, such as a datamodule's `test_dataloader()`.
+    def from_loader(cls, loader: Iterable[Batch], max_images: int | None = None) -> "LabeledImages":
+        """Collect the batches of a loader.
 
         Args:
-            loader: yields images (B, C, H, W) and labels (B,).
+            loader: yields images (B, C, H, W) and labels (B,), as a datamodule's test_dataloader.
             max_images: number of images to take from the start; None takes all.
 
         Returns:
@@ -57,14 +57,13 @@ class LabeledImages:
         Raises:
             AnalysisError: the loader yields no batch.
         """
-        batches: list[tuple[Tensor, Tensor]] = []
+        batches: list[Batch] = []
         count = 0
         for batch in loader:
             batches.append(batch)
             count += len(batch[1])
-            # Stop before the loader reads images that would be thrown away.
             if max_images is not None and count >= max_images:
-                break
+                break  # before the loader reads images that would be thrown away
         if not batches:
             raise AnalysisError(NO_IMAGES)
         images, labels = (torch.cat(tensors) for tensors in zip(*batches, strict=True))

@@ -117,10 +117,8 @@ class _LesionPlan:
         targets = ablation_targets(model, traced, input_size)
         self.drops, self.skipped = supported_targets(model, traced, targets)
         drops = list(self.drops.values())
-        self.random_drops: list[tuple[Intervention, ...]] = []
-        # Draws without replacement: k different blocks each.
-        for k in _drop_counts(len(drops), drop_counts):
-            self.random_drops += [tuple(rng.sample(drops, k)) for _ in range(num_draws)]
+        counts = _drop_counts(len(drops), drop_counts)
+        self.random_drops = _draw_drops(drops, counts, num_draws, rng)
         self.swaps = swappable_neighbors(model, traced, self.drops, input_size)
         # Two draws may agree, and every change is measured once.
         self.changes: list[Change] = list(dict.fromkeys((*drops, *self.random_drops, *self.swaps)))
@@ -157,6 +155,17 @@ class _LesionPlan:
             {(swap.first, swap.second): errors[swap] for swap in self.swaps},
             self.skipped,
         )
+
+
+def _draw_drops(
+    drops: list[Intervention], counts: Sequence[int], num_draws: int, rng: random.Random
+) -> list[tuple[Intervention, ...]]:
+    """Draw `num_draws` sets of k drops for each count k."""
+    drawn: list[tuple[Intervention, ...]] = []
+    for k in counts:
+        # Without replacement: k different blocks.
+        drawn += [tuple(rng.sample(drops, k)) for _ in range(num_draws)]
+    return drawn
 
 
 def _drop_counts(num_blocks: int, requested: Sequence[int] | None) -> list[int]:

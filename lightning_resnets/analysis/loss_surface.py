@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lightning_resnets.analysis.eval_context import device_of
 from lightning_resnets.analysis.result import (
@@ -198,15 +199,15 @@ def set_weights_along(
 
 
 def loss_and_error(model: nn.Module, images: LabeledImages, batch_size: int) -> tuple[float, float]:
-    """Compute the mean cross-entropy and the error of a model.
+    """Compute the mean cross-entropy and the error of a model in evaluation mode.
 
     Args:
-        model: a model in evaluation mode.
+        model: the model.
         images: images and labels.
         batch_size: images per forward pass.
 
     Returns:
-        The loss, infinity if it is not finite, and the fraction of misclassified images.
+        The loss (infinity if not finite) and the fraction of misclassified images.
 
     Raises:
         AnalysisError: a label is not one of the model's classes.
@@ -217,9 +218,7 @@ def loss_and_error(model: nn.Module, images: LabeledImages, batch_size: int) -> 
     with torch.no_grad():
         for batch, labels in images.batches(batch_size):
             logits, targets = check_labels(model(batch.to(device)), labels.to(device))
-            # float64: far from the checkpoint losses are large.
-            loss = nn.functional.cross_entropy(logits.double(), targets, reduction="sum")
-            total_loss += float(loss)
+            total_loss += float(F.cross_entropy(logits.double(), targets, reduction="sum"))
             num_wrong += int((logits.argmax(1) != targets).sum())
     # A figure can leave out infinity, but not NaN.
     mean_loss = total_loss / len(images) if np.isfinite(total_loss) else float("inf")

@@ -217,7 +217,7 @@ def sample_distinct(n: int, k: int, num_draws: int, rng: random.Random) -> list[
 
 
 def count_paths(graph: ModelGraph) -> PathCounts:
-    """Count the paths from input to output by the number of blocks that they pass.
+    """Count the paths from input to output by length, the number of blocks that they pass.
 
     Args:
         graph: the model's graph.
@@ -231,13 +231,10 @@ def count_paths(graph: ModelGraph) -> PathCounts:
     if not any(skip.kind in (MergeKind.ADD, MergeKind.CONCAT) for skip in graph.skips):
         raise AnalysisError(NO_SKIPS)
     shortcuts = {skip.merge: skip.operand for skip in graph.skips if skip.kind is MergeKind.ADD}
-    # Dense layers count as blocks: a path may read their output or skip it.
-    layers = set(dense_layers(graph).values())
+    layers = set(dense_layers(graph).values())  # a path may read their output or skip it
     inputs = _inputs_by_node(graph)
-    counts: dict[str, PathCounts] = {}
+    counts: dict[str, PathCounts] = {}  # added at merges; a branch or layer adds 1 to the length
     for node in graph.nodes:
-        # Merges sum the counts of their inputs; a branch or dense layer makes paths longer by 1.
-        # Parallel branches without a skip connection (Inception) are paths of their own.
         total: PathCounts = () if inputs[node.name] else (1,)
         for operand, source in inputs[node.name]:
             is_branch = operand != shortcuts.get(node.name, operand)

@@ -200,8 +200,7 @@ def check_labels(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """
     if logits.dim() != 2:
         raise AnalysisError(
-            "The model must be a classifier with output (N, num_classes), got an output of shape "
-            f"{tuple(logits.shape)}."
+            f"The model must output (N, num_classes), got shape {tuple(logits.shape)}."
         )
     last = logits.shape[1] - 1
     outside = labels[(labels < 0) | (labels > last)]

@@ -155,8 +155,7 @@ def window_of_function(call: FunctionCall) -> WindowSpec:
 
 def _pool_window(call: FunctionCall) -> WindowSpec:
     """Return the window of a pool."""
-    names = POOL_OPS[call.name]
-    options = {**dict(zip(names, call.args[1:], strict=False)), **call.kwargs}
+    options = {**dict(zip(POOL_OPS[call.name], call.args[1:], strict=False)), **call.kwargs}
     windows = sliding_window(options, call.input_size(), call.output_size(), may_pad=False)
     return WindowSpec(call.axes, windows)
 
@@ -164,8 +163,7 @@ def _pool_window(call: FunctionCall) -> WindowSpec:
 def _conv_window(call: FunctionCall) -> WindowSpec:
     """Return the window of a convolution."""
     # A convolution's stride is 1 by default, a pool's its kernel size.
-    given = {**dict(zip(CONV_ARGUMENTS, call.args[1:], strict=False)), **call.kwargs}
-    options = {"stride": 1, **given}
+    options = {"stride": 1, **dict(zip(CONV_ARGUMENTS, call.args[1:], strict=False)), **call.kwargs}
     options["kernel_size"] = tuple(options["weight"].shape[2:])
     may_pad = options.get("padding") == "same"
     windows = sliding_window(options, call.input_size(), call.output_size(), may_pad)

@@ -117,8 +117,7 @@ def reshape_window(input_shape: Sizes, axes: Axes, output_shape: Sizes) -> Windo
     first, second = axes
     size = (input_shape[first], input_shape[second])
     if second == first + 1:
-        # Equal products before height: the same numbers in the same order.
-        before = math.prod(input_shape[:first])
+        before = math.prod(input_shape[:first])  # equal: the same numbers in the same order
         for axis in range(len(output_shape) - 1):
             same_size = tuple(output_shape[axis : axis + 2]) == size
             if same_size and math.prod(output_shape[:axis]) == before:
@@ -145,18 +144,14 @@ def reduction_window(
     Raises:
         UnknownWindowError: only one of height and width is reduced.
     """
-    all_axes = range(value.dim())
-    reduced = set(all_axes) if dims is None else {dim % value.dim() for dim in dims}
+    reduced = {dim % value.dim() for dim in (range(value.dim()) if dims is None else dims)}
     keeps_axes = output.dim() == value.dim()
-    # A batch or channel axis may be reduced freely.
     spatial = [axis for axis in axes if axis in reduced]
     if len(spatial) == 1 and value.shape[spatial[0]] > 1:
         raise UnknownWindowError("it reduces only one of height and width")
     if spatial:
         return WindowSpec(axes if keeps_axes else None, is_global=True)
-    if keeps_axes:
-        return WindowSpec(axes)
-    return WindowSpec(_axes_after_removal(axes, reduced))
+    return WindowSpec(axes if keeps_axes else _axes_after_removal(axes, reduced))
 
 
 def _axes_after_removal(axes: Axes, removed: set[int]) -> Axes:

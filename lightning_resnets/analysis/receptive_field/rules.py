@@ -37,7 +37,7 @@ def window_of_node(
 
     Args:
         node: the node.
-        modules: all modules of the model by name.
+        modules: modules of the model by name.
         values: fake tensors of all nodes.
         axes: axes of height and width of the previous nodes.
 
@@ -48,15 +48,14 @@ def window_of_node(
         UnknownWindowError: the window is unknown.
     """
     inputs = [one for one in node.all_input_nodes if one in axes]
-    # After a global pool there are no positions that could have a window.
-    if all(axes[one] is None for one in inputs):
+    if all(axes[one] is None for one in inputs):  # after a global pool
         return WindowSpec(None)
     module = modules[str(node.target)] if node.op == "call_module" else None
-    name = "" if module else _function_name(node)
-    is_elementwise = len(inputs) > 1 and name in POINTWISE_OPS
-    if isinstance(module, Merge) or name in CONCAT_OPS or is_elementwise:
-        return _window_of_merge(node, module, name, inputs, values, axes)
-    return _window_on_one_map(node, module, name, inputs, values, axes)
+    name = "" if module else target_name(node).strip("_")  # `add` for `add_` and `__add__`
+    is_elementwise = name in POINTWISE_OPS and len(inputs) > 1
+    is_merge = isinstance(module, Merge) or name in CONCAT_OPS or is_elementwise
+    rule = _window_of_merge if is_merge else _window_on_one_map
+    return rule(node, module, name, inputs, values, axes)
 
 
 def _window_on_one_map(
@@ -119,11 +118,6 @@ def _resolve_arguments(node: fx.Node, values: NodeValues) -> tuple[tuple[Any, ..
     # Shapes and values of arguments decide the rule: kernel sizes, axes, slices.
     args, kwargs = map_arg((node.args, node.kwargs), values.get)
     return tuple(args), dict(kwargs)
-
-
-def _function_name(node: fx.Node) -> str:
-    """Return the name of a function without underscores: `add` for `add_` and `__add__`."""
-    return target_name(node).strip("_")
 
 
 def _first_tensor(value: Any) -> Tensor:
