@@ -1,8 +1,9 @@
-"""The three ways in which two paths of a model meet, as modules that can be named, hooked, cut and scaled.
+"""The three ways in which paths of a model merge, as modules that can be named and hooked.
 
-Add is the residual sum (He et al. 2015, arXiv:1512.03385), Concat the dense connection (Huang et al. 2017,
-arXiv:1608.06993), Gate the product with a weight (Hu et al. 2018, arXiv:1709.01507; Srivastava et al. 2015,
-arXiv:1505.00387). None has parameters, so state dicts do not know of them.
+Add is the residual sum (He et al. 2015, arXiv:1512.03385). Concat is the dense connection
+(Huang et al. 2017, arXiv:1608.06993). Gate is the product with a weight (Hu et al. 2018,
+arXiv:1709.01507; Srivastava et al. 2015, arXiv:1505.00387). None has parameters, so state dicts
+are the same with and without them.
 """
 
 from enum import StrEnum
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 
 class MergeKind(StrEnum):
-    """What a merge does with its operands."""
+    """Operation that a merge applies to its operands."""
 
     ADD = "add"
     CONCAT = "concat"
@@ -21,39 +22,69 @@ class MergeKind(StrEnum):
 
 
 class Merge(nn.Module):
-    """A place where paths meet; `operands` names its inputs in order, empty where they are numbered."""
+    """Base of the modules in which paths merge.
+
+    Attributes:
+        kind: the operation.
+        operands: names of the inputs in order; empty where they are numbered.
+    """
 
     kind: ClassVar[MergeKind]
     operands: ClassVar[tuple[str, ...]]
 
 
 class Add(Merge):
-    """Sum of two tensors of equal shape: what the block was given and what it made of it."""
+    """Sum of two tensors of equal shape: the input of a block and the output of its branch."""
 
     kind = MergeKind.ADD
     operands = ("shortcut", "branch")
 
     def forward(self, shortcut: Tensor, branch: Tensor) -> Tensor:
-        return (
-            shortcut + branch
-        )  # (N, C, H, W), never in place: a recorded operand must not be overwritten
+        """Add the operands.
+
+        Args:
+            shortcut: (N, C, H, W).
+            branch: (N, C, H, W).
+
+        Returns:
+            Their sum, (N, C, H, W).
+        """
+        # Never in place: a recorded operand must not be overwritten.
+        return shortcut + branch
 
 
 class Concat(Merge):
-    """All parts behind one another along the channels: the width grows."""
+    """Concatenation of all parts along the channels: the width grows."""
 
     kind = MergeKind.CONCAT
     operands = ()
 
     def forward(self, *parts: Tensor) -> Tensor:
-        return torch.cat(parts, 1)  # (N, sum of C, H, W)
+        """Concatenate the operands.
+
+        Args:
+            parts: (N, C_i, H, W) each.
+
+        Returns:
+            All channels, (N, sum of C_i, H, W).
+        """
+        return torch.cat(parts, 1)
 
 
 class Gate(Merge):
-    """A tensor weighed by another: one weight a channel (SE) or one an element (Highway)."""
+    """Product of a tensor with a weight for each channel (SE) or each element (Highway)."""
 
     kind = MergeKind.GATE
     operands = ("x", "weight")
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
-        return x * weight  # weight is (N, C, 1, 1) or (N, C, H, W)
+        """Multiply the operands.
+
+        Args:
+            x: (N, C, H, W).
+            weight: (N, C, 1, 1) or (N, C, H, W).
+
+        Returns:
+            The product, (N, C, H, W).
+        """
+        return x * weight

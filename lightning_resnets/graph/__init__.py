@@ -1,4 +1,4 @@
-"""From a model to its graph, and the model with its joins named (`reveal.py`)."""
+"""Trace a model to its graph: nodes, edges and skip connections."""
 
 from lightning_resnets.errors import TraceError as TraceError
 from lightning_resnets.graph.data import Node as Node

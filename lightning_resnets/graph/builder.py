@@ -1,4 +1,4 @@
-"""Build graph data from traced nodes."""
+"""Build the model graph of traced torch.fx nodes."""
 
 import operator
 from collections import Counter
@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
 
-from lightning_resnets.graph.data import Node, TraceBackend
+from lightning_resnets.graph.data import Edge, Node, TraceBackend
 from lightning_resnets.graph.fx_tracer import ModuleOutputs
 from lightning_resnets.graph.grouping import NodeGrouping
 from lightning_resnets.graph.macs import WeightProduct, weight_products
@@ -16,186 +16,261 @@ from lightning_resnets.graph.model_graph import ModelGraph
 from lightning_resnets.graph.ops import function_label, module_label
 from lightning_resnets.graph.recorded_ops import check_branch
 from lightning_resnets.graph.skip_connections import find_skip_connections
-from lightning_resnets.merges import Concat, Merge
+from lightning_resnets.merges import Concat, Merge, MergeKind
+
+GraphInput = tuple[int, str]  # operand index, name of the source node
 
 
 class GraphBuilder:
-    """Turns fx nodes into blocks: only tensors that depend on the image are blocks and flow."""
+    """Turns fx nodes into graph nodes: only tensors that depend on the image become nodes.
+
+    Attributes:
+        fx_nodes: the fx node of each graph node.
+    """
 
     def __init__(
         self, model: nn.Module, inner: dict[fx.Node, str], values: dict[fx.Node, Any]
     ) -> None:
-        self.inner, self.values = inner, values
+        self.inner = inner
+        self.values = values
         self.modules = dict(model.named_modules(remove_duplicate=False))
-        self.cells = NodeGrouping(model)
-        self.sources: dict[fx.Node, list[str]] = {}  # the blocks whose value a node carries
+        self.grouping = NodeGrouping(model)
+        self.sources: dict[fx.Node, list[str]] = {}  # graph nodes whose value an fx node carries
         self.weights: dict[fx.Node, dict[int, Tensor]] = {}  # parameters that reach a node directly
-        self.fixed: dict[
-            fx.Node, dict[fx.Node, int]
-        ] = {}  # multiply-adds on the way, of steps without the image
-        self.counted: set[int] = set()
-        self.spent: set[fx.Node] = set()
-        self.found: dict[fx.Node, tuple[WeightProduct, ...]] = {}
-        self.names: Counter[str] = Counter()
-        self.blocks: list[Node] = []
-        self.steps: dict[str, fx.Node] = {}
-        self.flow: list[tuple[str, str, int]] = []
+        # MACs of nodes before this one that do not depend on the image.
+        self.constant_macs: dict[fx.Node, dict[fx.Node, int]] = {}
+        self.counted_weights: set[int] = set()
+        self.counted_constants: set[fx.Node] = set()
+        self.products: dict[fx.Node, tuple[WeightProduct, ...]] = {}
+        self.name_counts: Counter[str] = Counter()
+        self.nodes: list[Node] = []
+        self.fx_nodes: dict[str, fx.Node] = {}
+        self.edges: list[Edge] = []
+        self.reused: set[Any] = set()
 
-    def build(self, graph: fx.Graph, way: TraceBackend) -> ModelGraph:
+    def build(self, graph: fx.Graph, backend: TraceBackend) -> ModelGraph:
+        """Build the graph.
+
+        Args:
+            graph: traced nodes.
+            backend: the backend that traced them.
+
+        Returns:
+            The unfolded graph with its skip connections.
+        """
         calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
         self.reused = {target for target, count in calls.items() if count > 1}
         for node in graph.nodes:
-            self.add(node)
-        asks = any(node.target is check_branch for node in graph.nodes)
-        followed = "recorder, one way of several" if asks else way
+            self._add(node)
+        has_branch = any(node.target is check_branch for node in graph.nodes)
+        skips = find_skip_connections(self.nodes, self.edges)
         return ModelGraph(
-            tuple(self.blocks),
-            tuple(self.flow),
-            find_skip_connections(self.blocks, self.flow),
-            followed,
+            tuple(self.nodes),
+            tuple(self.edges),
+            skips,
+            "recorder, one way of several" if has_branch else backend,
         )
 
-    def add(self, node: fx.Node) -> None:
-        value, operands = self.values.get(node), self.operands(node)
-        given = [
-            (i, name)
-            for i, operand in enumerate(operands)
-            for name in self.sources.get(operand, ())
-        ]
-        self.weights[node] = {
-            key: w for operand in operands for key, w in self.weights.get(operand, {}).items()
+    def counted_products(self) -> dict[fx.Node, tuple[WeightProduct, ...]]:
+        """Return the products with weights that the graph's MACs include.
+
+        Returns:
+            The products of each fx node that has any.
+        """
+        counted = self.counted_constants.union(self.fx_nodes.values())
+        return {
+            node: products
+            for node, products in self.products.items()
+            if products and node in counted
         }
-        self.fixed[node] = {
-            key: n for operand in operands for key, n in self.fixed.get(operand, {}).items()
-        }
+
+    def _add(self, node: fx.Node) -> None:
+        """Add one fx node: as a node, as a constant, or not at all."""
+        value = self.values.get(node)
+        operands = self._operands(node)
+        inputs = self._graph_inputs(operands)
+        self._collect_constants(node, operands)
+        is_image = node.op == "placeholder" and not self.nodes
         if node.op == "get_attr":
             self.weights[node] = {id(value): value} if isinstance(value, nn.Parameter) else {}
-        elif not given and not (node.op == "placeholder" and not self.blocks):
-            self.constant(node)  # or an argument that is not the image
-        elif self.passes(node, value, given):
-            self.sources[node] = [name for _, name in given]
-        elif (made := self.made(node)) is not None:
-            block = self.block(node, made, len(given))
-            self.blocks.append(block)
-            self.steps[block.name] = node
-            self.flow += [(source, block.name, operand) for operand, source in given]
-            self.sources[node], self.weights[node], self.fixed[node] = [block.name], {}, {}
+        elif not inputs and not is_image:
+            self._add_constant(node)  # also an argument that is not the image
+        elif self._passes_through(node, value, inputs):
+            self.sources[node] = [name for _, name in inputs]
+        else:
+            self._add_node(node, inputs)
 
-    def constant(self, node: fx.Node) -> None:
-        """A step that depends on no image (a position code's convolution): it is counted where it meets one."""
+    def _graph_inputs(self, operands: list[fx.Node]) -> list[GraphInput]:
+        """Return the graph nodes that the operands carry."""
+        inputs: list[GraphInput] = []
+        for index, operand in enumerate(operands):
+            inputs += [(index, name) for name in self.sources.get(operand, ())]
+        return inputs
+
+    def _collect_constants(self, node: fx.Node, operands: list[fx.Node]) -> None:
+        """Pass on the weights and the uncounted MACs of the operands."""
+        self.weights[node] = {}
+        self.constant_macs[node] = {}
+        for operand in operands:
+            self.weights[node] |= self.weights.get(operand, {})
+            self.constant_macs[node] |= self.constant_macs.get(operand, {})
+
+    def _add_node(self, node: fx.Node, inputs: list[GraphInput]) -> None:
+        """Add a node and its edges, if the fx node returns a tensor."""
+        tensor = self._output_tensor(node)
+        if tensor is None:
+            return
+        added = self._make_node(node, tensor, len(inputs))
+        self.nodes.append(added)
+        self.fx_nodes[added.name] = node
+        self.edges += [(source, added.name, operand) for operand, source in inputs]
+        self.sources[node] = [added.name]
+        self.weights[node] = {}
+        self.constant_macs[node] = {}
+
+    def _add_constant(self, node: fx.Node) -> None:
+        """Note a node that does not depend on the image: it counts where it meets one that does.
+
+        An example is the convolution of a position code.
+        """
         if node.op == "call_module":
-            self.weights[node] |= {
-                id(weight): weight for weight in self.modules[str(node.target)].parameters()
-            }
-        if macs := self.products(node):
-            self.fixed[node][node] = macs
+            for weight in self.modules[str(node.target)].parameters():
+                self.weights[node][id(weight)] = weight
+        macs = self._count_products(node)
+        if macs:
+            self.constant_macs[node][node] = macs
 
-    def made(self, node: fx.Node) -> Tensor | None:
-        """The tensor that a step gives; of a layer that gives several (attention, LSTM) the first."""
+    def _output_tensor(self, node: fx.Node) -> Tensor | None:
+        """Return a node's tensor; of a layer with several outputs (attention, LSTM) the first."""
         value = self.values.get(node)
         if isinstance(value, (tuple, list)) and node.op == "call_module":
             module = self.modules[str(node.target)]
-            if (
-                type(module).__module__.startswith("torch.nn")
-                or next(module.parameters(), None) is not None
-            ):
+            is_torch = type(module).__module__.startswith("torch.nn")
+            if is_torch or next(module.parameters(), None) is not None:
                 return next((part for part in value if isinstance(part, Tensor)), None)
         return value if isinstance(value, Tensor) else None
 
-    def first(self, node: fx.Node) -> bool:
-        """True for the step that takes the first tensor out of what such a layer gives."""
-        given = node.args[0] if node.target is operator.getitem else None
-        values = self.values.get(given) if isinstance(given, fx.Node) else None
-        if not isinstance(given, fx.Node) or not isinstance(values, tuple):
+    def _takes_first_output(self, node: fx.Node) -> bool:
+        """Return True for a node that takes the first tensor of a layer with several outputs."""
+        source = node.args[0] if node.target is operator.getitem else None
+        if not isinstance(source, fx.Node):
             return False
+        values = self.values.get(source)
         index = node.args[1]
-        return isinstance(index, int) and values[index] is self.made(given)
+        if not isinstance(values, tuple) or not isinstance(index, int):
+            return False
+        return values[index] is self._output_tensor(source)
 
-    def products(self, node: fx.Node) -> int:
-        """What a step multiplies with weights, noted for all who count; the multiply-adds."""
-        self.found[node] = weight_products(node, self.modules, self.values, self.sources)
-        return sum(product.macs for product in self.found[node])
+    def _count_products(self, node: fx.Node) -> int:
+        """Note the products of a node with weights and return their MACs."""
+        self.products[node] = weight_products(node, self.modules, self.values, self.sources)
+        return sum(product.macs for product in self.products[node])
 
-    def counts(self) -> dict[fx.Node, tuple[WeightProduct, ...]]:
-        """The products of blocks and of the steps that they count besides."""
-        counted = self.spent.union(self.steps.values())
-        return {node: found for node, found in self.found.items() if found and node in counted}
-
-    def operands(self, node: fx.Node) -> list[fx.Node]:
-        """Every argument that is a node, in order; a merge's named arguments in its own order."""
-        module = self.modules.get(str(node.target)) if node.op == "call_module" else None
+    def _operands(self, node: fx.Node) -> list[fx.Node]:
+        """Return the arguments that are nodes; a merge's keyword arguments in its own order."""
+        module = self._module_of(node)
         order = module.operands if isinstance(module, Merge) else ()
-        named = sorted(
-            node.kwargs, key=lambda name: order.index(name) if name in order else len(order)
-        )
+
+        def position(name: str) -> int:
+            return order.index(name) if name in order else len(order)
+
+        keywords = [node.kwargs[name] for name in sorted(node.kwargs, key=position)]
         found: list[fx.Node] = []
-        map_arg((node.args, [node.kwargs[name] for name in named]), lambda n: found.append(n) or n)
+        map_arg((node.args, keywords), lambda item: found.append(item) or item)
         return found
 
-    def passes(self, node: fx.Node, value: object, given: list[tuple[int, str]]) -> bool:
-        """True for what changes nothing: the identity, a Concat of one part, a tuple that is taken apart later."""
-        module = self.modules.get(str(node.target)) if node.op == "call_module" else None
+    def _module_of(self, node: fx.Node) -> nn.Module | None:
+        """Return the module that a node calls."""
+        return self.modules.get(str(node.target)) if node.op == "call_module" else None
+
+    def _passes_through(self, node: fx.Node, value: object, inputs: list[GraphInput]) -> bool:
+        """Return True for a node that changes nothing.
+
+        These are the identity, a Concat of one part, and a tuple that later nodes take apart.
+        """
         if isinstance(value, (tuple, list)):
-            parts = any(isinstance(part, Tensor) for part in value) and node.op != "output"
-            return parts and self.made(node) is None
-        if self.first(node):
+            has_tensors = any(isinstance(part, Tensor) for part in value) and node.op != "output"
+            return has_tensors and self._output_tensor(node) is None
+        if self._takes_first_output(node):
             return True
-        return isinstance(module, nn.Identity) or (isinstance(module, Concat) and len(given) == 1)
+        module = self._module_of(node)
+        is_single = isinstance(module, Concat) and len(inputs) == 1
+        return isinstance(module, nn.Identity) or is_single
 
-    def block(self, node: fx.Node, value: Tensor, given: int) -> Node:
-        path, op, kind = ModuleOutputs.module_path(node), node.op, None
-        if node.op == "call_module":
-            module = self.modules[str(node.target)]
-            path, op = str(node.target), module_label(module)
-            kind = module.kind if isinstance(module, Merge) and given > 1 else None
-            weights = [*module.parameters(), *self.weights[node].values()]
-            name = path
-        else:
-            op = {"placeholder": "input"}.get(op) or (
-                op if op == "output" else function_label(node.target)
-            )
-            weights = self.weights[node].values()
-            name = f"{path}.{op.replace(' ', '_')}" if path else op.replace(" ", "_")
-        cell = self.cells.cell(path)
-        own = node.op == "call_module" and name not in self.steps
-        name, output = (
-            name if own else self.unique(name),
-            "" if node.target in self.reused else self.output(node),
+    def _make_node(self, node: fx.Node, tensor: Tensor, input_count: int) -> Node:
+        """Make the graph node of an fx node."""
+        module = self._module_of(node)
+        path = ModuleOutputs.module_path(node) if module is None else str(node.target)
+        op = _op_label(node) if module is None else module_label(module)
+        name = _node_name(path, op) if module is None else path
+        # The second call of a module gets a number.
+        is_module = module is not None and name not in self.fx_nodes
+        unique = name if is_module else self._unique_name(name)
+        block = self.grouping.block(path)
+        return Node(
+            unique,
+            op,
+            tuple(tensor.shape[1:]),
+            self._count_parameters(self._own_weights(node, module)),
+            self._count_macs(node),
+            _merge_kind(module, input_count),
+            self.grouping.stage(block),
+            block,
+            "" if node.target in self.reused else self._hook_point(node),
+            (unique,),
+            is_module=is_module,
         )
-        stage, macs, shape, count = (
-            self.cells.stage(cell),
-            self.macs(node),
-            tuple(value.shape[1:]),
-            self.count(weights),
-        )
-        return Node(name, op, shape, count, macs, kind, stage, cell, output, (name,), is_module=own)
 
-    def output(self, node: fx.Node) -> str:
-        """The module that gives what the step gives, or the first of several."""
-        shown = (
-            node
-            if isinstance(self.values[node], Tensor)
-            else next(filter(self.first, node.users), None)
-        )
-        return self.inner.get(shown, "") if shown else ""
+    def _own_weights(self, node: fx.Node, module: nn.Module | None) -> Iterable[Tensor]:
+        """Return the module's parameters and those that reach the node directly."""
+        parameters = [] if module is None else list(module.parameters())
+        return [*parameters, *self.weights[node].values()]
 
-    def macs(self, node: fx.Node) -> int:
-        """Multiply-adds of a step and of those before it that depend on no image and that no block has counted."""
-        new = {step: count for step, count in self.fixed[node].items() if step not in self.spent}
-        self.spent |= set(new)
-        return sum(new.values()) + self.products(node)
+    def _hook_point(self, node: fx.Node) -> str:
+        """Return the module that returns the node's output, or the first of several outputs."""
+        returned: fx.Node | None = node
+        if not isinstance(self.values[node], Tensor):
+            returned = next(filter(self._takes_first_output, node.users), None)
+        return self.inner.get(returned, "") if returned else ""
 
-    def count(self, weights: Iterable[Tensor]) -> int:
-        """Parameters that no block before has counted: shared weights count once."""
-        new = {id(weight): weight.numel() for weight in weights if id(weight) not in self.counted}
-        self.counted |= set(new)
+    def _count_macs(self, node: fx.Node) -> int:
+        """Return the MACs of a node and of uncounted constants before it."""
+        constants = self.constant_macs[node]
+        new = {key: macs for key, macs in constants.items() if key not in self.counted_constants}
+        self.counted_constants |= set(new)
+        return sum(new.values()) + self._count_products(node)
+
+    def _count_parameters(self, weights: Iterable[Tensor]) -> int:
+        """Return the number of parameters that no node before has: shared ones count once."""
+        new = {id(weight): weight.numel() for weight in weights}
+        new = {key: numel for key, numel in new.items() if key not in self.counted_weights}
+        self.counted_weights |= set(new)
         return sum(new.values())
 
-    def unique(self, name: str) -> str:
-        """The name with a number, such as neither a module nor a step has; without one where it is free."""
-        count = self.names[name]
-        found = f"{name}_{count}" if count else name
-        while found in self.steps or found in self.modules:
-            found, count = f"{name}_{count + 1}", count + 1
-        self.names[name] = count + 1
-        return found
+    def _unique_name(self, name: str) -> str:
+        """Append a number to a name that a module or another node has."""
+        count = self.name_counts[name]
+        unique = f"{name}_{count}" if count else name
+        while unique in self.fx_nodes or unique in self.modules:
+            count += 1
+            unique = f"{name}_{count}"
+        self.name_counts[name] = count + 1
+        return unique
+
+
+def _op_label(node: fx.Node) -> str:
+    """Return the label of a node that is not a module."""
+    if node.op == "placeholder":
+        return "input"
+    return node.op if node.op == "output" else function_label(node.target)
+
+
+def _node_name(path: str, op: str) -> str:
+    """Return the name of a node that is not a module: the function in its module."""
+    function = op.replace(" ", "_")
+    return f"{path}.{function}" if path else function
+
+
+def _merge_kind(module: nn.Module | None, input_count: int) -> MergeKind | None:
+    """Return the kind of a merge; one with a single input that depends on the image is none."""
+    return module.kind if isinstance(module, Merge) and input_count > 1 else None

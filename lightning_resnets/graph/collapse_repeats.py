@@ -1,214 +1,282 @@
-"""Equal neighbors of a graph as one: the 22 residual blocks behind the first of a ResNet-101's third stage, "×22".
+"""Collapse equal neighbors of a graph into one: 22 equal residual blocks become one, "×22".
 
-Two units, each a cell or what lies between places where all paths are one, are equal where their operations, shapes,
-parameters and multiply-adds are, all flow inside them, and every skip; where each reads only the one before it, at the
-same places, and nobody else reads what is folded away.
+A unit is a block, or the nodes between two places where all paths are one. Two units are equal if
+their operations, shapes, parameters and MACs are, and all edges and skips inside them. They form
+a run if each reads only the unit before it, at the same nodes, and if no other node reads what is
+collapsed.
 """
 
 from bisect import bisect
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, groupby, takewhile
+from itertools import accumulate, groupby
 from typing import TypeVar
 
 from lightning_resnets.graph.data import GraphData, Node
+from lightning_resnets.graph.fold import common_prefix
 
 G = TypeVar("G", bound=GraphData)
 
-EdgeKey = tuple[object, ...]  # how a block is met: (its place in the unit, as what)
+# How a node is connected: ("edge", operand), or ("skip", kind, operand, projection); inside a
+# unit the node's position comes first.
+EdgeKey = tuple[object, ...]
 
-
-MAX_UNIT_NODES = 64  # blocks in a unit that is not one cell
+MAX_UNIT_NODES = 64  # nodes in a unit that is not one block
 
 
 @dataclass(frozen=True, slots=True)
 class RepeatUnit:
-    """Blocks, how they meet, what they are given from outside (how, by whom), and who reads them."""
+    """Candidate for a repeat: some nodes and how they are connected.
 
-    blocks: tuple[Node, ...]
+    Attributes:
+        nodes: in order of execution.
+        inner_edges: edges and skips inside the unit, by position.
+        inputs: edges and skips from outside, each with its source node.
+        consumers: nodes outside that read from the unit.
+        input_shapes: output shape of each source node.
+    """
+
+    nodes: tuple[Node, ...]
     inner_edges: frozenset[EdgeKey]
     inputs: tuple[tuple[EdgeKey, str], ...]
     consumers: frozenset[str]
-    input_shapes: dict[str, tuple[int, ...]]  # of who gives
+    input_shapes: dict[str, tuple[int, ...]]
 
     @property
     def positions(self) -> dict[str, int]:
-        return {block.name: place for place, block in enumerate(self.blocks)}
+        """Return the position of each node in the unit."""
+        return {node.name: position for position, node in enumerate(self.nodes)}
+
+    @property
+    def input_keys(self) -> list[EdgeKey]:
+        """Return how the unit is connected to nodes before it."""
+        return [key for key, _ in self.inputs]
+
+    @property
+    def sources(self) -> list[str]:
+        """Return the source node of each input."""
+        return [source for _, source in self.inputs]
 
 
-def collapse_repeats(graph: G, whole: GraphData) -> G:
-    """The graph with every run of equal neighbors as its first, whose blocks count for all (`Block.times`).
+def collapse_repeats(graph: G, unfolded: GraphData) -> G:
+    """Replace each run of equal units by its first one, with a `repeat_count`.
 
-    `whole` is the graph before it was folded: what stands in one block is looked at operation by operation.
-    Parameters and multiply-adds are those of all together, and so are the counts in the text; flow and skips are those
-    of one, since the others' are the same. Dense layers differ in what they read and are never folded.
+    Parameters and MACs become those of the whole run; edges and skips are those of one unit,
+    since the others are the same. Dense layers differ in their inputs and never collapse.
+
+    Args:
+        graph: the graph to collapse.
+        unfolded: the graph before it was folded: members are compared operation by operation.
+
+    Returns:
+        The collapsed graph.
     """
-    runs = _Finder(graph, whole).runs()
-    into: dict[str, str] = {}
+    runs = _RunFinder(graph, unfolded).find_runs()
+    kept_name: dict[str, str] = {}
+    nodes: list[Node] = []
     for run in runs:
+        nodes += _collapse_run(run)
         for unit in run:
-            into |= {
-                block.name: kept.name
-                for block, kept in zip(unit.blocks, run[0].blocks, strict=True)
-            }
-    kept = set(into.values())
-    return replace(
-        graph,
-        nodes=tuple(block for run in runs for block in _together(run)),
-        edges=tuple(
-            (into[source], target, operand)
-            for source, target, operand in graph.edges
-            if target in kept
-        ),
-        skips=tuple(
-            replace(skip, source=into[skip.source]) for skip in graph.skips if skip.merge in kept
-        ),
-    )
+            for node, first in zip(unit.nodes, run[0].nodes, strict=True):
+                kept_name[node.name] = first.name
+    kept = set(kept_name.values())
+    edges = [
+        (kept_name[source], target, operand)
+        for source, target, operand in graph.edges
+        if target in kept
+    ]
+    skips = [
+        replace(skip, source=kept_name[skip.source]) for skip in graph.skips if skip.merge in kept
+    ]
+    return replace(graph, nodes=tuple(nodes), edges=tuple(edges), skips=tuple(skips))
 
 
-class _Finder:
-    """Looks through the blocks of a graph from the front, for whole cells first and for the shortest unit."""
+class _RunFinder:
+    """Searches from the first node on, for whole blocks first and for the shortest unit."""
 
-    def __init__(self, graph: GraphData, whole: GraphData) -> None:
-        parts = {block.name: _looks(block) for block in whole.nodes}
-        self.blocks = graph.nodes
-        self.looks = [
-            (_looks(block), [parts.get(name) for name in block.members]) for block in graph.nodes
+    def __init__(self, graph: GraphData, unfolded: GraphData) -> None:
+        self.nodes = graph.nodes
+        members = {node.name: _signature(node) for node in unfolded.nodes}
+        self.signatures = [
+            (_signature(node), [members.get(name) for name in node.members]) for node in graph.nodes
         ]
-        cells = [
-            len(list(cell))
-            for _, cell in groupby(graph.nodes, key=lambda block: block.block or block.name)
-        ]
-        self.starts = list(accumulate(cells, initial=0))  # where cells begin, and the end
-        self.cells = frozenset(self.starts)
-        self.shapes = {block.name: block.shape for block in graph.nodes}
-        self.met: dict[str, list[tuple[EdgeKey, str]]] = {block.name: [] for block in graph.nodes}
-        self.readers: dict[str, set[str]] = {block.name: set() for block in graph.nodes}
+        block_lengths = [len(list(block)) for _, block in groupby(graph.nodes, key=_block_or_name)]
+        self.block_starts = list(accumulate(block_lengths, initial=0))  # and the end
+        self.boundaries = frozenset(self.block_starts)
+        self.shapes = {node.name: node.shape for node in graph.nodes}
+        self.inputs: dict[str, list[tuple[EdgeKey, str]]] = {name: [] for name in self.shapes}
+        self.consumers: dict[str, set[str]] = {name: set() for name in self.shapes}
+        self._connect(graph)
+
+    def _connect(self, graph: GraphData) -> None:
+        """Note the inputs and the consumers of every node."""
         for source, target, operand in graph.edges:
-            self.met[target].append((("flow", operand), source))
-            self.readers[source].add(target)
+            self.inputs[target].append((("edge", operand), source))
+            self.consumers[source].add(target)
         for skip in graph.skips:
-            self.met[skip.merge].append(
-                (("skip", skip.kind, skip.operand, skip.projection), skip.source)
-            )
-            self.readers[skip.source].add(skip.merge)
+            key = ("skip", skip.kind, skip.operand, skip.projection)
+            self.inputs[skip.merge].append((key, skip.source))
+            self.consumers[skip.source].add(skip.merge)
 
-    def runs(self) -> list[list[RepeatUnit]]:
-        found: list[list[RepeatUnit]] = []
+    def find_runs(self) -> list[list[RepeatUnit]]:
+        """Divide the graph into runs of equal units; most have one unit of one node."""
+        runs: list[list[RepeatUnit]] = []
         start = 0
-        while start < len(self.blocks):
-            found.append(self.run(start))
-            start += sum(len(unit.blocks) for unit in found[-1])
-        return found
+        while start < len(self.nodes):
+            run = self._find_run(start)
+            runs.append(run)
+            start += sum(len(unit.nodes) for unit in run)
+        return runs
 
-    def run(self, start: int) -> list[RepeatUnit]:
-        """Equal units from there on: whole cells, else blocks inside of one; a single block where none are equal."""
-        behind = bisect(self.starts, start)  # the next place where a cell begins
-        far = max(behind + 1, bisect(self.starts, start + MAX_UNIT_NODES))
-        ends = self.starts[behind:far] if start in self.cells else []
+    def _find_run(self, start: int) -> list[RepeatUnit]:
+        """Return the run that begins at a node."""
+        run = self._run_of_blocks(start) or self._run_inside_block(start)
+        return run or [self._make_unit(start, 1)]
+
+    def _run_of_blocks(self, start: int) -> list[RepeatUnit] | None:
+        """Return a run of whole blocks, or of several blocks each."""
+        if start not in self.boundaries:
+            return None
+        following = bisect(self.block_starts, start)  # the next place where a block begins
+        last = max(following + 1, bisect(self.block_starts, start + MAX_UNIT_NODES))
+        ends = self.block_starts[following:last]
         for end in ends:
-            run = self.equal(start, end - start)
-            if len(run) > 1 and (end == ends[0] or self.whole(run[0])):
+            run = self._equal_units(start, end - start)
+            if len(run) > 1 and (end == ends[0] or self._is_closed(run[0])):
                 return run
-        for length in range(2, min(MAX_UNIT_NODES, self.starts[behind] - start)):
-            run = self.equal(start, length, self.starts[behind])
-            if len(run) > 1 and self.whole(run[0]):
-                return run
-        return [self.unit(start, 1)]
+        return None
 
-    def equal(self, start: int, length: int, stop: int | None = None) -> list[RepeatUnit]:
-        """Units of so many blocks that equal the first: up to `stop`, else as long as each ends where a cell does."""
-        first, units = self.looks[start : start + length], list[RepeatUnit]()
-        for place in range(start, len(self.blocks), length):
-            end = place + length
-            if not (end <= stop if stop else end in self.cells) or self.looks[place:end] != first:
+    def _run_inside_block(self, start: int) -> list[RepeatUnit] | None:
+        """Return a run of nodes inside one block."""
+        block_end = self.block_starts[bisect(self.block_starts, start)]
+        for length in range(2, min(MAX_UNIT_NODES, block_end - start)):
+            run = self._equal_units(start, length, block_end)
+            if len(run) > 1 and self._is_closed(run[0]):
+                return run
+        return None
+
+    def _equal_units(self, start: int, length: int, stop: int | None = None) -> list[RepeatUnit]:
+        """Return the units of this length that equal the first one.
+
+        They reach up to `stop`, or as long as each ends where a block does.
+        """
+        first = self.signatures[start : start + length]
+        units: list[RepeatUnit] = []
+        for position in range(start, len(self.nodes), length):
+            end = position + length
+            is_in_range = end <= stop if stop else end in self.boundaries
+            if not is_in_range or self.signatures[position:end] != first:
                 break
-            unit = self.unit(place, length)
-            if units and not _goes_on(units, unit):
+            unit = self._make_unit(position, length)
+            if units and not _continues(units, unit):
                 break
             units.append(unit)
-            if self.looks[end : end + 1] != first[:1]:
+            # The next unit cannot be equal: comparing its first node saves making the unit.
+            if self.signatures[end : end + 1] != first[:1]:
                 break
         return units
 
-    def whole(self, unit: RepeatUnit) -> bool:
-        """Blocks that are no cell are a unit where paths meet inside, all begin at one output, and the end is read."""
-        others = {
-            reader for block in unit.blocks[:-1] for reader in self.readers[block.name]
-        } - unit.positions.keys()
-        merges = any(block.kind for block in unit.blocks)
-        return merges and not others and len({source for _, source in unit.inputs}) == 1
+    def _is_closed(self, unit: RepeatUnit) -> bool:
+        """Return True if paths merge inside, all begin at one node, and only the end is read."""
+        consumers: set[str] = set()
+        for node in unit.nodes[:-1]:
+            consumers |= self.consumers[node.name]
+        has_merge = any(node.kind for node in unit.nodes)
+        return has_merge and consumers <= unit.positions.keys() and len(set(unit.sources)) == 1
 
-    def unit(self, start: int, length: int) -> RepeatUnit:
-        blocks = self.blocks[start : start + length]
-        places = {block.name: place for place, block in enumerate(blocks)}
-        joined = [
-            ((place, *how), source)
-            for name, place in places.items()
-            for how, source in self.met[name]
-        ]
-        inner = frozenset((*how, places[source]) for how, source in joined if source in places)
-        given = tuple((how, source) for how, source in joined if source not in places)
-        read = frozenset[str]().union(*(self.readers[name] for name in places)) - places.keys()
+    def _make_unit(self, start: int, length: int) -> RepeatUnit:
+        """Make a unit of the nodes from `start` on."""
+        nodes = self.nodes[start : start + length]
+        positions = {node.name: position for position, node in enumerate(nodes)}
+        inner: set[EdgeKey] = set()
+        inputs: list[tuple[EdgeKey, str]] = []
+        consumers: set[str] = set()
+        for name, position in positions.items():
+            consumers |= self.consumers[name]
+            for key, source in self.inputs[name]:
+                if source in positions:
+                    inner.add((position, *key, positions[source]))
+                else:
+                    inputs.append(((position, *key), source))
         return RepeatUnit(
-            blocks, inner, given, read, {source: self.shapes[source] for _, source in given}
+            nodes,
+            frozenset(inner),
+            tuple(inputs),
+            frozenset(consumers - positions.keys()),
+            {source: self.shapes[source] for _, source in inputs},
         )
 
 
-def _goes_on(run: Sequence[RepeatUnit], unit: RepeatUnit) -> bool:
-    """True where the unit does after the run's last what that one does after the one before it."""
-    last, places = run[-1], run[-1].positions
-    if last.inner_edges != unit.inner_edges or not last.consumers <= unit.positions.keys():
+def _continues(run: Sequence[RepeatUnit], unit: RepeatUnit) -> bool:
+    """Return True if the unit follows the run's last unit as that one follows the one before."""
+    last = run[-1]
+    if last.inner_edges != unit.inner_edges or last.input_keys != unit.input_keys:
         return False
-    if [how for how, _ in last.inputs] != [how for how, _ in unit.inputs]:
-        return False
-    pairs = {
-        (before, source) for (_, before), (_, source) in zip(last.inputs, unit.inputs, strict=True)
-    }
-    if not all(source in places for _, source in pairs):
-        return False  # it reads what lies further back
+    if not last.consumers <= unit.positions.keys():
+        return False  # another node reads what would be collapsed
+    if not all(source in last.positions for source in unit.sources):
+        return False  # the unit reads nodes further back
+    pairs = set(zip(last.sources, unit.sources, strict=True))
     if len(run) > 1:
-        former = run[-2].positions
-        return all(former[before] == places[source] for before, source in pairs)
-    firsts, seconds = {before for before, _ in pairs}, {source for _, source in pairs}
-    shapes = {block.name: block.shape for block in last.blocks}
-    alike = all(last.input_shapes[before] == shapes[source] for before, source in pairs)
-    return alike and len(pairs) == len(firsts) == len(seconds)
+        return _read_same_positions(run[-2], last, pairs)
+    return _replaces_sources(last, pairs)
 
 
-def _looks(block: Node) -> EdgeKey:
-    return (block.op, block.shape, block.parameters, block.macs, block.kind, block.repeat_count)
+def _read_same_positions(before: RepeatUnit, last: RepeatUnit, pairs: set[tuple[str, str]]) -> bool:
+    """Return True if two units read the same positions of the unit before each."""
+    earlier = before.positions
+    later = last.positions
+    return all(earlier[old] == later[new] for old, new in pairs)
 
 
-def _together(run: Sequence[RepeatUnit]) -> list[Node]:
-    """The first unit's blocks, each for its equals in the whole run."""
+def _replaces_sources(last: RepeatUnit, pairs: set[tuple[str, str]]) -> bool:
+    """Return True if each source of the first unit has one counterpart of equal shape in it."""
+    old_sources = {old for old, _ in pairs}
+    new_sources = {new for _, new in pairs}
+    shapes = {node.name: node.shape for node in last.nodes}
+    has_equal_shapes = all(last.input_shapes[old] == shapes[new] for old, new in pairs)
+    return has_equal_shapes and len(pairs) == len(old_sources) == len(new_sources)
+
+
+def _signature(node: Node) -> EdgeKey:
+    """Return all properties in which equal nodes agree."""
+    return (node.op, node.shape, node.parameters, node.macs, node.kind, node.repeat_count)
+
+
+def _block_or_name(node: Node) -> str:
+    """Return the block, or the name of a node outside of all blocks."""
+    return node.block or node.name
+
+
+def _collapse_run(run: Sequence[RepeatUnit]) -> list[Node]:
+    """Return the nodes of the first unit, each for its equals in the whole run."""
     if len(run) == 1:
-        return list(run[0].blocks)
-    cells = {block.block or block.name for unit in run[:2] for block in unit.blocks[:1]}
-    cell = (
-        run[0].blocks[0].block
-        if len(cells) > 1 == len({block.block for block in run[0].blocks})
-        else ""
-    )
-    cell = cell or _common(block.name for block in run[0].blocks)
-    alike = zip(*(unit.blocks for unit in run), strict=True)
-    return [_counted(equal, cell) for equal in alike]
+        return list(run[0].nodes)
+    block = _block_of_run(run)
+    equal_nodes = zip(*(unit.nodes for unit in run), strict=True)
+    return [_collapse_nodes(equal, block) for equal in equal_nodes]
 
 
-def _common(names: Iterable[str]) -> str:
-    """The module that they all lie in; the first of them where that is the model itself."""
-    parts = [name.split(".") for name in names]
-    columns = takewhile(lambda column: len(set(column)) == 1, zip(*parts, strict=False))
-    return ".".join(column[0] for column in columns) or ".".join(parts[0])
+def _block_of_run(run: Sequence[RepeatUnit]) -> str:
+    """Return the first unit's block, if it has one of its own, else the common module."""
+    nodes = run[0].nodes
+    has_own_block = _block_or_name(nodes[0]) != _block_or_name(run[1].nodes[0])
+    if has_own_block and len({node.block for node in nodes}) == 1 and nodes[0].block:
+        return nodes[0].block
+    return common_prefix(node.name for node in nodes) or nodes[0].name
 
 
-def _counted(equal: Sequence[Node], cell: str) -> Node:
+def _collapse_nodes(equal: Sequence[Node], block: str) -> Node:
+    """Return the first node with the counts and members of all."""
+    members: list[str] = []
+    for node in equal:
+        members += node.members
     return replace(
         equal[0],
-        parameters=sum(block.parameters for block in equal),
-        macs=sum(block.macs for block in equal),
+        parameters=sum(node.parameters for node in equal),
+        macs=sum(node.macs for node in equal),
         hook_point=equal[-1].hook_point,
-        members=tuple(member for block in equal for member in block.members),
-        repeat_count=sum(block.repeat_count for block in equal),
-        block=cell,
+        members=tuple(members),
+        repeat_count=sum(node.repeat_count for node in equal),
+        block=block,
     )

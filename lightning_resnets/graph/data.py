@@ -1,5 +1,6 @@
-"""Plain data of a model graph: nodes, edges and skip connections. No methods that need other modules."""
+"""Plain data of a model graph: nodes, edges and skip connections."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
@@ -8,16 +9,15 @@ from lightning_resnets.merges import MergeKind
 
 TraceBackend = Literal["torch.fx", "recorder"]
 
+Edge = tuple[str, str, int]  # source node, target node, operand index
 
 FoldDepth = Literal["stage", "stages", "block", "blocks", "module", "modules", "none", 1, 2] | None
-
 
 FOLD_DEPTHS: dict[object, int | None] = {
     **dict.fromkeys(("stage", "stages", 1), 1),
     **dict.fromkeys(("block", "blocks", 2), 2),
     **dict.fromkeys(("module", "modules", "none", None)),
 }
-
 
 MERGE_SYMBOLS = {MergeKind.ADD: "⊕", MergeKind.CONCAT: "⧺", MergeKind.GATE: "⊗"}
 
@@ -26,11 +26,20 @@ MERGE_SYMBOLS = {MergeKind.ADD: "⊕", MergeKind.CONCAT: "⧺", MergeKind.GATE: 
 class Node:
     """One operation, or several folded into one.
 
-    `shape` is the output's without the batch, `macs` the multiply-adds of one image. `kind` is set for a merge.
-    `stage` and `cell` are the modules that it belongs to. `output` is the module whose output is the block's (a point
-    for `probe`), empty where no module has it. `members` are the unfolded operations in order. `times` is more than 1
-    where the block stands for equal ones that follow one another; its counts are then those of all together. `module`
-    is false for a name that no module of the model has (`relu`, of a function): it is no point for a probe.
+    Attributes:
+        name: unique in the graph.
+        op: the operation in words, such as "conv 3x3 /2".
+        shape: shape of the output without the batch.
+        parameters: number of parameters, shared ones counted once.
+        macs: multiply-adds for one image.
+        kind: set for a merge.
+        stage: module that holds the blocks of this stage.
+        block: module of the residual or dense block that the node belongs to.
+        hook_point: module whose output is the node's output; empty where there is none.
+        members: names of the unfolded operations in order.
+        repeat_count: more than 1 where the node stands for equal neighbors; parameters and
+            macs are then those of all of them together.
+        is_module: False for the name of a function (`relu`), which cannot be hooked.
     """
 
     name: str
@@ -49,10 +58,15 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class SkipConnection:
-    """A path that goes round others and meets them again at `merge`, as its operand number `operand`.
+    """A path that bypasses others and rejoins them at a merge.
 
-    `source` is the block where it forks off. `projected` says what is done to it on the way (`64→128 /2, conv 1x1`,
-    `64, norm`, `116→58, slice`), None for the identity.
+    Attributes:
+        kind: kind of the merge.
+        source: node where the path forks off.
+        merge: node where it rejoins.
+        operand: index among the merge's inputs.
+        projection: operations on the path (`64→128 /2, conv 1x1`, `64, norm`, `116→58, slice`);
+            None for the identity.
     """
 
     kind: MergeKind
@@ -64,16 +78,22 @@ class SkipConnection:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class GraphData:
-    """A model as blocks in order of execution, `flow` as (source, target, operand index), and its skips.
+    """The nodes of a model in order of execution, the edges between them and its skips.
 
-    `followed` says by what the forward pass was followed: torch.fx, or the recorder, whose steps hold for one size,
-    and where the model decides by its values are one way of several. `named` says whose the names of the merges are: the
-    model's own modules', or those that `reveal` gives to joins by functions. `inside` are skips that a fold has taken
-    into a block, named as before it, and `even` counts the merges of even branches there.
+    Attributes:
+        nodes: in order of execution.
+        edges: (source, target, operand index) each.
+        skips: skip connections in order of their merges.
+        traced_by: the backend. A recorded graph is valid for one input size. Where the model
+            branches on values, it is one of several possible graphs.
+        merges_inserted: "by the model" if the merges are its own modules; "by insert_merges" if
+            their names exist only in the model that `insert_merges` returns.
+        hidden_skips: skips inside a folded node, named as before the fold.
+        non_skip_merges: number of merges of parallel branches inside folded nodes.
     """
 
     nodes: tuple[Node, ...]
-    edges: tuple[tuple[str, str, int], ...]
+    edges: tuple[Edge, ...]
     skips: tuple[SkipConnection, ...]
     traced_by: Literal["torch.fx", "recorder", "recorder, one way of several"] = "torch.fx"
     merges_inserted: Literal["by the model", "by insert_merges"] = "by the model"
@@ -82,44 +102,96 @@ class GraphData:
 
     @property
     def parameters(self) -> int:
-        """All parameters that the forward pass uses."""
-        return sum(block.parameters for block in self.nodes)
+        """Return the number of parameters that the forward pass uses."""
+        return sum(node.parameters for node in self.nodes)
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of one image, convolutions and linear layers only."""
-        return sum(block.macs for block in self.nodes)
+        """Return the multiply-adds of convolutions and linear layers for one image."""
+        return sum(node.macs for node in self.nodes)
 
     @property
     def merges(self) -> tuple[Node, ...]:
-        """The blocks where paths meet, skips or not."""
-        return tuple(block for block in self.nodes if block.kind)
+        """Return the nodes in which paths merge, skips or not."""
+        return tuple(node for node in self.nodes if node.kind)
 
     def node(self, name: str) -> Node:
-        """The block of that name, or the folded block that holds the operation.
+        """Return a node by name.
 
-        Raises KeyError where there is none, with the nearest names.
+        Args:
+            name: name of the node, or of an operation that is folded into it.
+
+        Returns:
+            The node.
+
+        Raises:
+            KeyError: there is none; the message lists the nearest names.
         """
-        for block in self.nodes:
-            if block.name == name or name in block.members:
-                return block
-        every = dict.fromkeys(one for block in self.nodes for one in (block.name, *block.members))
-        near = get_close_matches(name, every, n=3) or [block.name for block in self.nodes[:5]]
-        raise KeyError(
-            f"This graph has no block called '{name}': it has {', '.join(near)} and others."
-        )
+        for node in self.nodes:
+            if node.name == name or name in node.members:
+                return node
+        raise KeyError(self._unknown_node_message(name))
+
+    def _unknown_node_message(self, name: str) -> str:
+        """List nodes with similar names."""
+        known: dict[str, None] = {}
+        for node in self.nodes:
+            known |= dict.fromkeys((node.name, *node.members))
+        similar = get_close_matches(name, known, n=3) or [node.name for node in self.nodes[:5]]
+        return f"The graph has no node '{name}'; it has {', '.join(similar)} and others."
 
     def inputs(self, name: str) -> tuple[str, ...]:
-        """The names of the blocks that flow into this one, in the order of its operands."""
-        found = sorted(
-            (operand, source) for source, target, operand in self.edges if target == name
-        )
-        return tuple(source for _, source in found)
+        """Return the inputs of one node.
+
+        Args:
+            name: name of the node.
+
+        Returns:
+            Names of the source nodes in operand order.
+        """
+        edges = [edge for edge in self.edges if edge[1] == name]
+        return tuple(source for source, _, _ in sorted(edges, key=_operand))
+
+    def all_inputs(self) -> dict[str, tuple[str, ...]]:
+        """Return the inputs of every node in one pass over the edges.
+
+        Returns:
+            For each node the names of its source nodes in operand order.
+        """
+        return inputs_by_node(self.nodes, self.edges)
+
+
+def inputs_by_node(nodes: Iterable[Node], edges: Iterable[Edge]) -> dict[str, tuple[str, ...]]:
+    """Return the inputs of every node.
+
+    Args:
+        nodes: all nodes.
+        edges: (source, target, operand index) each.
+
+    Returns:
+        For each node the names of its source nodes in operand order.
+    """
+    found: dict[str, list[str]] = {node.name: [] for node in nodes}
+    for source, target, _ in sorted(edges, key=_operand):
+        found[target].append(source)
+    return {name: tuple(sources) for name, sources in found.items()}
+
+
+def _operand(edge: Edge) -> int:
+    """Return the operand index of an edge."""
+    return edge[2]
 
 
 def group_by_stage(graph: GraphData) -> dict[str, list[str]]:
-    """The names of the blocks in each stage that holds more than one."""
-    held: dict[str, list[str]] = {}
-    for block in graph.nodes:
-        held.setdefault(block.stage, []).append(block.name)
-    return {stage: names for stage, names in held.items() if stage and len(names) > 1}
+    """Group the nodes by stage.
+
+    Args:
+        graph: the graph.
+
+    Returns:
+        For each stage with more than one node the names of its nodes.
+    """
+    stages: dict[str, list[str]] = {}
+    for node in graph.nodes:
+        stages.setdefault(node.stage, []).append(node.name)
+    return {stage: names for stage, names in stages.items() if stage and len(names) > 1}

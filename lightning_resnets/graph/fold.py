@@ -1,16 +1,16 @@
-"""Folding a graph for drawing: chains of operations to cells, cells to stages; merges stay where they are."""
+"""Fold a graph for drawing: operations to blocks, blocks to stages; merges stay nodes."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby, takewhile
 from typing import TypeVar
 
-from lightning_resnets.graph.data import GraphData, Node
+from lightning_resnets.graph.data import Edge, GraphData, Node, SkipConnection
 
 G = TypeVar("G", bound=GraphData)
 
-# What may follow a convolution or a pool of the same chain outside of all cells (the stem) in one block with it.
+# Operations that join the convolution or pool before them outside of all blocks (the stem).
 FUSABLE_OPS = {
     "batch norm",
     "layer norm",
@@ -29,167 +29,235 @@ FUSABLE_OPS = {
 
 
 def fold_blocks(graph: G) -> G:
-    """Every unbranched run of operations inside one cell becomes a block; see BlockGraph.fold."""
-    return _contracted(graph, _named(_chains(graph)))
+    """Fold each unbranched chain of operations inside one block into a node.
+
+    Args:
+        graph: an unfolded graph.
+
+    Returns:
+        The folded graph; see `ModelGraph.fold`.
+    """
+    return _contract(graph, _name_chains(_find_chains(graph)))
 
 
 def fold_stages(graph: G) -> G:
-    """Every run of blocks of one stage becomes a block under the stage's name; what merges inside it is not shown."""
-    runs = [
-        list(run) for _, run in groupby(graph.nodes, key=lambda block: block.stage or block.name)
-    ]
-    names = _unique([run[0].stage or run[0].name if len(run) > 1 else run[0].name for run in runs])
-    return _contracted(graph, list(zip(names, runs, strict=True)))
+    """Fold each run of nodes of one stage into a node; its merges become hidden.
+
+    Args:
+        graph: a graph folded to blocks.
+
+    Returns:
+        The folded graph; nodes have the names of the stages.
+    """
+    runs = [list(run) for _, run in groupby(graph.nodes, key=_stage_or_name)]
+    names = _make_unique([_run_name(run) for run in runs])
+    return _contract(graph, list(zip(names, runs, strict=True)))
 
 
-def _chains(graph: GraphData) -> list[list[Node]]:
-    """Blocks that follow one another without a fork or a merge between them, in order of execution."""
-    used = Counter(source for source, _, _ in graph.edges)
-    given = {block.name: [] for block in graph.nodes}
-    for source, target, _ in graph.edges:
-        given[target].append(source)
+def _stage_or_name(node: Node) -> str:
+    """Return the stage, or the name of a node outside of all stages."""
+    return node.stage or node.name
+
+
+def _run_name(run: Sequence[Node]) -> str:
+    """Return the stage of several nodes, the name of a single one."""
+    return _stage_or_name(run[0]) if len(run) > 1 else run[0].name
+
+
+def _find_chains(graph: GraphData) -> list[list[Node]]:
+    """Group nodes that follow one another without a fork or a merge between them."""
+    use_counts = Counter(source for source, _, _ in graph.edges)
+    inputs = graph.all_inputs()
     chains: list[list[Node]] = []
-    held: dict[str, list[Node]] = {}
-    for block in graph.nodes:
-        before = held[given[block.name][0]] if len(given[block.name]) == 1 else None
-        if (
-            before
-            and _joins(before, block, used[before[-1].name])
-            and before[-1].name == given[block.name][0]
-        ):
-            before.append(block)
+    chain_of: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        sources = inputs[node.name]
+        chain = chain_of[sources[0]] if len(sources) == 1 else None
+        if chain and chain[-1].name == sources[0] and _extends(chain, node, use_counts):
+            chain.append(node)
         else:
-            chains.append(before := [block])
-        held[block.name] = before
+            chain = [node]
+            chains.append(chain)
+        chain_of[node.name] = chain
     return chains
 
 
-def _joins(chain: Sequence[Node], block: Node, used: int) -> bool:
+def _extends(chain: Sequence[Node], node: Node, use_counts: Counter[str]) -> bool:
+    """Return True if the node, which follows the chain, becomes part of it."""
     first = chain[0]
-    if used != 1 or block.kind or "input" in (first.op, block.op) or block.op == "output":
+    if use_counts[chain[-1].name] != 1 or node.kind:
+        return False
+    if "input" in (first.op, node.op) or node.op == "output":
         return False
     if first.kind:
-        return block.block == first.block and not block.parameters and block.op in FUSABLE_OPS
-    if _loose(first) or _loose(block):
-        return _loose(first) and _loose(block) and block.op in FUSABLE_OPS
-    return block.block == first.block
+        # The activation after a merge belongs to it.
+        return node.block == first.block and not node.parameters and node.op in FUSABLE_OPS
+    if _is_loose(first) or _is_loose(node):
+        return _is_loose(first) and _is_loose(node) and node.op in FUSABLE_OPS
+    return node.block == first.block
 
 
-def _loose(block: Node) -> bool:
-    """An operation that belongs to no cell: a layer of the stem or the head, a function of the model itself."""
-    return block.block in ("", block.name)
+def _is_loose(node: Node) -> bool:
+    """Return True for an operation outside of all blocks: in the stem, the head, the model."""
+    return node.block in ("", node.name)
 
 
-def _named(chains: Sequence[list[Node]]) -> list[tuple[str, list[Node]]]:
-    """A merge keeps its name, the longest chain of a cell gets the cell's, others that of the module they lie in."""
+def _name_chains(chains: Sequence[list[Node]]) -> list[tuple[str, list[Node]]]:
+    """Name each chain.
+
+    A merge keeps its name. The longest chain of a block gets the block's name. Others get the
+    name of the module that contains them.
+    """
+    chain_counts = Counter(chain[0].block for chain in chains if not chain[0].kind)
     names: list[str] = []
-    shares = Counter(chain[0].block for chain in chains if not chain[0].kind)
     for chain in chains:
-        whole = not chain[0].kind and shares[chain[0].block] == 1
-        names.append(chain[0].block if whole and chain[0].block else _common(chain))
+        first = chain[0]
+        is_whole_block = not first.kind and chain_counts[first.block] == 1
+        names.append(first.block if is_whole_block and first.block else _common_module(chain))
     longest: dict[str, list[Node]] = {}
     for name, chain in zip(names, chains, strict=True):
         longest[name] = max(longest.get(name, []), chain, key=len)
-    pairs = zip(names, chains, strict=True)
-    unique = _unique([name if longest[name] is chain else chain[0].name for name, chain in pairs])
-    return list(zip(unique, chains, strict=True))
+    for index, chain in enumerate(chains):
+        if longest[names[index]] is not chain:
+            names[index] = chain[0].name
+    return list(zip(_make_unique(names), chains, strict=True))
 
 
-def _common(chain: Sequence[Node]) -> str:
-    """The module that a chain's modules lie in; of a single module its name, and without one that of the first step."""
+def _common_module(chain: Sequence[Node]) -> str:
+    """Return the module that contains the chain's modules, or the first name if there is none."""
     first = chain[0]
-    own = [block for block in chain if block.is_module]
-    if first.kind or len(chain) == 1 or _loose(first):
+    if first.kind or len(chain) == 1 or _is_loose(first):
         return first.name
-    if len(own) < 2:
-        return (own or chain)[0].name
-    columns = zip(*(block.name.split(".") for block in own), strict=False)
-    parts = [column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns)]
-    return ".".join(parts) or first.name
+    modules = [node for node in chain if node.is_module]
+    if len(modules) < 2:
+        return (modules or chain)[0].name
+    return common_prefix(node.name for node in modules) or first.name
 
 
-def _unique(names: Sequence[str]) -> list[str]:
-    seen: Counter[str] = Counter()
+def common_prefix(names: Iterable[str]) -> str:
+    """Return the innermost module that contains all of these modules.
+
+    Args:
+        names: dotted module names.
+
+    Returns:
+        Its name; "" for the model itself.
+    """
+    columns = zip(*(name.split(".") for name in names), strict=False)
+    shared = takewhile(lambda column: len(set(column)) == 1, columns)
+    return ".".join(column[0] for column in shared)
+
+
+def _make_unique(names: Sequence[str]) -> list[str]:
+    """Append a number to each name that occurred before."""
+    counts: Counter[str] = Counter()
     unique: list[str] = []
     for name in names:
-        seen[name] += 1
-        unique.append(name if seen[name] == 1 else f"{name}_{seen[name] - 1}")
+        unique.append(f"{name}_{counts[name]}" if counts[name] else name)
+        counts[name] += 1
     return unique
 
 
-def _contracted(graph: G, groups: Sequence[tuple[str, list[Node]]]) -> G:
-    into = {block.name: name for name, members in groups for block in members}
-    modules = _modules(graph)
-    blocks = tuple(_block(name, members, name in modules) for name, members in groups)
-    merges = {block.name for block in blocks if block.kind}
-    flow: list[tuple[str, str, int]] = []
-    given: dict[str, list[str]] = {block.name: [] for block in blocks}
-    for before, behind, operand in graph.edges:
-        source, target = into[before], into[behind]
-        if source == target or (target not in merges and source in given[target]):
-            continue
-        flow.append((source, target, operand if target in merges else len(given[target])))
-        given[target].append(source)
+def _contract(graph: G, groups: Sequence[tuple[str, list[Node]]]) -> G:
+    """Replace each group of nodes by one node."""
+    group_of: dict[str, str] = {}
+    for name, members in groups:
+        group_of |= dict.fromkeys((node.name for node in members), name)
+    modules = _module_names(graph)
+    nodes = tuple(_fold_group(name, members, name in modules) for name, members in groups)
+    edges = _contract_edges(graph, group_of, nodes)
     skips = tuple(
-        replace(skip, source=into[skip.source])
+        replace(skip, source=group_of[skip.source])
         for skip in graph.skips
-        if into[skip.merge] == skip.merge
+        if group_of[skip.merge] == skip.merge
     )
-    return _with_hidden(graph, replace(graph, nodes=blocks, edges=tuple(flow), skips=skips))
+    return _with_hidden(graph, replace(graph, nodes=nodes, edges=edges, skips=skips))
+
+
+def _contract_edges(
+    graph: GraphData, group_of: dict[str, str], nodes: Iterable[Node]
+) -> tuple[Edge, ...]:
+    """Return the edges between groups; only merges keep several edges from one source."""
+    merges = {node.name for node in nodes if node.kind}
+    edges: list[Edge] = []
+    inputs: dict[str, list[str]] = {}
+    for before, after, operand in graph.edges:
+        source = group_of[before]
+        target = group_of[after]
+        present = inputs.setdefault(target, [])
+        is_merge = target in merges
+        if source == target or (not is_merge and source in present):
+            continue
+        edges.append((source, target, operand if is_merge else len(present)))
+        present.append(source)
+    return tuple(edges)
 
 
 def _with_hidden(before: GraphData, folded: G) -> G:
-    """The folded graph with the skips, and a count of the other merges, that it no longer shows."""
-    shown = {block.name for block in folded.nodes if block.kind}
-    hidden = {block.name: block.repeat_count for block in before.merges if block.name not in shown}
-    inside = [skip for skip in before.skips for _ in range(hidden.get(skip.merge, 0))]
-    skipping = {skip.merge for skip in inside}
-    even = sum(times for name, times in hidden.items() if name not in skipping)
+    """Add the skips, and the number of other merges, that the folded graph does not show."""
+    shown = {node.name for node in folded.nodes if node.kind}
+    hidden = {node.name: node.repeat_count for node in before.merges if node.name not in shown}
+    hidden_skips: list[SkipConnection] = []
+    for skip in before.skips:
+        hidden_skips += [skip] * hidden.get(skip.merge, 0)
+    skip_merges = {skip.merge for skip in hidden_skips}
+    others = sum(count for name, count in hidden.items() if name not in skip_merges)
     return replace(
         folded,
-        hidden_skips=(*before.hidden_skips, *inside),
-        non_skip_merges=before.non_skip_merges + even,
+        hidden_skips=(*before.hidden_skips, *hidden_skips),
+        non_skip_merges=before.non_skip_merges + others,
     )
 
 
-def _modules(graph: GraphData) -> set[str]:
-    """The names that are modules of the model: those of steps that are, and all that a step lies in."""
-    found = {block.name for block in graph.nodes if block.is_module}
-    for name in [block.name for block in graph.nodes]:
-        while name := name.rpartition(".")[0]:
-            found.add(name)
+def _module_names(graph: GraphData) -> set[str]:
+    """Return the modules that are nodes, and every module that contains a node."""
+    found = {node.name for node in graph.nodes if node.is_module}
+    for node in graph.nodes:
+        parent = node.name.rpartition(".")[0]
+        while parent:
+            found.add(parent)
+            parent = parent.rpartition(".")[0]
     return found
 
 
-def _block(name: str, members: list[Node], module: bool) -> Node:
-    first, last = members[0], members[-1]
+def _fold_group(name: str, members: list[Node], is_module: bool) -> Node:
+    """Fold the members into one node; a single one is only renamed."""
+    first = members[0]
     if len(members) == 1:
-        return first if first.name == name else replace(first, name=name, is_module=module)
-    output = (
-        first.hook_point
-        if first.kind
-        else next((b.hook_point for b in reversed(members) if b.hook_point), "")
-    )
-    merge = first.kind if first.name == name else None
+        return first if first.name == name else replace(first, name=name, is_module=is_module)
+    kind = first.kind if first.name == name else None
+    has_one_block = all(node.block == first.block for node in members)
+    folded: list[str] = []
+    for node in members:
+        folded += node.members
     return Node(
         name,
-        str(merge) if merge else _summary(members),
-        last.shape,
-        sum(block.parameters for block in members),
-        sum(block.macs for block in members),
-        merge,
+        str(kind) if kind else _summarize_ops(members),
+        members[-1].shape,
+        sum(node.parameters for node in members),
+        sum(node.macs for node in members),
+        kind,
         first.stage,
-        first.block if all(block.block == first.block for block in members) else name,
-        output,
-        tuple(member for block in members for member in block.members),
-        is_module=module,
+        first.block if has_one_block else name,
+        _hook_point(members),
+        tuple(folded),
+        is_module=is_module,
     )
 
 
-def _summary(members: Sequence[Node]) -> str:
-    """What a folded block holds in words: its merges counted, else its heavy operations, else all of them."""
-    if merges := Counter(str(block.kind) for block in members if block.kind):
+def _hook_point(members: Sequence[Node]) -> str:
+    """Return the hook point of a merge, else the last of a chain."""
+    if members[0].kind:
+        return members[0].hook_point
+    points = (node.hook_point for node in reversed(members) if node.hook_point)
+    return next(points, "")
+
+
+def _summarize_ops(members: Sequence[Node]) -> str:
+    """List the merges of a folded node, else the operations with MACs, else all operations."""
+    merges = Counter(str(node.kind) for node in members if node.kind)
+    if merges:
         return ", ".join(f"{count} {kind}" for kind, count in merges.items())
-    ops = [block.op for block in members if block.macs] or [block.op for block in members]
+    ops = [node.op for node in members if node.macs] or [node.op for node in members]
     runs = [(op, len(list(run))) for op, run in groupby(ops)]
     return ", ".join(f"{count} × {op}" if count > 1 else op for op, count in runs)

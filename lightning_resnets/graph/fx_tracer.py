@@ -181,7 +181,7 @@ class ModuleTracer(fx.Tracer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.places = ModuleOutputs()
+        self.outputs = ModuleOutputs()
         self._leaf = False
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
@@ -196,7 +196,7 @@ class ModuleTracer(fx.Tracer):
         self._leaf = is_leaf(m, args, kwargs)
         value = super().call_module(m, forward, args, kwargs)
         if isinstance(value, fx.Proxy):
-            self.places.record_output(self.path_of_module(m), value.node)
+            self.outputs.record_output(self.path_of_module(m), value.node)
         return value
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Which module of the model an operation belongs to: its cell, which is drawn as one, and the stage that holds cells."""
+"""Find the block and the stage of the model that an operation belongs to."""
 
 from functools import cache
 
@@ -8,36 +8,44 @@ from lightning_resnets.merges import Merge
 
 
 class NodeGrouping:
-    """Cells and stages of one model by an operation's path; what is found once is kept, so a deep model costs its depth."""
+    """Blocks and stages of one model by module path.
+
+    A block is drawn as one node; a stage holds blocks. Results are cached per path, so that a
+    deep model costs no more than its depth.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self.modules = dict(model.named_modules(remove_duplicate=False))
-        self.cell, self.stage = cache(self._cell), cache(self._stage)
-        self.container, self.holds_merge = cache(self._container), cache(self._holds_merge)
-        self.nested = cache(self._nested)
+        self.block = cache(self._block)
+        self.stage = cache(self._stage)
+        self.is_container = cache(self._is_container)
+        self.has_merge = cache(self._has_merge)
+        self.is_nested = cache(self._is_nested)
 
-    def _cell(self, path: str) -> str:
-        """The outermost module on the path that is no plain container, empty where there is none."""
+    def _block(self, path: str) -> str:
+        """Return the outermost module on the path that is not a container, else ""."""
         parts = path.split(".") if path else []
-        walked = (".".join(parts[: i + 1]) for i in range(len(parts)))
-        return next((name for name in walked if not self.container(self.modules[name])), "")
+        prefixes = (".".join(parts[: i + 1]) for i in range(len(parts)))
+        return next((name for name in prefixes if not self.is_container(self.modules[name])), "")
 
-    def _stage(self, cell: str) -> str:
-        """The container that holds cells only, or the cell where its container holds containers too."""
-        parent = cell.rpartition(".")[0]
-        return cell if not parent or self.nested(parent) else parent
+    def _stage(self, block: str) -> str:
+        """Return the container of the block, or the block where the container is nested."""
+        parent = block.rpartition(".")[0]
+        return block if not parent or self.is_nested(parent) else parent
 
-    def _nested(self, path: str) -> bool:
-        return any(self.container(child) for child in self.modules[path].children())
+    def _is_nested(self, path: str) -> bool:
+        """Return True for a container of containers."""
+        return any(self.is_container(child) for child in self.modules[path].children())
 
-    def _container(self, module: nn.Module) -> bool:
-        """Plain containers, and modules that hold only merges and modules with merges of their own (DenseBlock)."""
+    def _is_container(self, module: nn.Module) -> bool:
+        """Return True for a plain container, or a module of blocks with merges (DenseBlock)."""
         if type(module) is nn.Sequential or isinstance(module, (nn.ModuleList, nn.ModuleDict)):
             return True
         inner = [child for child in module.children() if not isinstance(child, Merge)]
-        return bool(inner) and all(self.holds_merge(child) for child in inner)
+        return bool(inner) and all(self.has_merge(child) for child in inner)
 
-    def _holds_merge(self, module: nn.Module) -> bool:
-        return isinstance(module, Merge) or any(
-            self.holds_merge(child) for child in module.children()
-        )
+    def _has_merge(self, module: nn.Module) -> bool:
+        """Return True for a merge and for a module that contains one."""
+        if isinstance(module, Merge):
+            return True
+        return any(self.has_merge(child) for child in module.children())

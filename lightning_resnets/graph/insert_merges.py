@@ -1,6 +1,6 @@
-"""A foreign model with its joins named: where two paths are seen to meet, an Add, Concat or Gate takes their place.
+"""Replace the functional merges of a third-party model by Add, Concat and Gate modules.
 
-What a join is stands in `joins.py`. What is computed stays the same to the bit.
+`functional_merges` decides what a merge is. The outputs stay equal to the bit.
 """
 
 import copy
@@ -17,11 +17,12 @@ from lightning_resnets.graph.fake_tensors import (
     non_leaf_tensors,
     without_graph,
 )
-from lightning_resnets.graph.fx_tracer import ModuleOutputs, ModuleTracer, check_inplace_safety
+from lightning_resnets.graph.fx_tracer import ModuleTracer, check_inplace_safety
 from lightning_resnets.graph.merge_modules import insert_merge_modules, put_shortcut_first
 from lightning_resnets.graph.recorded_ops import generalize_batch_size
 from lightning_resnets.graph.recorder import record_graph
 from lightning_resnets.graph.trace import (
+    Trace,
     check_image_size,
     first_line,
     propagate_shapes,
@@ -30,77 +31,109 @@ from lightning_resnets.graph.trace import (
 
 
 def insert_merges(
-    model: nn.Module, size: tuple[int, int, int] = (3, 224, 224), by: TraceBackend | None = None
+    model: nn.Module,
+    input_size: tuple[int, int, int] = (3, 224, 224),
+    backend: TraceBackend | None = None,
 ) -> fx.GraphModule:
-    """A model that shares the model's weights and names, with named merges in the modules where the paths meet.
+    """Return a model that shares the weights and has a module for each of its merges.
 
-    In evaluation it answers as the model does, to the bit; nothing in it works in place. The model itself is left as
-    it was. `size` is that of an image (C, H, W) for which the joins are looked for. Where torch.fx cannot follow the
-    forward pass the recorder does: then `meta["followed"]` is "recorder", the steps are those of evaluation in either
-    mode, and they hold for images of the size in `meta["size"]` (ValueError for others). `by` allows one way only.
-    Raises TraceError where neither can follow.
+    In evaluation mode its outputs equal those of the model to the bit, and it does nothing in
+    place. The model itself stays unchanged. Where torch.fx cannot trace the forward pass, the
+    recorder does: then `meta["traced_by"]` is "recorder", the nodes are those of evaluation mode
+    in either mode, and images of another size than `meta["input_size"]` raise ValueError.
+
+    Args:
+        model: any image model.
+        input_size: (C, H, W) of one image, for which the merges are looked for.
+        backend: use this backend only.
+
+    Returns:
+        The model with merges.
+
+    Raises:
+        TraceError: the model cannot be traced.
     """
-    check_image_size(size)
-    shown = _shared(model)
-    modes = {name: module.training for name, module in shown.named_modules()}
+    check_image_size(input_size)
+    shared = _copy_around_weights(model)
+    modes = {name: module.training for name, module in shared.named_modules()}
     try:
-        graph, places, values, way = _steps(model, shown.eval(), size, by)
+        traced = _trace_shared(model, shared.eval(), input_size, backend)
     except Exception as error:
-        raise TraceError(
-            f"The joins of this model cannot be found: {first_line(error)}."
-        ) from error
-    insert_merge_modules(shown, graph, values, places)
-    places.store_in_meta()
-    revealed = _assembled(shown, graph)
-    revealed.meta.update({"followed": way} | ({"size": tuple(size)} if way == "recorder" else {}))
-    for name, module in revealed.named_modules():
+        raise TraceError(f"Cannot insert merges into this model: {first_line(error)}.") from error
+    insert_merge_modules(shared, traced.fx_graph, traced.values, traced.outputs)
+    traced.outputs.store_in_meta()
+    with_merges = _assemble(shared, traced.fx_graph)
+    with_merges.meta["traced_by"] = traced.backend
+    if traced.backend == "recorder":
+        with_merges.meta["input_size"] = tuple(input_size)
+    for name, module in with_merges.named_modules():
         module.training = modes.get(name, model.training)
-    followed = trace_nodes(revealed, size)
-    if put_shortcut_first(followed.node_by_name, followed.graph.skips):
-        revealed.recompile()
-    return revealed
+    graph_and_nodes = trace_nodes(with_merges, input_size)
+    if put_shortcut_first(graph_and_nodes.node_by_name, graph_and_nodes.graph.skips):
+        with_merges.recompile()
+    return with_merges
 
 
-def _steps(
-    model: nn.Module, shown: nn.Module, size: tuple[int, int, int], by: TraceBackend | None
-) -> tuple[fx.Graph, ModuleOutputs, dict[fx.Node, Any], TraceBackend]:
-    if by != "recorder":
+def _trace_shared(
+    model: nn.Module,
+    shared: nn.Module,
+    input_size: tuple[int, int, int],
+    backend: TraceBackend | None,
+) -> Trace:
+    """Trace with torch.fx and, where that fails, with the recorder."""
+    if backend != "recorder":
         try:
-            tracer = ModuleTracer()
-            graph = tracer.trace(shown)
-            values = propagate_shapes(shown, graph, size)
-            check_inplace_safety(graph, model, values)
-            return graph, tracer.places, values, "torch.fx"
+            return _trace_with_fx(model, shared, input_size)
         except Exception:
-            if by:
+            if backend:
                 raise
-    ghost, twins = fake_copy(without_graph(model)), fake_copy(without_graph(model))
-    graph, places = record_graph(ghost, fake_tensor(torch.empty(1, *size)))
-    generalize_batch_size(graph, record_graph(twins, fake_tensor(torch.empty(2, *size)))[0])
-    vars(shown).update(
-        {name: value for name, value in vars(ghost).items() if name.startswith("_tensor_constant")}
-    )
-    return graph, places, propagate_shapes(shown, graph, size), "recorder"
+    return _trace_with_recorder(model, shared, input_size)
 
 
-def _shared(model: nn.Module) -> nn.Module:
-    """The same modules once more, around the same weights, and none that works in place."""
-    memo: dict[int, Any] = {
-        id(weight): weight for weight in (*model.parameters(), *model.buffers())
-    }
-    memo |= {id(tensor): tensor.detach() for tensor in non_leaf_tensors(model)}
-    shown = copy.deepcopy(model, memo)
-    for module in shown.modules():
+def _trace_with_fx(model: nn.Module, shared: nn.Module, input_size: tuple[int, int, int]) -> Trace:
+    """Trace with torch.fx; `model` still has the in-place flags that `shared` has lost."""
+    tracer = ModuleTracer()
+    fx_graph = tracer.trace(shared)
+    values = propagate_shapes(shared, fx_graph, input_size)
+    check_inplace_safety(fx_graph, model, values)
+    return Trace(fx_graph, tracer.outputs, values, "torch.fx")
+
+
+def _trace_with_recorder(
+    model: nn.Module, shared: nn.Module, input_size: tuple[int, int, int]
+) -> Trace:
+    """Record one image and two images; what differs between them depends on the batch size."""
+    fake_model = fake_copy(without_graph(model))
+    second_fake_model = fake_copy(without_graph(model))
+    fx_graph, outputs = record_graph(fake_model, fake_tensor(torch.empty(1, *input_size)))
+    two_images = fake_tensor(torch.empty(2, *input_size))
+    generalize_batch_size(fx_graph, record_graph(second_fake_model, two_images)[0])
+    for name, value in vars(fake_model).items():
+        if name.startswith("_tensor_constant"):
+            vars(shared)[name] = value
+    values = propagate_shapes(shared, fx_graph, input_size)
+    return Trace(fx_graph, outputs, values, "recorder")
+
+
+def _copy_around_weights(model: nn.Module) -> nn.Module:
+    """Copy the modules around the same weights, and let none work in place."""
+    memo: dict[int, Any] = {}
+    for weight in (*model.parameters(), *model.buffers()):
+        memo[id(weight)] = weight
+    for tensor in non_leaf_tensors(model):
+        memo[id(tensor)] = tensor.detach()
+    shared = copy.deepcopy(model, memo)
+    for module in shared.modules():
         if vars(module).get("inplace") is True:
             vars(module)["inplace"] = False
-    return shown
+    return shared
 
 
-def _assembled(model: nn.Module, graph: fx.Graph) -> fx.GraphModule:
-    """The steps as the forward pass of the model's own modules, which keep their classes and their order."""
+def _assemble(model: nn.Module, fx_graph: fx.Graph) -> fx.GraphModule:
+    """Make the nodes the forward pass of the modules, which keep their classes and order."""
     constants = {name: value for name, value in vars(model).items() if isinstance(value, Tensor)}
-    made = fx.GraphModule(model, graph, type(model).__name__)
+    assembled = fx.GraphModule(model, fx_graph, type(model).__name__)
     for name in ("_modules", "_parameters", "_buffers"):
-        vars(made)[name] = vars(model)[name]
-    vars(made).update(constants)
-    return made
+        vars(assembled)[name] = vars(model)[name]
+    vars(assembled).update(constants)
+    return assembled

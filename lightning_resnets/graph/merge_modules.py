@@ -1,4 +1,4 @@
-"""Replace functional merges (`+`, `torch.cat`, `*`) of a traced graph by Add, Concat and Gate modules."""
+"""Replace functional merges of a traced graph by Add, Concat and Gate modules."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,46 +12,66 @@ from lightning_resnets.merges import Merge, MergeKind
 
 
 def insert_merge_modules(
-    model: nn.Module, graph: fx.Graph, values: dict[fx.Node, Any], places: ModuleOutputs
+    model: nn.Module, graph: fx.Graph, values: dict[fx.Node, Any], outputs: ModuleOutputs
 ) -> int:
-    """Put a merge in the place of every join, in the steps and in the model; how many there were.
+    """Replace every functional merge of a graph by a module.
 
-    `values` is what each step gives, `places` what is known of the steps: both are kept right.
+    Args:
+        model: model that the nodes refer to; it gets the new modules.
+        graph: its nodes, changed in place.
+        values: output of each node, kept up to date.
+        outputs: module of each node, kept up to date.
+
+    Returns:
+        The number of merges.
     """
     count = 0
-    seen: set[fx.Node] = set()  # nodes whose tensors depend on the image
+    image_nodes: set[fx.Node] = set()  # nodes whose tensors depend on the image
     for node in list(graph.nodes):
-        _apart(node)
-        tensors = isinstance(values.get(node), (Tensor, tuple, list))
-        if node.op != "placeholder" and not (
-            tensors and any(given in seen for given in _values_from(node))
-        ):
+        _make_out_of_place(node)
+        if node.op != "placeholder" and not _depends_on(node, values, image_nodes):
             continue
-        join = match_merge(node, values, seen, model)
-        new = _put(model, graph, node, *join) if join else node
-        seen.add(new)
+        merge = match_merge(node, values, image_nodes, model)
+        new = _replace_by_module(model, graph, node, *merge) if merge else node
+        image_nodes.add(new)
         values[new] = values.get(node)
-        places.replace_node(node, new)
-        if join:
-            places.inner[new], count = str(new.target), count + 1
+        outputs.replace_node(node, new)
+        if merge:
+            outputs.inner[new] = str(new.target)
+            count += 1
     return count
 
 
-def put_shortcut_first(named: Mapping[str, fx.Node], skips: Iterable[SkipConnection]) -> bool:
-    """Put the operand of an Add that is the skip first, as in our own models; whether any was not.
+def put_shortcut_first(nodes: Mapping[str, fx.Node], skips: Iterable[SkipConnection]) -> bool:
+    """Reorder the operands of each Add so that the skip is the first, as in our own models.
 
-    A sum is the same either way.
+    The sum is the same either way.
+
+    Args:
+        nodes: node of each merge.
+        skips: skip connections of the graph.
+
+    Returns:
+        True if any node has changed.
     """
-    turned = [
-        named[skip.merge] for skip in skips if skip.kind is MergeKind.ADD and skip.operand == 1
-    ]
-    for node in turned:
-        node.args = node.args[::-1]
-    return bool(turned)
+    changed = False
+    for skip in skips:
+        if skip.kind is MergeKind.ADD and skip.operand == 1:
+            node = nodes[skip.merge]
+            node.args = node.args[::-1]
+            changed = True
+    return changed
 
 
-def _values_from(node: fx.Node) -> list[fx.Node]:
-    """What a step takes values from: not the tensor that only tells it a shape."""
+def _depends_on(node: fx.Node, values: Mapping[fx.Node, Any], image_nodes: set[fx.Node]) -> bool:
+    """Return True for a node with tensors that depend on the image."""
+    if not isinstance(values.get(node), (Tensor, tuple, list)):
+        return False
+    return any(source in image_nodes for source in _value_inputs(node))
+
+
+def _value_inputs(node: fx.Node) -> list[fx.Node]:
+    """Return the inputs whose values matter, without those that only set a shape."""
     if node.op in ("call_function", "call_method"):
         name = target_name(node)
         if name.endswith("_like") or name.startswith("new_"):
@@ -61,19 +81,17 @@ def _values_from(node: fx.Node) -> list[fx.Node]:
     return node.all_input_nodes
 
 
-def _put(
+def _replace_by_module(
     model: nn.Module,
     graph: fx.Graph,
     node: fx.Node,
     merge: type[Merge],
     operands: tuple[fx.Node, ...],
 ) -> fx.Node:
-    """A merge in the module that owns the join: `layer1.0.add`, and where that is taken `layer1.0.add_1`."""
+    """Add a merge to the module that owns the node: `layer1.0.add`, or `layer1.0.add_1`."""
     path = ModuleOutputs.module_path(node)
-    owner, name, count = model.get_submodule(path), str(merge.kind), 0
-    while hasattr(owner, name):
-        count += 1
-        name = f"{merge.kind}_{count}"
+    owner = model.get_submodule(path)
+    name = _free_name(owner, str(merge.kind))
     owner.add_module(name, merge())
     with graph.inserting_after(node):
         new = graph.call_module(f"{path}.{name}" if path else name, operands)
@@ -83,15 +101,23 @@ def _put(
     return new
 
 
-def _apart(node: fx.Node) -> None:
-    """No step writes over what it was given."""
+def _free_name(owner: nn.Module, name: str) -> str:
+    """Append a number to a name that the module uses already."""
+    free = name
+    count = 0
+    while hasattr(owner, free):
+        count += 1
+        free = f"{name}_{count}"
+    return free
+
+
+def _make_out_of_place(node: fx.Node) -> None:
+    """Turn an in-place operation into the one that returns a new tensor."""
     if node.kwargs.get("inplace"):
         node.kwargs = {**node.kwargs, "inplace": False}
+    if node.op != "call_method":
+        return
     name = str(node.target)
-    if (
-        node.op == "call_method"
-        and name.endswith("_")
-        and not name.endswith("__")
-        and hasattr(Tensor, name[:-1])
-    ):
+    is_inplace = name.endswith("_") and not name.endswith("__")
+    if is_inplace and hasattr(Tensor, name[:-1]):
         node.target = name[:-1]

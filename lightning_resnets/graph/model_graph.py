@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Self
 
-from lightning_resnets.graph.collapse_repeats import collapse_repeats
+from lightning_resnets.graph.collapse_repeats import collapse_repeats as collapse_graph
 from lightning_resnets.graph.data import FOLD_DEPTHS, FoldDepth, GraphData
 from lightning_resnets.graph.export import from_json, save_graph, to_svg
 from lightning_resnets.graph.fold import fold_blocks, fold_stages
@@ -13,7 +13,7 @@ from lightning_resnets.graph.summary import format_one_line, format_summary
 if TYPE_CHECKING:
     import networkx
 
-MAX_DRAWN_NODES = 120  # more than this cannot be read on a screen
+MAX_DRAWN_NODES = 120  # a drawing of more nodes cannot be read on a screen
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -22,20 +22,40 @@ class ModelGraph(GraphData):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `save("graph.json")` wrote; raises GraphError."""
+        """Read a graph that `save("graph.json")` wrote.
+
+        Args:
+            text: the JSON document.
+
+        Returns:
+            The graph.
+
+        Raises:
+            GraphError: the document is not a valid graph.
+        """
         return from_json(text, cls)
 
-    def fold(self, depth: FoldDepth = "block", repeats: bool = False) -> "ModelGraph":
-        """The graph with operations folded for drawing: to "stage" (or 1), "block" (2), or "module" (None): not at all.
+    def fold(self, depth: FoldDepth = "block", collapse_repeats: bool = False) -> "ModelGraph":
+        """Fold operations into larger nodes for drawing.
 
-        A block is the outermost module that is no plain container: a residual block, a dense layer, a transition.
-        Merges stay blocks under their own names (except in stages), with the activation behind them; what lies on a
-        side path (a projection, the squeeze of a gate) is a block of its own. With `repeats`, neighbors that are equal
-        in all that is counted become one that says how often (`Block.times`). The result has no cycle.
+        A block is the outermost module that is not a plain container: a residual block, a dense
+        layer, a transition. Merges stay nodes under their own names (except in stages), together
+        with the activation after them. A side path (a projection, the squeeze of a gate) becomes
+        a node of its own. The result has no cycle.
+
+        Args:
+            depth: "stage" (or 1), "block" (2) or "module" (None), which folds nothing.
+            collapse_repeats: replace equal neighbors by one node with a `repeat_count`.
+
+        Returns:
+            The folded graph.
+
+        Raises:
+            ValueError: the depth is not one of these.
         """
         if depth not in FOLD_DEPTHS:
             raise ValueError(
-                f"A graph folds to depth 1 (stage), 2 (block) or None (module, none), not {depth!r}."
+                f"depth must be 1 (stage), 2 (block) or None (module, none), got {depth!r}."
             )
         level = FOLD_DEPTHS[depth]
         folded = self
@@ -43,32 +63,46 @@ class ModelGraph(GraphData):
             folded = fold_blocks(folded)
         if level == 1:
             folded = fold_stages(folded)
-        return collapse_repeats(folded, self) if repeats else folded
+        return collapse_graph(folded, self) if collapse_repeats else folded
 
     def to_networkx(self) -> "networkx.DiGraph[str]":
-        """The same as a networkx graph: node attributes as in Block; edge attributes `operands` and `skip` (a Kind)."""
+        """Convert the graph to networkx.
+
+        Returns:
+            A directed graph. Nodes have the attributes op, shape, parameters, macs, kind and
+            repeat_count; edges have `operands` (indices) and `skip` (a MergeKind or None).
+        """
         import networkx  # 0.1 s, which only this method needs
 
         graph: networkx.DiGraph[str] = networkx.DiGraph()
-        for block in self.nodes:
+        for node in self.nodes:
             graph.add_node(
-                block.name,
-                op=block.op,
-                shape=block.shape,
-                parameters=block.parameters,
-                macs=block.macs,
-                kind=block.kind,
-                times=block.repeat_count,
+                node.name,
+                op=node.op,
+                shape=node.shape,
+                parameters=node.parameters,
+                macs=node.macs,
+                kind=node.kind,
+                repeat_count=node.repeat_count,
             )
         skips = {(skip.merge, skip.operand): skip.kind for skip in self.skips}
         for source, target, operand in self.edges:
-            before = graph.get_edge_data(source, target, {"operands": (), "skip": None})
-            skip = skips.get((target, operand)) or before["skip"]
-            graph.add_edge(source, target, operands=(*before["operands"], operand), skip=skip)
+            # Two operands from one source share an edge.
+            present = graph.get_edge_data(source, target, {"operands": (), "skip": None})
+            skip = skips.get((target, operand)) or present["skip"]
+            graph.add_edge(source, target, operands=(*present["operands"], operand), skip=skip)
         return graph
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the graph as the file's ending says: .json, .graphml, .dot, .svg or .txt; ValueError for another."""
+        """Write the graph to a file.
+
+        Args:
+            path: its suffix selects the format: .json, .graphml, .dot, .svg or .txt.
+
+        Raises:
+            GraphError: the suffix is not one of these.
+            OSError: the file cannot be written.
+        """
         save_graph(self, path)
 
     def __str__(self) -> str:
@@ -78,9 +112,15 @@ class ModelGraph(GraphData):
         return format_one_line(self)
 
     def _repr_svg_(self) -> str:
-        """The drawing, for notebooks: where it would be too large, folded to blocks with equal neighbors as one."""
+        """Return the drawing for notebooks, folded where it would be too large."""
         return to_svg(self.fold_for_drawing())
 
     def fold_for_drawing(self) -> "ModelGraph":
-        """Return the graph itself or, where it is too large to be read, folded to blocks with repeats collapsed."""
-        return self if len(self.nodes) <= MAX_DRAWN_NODES else self.fold("block", repeats=True)
+        """Fold the graph if it is too large to be read.
+
+        Returns:
+            The graph itself up to 120 nodes; else folded to blocks with repeats collapsed.
+        """
+        if len(self.nodes) <= MAX_DRAWN_NODES:
+            return self
+        return self.fold("block", collapse_repeats=True)

@@ -64,7 +64,7 @@ def record_graph(model: nn.Module, image: Tensor) -> tuple[fx.Graph, ModuleOutpu
     recorder = GraphRecorder(model)
     with torch.random.fork_rng(devices=[]), torch.no_grad(), recorder.patch_modules():
         recorder.run(image)
-    return recorder.graph, recorder.places
+    return recorder.graph, recorder.outputs
 
 
 class GraphRecorder(TorchFunctionMode):
@@ -72,7 +72,7 @@ class GraphRecorder(TorchFunctionMode):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model, self.graph, self.places = model, fx.Graph(), ModuleOutputs()
+        self.model, self.graph, self.outputs = model, fx.Graph(), ModuleOutputs()
         self.known: dict[int, fx.Node] = {}  # the step that made a tensor
         self.kept: list[
             Tensor
@@ -134,7 +134,7 @@ class GraphRecorder(TorchFunctionMode):
             finally:
                 self.stack = before
             if isinstance(value, Tensor) and id(value) in self.known:
-                self.places.record_output(path, self.node_for_tensor(value))
+                self.outputs.record_output(path, self.node_for_tensor(value))
             return value
 
         return call

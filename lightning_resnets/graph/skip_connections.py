@@ -1,17 +1,19 @@
-"""Which of the paths that meet at a merge is a skip: by the immediate dominator, where they fork, and by weight.
+"""Find the skip connections: the paths into a merge that bypass the others.
 
-A norm weighs nothing: it belongs to the convolution that it stands beside. A depthwise convolution weighs nothing where
-a 1x1 takes up what it gives: both are one (the shortcut of a GhostNet's stride, Han et al. 2020, arXiv:1911.11907).
+The immediate dominator of a merge is where its paths fork; the lighter path into an Add is the
+skip. A norm has no weight here: it belongs to the convolution beside it. A depthwise convolution
+has none where a 1x1 convolution follows: both are one separable convolution (the shortcut of a
+GhostNet's stride, Han et al. 2020, arXiv:1911.11907).
 """
 
 import re
 from collections.abc import Mapping, Sequence
 
-from lightning_resnets.graph.data import GraphData, Node, SkipConnection
+from lightning_resnets.graph.data import Edge, GraphData, Node, SkipConnection
 from lightning_resnets.graph.traced_model import TracedModel
 from lightning_resnets.merges import MergeKind
 
-# What a shortcut may do on its way and still be a projection of the fork.
+# Operations with which a shortcut is still a projection of the fork.
 PROJECTION_OPS = (
     "conv 1x1",
     "avg pool",
@@ -22,7 +24,7 @@ PROJECTION_OPS = (
     "group norm",
 )
 
-
+# Operations that do nothing in evaluation mode.
 IDENTITY_OPS = (
     "identity",
     "clone",
@@ -30,219 +32,286 @@ IDENTITY_OPS = (
     "detach",
     "dropout",
     "alpha dropout",
-)  # nothing, in evaluation
+)
 
 
 def find_skip_connections(
-    blocks: Sequence[Node], flow: Sequence[tuple[str, str, int]]
+    nodes: Sequence[Node], edges: Sequence[Edge]
 ) -> tuple[SkipConnection, ...]:
-    """The skips of a graph, in order of their merges. Blocks are in order of execution."""
-    return _Finder(blocks, flow).find()
+    """Find the skip connections of a graph.
+
+    Args:
+        nodes: in order of execution.
+        edges: (source, target, operand index) each.
+
+    Returns:
+        The skips in order of their merges.
+    """
+    return _SkipFinder(nodes, edges).find()
 
 
 def immediate_dominators(sources: Sequence[Sequence[int]]) -> list[int]:
-    """The immediate dominator of every node of an acyclic graph in topological order; a root has itself.
+    """Return the immediate dominator of every node of an acyclic graph.
 
-    Cooper, Harvey, Kennedy 2001, "A simple, fast dominance algorithm"; one pass serves where there are no cycles.
+    Cooper, Harvey, Kennedy 2001, "A simple, fast dominance algorithm"; one pass is enough
+    without cycles.
+
+    Args:
+        sources: input nodes of each node, in topological order.
+
+    Returns:
+        The dominator of each node; a root has itself.
     """
-    above: list[int] = []
-    for node, given in enumerate(sources):
-        fork = given[0] if given else node
-        for other in given[1:]:
-            while fork != other:
-                fork, other = (above[fork], other) if fork > other else (fork, above[other])
-        above.append(fork)
-    return above
+    dominators: list[int] = []
+    for node, inputs in enumerate(sources):
+        fork = inputs[0] if inputs else node
+        for other in inputs[1:]:
+            fork = _common_dominator(dominators, fork, other)
+        dominators.append(fork)
+    return dominators
 
 
-class _Finder:
-    def __init__(self, blocks: Sequence[Node], flow: Sequence[tuple[str, str, int]]) -> None:
-        self.blocks = blocks
-        index = {block.name: i for i, block in enumerate(blocks)}
-        edges: list[list[tuple[int, int]]] = [[] for _ in blocks]
-        for source, target, operand in flow:
-            edges[index[target]].append((operand, index[source]))
-        self.sources = [[source for _, source in sorted(found)] for found in edges]
+def _common_dominator(dominators: Sequence[int], one: int, other: int) -> int:
+    """Walk up from two nodes until they meet."""
+    while one != other:
+        if one > other:
+            one = dominators[one]
+        else:
+            other = dominators[other]
+    return one
+
+
+class _SkipFinder:
+    """Nodes are numbered in order of execution; a path is the nodes after the fork."""
+
+    def __init__(self, nodes: Sequence[Node], edges: Sequence[Edge]) -> None:
+        self.nodes = nodes
+        index = {node.name: i for i, node in enumerate(nodes)}
+        inputs: list[list[tuple[int, int]]] = [[] for _ in nodes]
+        for source, target, operand in edges:
+            inputs[index[target]].append((operand, index[source]))
+        self.sources = [[source for _, source in sorted(pairs)] for pairs in inputs]
         self.forks = immediate_dominators(self.sources)
-        self.before: list[int] = []  # the ancestors of every block and itself, as bits
+        self.ancestors: list[int] = []  # of every node and itself, as bits
         for i, sources in enumerate(self.sources):
             bits = 1 << i
             for source in sources:
-                bits |= self.before[source]
-            self.before.append(bits)
+                bits |= self.ancestors[source]
+            self.ancestors.append(bits)
 
     def find(self) -> tuple[SkipConnection, ...]:
-        rules = {MergeKind.ADD: self.add, MergeKind.CONCAT: self.concat, MergeKind.GATE: self.gate}
-        return tuple(
-            skip
-            for i, block in enumerate(self.blocks)
-            if block.kind
-            for skip in rules[block.kind](i)
-        )
+        rules = {
+            MergeKind.ADD: self.skips_of_add,
+            MergeKind.CONCAT: self.skips_of_concat,
+            MergeKind.GATE: self.skips_of_gate,
+        }
+        skips: list[SkipConnection] = []
+        for i, node in enumerate(self.nodes):
+            if node.kind:
+                skips += rules[node.kind](i)
+        return tuple(skips)
 
-    def add(self, merge: int) -> list[SkipConnection]:
+    def skips_of_add(self, merge: int) -> list[SkipConnection]:
+        """Return the lighter path into an Add, if it is light enough to be a skip."""
         fork = self.forks[merge]
-        ways = [self.way(fork, source) for source in self.sources[merge]]
-        separable = [self.separable(way) for way in ways]
-        counted = [set(way) - pairs for way, pairs in zip(ways, separable, strict=True)]
-        heavy = [sum(map(self.weighs, way)) for way in counted]
-        shorter = min(range(len(ways)), key=lambda i: (heavy[i], len(ways[i])))
-        even = all(count == heavy[shorter] for count in heavy) and bool(ways[shorter])
-        twin = len(set(self.sources[merge])) == 1 or all(
-            self.begins_apart(fork, way) for way in ways
-        )
-        if even or twin or not all(i in separable[shorter] or self.light(i) for i in ways[shorter]):
+        paths = [self.path(fork, source) for source in self.sources[merge]]
+        if self.are_parallel(merge, fork, paths):
             return []
-        return [self.skip(merge, shorter, fork, self.projection(fork, ways[shorter]))]
+        weights = [self.path_weight(path) for path in paths]
+        shortest = min(range(len(paths)), key=lambda i: (weights[i], len(paths[i])))
+        path = paths[shortest]
+        has_equal_weights = all(weight == weights[shortest] for weight in weights)
+        if (has_equal_weights and path) or not self.is_shortcut(path):
+            return []
+        return [self.make_skip(merge, shortest, fork, self.describe_projection(fork, path))]
 
-    def light(self, i: int) -> bool:
-        """Whether a shortcut may do this: also a convolution that makes the map smaller, zeros beside it, a factor."""
-        block, alone = (
-            self.blocks[i],
-            sum("zeros" not in self.blocks[source].op for source in self.sources[i]) == 1,
-        )
-        smaller = (
-            block.op.startswith("conv ")
-            and self.blocks[self.sources[i][0]].shape[-1] > block.shape[-1]
-        )
-        bare = (
-            alone and block.op in ("join", "sum", "product") and not block.parameters + block.macs
-        )
-        return (
-            block.op.startswith(PROJECTION_OPS)
-            or smaller
-            or bare
-            or not {"pad", "zeros"}.isdisjoint(block.op.split())
-        )
+    def are_parallel(self, merge: int, fork: int, paths: Sequence[Sequence[int]]) -> bool:
+        """Return True if no path can be a skip: a tensor plus itself, or parts of the fork."""
+        is_doubled = len(set(self.sources[merge])) == 1
+        return is_doubled or all(self.begins_with_slice(fork, path) for path in paths)
 
-    def begins_apart(self, fork: int, way: Sequence[int]) -> bool:
-        """Whether a way begins with a slice of the fork: where all do, parts meet and none goes round another."""
-        return bool(way) and all(
-            self.blocks[i].op == "slice" for i in way if fork in self.sources[i]
-        )
+    def path_weight(self, path: Sequence[int]) -> int:
+        """Count the nodes of a path that have weights, a separable convolution as one."""
+        counted = set(path) - self.depthwise_parts(path)
+        return sum(map(self.has_weight, counted))
 
-    def weighs(self, i: int) -> bool:
-        block = self.blocks[i]
-        return block.parameters + block.macs > 0 and "norm" not in block.op
+    def is_shortcut(self, path: Sequence[int]) -> bool:
+        """Return True if every node of the path may be part of a shortcut."""
+        separable = self.depthwise_parts(path)
+        return all(i in separable or self.is_light(i) for i in path)
 
-    def separable(self, way: Sequence[int]) -> set[int]:
-        """The depthwise convolutions on a way that a 1x1 follows, with nothing but a norm between them."""
-        behind = {self.sources[i][0]: i for i in way if len(self.sources[i]) == 1}
+    def is_light(self, i: int) -> bool:
+        """Return True for an operation that a shortcut may contain.
+
+        Besides projections these are a convolution that makes the map smaller, padding with
+        zeros, and a factor.
+        """
+        node = self.nodes[i]
+        if node.op.startswith(PROJECTION_OPS) or not {"pad", "zeros"}.isdisjoint(node.op.split()):
+            return True
+        if node.op.startswith("conv "):
+            return self.nodes[self.sources[i][0]].shape[-1] > node.shape[-1]
+        if node.op not in ("join", "sum", "product") or self.has_cost(i):
+            return False
+        return sum("zeros" not in self.nodes[source].op for source in self.sources[i]) == 1
+
+    def begins_with_slice(self, fork: int, path: Sequence[int]) -> bool:
+        """Return True for a path that begins with a slice of the fork.
+
+        Where all paths do, the parts of a split merge and none of them bypasses another.
+        """
+        starts = [i for i in path if fork in self.sources[i]]
+        return bool(path) and all(self.nodes[i].op == "slice" for i in starts)
+
+    def has_cost(self, i: int) -> bool:
+        """Return True for a node with parameters or MACs."""
+        return self.nodes[i].parameters + self.nodes[i].macs > 0
+
+    def has_weight(self, i: int) -> bool:
+        """Return True for a node that counts as a layer of its own."""
+        return self.has_cost(i) and "norm" not in self.nodes[i].op
+
+    def depthwise_parts(self, path: Sequence[int]) -> set[int]:
+        """Return the depthwise convolutions before a 1x1 one, with only norms between them."""
+        following = {self.sources[i][0]: i for i in path if len(self.sources[i]) == 1}
         found: set[int] = set()
-        for i in way:
-            after = behind.get(i)
-            while after is not None and "norm" in self.blocks[after].op:
-                after = behind.get(after)
-            if (
-                self.depthwise(i)
-                and after is not None
-                and self.blocks[after].op.startswith("conv 1x1")
-            ):
+        for i in path:
+            after = following.get(i)
+            while after is not None and "norm" in self.nodes[after].op:
+                after = following.get(after)
+            if after is None or not self.nodes[after].op.startswith("conv 1x1"):
+                continue
+            if self.is_depthwise(i):
                 found.add(i)
         return found
 
-    def depthwise(self, i: int) -> bool:
-        if not self.blocks[i].op.startswith("conv "):
+    def is_depthwise(self, i: int) -> bool:
+        """Return True for a convolution with as many groups as channels."""
+        if not self.nodes[i].op.startswith("conv "):
             return False
-        channels = self.blocks[self.sources[i][0]].shape[0]
-        return channels > 1 and f" groups {channels} " in f"{self.blocks[i].op} "
+        channels = self.nodes[self.sources[i][0]].shape[0]
+        return channels > 1 and f" groups {channels} " in f"{self.nodes[i].op} "
 
-    def concat(self, merge: int) -> list[SkipConnection]:
-        """Every part that another part was made of, and every slice of what another went on with."""
-        given = self.sources[merge]
-        whole = [self.whole(source) for source in given]
-        pairs = [
-            (i, one)
-            for i, one in enumerate(whole)
-            if any(self.goes_round(one, given[i], end) for end in whole)
-        ]
-        return [
-            self.skip(merge, i, one, self.projection(one, self.way(one, given[i])))
-            for i, one in pairs
-        ]
+    def skips_of_concat(self, merge: int) -> list[SkipConnection]:
+        """Return every part that another part is computed from."""
+        parts = self.sources[merge]
+        origins = [self.slice_origin(source) for source in parts]
+        skips: list[SkipConnection] = []
+        for operand, origin in enumerate(origins):
+            part = parts[operand]
+            if any(self.is_bypass(origin, part, end) for end in origins):
+                projection = self.describe_projection(origin, self.path(origin, part))
+                skips.append(self.make_skip(merge, operand, origin, projection))
+        return skips
 
-    def goes_round(self, start: int, part: int, end: int) -> bool:
-        """Whether another part was made of this one; of what this is a slice of by something that weighs."""
-        if start == end or not self.before[end] >> start & 1:
+    def is_bypass(self, start: int, part: int, end: int) -> bool:
+        """Return True if the node `end` is computed from this part.
+
+        Of a slice (`part` is not `start`), the path to `end` must contain weights.
+        """
+        if start == end or not self.is_ancestor(start, end):
             return False
-        return start == part or any(self.weighs(i) for i in self.way(start, end))
+        return start == part or any(self.has_weight(i) for i in self.path(start, end))
 
-    def whole(self, i: int) -> int:
-        """What a block is a slice of, else itself."""
-        return self.whole(self.sources[i][0]) if self.blocks[i].op == "slice" else i
+    def is_ancestor(self, i: int, node: int) -> bool:
+        """Return True if the node depends on node `i` or is it."""
+        return bool(self.ancestors[node] >> i & 1)
 
-    def gate(self, merge: int) -> list[SkipConnection]:
-        return [self.skip(merge, 0, self.sources[merge][0], None)]
+    def slice_origin(self, i: int) -> int:
+        """Return the node that this one is a slice of, else itself."""
+        while self.nodes[i].op == "slice":
+            i = self.sources[i][0]
+        return i
 
-    def way(self, fork: int, end: int) -> list[int]:
-        """The blocks behind the fork on all paths to the end, which is one of them unless it is the fork."""
-        found = (
-            i
-            for i in range(fork + 1, end + 1)
-            if self.before[end] >> i & 1 and self.before[i] >> fork & 1
-        )
-        return [i for i in found if not self.blocks[i].op.startswith(IDENTITY_OPS)]
+    def skips_of_gate(self, merge: int) -> list[SkipConnection]:
+        """Return the tensor that a Gate weighs."""
+        return [self.make_skip(merge, 0, self.sources[merge][0], None)]
 
-    def projection(self, fork: int, way: list[int]) -> str | None:
-        if not way:
+    def path(self, fork: int, end: int) -> list[int]:
+        """Return the nodes after the fork on all paths to the end, which is the last of them."""
+        between = range(fork + 1, end + 1)
+        found = [i for i in between if self.is_ancestor(i, end) and self.is_ancestor(fork, i)]
+        return [i for i in found if not self.nodes[i].op.startswith(IDENTITY_OPS)]
+
+    def describe_projection(self, fork: int, path: list[int]) -> str | None:
+        """Describe the operations of a path: `64→128 /2, conv 1x1`."""
+        if not path:
             return None
-        given, made = self.blocks[fork].shape, self.blocks[way[-1]].shape
-        width = f"{given[0]}→{made[0]}" if given[0] != made[0] else str(made[0])
-        stride = given[-1] // made[-1] if len(made) > 1 and made[-1] else 1
-        ops = [
-            re.sub(r" /\S+", "", self.blocks[i].op) for i in way if "norm" not in self.blocks[i].op
-        ]
-        return f"{width}{f' /{stride}' if stride > 1 else ''}, {' + '.join(ops) or 'norm'}"
+        before = self.nodes[fork].shape
+        after = self.nodes[path[-1]].shape
+        width = f"{before[0]}→{after[0]}" if before[0] != after[0] else str(after[0])
+        stride = before[-1] // after[-1] if len(after) > 1 and after[-1] else 1
+        suffix = f" /{stride}" if stride > 1 else ""
+        ops = [self.nodes[i].op for i in path if "norm" not in self.nodes[i].op]
+        without_stride = [re.sub(r" /\S+", "", op) for op in ops]
+        return f"{width}{suffix}, {' + '.join(without_stride) or 'norm'}"
 
-    def skip(self, merge: int, operand: int, source: int, projected: str | None) -> SkipConnection:
-        name, kind = self.blocks[merge].name, self.blocks[merge].kind
-        assert kind
-        return SkipConnection(kind, self.blocks[source].name, name, operand, projected)
+    def make_skip(
+        self, merge: int, operand: int, source: int, projection: str | None
+    ) -> SkipConnection:
+        node = self.nodes[merge]
+        assert node.kind
+        return SkipConnection(node.kind, self.nodes[source].name, node.name, operand, projection)
 
 
-ShortcutOperands = Mapping[str, int]  # by Add, the number of the operand
+ShortcutOperands = Mapping[str, int]  # operand index by Add
 
 
-def shortcut_operands(followed: TracedModel) -> dict[str, int]:
-    """The shortcut of every Add that has one: its skip, or in a highway layer the carry.
+def shortcut_operands(traced: TracedModel) -> dict[str, int]:
+    """Return the shortcut operand of every Add that has one.
 
-    Such a layer, y = H(x) T(x) + x (1 - T(x)) (Srivastava et al. 2015, arXiv:1505.00387), has a weight on both sides;
-    the carry is the product that the fork itself goes into, where only one of the two is.
+    It is the skip or, in a highway layer y = H(x) T(x) + x (1 - T(x)) (Srivastava et al. 2015,
+    arXiv:1505.00387), the carry: the product that the fork itself is an input of.
+
+    Args:
+        traced: a traced model.
+
+    Returns:
+        The operand index by module name. An Add that is called twice with different shortcuts
+        is left out.
     """
-    graph = followed.graph
-    found = {skip.merge: skip.operand for skip in graph.skips if skip.kind is MergeKind.ADD}
-    named: dict[str, set[int]] = {}
-    for name, operand in (_carries(graph) | found).items():
-        named.setdefault(str(followed.node_by_name[name].target), set()).add(operand)
-    return {name: min(operands) for name, operands in named.items() if len(operands) == 1}
+    graph = traced.graph
+    skips = {skip.merge: skip.operand for skip in graph.skips if skip.kind is MergeKind.ADD}
+    by_module: dict[str, set[int]] = {}
+    for name, operand in (_carry_operands(graph) | skips).items():
+        module = str(traced.node_by_name[name].target)
+        by_module.setdefault(module, set()).add(operand)
+    return {name: min(operands) for name, operands in by_module.items() if len(operands) == 1}
 
 
-def add_inputs(followed: TracedModel) -> dict[str, tuple[str, ...]]:
-    """Who gives what meets at every Add, in the order of its operands."""
-    given = _given(followed.graph)
-    adds = [block.name for block in followed.graph.merges if block.kind is MergeKind.ADD]
-    return {str(followed.node_by_name[name].target): given[name] for name in adds}
+def add_inputs(traced: TracedModel) -> dict[str, tuple[str, ...]]:
+    """Return the inputs of every Add.
+
+    Args:
+        traced: a traced model.
+
+    Returns:
+        Names of the source nodes in operand order, by module name of the Add.
+    """
+    inputs = traced.graph.all_inputs()
+    adds = [node.name for node in traced.graph.merges if node.kind is MergeKind.ADD]
+    return {str(traced.node_by_name[name].target): inputs[name] for name in adds}
 
 
-def _carries(graph: GraphData) -> dict[str, int]:
-    index, given = {block.name: i for i, block in enumerate(graph.nodes)}, _given(graph)
-    forks = immediate_dominators(
-        [[index[source] for source in given[block.name]] for block in graph.nodes]
-    )
-    products = {
-        block.name for block in graph.nodes if block.kind is MergeKind.GATE or block.op == "product"
-    }
+def _carry_operands(graph: GraphData) -> dict[str, int]:
+    """Return the carry of every highway layer: both operands are products, one of the fork."""
+    index = {node.name: i for i, node in enumerate(graph.nodes)}
+    inputs = graph.all_inputs()
+    sources = [[index[source] for source in inputs[node.name]] for node in graph.nodes]
+    forks = immediate_dominators(sources)
+    products = {node.name for node in graph.nodes if _is_product(node)}
     found: dict[str, int] = {}
-    for block in graph.merges:
-        fork, sides = graph.nodes[forks[index[block.name]]].name, given[block.name]
-        carried = [i for i, side in enumerate(sides) if side in products and fork in given[side]]
-        if block.kind is MergeKind.ADD and products.issuperset(sides) and len(carried) == 1:
-            found[block.name] = carried[0]
+    for node in graph.merges:
+        operands = inputs[node.name]
+        if node.kind is not MergeKind.ADD or not products.issuperset(operands):
+            continue
+        fork = graph.nodes[forks[index[node.name]]].name
+        carried = [i for i, operand in enumerate(operands) if fork in inputs[operand]]
+        if len(carried) == 1:
+            found[node.name] = carried[0]
     return found
 
 
-def _given(graph: GraphData) -> dict[str, tuple[str, ...]]:
-    given: dict[str, list[tuple[int, str]]] = {block.name: [] for block in graph.nodes}
-    for source, target, operand in graph.edges:
-        given[target].append((operand, source))
-    return {name: tuple(source for _, source in sorted(found)) for name, found in given.items()}
+def _is_product(node: Node) -> bool:
+    """Return True for a Gate and for a product of functions."""
+    return node.kind is MergeKind.GATE or node.op == "product"

@@ -1,12 +1,13 @@
-"""From a model to its graph: torch.fx or the recorder follows it, merges are found by class, skips by dominators.
+"""Trace a model to its graph, with torch.fx or, where that fails, with the recorder.
 
-The rules by which a path is called a skip are those of the papers: the lighter way round to an Add (He et al. 2015,
-arXiv:1512.03385), every earlier layer at a Concat (Huang et al. 2017, arXiv:1608.06993), the tensor that a Gate weighs
-(Hu et al. 2018, arXiv:1709.01507).
+Merges are found by class, skips by dominators. The rules for skips are those of the papers: the
+lighter path into an Add (He et al. 2015, arXiv:1512.03385), every earlier layer at a Concat
+(Huang et al. 2017, arXiv:1608.06993), the tensor that a Gate weighs (Hu et al. 2018,
+arXiv:1709.01507).
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -26,95 +27,179 @@ from lightning_resnets.graph.merge_modules import insert_merge_modules, put_shor
 from lightning_resnets.graph.model_graph import ModelGraph
 from lightning_resnets.graph.recorder import record_graph
 from lightning_resnets.graph.traced_model import TracedModel
+from lightning_resnets.utils.format import format_shape
 
 
-def trace(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32)) -> ModelGraph:
-    """The unfolded graph of a model for images of size (C, H, W), as in evaluation.
+@dataclass(slots=True)
+class Trace:
+    """Nodes of a forward pass, with the module and the fake value of each."""
 
-    Where a model joins paths by functions (`+`, `torch.cat`), as torchvision's and timm's do, the joins have the names
-    that `reveal` gives them, and `named` says so: they are for use with the revealed model, `operate(reveal(model, size),
-    Scale("layer1.0.add", ...))`. The model itself is not run and not touched: a copy of its structure is, so mode,
-    device, dtype and hooks do not matter. By torch.fx, and where that refuses the model by the recorder: `followed` says
-    which. Raises TraceError where neither can follow, or the size does not fit.
+    fx_graph: fx.Graph
+    outputs: ModuleOutputs
+    values: dict[fx.Node, Any]
+    backend: TraceBackend
+
+
+def trace(model: nn.Module, input_size: tuple[int, int, int] = (3, 32, 32)) -> ModelGraph:
+    """Trace a model in evaluation mode to its unfolded graph.
+
+    The model itself is neither run nor changed: a fake copy of its structure is run. So mode,
+    device, dtype and hooks do not matter. Where a model merges paths by functions (`+`,
+    `torch.cat`), the merges have the names that `insert_merges` gives them, and
+    `merges_inserted` says so: use them with the model that `insert_merges` returns.
+
+    Args:
+        model: any image model.
+        input_size: (C, H, W) of one image.
+
+    Returns:
+        The graph; `traced_by` says whether torch.fx or the recorder traced it.
+
+    Raises:
+        TraceError: neither backend can trace the model, or the size does not fit.
     """
-    return _traced(model, size, None, naming=True).graph
+    return _trace_model(model, input_size, None, name_merges=True).graph
 
 
 def trace_nodes(
-    model: nn.Module, size: tuple[int, int, int] = (3, 32, 32), by: TraceBackend | None = None
+    model: nn.Module,
+    input_size: tuple[int, int, int] = (3, 32, 32),
+    backend: TraceBackend | None = None,
 ) -> TracedModel:
-    """The graph with the steps behind its blocks, for who runs them one by one on this very model.
+    """Trace a model and keep the torch.fx nodes, to run this very model node by node.
 
-    Joins by functions stay as they are: `reveal` the model first to have them named. `by` allows one way only.
+    Functional merges stay as they are; call `insert_merges` first to have them named.
+
+    Args:
+        model: any image model.
+        input_size: (C, H, W) of one image.
+        backend: use this backend only.
+
+    Returns:
+        The graph together with the torch.fx nodes.
+
+    Raises:
+        TraceError: the model cannot be traced, or the size does not fit.
     """
-    return _traced(model, size, by, naming=False)
+    return _trace_model(model, input_size, backend, name_merges=False)
 
 
-def _traced(
-    model: nn.Module, size: tuple[int, int, int], by: TraceBackend | None, naming: bool
+def _trace_model(
+    model: nn.Module,
+    input_size: tuple[int, int, int],
+    backend: TraceBackend | None,
+    name_merges: bool,
 ) -> TracedModel:
-    check_image_size(size)
-    joins = 0
+    """Trace a fake copy of the model and build its graph."""
+    check_image_size(input_size)
     try:
-        ghost, image = fake_copy(without_graph(model)), fake_tensor(torch.empty(1, *size))
-        if isinstance(model, fx.GraphModule) and by is None:
-            way, places = model.meta.get("followed", "torch.fx"), ModuleOutputs()
-            steps = places.load_from_meta(model.graph)
-            values = ShapePropagator(ghost, steps).propagate(image)
-        else:
-            steps, places, values, way = _followed(ghost, image, by)
-            joins = insert_merge_modules(ghost, steps, values, places) if naming else 0
+        fake_model = fake_copy(without_graph(model))
+        traced = _trace_fake(model, fake_model, input_size, backend)
+        merge_count = 0
+        if name_merges and not _is_traced_before(model, backend):
+            merge_count = insert_merge_modules(
+                fake_model, traced.fx_graph, traced.values, traced.outputs
+            )
     except Exception as error:
-        sides = "×".join(map(str, size))
         raise TraceError(
-            f"This model cannot be followed for an image of {sides}: {first_line(error)}."
+            f"Cannot trace this model for an input of {format_shape(input_size)}: "
+            f"{first_line(error)}."
         ) from error
-    builder = GraphBuilder(ghost, places.inner, values)
-    blocks = builder.build(steps, way)
-    if joins:
-        if put_shortcut_first(builder.steps, blocks.skips):
-            builder = GraphBuilder(ghost, places.inner, values)
-            blocks = builder.build(steps, way)
-        blocks = replace(blocks, merges_inserted="by insert_merges")
-    return TracedModel(blocks, steps, {**builder.steps, **places.outputs}, builder.counts())
+    return _build(fake_model, traced, merge_count > 0)
 
 
-def check_image_size(size: object) -> None:
-    """Raises TraceError for what is no size (C, H, W) of an image."""
-    sides: Sequence[object] = size if isinstance(size, (tuple, list)) else ()
+def _build(fake_model: nn.Module, traced: Trace, has_new_merges: bool) -> TracedModel:
+    """Build the graph of traced nodes."""
+    outputs, values = traced.outputs, traced.values
+    builder = GraphBuilder(fake_model, outputs.inner, values)
+    graph = builder.build(traced.fx_graph, traced.backend)
+    if has_new_merges:
+        # The order of an Add's operands is known only after its skip has been found.
+        if put_shortcut_first(builder.fx_nodes, graph.skips):
+            builder = GraphBuilder(fake_model, outputs.inner, values)
+            graph = builder.build(traced.fx_graph, traced.backend)
+        graph = replace(graph, merges_inserted="by insert_merges")
+    node_by_name = {**builder.fx_nodes, **outputs.outputs}
+    return TracedModel(graph, traced.fx_graph, node_by_name, builder.counted_products())
+
+
+def check_image_size(input_size: object) -> None:
+    """Check that a size is a (C, H, W) of positive integers.
+
+    Args:
+        input_size: the size to check.
+
+    Raises:
+        TraceError: it is not.
+    """
+    sides: Sequence[object] = input_size if isinstance(input_size, (tuple, list)) else ()
     if len(sides) != 3 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise TraceError(
-            f"The size of an image is (C, H, W), e.g. (3, 32, 32), and {size!r} is none."
-        )
+        raise TraceError(f"input_size must be (C, H, W), e.g. (3, 32, 32), got {input_size!r}.")
 
 
-def _followed(
-    ghost: nn.Module, image: Tensor, by: TraceBackend | None
-) -> tuple[fx.Graph, ModuleOutputs, dict[fx.Node, Any], TraceBackend]:
-    if by != "recorder":
+def _is_traced_before(model: nn.Module, backend: TraceBackend | None) -> bool:
+    """Return True for a model that carries its nodes, unless a backend is requested."""
+    return isinstance(model, fx.GraphModule) and backend is None
+
+
+def _trace_fake(
+    model: nn.Module,
+    fake_model: nn.Module,
+    input_size: tuple[int, int, int],
+    backend: TraceBackend | None,
+) -> Trace:
+    """Trace the fake model, or reuse the nodes that the model carries."""
+    image = fake_tensor(torch.empty(1, *input_size))
+    if isinstance(model, fx.GraphModule) and _is_traced_before(model, backend):
+        outputs = ModuleOutputs()
+        fx_graph = outputs.load_from_meta(model.graph)
+        values = ShapePropagator(fake_model, fx_graph).propagate(image)
+        return Trace(fx_graph, outputs, values, model.meta.get("traced_by", "torch.fx"))
+    if backend != "recorder":
         try:
-            tracer = ModuleTracer()
-            steps = tracer.trace(ghost)
-            values = ShapePropagator(ghost, steps).propagate(image)
-            check_inplace_safety(steps, ghost, values)
-            return steps, tracer.places, values, "torch.fx"
+            return _trace_with_fx(fake_model, image)
         except Exception:
-            if by:
+            if backend:
                 raise
-    steps, places = record_graph(ghost, image)
-    return steps, places, ShapePropagator(ghost, steps).propagate(image), "recorder"
+    fx_graph, outputs = record_graph(fake_model, image)
+    values = ShapePropagator(fake_model, fx_graph).propagate(image)
+    return Trace(fx_graph, outputs, values, "recorder")
+
+
+def _trace_with_fx(fake_model: nn.Module, image: Tensor) -> Trace:
+    """Trace with torch.fx, and refuse in-place operations that it cannot see."""
+    tracer = ModuleTracer()
+    fx_graph = tracer.trace(fake_model)
+    values = ShapePropagator(fake_model, fx_graph).propagate(image)
+    check_inplace_safety(fx_graph, fake_model, values)
+    return Trace(fx_graph, tracer.outputs, values, "torch.fx")
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an exception says."""
+    """Return the first line of an exception's message.
+
+    Args:
+        error: the exception.
+
+    Returns:
+        The line without a final period; the class name where there is no message.
+    """
     lines = str(error).strip().splitlines()
     return lines[0].removesuffix(".") if lines else type(error).__name__
 
 
 def propagate_shapes(
-    model: nn.Module, steps: fx.Graph, size: tuple[int, int, int]
+    model: nn.Module, fx_graph: fx.Graph, input_size: tuple[int, int, int]
 ) -> dict[fx.Node, Any]:
-    """What every step gives for an image of (C, H, W), as blanks: shapes and no memory."""
-    return ShapePropagator(fake_copy(without_graph(model)), steps).propagate(
-        fake_tensor(torch.empty(1, *size))
-    )
+    """Compute the output shape of every node without allocating memory.
+
+    Args:
+        model: the model that the nodes refer to.
+        fx_graph: its nodes.
+        input_size: (C, H, W) of one image.
+
+    Returns:
+        A fake value for each node.
+    """
+    image = fake_tensor(torch.empty(1, *input_size))
+    return ShapePropagator(fake_copy(without_graph(model)), fx_graph).propagate(image)

@@ -1,4 +1,4 @@
-"""What tracing a model returns: its graph together with the torch.fx nodes that compute it."""
+"""Result of tracing a model: its graph together with the torch.fx nodes that compute it."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,13 @@ from lightning_resnets.graph.model_graph import ModelGraph
 
 @dataclass(frozen=True, slots=True)
 class TracedModel:
-    """A traced model: its graph, the steps that compute it, and which step makes what a module or a block gives.
+    """A traced model.
 
-    `products` are what steps multiply with weights, of those that the graph counts, in order of execution.
+    Attributes:
+        graph: the model graph, unfolded.
+        fx_graph: the torch.fx nodes that compute it.
+        node_by_name: the torch.fx node whose value a module or a graph node returns.
+        weight_products: products with weights that the graph counts, in order of execution.
     """
 
     graph: ModelGraph

@@ -76,7 +76,7 @@ def has_inserted_merges(model: nn.Module) -> bool:
     Returns:
         True if the operands of its Adds are in the order of the original code.
     """
-    return isinstance(model, fx.GraphModule) and "followed" in model.meta
+    return isinstance(model, fx.GraphModule) and "traced_by" in model.meta
 
 
 def shortcut_operand(model: nn.Module, add: str, inputs: MergeInputs | None) -> int:
@@ -120,6 +120,7 @@ def list_merges(model: nn.Module) -> str:
 def _cut_branches(model: nn.Module, adds: list[str], inputs: MergeInputs) -> list[Intervention]:
     """Cut the branch of every Add that has a shortcut."""
     edits: list[Intervention] = []
+    # Sums of parallel branches inside the block stay as they are.
     for add in adds:
         shortcut = inputs.shortcuts.get(_first_name(model, add))
         if shortcut is not None:
@@ -141,6 +142,7 @@ def _zero_dense_layer(
     """Set a dense layer to zero at the module that ends it, or else at every Concat."""
     if part.module:
         with suppress(HookPointError):
+            # One edit at the layer's end serves all its consumers.
             resolve_hook_point(model, part.module)
             return [KeepChannels(part.module, ())]
     if not part.only_read_by_concats:

@@ -65,14 +65,20 @@ def merge_inputs(model: nn.Module) -> MergeInputs:
     Raises:
         InterventionError: the model cannot be traced.
     """
+    # Identities change when a module is replaced.
     modules = tuple(id(module) for module in model.modules())
     if model in _known and _known[model][0] == modules:
         return _known[model][1]
+    inputs = _trace_merge_inputs(model)
+    _known[model] = modules, inputs
+    return inputs
+
+
+def _trace_merge_inputs(model: nn.Module) -> MergeInputs:
+    """Trace a model with the first size that it takes."""
     for size in _candidate_input_sizes(model):
         with suppress(TraceError):
-            inputs = merge_inputs_of(model, trace_nodes(model, size))
-            _known[model] = modules, inputs
-            return inputs
+            return merge_inputs_of(model, trace_nodes(model, size))
     raise InterventionError(
         "The inputs of this model's merges cannot be found, because the model cannot be traced: "
         "use an operand's number, from 0."
@@ -96,8 +102,9 @@ def merge_inputs_of(model: nn.Module, traced: TracedModel) -> MergeInputs:
 
 def _candidate_input_sizes(model: nn.Module) -> list[tuple[int, int, int]]:
     """Return sizes of images that a model may take; a recorded model has its own."""
+    # The nodes of a recorded model hold for one size.
     if isinstance(model, fx.GraphModule) and "size" in model.meta:
-        return [model.meta["size"]]
+        return [model.meta["input_size"]]
     convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
     first = next(convolutions, None)
     channels = first.in_channels if first else 3

@@ -48,7 +48,7 @@ def test_output_is_the_text_of_the_graph(
 ) -> None:
     graph = trace(create_model("seresnet20"), (3, 32, 32))
     folded = graph.fold(depth)  # type: ignore[arg-type]
-    collapsed = graph.fold(depth, repeats=True)  # type: ignore[arg-type]
+    collapsed = graph.fold(depth, collapse_repeats=True)  # type: ignore[arg-type]
     assert graph_output(capsys, f"seresnet20 --fold {fold}") == f"{folded}\n"
     assert graph_output(capsys, f"seresnet20 --fold {fold} --collapse-repeats") == f"{collapsed}\n"
 
@@ -67,7 +67,7 @@ def test_graph_is_written_in_every_format(capsys: pytest.CaptureFixture[str]) ->
             f"model.{suffix}: 26 nodes (42 with repeats), 25,557,032 parameters, "
         )
     graph = ModelGraph.from_json(Path("model.json").read_text(encoding="utf-8"))
-    assert graph == trace(create_model("resnet50", 1000), (3, 64, 64)).fold(repeats=True)
+    assert graph == trace(create_model("resnet50", 1000), (3, 64, 64)).fold(collapse_repeats=True)
     assert Path("model.txt").read_text(encoding="utf-8") == f"{graph}\n"
     assert ElementTree.parse("model.svg").getroot().tag.endswith("svg")
     assert ElementTree.parse("model.graphml").getroot().tag.endswith("graphml")

@@ -44,7 +44,7 @@ def unfolded(folded: ModelGraph) -> list[tuple[str, int]]:
 
 def test_a_resnet_101_as_its_paper_writes_it() -> None:
     """3, 4, 23 and 3 blocks (arXiv:1512.03385, table 1); the first of each stage has a projection of its own."""
-    folded = graph("resnet101").fold("block", repeats=True)
+    folded = graph("resnet101").fold("block", collapse_repeats=True)
     assert [block.repeat_count for block in folded.nodes if block.kind] == [1, 2, 1, 3, 1, 22, 1, 2]
     assert (
         len(folded.node("layer3.7.conv1").members) == 22 * 8
@@ -58,7 +58,7 @@ def test_a_resnet_101_as_its_paper_writes_it() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_nothing_is_lost(name: str, depth: FoldDepth) -> None:
     whole = graph(name)
-    plain, folded = whole.fold(depth), whole.fold(depth, repeats=True)
+    plain, folded = whole.fold(depth), whole.fold(depth, collapse_repeats=True)
     assert (folded.parameters, folded.macs) == (whole.parameters, whole.macs)
     assert sorted(member for member, _ in unfolded(folded)) == sorted(
         block.name for block in whole.nodes
@@ -76,7 +76,7 @@ def test_nothing_is_lost(name: str, depth: FoldDepth) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_what_is_one_is_equal_in_all_that_is_counted(name: str) -> None:
-    plain, folded = graph(name).fold("block"), graph(name).fold("block", repeats=True)
+    plain, folded = graph(name).fold("block"), graph(name).fold("block", collapse_repeats=True)
     for block in folded.nodes:
         equal = {plain.node(member).name for member in block.members}
         alike = [plain.node(one) for one in equal]
@@ -94,7 +94,7 @@ def test_what_is_one_is_equal_in_all_that_is_counted(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["densenet_bc_40_12", "densenet_40_12"])
 def test_dense_layers_are_never_equal(name: str) -> None:
-    assert graph(name).fold(repeats=True) == graph(name).fold()
+    assert graph(name).fold(collapse_repeats=True) == graph(name).fold()
 
 
 class Chain(nn.Module):
@@ -131,7 +131,7 @@ class Cell(nn.Module):
     ],
 )
 def test_only_a_plain_chain_of_equals_is_one(odd: str, times: list[int]) -> None:
-    folded = trace(Chain(4, odd), (4, 8, 8)).fold(repeats=True)
+    folded = trace(Chain(4, odd), (4, 8, 8)).fold(collapse_repeats=True)
     assert [block.repeat_count for block in folded.merges if block.kind == "add"] == times
 
 
@@ -159,7 +159,7 @@ def test_a_unit_may_have_several_cells() -> None:
         ),
         (3, 8, 8),
     )
-    folded = made.fold(repeats=True)
+    folded = made.fold(collapse_repeats=True)
     assert [(block.name, block.repeat_count) for block in folded.merges] == [
         ("1.block.1.add", 3),
         ("1.add", 3),
@@ -187,7 +187,7 @@ def test_equal_blocks_inside_of_a_cell() -> None:
     made = chained(Stage(), Stage())
     assert {block.block for block in made.fold().nodes if "blocks" in block.name} == {"1", "2"}
     for depth in ("block", "module"):
-        folded = made.fold(depth, repeats=True)  # type: ignore[arg-type]
+        folded = made.fold(depth, collapse_repeats=True)  # type: ignore[arg-type]
         assert [(block.name, block.repeat_count) for block in folded.merges] == [
             ("1.blocks.0.add", 5),
             ("2.blocks.0.add", 5),
@@ -200,7 +200,7 @@ def test_the_twelve_layers_of_vit_b() -> None:
     """Dosovitskiy et al. 2021, arXiv:2010.11929, table 1."""
     with skip_init():
         model = insert_merges(create_model("torchvision/vit_b_16", 10))
-    folded = trace(model, (3, 224, 224)).fold(repeats=True)
+    folded = trace(model, (3, 224, 224)).fold(collapse_repeats=True)
     assert [block.repeat_count for block in folded.merges if block.kind == "add"] == [12, 12]
 
 
@@ -212,18 +212,18 @@ def test_what_is_counted_alike_but_computed_otherwise_is_not_equal() -> None:
         ),
         (3, 8, 8),
     )
-    assert [block.repeat_count for block in made.fold(repeats=True).merges] == [2, 2, 1, 1]
+    assert [block.repeat_count for block in made.fold(collapse_repeats=True).merges] == [2, 2, 1, 1]
     adds = [
         block
-        for block in graph("inception_resnet_v2").fold(repeats=True).merges
+        for block in graph("inception_resnet_v2").fold(collapse_repeats=True).merges
         if block.kind == "add"
     ]
     assert [block.repeat_count for block in adds] == [10, 20, 9, 1]
 
 
 def test_folded_twice_is_folded_once() -> None:
-    once = graph("resnet101").fold(repeats=True)
-    assert once.fold(repeats=True) == once
+    once = graph("resnet101").fold(collapse_repeats=True)
+    assert once.fold(collapse_repeats=True) == once
     assert once.fold("stage").parameters == once.parameters
 
 

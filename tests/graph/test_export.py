@@ -38,7 +38,7 @@ MODELS = ("resnet20", "seresnet20", "densenet_bc_40_12", "googlenet")
 def folded(name: str) -> ModelGraph:
     with skip_init():
         model = create_model(name, 10)
-    return trace(model, (3, 64, 64)).fold(repeats=name == "seresnet20")
+    return trace(model, (3, 64, 64)).fold(collapse_repeats=name == "seresnet20")
 
 
 def odd(names: tuple[str, str, str]) -> ModelGraph:
@@ -276,7 +276,7 @@ def test_a_notebook_shows_a_drawing_of_a_size_that_can_be_seen() -> None:
     assert small._repr_svg_() == to_svg(small)
     with skip_init():
         large = trace(create_model("resnet152", 10), (3, 64, 64))
-    assert large._repr_svg_() == to_svg(large.fold(repeats=True))
+    assert large._repr_svg_() == to_svg(large.fold(collapse_repeats=True))
     assert ElementTree.fromstring(large._repr_svg_()).tag.endswith("svg")
     assert len(large._repr_svg_()) < 100_000
 

@@ -110,7 +110,7 @@ EXPECTED: dict[type[nn.Module], dict[str, int]] = {
     Split: {"gate": 1},
     Deep: {"add": 60, "gate": 1},
 }
-CASES = [(made, by) for made in EXPECTED for by in ("torch.fx", "recorder")]
+CASES = [(made, backend) for made in EXPECTED for backend in ("torch.fx", "recorder")]
 
 
 def model_of(made: type[nn.Module]) -> nn.Module:
@@ -118,10 +118,10 @@ def model_of(made: type[nn.Module]) -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 1), made()).eval()
 
 
-@pytest.mark.parametrize(("made", "by"), CASES)
-def test_the_merges_are_those_of_the_forward_pass(made: type[nn.Module], by: str) -> None:
+@pytest.mark.parametrize(("made", "backend"), CASES)
+def test_the_merges_are_those_of_the_forward_pass(made: type[nn.Module], backend: str) -> None:
     model, images = model_of(made), torch.randn(2, 3, 8, 8)
-    revealed = insert_merges(model, (3, 8, 8), by=by)  # type: ignore[arg-type]
+    revealed = insert_merges(model, (3, 8, 8), backend=backend)  # type: ignore[arg-type]
     assert (
         Counter(str(part.kind) for part in revealed.modules() if isinstance(part, Merge))
         == EXPECTED[made]

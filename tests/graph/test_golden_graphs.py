@@ -46,7 +46,7 @@ def text(name: str) -> str:
     size = MODELS[name].input_size if name in MODELS else USUAL
     with skip_init():
         model = create_model(name, 10)
-    return f"{trace(model if name in MODELS else insert_merges(model, size), size).fold('block', repeats=True)}\n"
+    return f"{trace(model if name in MODELS else insert_merges(model, size), size).fold('block', collapse_repeats=True)}\n"
 
 
 def file(name: str) -> Path:

@@ -108,7 +108,7 @@ def test_our_graph_is_that_of_torchvisions_twin_up_to_names(name: str, fold: str
     if fold == "module":
         assert len(ours.nodes) > 60
     elif fold == "repeats":
-        ours, theirs = ours.fold(repeats=True), theirs.fold(repeats=True)
+        ours, theirs = ours.fold(collapse_repeats=True), theirs.fold(collapse_repeats=True)
     else:
         ours, theirs = ours.fold(fold), theirs.fold(fold)  # type: ignore[arg-type]
     assert nameless(ours) == nameless(theirs)

@@ -215,7 +215,7 @@ def test_recorded_joins_are_the_ones_that_are_there_and_logits_are_equal_to_the_
 ) -> None:
     torch.manual_seed(0)
     model, expected = stirred(MODELS[name][0]), MODELS[name][1]
-    shown = insert_merges(model, SIZE, by="recorder")
+    shown = insert_merges(model, SIZE, backend="recorder")
     assert counted(shown) == expected
     for batch in (1, 3):
         image = torch.randn(batch, *SIZE)
@@ -244,7 +244,7 @@ BOTH = (
 @pytest.mark.parametrize("name", BOTH)
 def test_the_recorder_sees_what_torch_fx_sees(name: str) -> None:
     model = build_external(f"torchvision/{name}", 10)
-    one, other = (trace_nodes(model, (3, 64, 64), by=by).graph for by in ("torch.fx", "recorder"))
+    one, other = (trace_nodes(model, (3, 64, 64), backend=backend).graph for backend in ("torch.fx", "recorder"))
     assert (one.traced_by, other.traced_by) == ("torch.fx", "recorder")
     assert [(b.shape, b.parameters, b.macs, b.kind, b.block, b.hook_point) for b in one.nodes] == [
         (b.shape, b.parameters, b.macs, b.kind, b.block, b.hook_point) for b in other.nodes
@@ -254,17 +254,17 @@ def test_the_recorder_sees_what_torch_fx_sees(name: str) -> None:
     found = [
         [
             (block.kind, block.name, block.shape)
-            for block in trace(insert_merges(model, (3, 64, 64), by=by), (3, 64, 64)).merges
+            for block in trace(insert_merges(model, (3, 64, 64), backend=backend), (3, 64, 64)).merges
         ]
-        for by in ("torch.fx", "recorder")
+        for backend in ("torch.fx", "recorder")
     ]
     assert found[0] == found[1]
 
 
 def test_parallel_branches_are_a_merge_and_no_skip() -> None:
-    assert trace(insert_merges(MODELS["branches"][0], SIZE, by="recorder"), SIZE).skips == ()
+    assert trace(insert_merges(MODELS["branches"][0], SIZE, backend="recorder"), SIZE).skips == ()
     googlenet = trace(
-        insert_merges(build_external("torchvision/googlenet", 10), (3, 64, 64), by="recorder"),
+        insert_merges(build_external("torchvision/googlenet", 10), (3, 64, 64), backend="recorder"),
         (3, 64, 64),
     )
     assert (len(googlenet.merges), googlenet.skips) == (9, ())
@@ -280,8 +280,8 @@ def test_the_graph_says_by_what_and_the_text_only_where_it_matters() -> None:
 
 def test_a_recorded_net_holds_for_its_size_and_says_so() -> None:
     shown = insert_merges(Halving().eval(), SIZE)
-    assert shown.meta["followed"] == "recorder"
-    assert shown.meta["size"] == SIZE
+    assert shown.meta["traced_by"] == "recorder"
+    assert shown.meta["input_size"] == SIZE
     for model in (shown, copy.deepcopy(shown)):
         with pytest.raises(
             ValueError, match="recorded for images of 4×8×8: they hold for none of 4×16×16"
@@ -334,8 +334,8 @@ def test_the_net_is_left_as_it_was() -> None:
     ).train()
     held = {name: set(vars(module)) for name, module in model.named_modules()}
     weights, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
-    trace_nodes(model, SIZE, by="recorder")
-    insert_merges(model, SIZE, by="recorder")
+    trace_nodes(model, SIZE, backend="recorder")
+    insert_merges(model, SIZE, backend="recorder")
     assert {name: set(vars(module)) for name, module in model.named_modules()} == held
     assert model.training
     assert model.parts["r"].inplace

@@ -126,7 +126,7 @@ def texts(root: ElementTree.Element) -> list[str]:
 
 @pytest.mark.parametrize("name", ["seresnet50", "densenet121"])
 def test_the_legend_counts_what_there_is(name: str) -> None:
-    root = ElementTree.fromstring(to_svg(graph(name).fold(repeats=True), name))
+    root = ElementTree.fromstring(to_svg(graph(name).fold(collapse_repeats=True), name))
     shown = texts(root)
     assert name in shown
     assert f"{graph(name).parameters:,} parameters" in shown[1]
@@ -139,12 +139,12 @@ def test_the_legend_counts_what_there_is(name: str) -> None:
     marks = Counter(
         item.get("class") for item in root.iter() if (item.get("class") or "").endswith("-mark")
     )
-    kinds = Counter(f"{block.kind}-mark" for block in graph(name).fold(repeats=True).merges)
+    kinds = Counter(f"{block.kind}-mark" for block in graph(name).fold(collapse_repeats=True).merges)
     assert marks == kinds + Counter(set(kinds))  # and one each in the legend
 
 
 def test_repeats_are_framed_with_their_number() -> None:
-    shown = texts(ElementTree.fromstring(to_svg(graph("resnet50").fold(repeats=True))))
+    shown = texts(ElementTree.fromstring(to_svg(graph("resnet50").fold(collapse_repeats=True))))
     assert [text for text in shown if text.startswith("×")] == ["×2", "×3", "×5", "×2"]
 
 

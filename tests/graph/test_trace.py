@@ -35,7 +35,7 @@ TEXTS: dict[str, Callable[[], ModelGraph]] = {
 
 @cache
 def make_model(name: str) -> nn.Module:
-    return create_model(name).eval()
+    return create_model(name, num_classes=10).eval()
 
 
 @cache
@@ -418,7 +418,7 @@ def test_what_a_fold_to_stages_hides_is_still_counted(name: str) -> None:
         whole.fold(1),
         whole.fold(1).fold(1),
         whole.fold(2).fold(1),
-        whole.fold(repeats=True).fold(1),
+        whole.fold(collapse_repeats=True).fold(1),
     ):
         assert Counter(skip.kind for skip in (*folded.skips, *folded.hidden_skips)) == Counter(
             s.kind for s in whole.skips
@@ -468,7 +468,7 @@ def test_what_stands_without_brackets_can_be_probed(name: str) -> None:
         graph(name),
         graph(name).fold(),
         graph(name).fold(1),
-        graph(name).fold(repeats=True),
+        graph(name).fold(collapse_repeats=True),
     ):
         assert all(
             (block.name in dict(make_model(name).named_modules())) == block.is_module
