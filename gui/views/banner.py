@@ -36,7 +36,7 @@ class Banner(QFrame):
 
     @property
     def text(self) -> str:
-        """The message as it is shown."""
+        """Return the message as it is shown."""
         return self._text.text()
 
     def _make_text(self) -> QLabel:

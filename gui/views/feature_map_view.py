@@ -71,17 +71,17 @@ class FeatureMapView(QWidget):
 
     @property
     def atlas(self) -> FeatureMapAtlas | None:
-        """All maps as one image, None without maps."""
+        """Return all maps as one image, None without maps."""
         return self._image.atlas
 
     @property
     def image(self) -> TiledImage:
-        """The maps in their rectangle."""
+        """Return the maps in their rectangle."""
         return self._image
 
     @property
     def enlarged_channel(self) -> int | None:
-        """The channel that is shown enlarged."""
+        """Return the channel that is shown enlarged, None for none."""
         return self._enlarged
 
     def sizeHint(self) -> QSize:

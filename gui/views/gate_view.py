@@ -91,12 +91,12 @@ class GateView(QWidget):
 
     @property
     def channel_order(self) -> np.ndarray:
-        """Channel numbers (C,) in the order in which they are shown."""
+        """Return channel numbers (C,) in the order in which they are shown."""
         return self._channels
 
     @property
     def images(self) -> tuple[TiledImage, TiledImage]:
-        """Maps before and after the gate."""
+        """Return the maps before and after the gate."""
         return self._images
 
     def sizeHint(self) -> QSize:

@@ -120,7 +120,7 @@ class InspectorView(QFrame):
 
     @property
     def current(self) -> QWidget | None:
-        """The view that is shown."""
+        """Return the view that is shown."""
         return self._stack.currentWidget()
 
     def _make_heading(self) -> QHBoxLayout:

@@ -75,12 +75,12 @@ class ResidualView(QWidget):
 
     @property
     def value_range(self) -> float:
-        """The value at the end of the color scale: all columns go from its negative to it."""
+        """Return the value at the end of the color scale, which begins at its negative."""
         return self._span
 
     @property
     def images(self) -> tuple[TiledImage, TiledImage, TiledImage]:
-        """Maps of shortcut, branch and sum."""
+        """Return the maps of shortcut, branch and sum."""
         return self._images
 
     def sizeHint(self) -> QSize:

@@ -1,4 +1,4 @@
-"""Where Qt takes its colors from a theme: the roles of the palette, and the style sheet."""
+"""Palette roles and style sheet, which take their colors from a theme."""
 
 from PySide6.QtGui import QPalette
 

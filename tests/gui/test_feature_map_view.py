@@ -1,4 +1,4 @@
-"""The atlas on the screen: a pixel's color is its value's, a hover reads it exactly, a click enlarges."""
+"""Feature maps on the screen: colors of values, hover, enlarged maps."""
 
 import numpy as np
 import pytest
@@ -30,8 +30,8 @@ def channels(color: QColor) -> tuple[int, int, int]:
     return color.red(), color.green(), color.blue()
 
 
-def make_center(view: FeatureMapView, channel: int, y: int, x: int) -> QPoint:
-    """The middle of one map element on the screen."""
+def center_of(view: FeatureMapView, channel: int, y: int, x: int) -> QPoint:
+    """Return the middle of one map element on the screen."""
     tile, (_, rows, columns) = view.tile_rect(channel), VALUES.shape
     return QPoint(
         int(tile.x() + (x + 0.5) * tile.width() / columns),
@@ -40,28 +40,28 @@ def make_center(view: FeatureMapView, channel: int, y: int, x: int) -> QPoint:
 
 
 @pytest.mark.parametrize(("channel", "y", "x"), [(0, 0, 0), (5, 3, 7), (11, 7, 7)])
-def test_a_pixel_has_the_colour_of_its_value(
+def test_pixel_has_the_color_of_its_value(
     view: FeatureMapView, channel: int, y: int, x: int
 ) -> None:
     assert view.atlas
     top, left = view.atlas.grid.tile_origin(channel)
     level = int(view.atlas.pixels[top + y, left + x])
     expected = QColor(qt_style.color_table(view.atlas.colormap, LIGHT, LIGHT.panel)[level])
-    shown = view.grab().toImage().pixelColor(make_center(view, channel, y, x))
+    shown = view.grab().toImage().pixelColor(center_of(view, channel, y, x))
     assert max(abs(a - b) for a, b in zip(channels(shown), channels(expected), strict=True)) <= 2
 
 
-def test_hover_says_the_exact_value(view: FeatureMapView, qtbot: QtBot) -> None:
-    heard: list[str] = []
-    view.hovered.connect(heard.append)
-    qtbot.mouseMove(view, make_center(view, 7, 2, 5))
-    assert heard[-1] == f"channel 7 · y 2, x 5 · {VALUES[7, 2, 5]:.6g}"
+def test_hover_shows_the_exact_value(view: FeatureMapView, qtbot: QtBot) -> None:
+    texts: list[str] = []
+    view.hovered.connect(texts.append)
+    qtbot.mouseMove(view, center_of(view, 7, 2, 5))
+    assert texts[-1] == f"channel 7 · y 2, x 5 · {VALUES[7, 2, 5]:.6g}"
     qtbot.mouseMove(view, QPoint(5, view.height() - 3))
-    assert heard[-1] == "", "the legend is no map"
+    assert texts[-1] == "", "the legend is not a map"
 
 
-def test_a_click_enlarges_and_another_ends_it(view: FeatureMapView, qtbot: QtBot) -> None:
-    qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=make_center(view, 4, 4, 4))
+def test_click_enlarges_and_second_click_ends_it(view: FeatureMapView, qtbot: QtBot) -> None:
+    qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=center_of(view, 4, 4, 4))
     assert view.enlarged_channel == 4
     large = view.enlarged_rect()
     assert large.width() > 3 * view.tile_rect(4).width()
@@ -70,7 +70,7 @@ def test_a_click_enlarges_and_another_ends_it(view: FeatureMapView, qtbot: QtBot
     assert view.enlarged_channel is None
 
 
-def test_keys_walk_through_the_channels(view: FeatureMapView, qtbot: QtBot) -> None:
+def test_arrow_keys_walk_through_the_channels(view: FeatureMapView, qtbot: QtBot) -> None:
     for key, expected in (
         ("Right", 0),
         ("Right", 1),
@@ -88,7 +88,7 @@ def test_keys_walk_through_the_channels(view: FeatureMapView, qtbot: QtBot) -> N
     assert view.enlarged_channel == 1 + columns
 
 
-def test_the_enlarged_channel_stays_with_its_block(view: FeatureMapView) -> None:
+def test_enlarged_channel_is_kept_for_the_same_node(view: FeatureMapView) -> None:
     view.enlarge(3)
     view.set_maps(FeatureMaps("a", VALUES * 2))
     assert view.enlarged_channel == 3, "a new image, the same block"
@@ -96,7 +96,7 @@ def test_the_enlarged_channel_stays_with_its_block(view: FeatureMapView) -> None
     assert view.enlarged_channel is None
 
 
-def test_one_contrast_for_the_layer(view: FeatureMapView) -> None:
+def test_layer_contrast_shares_one_color_scale(view: FeatureMapView) -> None:
     view.set_maps(FeatureMaps("a", np.abs(VALUES) * np.arange(1, 13)[:, None, None]))
     assert view.atlas
     assert len(set(view.atlas.high.tolist())) == 12
@@ -107,13 +107,13 @@ def test_one_contrast_for_the_layer(view: FeatureMapView) -> None:
     assert "shared color scale" in view.legend()
 
 
-def test_new_maps_show_at_once(view: FeatureMapView) -> None:
+def test_new_maps_are_painted_at_once(view: FeatureMapView) -> None:
     before = view.grab().toImage()
     view.set_maps(FeatureMaps("a", VALUES[::-1].copy()))
     assert view.grab().toImage() != before
 
 
-def test_parts_wear_the_colour_and_the_name_of_their_source(
+def test_concat_parts_have_color_and_name_of_their_source(
     view: FeatureMapView, qtbot: QtBot
 ) -> None:
     parts = (
@@ -122,24 +122,24 @@ def test_parts_wear_the_colour_and_the_name_of_their_source(
     )
     view.set_maps(ConcatDetail("c", VALUES, parts))
     image = view.grab().toImage()
-    for channel, place in ((1, 0), (9, 2)):
+    for channel, index in ((1, 0), (9, 2)):
         tile = view.tile_rect(channel)
         shown = image.pixelColor(int(tile.center().x()), int(tile.bottom() - 1.6))
-        wanted = hex_to_rgb(source_color(place, 4, LIGHT))
-        assert max(abs(a - b) for a, b in zip(channels(shown), wanted, strict=True)) <= 2
-    heard: list[str] = []
-    view.hovered.connect(heard.append)
-    qtbot.mouseMove(view, make_center(view, 9, 1, 1))
-    assert heard[-1].endswith("from denseblock1.denselayer2")
+        expected_color = hex_to_rgb(source_color(index, 4, LIGHT))
+        assert max(abs(a - b) for a, b in zip(channels(shown), expected_color, strict=True)) <= 2
+    texts: list[str] = []
+    view.hovered.connect(texts.append)
+    qtbot.mouseMove(view, center_of(view, 9, 1, 1))
+    assert texts[-1].endswith("from denseblock1.denselayer2")
 
 
-def test_a_vector_is_shown_as_values(view: FeatureMapView) -> None:
+def test_vector_is_shown_as_values(view: FeatureMapView) -> None:
     view.set_maps(FeatureMaps("fc", np.arange(10, dtype=np.float32).reshape(10, 1, 1)))
     assert view.legend().startswith("10 values · shared color scale: 0 to 9")
     assert view.describe_value((3, 0, 0)) == "channel 3 · 3"
 
 
-def test_light_and_dark_differ_and_empty_invites(view: FeatureMapView) -> None:
+def test_themes_differ_and_empty_view_is_painted(view: FeatureMapView) -> None:
     light = view.grab().toImage()
     view.set_theme(DARK)
     assert view.grab().toImage() != light
@@ -150,7 +150,7 @@ def test_light_and_dark_differ_and_empty_invites(view: FeatureMapView) -> None:
 
 
 @pytest.mark.parametrize("size", [(40, 30), (2000, 120), (130, 900)])
-def test_any_size_can_be_painted(view: FeatureMapView, size: tuple[int, int]) -> None:
+def test_any_view_size_can_be_painted(view: FeatureMapView, size: tuple[int, int]) -> None:
     view.setMinimumHeight(0)
     view.resize(*size)
     view.enlarge(2)

@@ -1,4 +1,4 @@
-"""The block graph on the screen: clicks, menus and keys become signals, edits and selection become visible."""
+"""Graph view: clicks, menus and keys become signals; edits and selection are drawn."""
 
 import numpy as np
 import pytest
@@ -33,18 +33,20 @@ def show(view: GraphView, name: str) -> Graph:
     return MODELS[name]
 
 
-def spot(view: GraphView, node: str) -> QPoint:
-    """The middle of a node in pixels of the viewport."""
+def center_of(view: GraphView, node: str) -> QPoint:
+    """Return the middle of a node in pixels of the viewport."""
     return view.mapFromScene(view.scene_items.nodes[node].box.center())
 
 
-def along(view: GraphView, merge: str, operand: int, share: float = 0.5) -> QPoint:
-    """A point on the way into a merge."""
-    return view.mapFromScene(view.scene_items.merge_inputs[merge, operand].path.pointAtPercent(share))
+def along(view: GraphView, merge: str, operand: int, fraction: float = 0.5) -> QPoint:
+    """Return a point on the line of a merge input."""
+    return view.mapFromScene(
+        view.scene_items.merge_inputs[merge, operand].path.pointAtPercent(fraction)
+    )
 
 
 def cell(view: GraphView, merge: str, operand: int) -> QPoint:
-    """The middle of the cell of a dense block."""
+    """Return the middle of a cell of a dense block."""
     cells = [
         c
         for m in view.placement.matrices
@@ -60,7 +62,7 @@ def menu(view: GraphView, at: QPoint) -> None:
 
 
 def pixels(view: GraphView) -> np.ndarray:
-    """What the view paints, (H, W, 4) uint8."""
+    """Return what the view paints, (H, W, 4) uint8."""
     image = QImage(view.size(), QImage.Format.Format_RGB32)
     painter = QPainter(image)
     view.render(painter)
@@ -75,61 +77,61 @@ def near(image: np.ndarray, at: QPoint, reach: int = 7) -> np.ndarray:
     return image[max(0, y - reach) : y + reach, max(0, x - reach) : x + reach]
 
 
-def share(image: np.ndarray, color: str) -> float:
-    """How much of an image has a color of the theme, 0 to 1."""
+def color_fraction(image: np.ndarray, color: str) -> float:
+    """Return the fraction of an image that has a color of the theme."""
     red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return float((np.abs(image[..., :3].astype(int) - (blue, green, red)).max(-1) < 12).mean())
 
 
 def has(image: np.ndarray, color: str) -> bool:
-    return share(image, color) > 0
+    return color_fraction(image, color) > 0
 
 
 @pytest.mark.parametrize("name", ["resnet20", "seresnet20", "densenet_bc_40_12", "inception"])
-def test_a_click_on_any_node_picks_it(qtbot: QtBot, view: GraphView, name: str) -> None:
+def test_click_on_a_node_picks_it(qtbot: QtBot, view: GraphView, name: str) -> None:
     for node in show(view, name).nodes:
         with qtbot.waitSignal(view.picked) as picked:
-            qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=spot(view, node.name))
+            qtbot.mouseClick(
+                view.viewport(), Qt.MouseButton.LeftButton, pos=center_of(view, node.name)
+            )
         assert picked.args == [node.name]
 
 
 @pytest.mark.parametrize("name", ["resnet20", "resnet110", "resnet152"])
-def test_a_right_click_near_an_arc_asks_for_its_menu(
+def test_right_click_near_an_arc_requests_its_menu(
     qtbot: QtBot, view: GraphView, name: str
 ) -> None:
     diagram = show(view, name)
     for skip in diagram.skips[:: max(1, len(diagram.skips) // 9)]:
         at = along(view, skip.merge, skip.operand, 0.35) + QPoint(0, -4)
-        with qtbot.waitSignal(view.skip_menu_requested) as asked:
+        with qtbot.waitSignal(view.skip_menu_requested) as requested:
             menu(view, at)
-        assert asked.args == [skip.merge, skip.operand, view.viewport().mapToGlobal(at)]
+        assert requested.args == [skip.merge, skip.operand, view.viewport().mapToGlobal(at)]
 
 
-def test_the_line_of_a_gate_its_diamond_and_the_branch_have_menus_too(
-    qtbot: QtBot, view: GraphView
-) -> None:
+def test_gate_inputs_and_branches_have_menus(qtbot: QtBot, view: GraphView) -> None:
     show(view, "seresnet20")
     gate, add = "layer1.1.se.gate", "layer1.1.add"
     places = {
         (gate, 0): along(view, gate, 0),
-        (gate, 1): spot(view, gate),
+        (gate, 1): center_of(view, gate),
         (add, 1): along(view, add, 1),
-        (add, 0): spot(view, add),
+        (add, 0): center_of(view, add),
     }
     for (merge, operand), at in places.items():
-        with qtbot.waitSignal(view.skip_menu_requested) as asked:
+        with qtbot.waitSignal(view.skip_menu_requested) as requested:
             menu(view, at)
-        assert list(asked.args or ())[:2] == [merge, operand]
+        assert list(requested.args or ())[:2] == [merge, operand]
 
 
-def test_nothing_happens_beside_everything(qtbot: QtBot, view: GraphView) -> None:
+def test_click_on_empty_canvas_does_nothing(qtbot: QtBot, view: GraphView) -> None:
     show(view, "resnet20")
     with qtbot.assertNotEmitted(view.skip_menu_requested), qtbot.assertNotEmitted(view.picked):
         menu(view, QPoint(800, 60))
         qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(800, 60))
 
 
-def test_a_click_on_a_cell_toggles_its_cut(qtbot: QtBot, view: GraphView) -> None:
+def test_click_on_a_cell_toggles_its_cut(qtbot: QtBot, view: GraphView) -> None:
     diagram = show(view, "densenet_bc_40_12")
     for skip in diagram.skips:
         with qtbot.waitSignal(view.cut_toggled) as toggled:
@@ -139,7 +141,7 @@ def test_a_click_on_a_cell_toggles_its_cut(qtbot: QtBot, view: GraphView) -> Non
         assert toggled.args == [skip.merge, skip.operand]
 
 
-def test_hovering_a_cell_says_who_reads_whom(qtbot: QtBot, view: GraphView) -> None:
+def test_hover_over_a_cell_names_source_and_consumer(qtbot: QtBot, view: GraphView) -> None:
     show(view, "densenet_bc_40_12")
     with qtbot.waitSignal(view.hovered) as hovered:
         qtbot.mouseMove(view.viewport(), cell(view, f"{LAYER}.concat", 2))
@@ -150,7 +152,7 @@ def test_hovering_a_cell_says_who_reads_whom(qtbot: QtBot, view: GraphView) -> N
     assert left.args == [""]
 
 
-def test_a_cut_skip_is_broken_and_marked(view: GraphView) -> None:
+def test_cut_skip_has_a_gap_and_a_cross(view: GraphView) -> None:
     show(view, "resnet20")
     middle = along(view, "layer1.1.add", 0)
     assert not has(near(pixels(view), middle), LIGHT.cut)
@@ -164,18 +166,18 @@ def test_a_cut_skip_is_broken_and_marked(view: GraphView) -> None:
     assert not has(near(pixels(view), middle), LIGHT.cut)
 
 
-def test_a_faded_skip_is_thinner(view: GraphView) -> None:
+def test_scaled_skip_is_thinner(view: GraphView) -> None:
     show(view, "resnet20")
-    way = view.scene_items.merge_inputs["layer1.1.add", 0]
-    full = way.width()
+    item = view.scene_items.merge_inputs["layer1.1.add", 0]
+    full = item.width()
     view.set_edits((Edit("scale", "layer1.1.add", 0, 0.4),))
-    assert way.width() < full
-    assert way.pen(way.width()).color().alphaF() < 1
+    assert item.width() < full
+    assert item.pen(item.width()).color().alphaF() < 1
     view.set_edits((Edit("scale", "layer1.1.add", 0, 1.6),))
-    assert way.width() > full
+    assert item.width() > full
 
 
-def test_the_two_lines_that_meet_in_a_plus_are_equally_wide(view: GraphView) -> None:
+def test_shortcut_and_branch_are_equally_wide(view: GraphView) -> None:
     show(view, "resnet20")
     assert (
         view.scene_items.merge_inputs["layer1.1.add", 0].width()
@@ -183,27 +185,28 @@ def test_the_two_lines_that_meet_in_a_plus_are_equally_wide(view: GraphView) -> 
     )
 
 
-def test_a_gate_held_open_is_hollow(view: GraphView) -> None:
+def test_constant_gate_is_hollow(view: GraphView) -> None:
     show(view, "seresnet20")
     gate, before = "layer1.0.se.gate", pixels(view)
     view.set_edits((Edit("hold", gate, 1, 1.0),))
     after = pixels(view)
-    at = spot(view, gate)
-    assert share(near(before, at, 9), LIGHT.gate_tint) > 0.15
-    assert share(near(after, at, 9), LIGHT.gate_tint) < 0.05
+    at = center_of(view, gate)
+    assert color_fraction(near(before, at, 9), LIGHT.gate_tint) > 0.15
+    assert color_fraction(near(after, at, 9), LIGHT.gate_tint) < 0.05
     assert (
-        near(after, spot(view, "layer1.1.se.gate")) == near(before, spot(view, "layer1.1.se.gate"))
+        near(after, center_of(view, "layer1.1.se.gate"))
+        == near(before, center_of(view, "layer1.1.se.gate"))
     ).all()
 
 
-def test_a_cut_cell_and_a_dropped_block_are_marked(view: GraphView) -> None:
+def test_cut_cell_and_removed_block_are_marked(view: GraphView) -> None:
     show(view, "densenet_bc_40_12")
     view.set_edits((Edit("scale", f"{LAYER}.concat", 1, 0.0), Edit("drop", LAYER, 0, 0.0)))
     assert has(near(pixels(view), cell(view, f"{LAYER}.concat", 1)), LIGHT.cut)
     assert view.scene_items.nodes[LAYER].is_dropped
 
 
-def test_the_selected_layer_of_a_dense_block_shows_its_arcs(view: GraphView) -> None:
+def test_selected_dense_layer_shows_its_arcs(view: GraphView) -> None:
     show(view, "densenet_bc_40_12")
     fan = view.scene_items.selected_arcs
     assert fan
@@ -219,25 +222,23 @@ def test_the_selected_layer_of_a_dense_block_shows_its_arcs(view: GraphView) -> 
 @pytest.mark.parametrize(
     "name", ["resnet20", "seresnet20", "densenet_bc_40_12", "inception", "resnet152"]
 )
-def test_the_arrow_keys_travel_to_every_node_and_back_in(
-    qtbot: QtBot, view: GraphView, name: str
-) -> None:
+def test_arrow_keys_reach_every_node(qtbot: QtBot, view: GraphView, name: str) -> None:
     diagram = show(view, name)
     view.setFocus()
-    seen, todo = set(), [diagram.nodes[0].name]
+    reached, todo = set(), [diagram.nodes[0].name]
     while todo:
         here = todo.pop()
-        seen.add(here)
+        reached.add(here)
         for key in (Key.Key_Right, Key.Key_Left, Key.Key_Up, Key.Key_Down):
             view.paint_state.cursor = here
             qtbot.keyClick(view, key)
             assert view.paint_state.cursor
-            if view.paint_state.cursor not in seen and view.paint_state.cursor not in todo:
+            if view.paint_state.cursor not in reached and view.paint_state.cursor not in todo:
                 todo.append(view.paint_state.cursor)
-    assert seen == {node.name for node in diagram.nodes}
+    assert reached == {node.name for node in diagram.nodes}
 
 
-def test_enter_picks_and_the_skip_is_followed_from_its_merge(qtbot: QtBot, view: GraphView) -> None:
+def test_enter_picks_and_up_goes_to_the_projection(qtbot: QtBot, view: GraphView) -> None:
     show(view, "resnet20")
     view.set_selected("layer2.0.add")
     qtbot.keyClick(view, Key.Key_Up)
@@ -248,7 +249,7 @@ def test_enter_picks_and_the_skip_is_followed_from_its_merge(qtbot: QtBot, view:
         assert picked.args == ["layer2.0.downsample"]
 
 
-def test_one_operand_of_many_can_be_cut_by_key(qtbot: QtBot, view: GraphView) -> None:
+def test_one_of_many_inputs_can_be_cut_by_key(qtbot: QtBot, view: GraphView) -> None:
     show(view, "densenet_bc_40_12")
     view.set_selected(f"{LAYER}.concat")
     for operand in (0, 1, 2):
@@ -260,16 +261,16 @@ def test_one_operand_of_many_can_be_cut_by_key(qtbot: QtBot, view: GraphView) ->
     assert "denselayer2 → denseblock2.denselayer4" in view.accessibleDescription()
 
 
-def test_the_menu_key_asks_for_the_menu_of_the_merge(qtbot: QtBot, view: GraphView) -> None:
+def test_menu_key_requests_the_menu_of_the_merge(qtbot: QtBot, view: GraphView) -> None:
     show(view, "seresnet20")
     view.set_selected("layer1.0.se.gate")
-    with qtbot.waitSignal(view.skip_menu_requested) as asked:
+    with qtbot.waitSignal(view.skip_menu_requested) as requested:
         event = QContextMenuEvent(QContextMenuEvent.Reason.Keyboard, QPoint(0, 0), QPoint(0, 0))
         QApplication.sendEvent(view.viewport(), event)
-    assert list(asked.args or ())[:2] == ["layer1.0.se.gate", 1]
+    assert list(requested.args or ())[:2] == ["layer1.0.se.gate", 1]
 
 
-def test_it_speaks_to_a_screen_reader(qtbot: QtBot, view: GraphView) -> None:
+def test_accessible_description_names_the_cursor(qtbot: QtBot, view: GraphView) -> None:
     assert view.accessibleName() == "Graph of the model"
     show(view, "seresnet20")
     assert view.accessibleDescription() == "43 blocks in 3 stages, 9 additive skips, 9 gates."
@@ -280,17 +281,17 @@ def test_it_speaks_to_a_screen_reader(qtbot: QtBot, view: GraphView) -> None:
     assert view.accessibleDescription().endswith("operand 0 cut")
 
 
-def test_the_focus_is_seen(qtbot: QtBot, view: GraphView) -> None:
+def test_keyboard_focus_is_drawn(qtbot: QtBot, view: GraphView) -> None:
     show(view, "resnet20")
     view.paint_state.cursor = "layer2.1"
     view.paint_state.focused = False
     without = pixels(view)
     view.paint_state.focused = True
-    assert not has(near(without, spot(view, "layer2.1"), 70), LIGHT.focus)
-    assert has(near(pixels(view), spot(view, "layer2.1"), 70), LIGHT.focus)
+    assert not has(near(without, center_of(view, "layer2.1"), 70), LIGHT.focus)
+    assert has(near(pixels(view), center_of(view, "layer2.1"), 70), LIGHT.focus)
 
 
-def test_the_wheel_zooms_about_the_pointer(view: GraphView) -> None:
+def test_wheel_zooms_about_the_pointer(view: GraphView) -> None:
     show(view, "resnet20")
     at = QPointF(200, 90)
     here, zoom = view.mapToScene(at.toPoint()), view.zoom
@@ -311,25 +312,25 @@ def test_the_wheel_zooms_about_the_pointer(view: GraphView) -> None:
     assert abs(moved.y()) < 2
 
 
-def test_dragging_pans_and_picks_nothing_and_f_fits_again(qtbot: QtBot, view: GraphView) -> None:
+def test_drag_pans_without_picking_and_f_fits(qtbot: QtBot, view: GraphView) -> None:
     show(view, "resnet20")
-    home, start = spot(view, "layer2.1"), QPoint(700, 60)
+    home, start = center_of(view, "layer2.1"), QPoint(700, 60)
     with qtbot.assertNotEmitted(view.picked):
         qtbot.mousePress(view.viewport(), Qt.MouseButton.LeftButton, pos=start)
         for step in (10, 40, 60):
             qtbot.mouseMove(view.viewport(), start + QPoint(-step, step))
         qtbot.mouseRelease(view.viewport(), Qt.MouseButton.LeftButton, pos=start + QPoint(-60, 60))
-    moved = spot(view, "layer2.1") - home
+    moved = center_of(view, "layer2.1") - home
     assert abs(moved.x() + 60) <= 1
     assert abs(moved.y() - 60) <= 1
     for key in (Key.Key_F, Key.Key_Home):
         view.zoom_by(2.0)
         qtbot.keyClick(view, key)
-        assert (spot(view, "layer2.1") - home).manhattanLength() <= 2
+        assert (center_of(view, "layer2.1") - home).manhattanLength() <= 2
 
 
 @pytest.mark.parametrize("name", list(MODELS))
-def test_all_of_a_net_is_seen_when_fitted(view: GraphView, name: str) -> None:
+def test_fit_shows_all_nodes(view: GraphView, name: str) -> None:
     show(view, name)
     for size in ((860, 420), (500, 700)):
         view.resize(*size)
@@ -340,7 +341,7 @@ def test_all_of_a_net_is_seen_when_fitted(view: GraphView, name: str) -> None:
             assert room.contains(shown), (name, item.name)
 
 
-def test_a_view_of_another_shape_is_laid_out_anew_with_all_its_marks(view: GraphView) -> None:
+def test_new_aspect_lays_out_again_and_keeps_marks(view: GraphView) -> None:
     show(view, "densenet_bc_40_12")
     view.set_selected(LAYER)
     view.set_edits((Edit("scale", f"{LAYER}.concat", 1, 0.0),))
@@ -356,11 +357,11 @@ def test_a_view_of_another_shape_is_laid_out_anew_with_all_its_marks(view: Graph
     zoomed = view.placement
     view.resize(860, 420)
     QApplication.processEvents()
-    assert view.placement is zoomed, "who has zoomed in does not want the model to jump"
+    assert view.placement is zoomed, "the model must not jump after zooming in"
 
 
 @pytest.mark.parametrize("name", list(MODELS))
-def test_few_items_draw_a_net_and_none_is_left_behind(view: GraphView, name: str) -> None:
+def test_another_model_replaces_all_items(view: GraphView, name: str) -> None:
     diagram = show(view, name)
     assert len(view.scene().items()) <= 6 * len(diagram.nodes)
     show(view, "plain20")
@@ -368,9 +369,7 @@ def test_few_items_draw_a_net_and_none_is_left_behind(view: GraphView, name: str
     assert not [item for item in view.scene().items() if isinstance(item, MergeInputItem)]
 
 
-def test_no_text_is_drawn_where_it_could_not_be_read(
-    monkeypatch: pytest.MonkeyPatch, view: GraphView
-) -> None:
+def test_unreadable_text_is_not_drawn(monkeypatch: pytest.MonkeyPatch, view: GraphView) -> None:
     show(view, "resnet20")
     drawn: list[float] = []
     text = NodeItem.draw_text
@@ -389,7 +388,7 @@ def test_no_text_is_drawn_where_it_could_not_be_read(
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 @pytest.mark.parametrize("name", ["resnet20", "seresnet20", "densenet_bc_40_12"])
-def test_it_paints_in_the_colours_of_the_theme(view: GraphView, theme: Theme, name: str) -> None:
+def test_graph_uses_theme_colors(view: GraphView, theme: Theme, name: str) -> None:
     show(view, name)
     view.set_theme(theme)
     image = pixels(view)
@@ -399,9 +398,9 @@ def test_it_paints_in_the_colours_of_the_theme(view: GraphView, theme: Theme, na
     assert has(image, theme.gate) == ("gate" in kinds)
 
 
-def test_how_much_a_block_changed_stands_under_it(view: GraphView) -> None:
+def test_relative_change_is_drawn_below_its_block(view: GraphView) -> None:
     show(view, "resnet20")
-    foot = spot(view, "layer2.1") + QPoint(
+    foot = center_of(view, "layer2.1") + QPoint(
         -30, int(view.scene_items.nodes["layer2.1"].box.height() * view.zoom / 2) + 3
     )
     assert not has(near(pixels(view), foot, 4), LIGHT.cut)
@@ -409,7 +408,7 @@ def test_how_much_a_block_changed_stands_under_it(view: GraphView) -> None:
     assert has(near(pixels(view), foot, 4), LIGHT.cut)
 
 
-def test_a_contribution_is_the_area_of_its_cell(view: GraphView) -> None:
+def test_contribution_changes_the_area_of_its_cell(view: GraphView) -> None:
     show(view, "densenet_bc_40_12")
     merge = f"{LAYER}.concat"
     corner = cell(view, merge, 1) + QPoint(-8, -8)
@@ -418,9 +417,9 @@ def test_a_contribution_is_the_area_of_its_cell(view: GraphView) -> None:
     assert (near(pixels(view), corner, 2) != full).any()
 
 
-def test_an_empty_view_stands_everything(qtbot: QtBot, view: GraphView) -> None:
-    view.set_selected("nobody")
-    view.set_edits((Edit("scale", "nobody", 0, 0.0),))
+def test_empty_view_accepts_all_input(qtbot: QtBot, view: GraphView) -> None:
+    view.set_selected("missing")
+    view.set_edits((Edit("scale", "missing", 0, 0.0),))
     view.fit()
     for key in (Key.Key_Right, Key.Key_Return, Key.Key_Delete, Key.Key_F):
         qtbot.keyClick(view, key)

@@ -1,4 +1,4 @@
-"""The prediction in words and in pixels."""
+"""Prediction as bars and as text."""
 
 import pytest
 from PySide6.QtGui import QColor
@@ -20,7 +20,7 @@ def view(qtbot: QtBot) -> PredictionView:
 
 
 def filled(view: PredictionView, row: int) -> float:
-    """How much of a row's track is painted as a bar, from its pixels."""
+    """Return the fraction of a row's track that is painted as a bar."""
     image = view.grab().toImage()
     y = int((row + 1) * ROW_HEIGHT - 5 - BAR_HEIGHT / 2)
     colors = [image.pixelColor(x, y) for x in range(view.width())]
@@ -30,19 +30,19 @@ def filled(view: PredictionView, row: int) -> float:
     )
 
 
-@pytest.mark.parametrize("share", [0.25, 0.5, 0.9])
-def test_a_bar_is_as_long_as_its_share(view: PredictionView, share: float) -> None:
-    view.set_bars((ClassBar("cat", share, None), ClassBar("dog", 1 - share, None)))
-    assert filled(view, 0) == pytest.approx(share, abs=0.03)
-    assert filled(view, 1) == pytest.approx(1 - share, abs=0.03)
+@pytest.mark.parametrize("probability", [0.25, 0.5, 0.9])
+def test_bar_length_is_the_probability(view: PredictionView, probability: float) -> None:
+    view.set_bars((ClassBar("cat", probability, None), ClassBar("dog", 1 - probability, None)))
+    assert filled(view, 0) == pytest.approx(probability, abs=0.03)
+    assert filled(view, 1) == pytest.approx(1 - probability, abs=0.03)
 
 
-def test_words_for_a_screen_reader(view: PredictionView) -> None:
+def test_accessible_description_lists_the_classes(view: PredictionView) -> None:
     view.set_bars((ClassBar("cat", 0.5, 0.9), ClassBar("dog", 0.25, None)))
     assert view.accessibleDescription() == "cat 50.0 % (was 90.0 %), dog 25.0 %"
 
 
-def test_before_is_drawn_as_an_outline(view: PredictionView) -> None:
+def test_probability_before_edits_is_an_outline(view: PredictionView) -> None:
     view.set_bars((ClassBar("cat", 0.2, None),))
     without = view.grab().toImage()
     view.set_bars((ClassBar("cat", 0.2, 0.8),))
@@ -50,12 +50,12 @@ def test_before_is_drawn_as_an_outline(view: PredictionView) -> None:
     assert filled(view, 0) == pytest.approx(0.2, abs=0.04), "the outline does not fill"
 
 
-def test_none_and_extremes_can_be_painted(view: PredictionView) -> None:
+def test_no_bars_and_extreme_values_can_be_painted(view: PredictionView) -> None:
     for bars in ((), (ClassBar("a" * 80, 0.0, 1.0),), (ClassBar("b", 1.0, 0.0),)):
         view.set_bars(bars)
         assert not view.grab().isNull()
 
 
-def test_percent() -> None:
+def test_format_percent() -> None:
     assert format_percent(0.12345) == "12.3 %"
     assert format_percent(float("nan")) == "NaN"

@@ -1,4 +1,4 @@
-"""The window as a whole: names for everyone, shortcuts from the table, quick to stand, and the program around it."""
+"""Main window: accessible names, shortcuts, sizes, start time, and the command line."""
 
 import os
 import subprocess
@@ -57,7 +57,7 @@ def opened(qtbot: QtBot) -> Iterator[Controller]:
 
 
 def nameless(parent: QWidget) -> set[str]:
-    """Widgets without an accessible name, but for the parts that Qt makes of its own."""
+    """Return widgets without an accessible name, except those that Qt itself creates."""
 
     def qts(widget: QWidget | None) -> bool:
         inner = {"QScrollBar", "QSplitterHandle"}
@@ -81,23 +81,23 @@ def nameless(parent: QWidget) -> set[str]:
     }
 
 
-def test_no_widget_is_without_a_name(opened: Controller) -> None:
+def test_every_widget_has_an_accessible_name(opened: Controller) -> None:
     opened.surgeon.toggle_cut("layer1.0.add", 0)
     menu = SkipMenu("a → b", "gate", 0.5, False, opened.window)
-    things = [opened.window, menu, CommandPalette(opened.window), ShortcutsDialog(opened.window)]
-    assert set().union(*map(nameless, things)) == set()
+    windows = [opened.window, menu, CommandPalette(opened.window), ShortcutsDialog(opened.window)]
+    assert set().union(*map(nameless, windows)) == set()
     QLabel("no name", opened.window)
     assert len(nameless(opened.window)) == 1
-    for thing in things[1:]:
-        thing.close()
-        thing.deleteLater()
+    for widget in windows[1:]:
+        widget.close()
+        widget.deleteLater()
 
 
 MARKUP = "<h1><font color=red>YOUR DISK IS FULL</font></h1><a href=x>"
 
 
 def show_everywhere(window: MainWindow, text: str) -> None:
-    """A file's text wherever the window shows one."""
+    """Show a text from a file everywhere in the window."""
     window.set_title(text, (("data", text),), text)
     window.banner.set_text(text)
     window.sidebar.set_image(None, text)
@@ -108,21 +108,21 @@ def show_everywhere(window: MainWindow, text: str) -> None:
     window.set_hover(text)
 
 
-def test_no_label_takes_a_files_text_for_markup(opened: Controller) -> None:
+def test_labels_show_markup_from_files_as_text(opened: Controller) -> None:
     window = opened.window
     show_everywhere(window, MARKUP)
     menu = SkipMenu("a → b", "gate", 0.5, False, window)
-    things = [window, menu, CommandPalette(window), ShortcutsDialog(window)]
-    labels = [label for thing in things for label in thing.findChildren(QLabel)]
+    windows = [window, menu, CommandPalette(window), ShortcutsDialog(window)]
+    labels = [label for widget in windows for label in widget.findChildren(QLabel)]
     assert {label.textFormat() for label in labels} == {Qt.TextFormat.PlainText}
     assert window.header.title_label.text() == qt_style.shorten_text(MARKUP, 60)
-    assert window.banner.text == MARKUP, "a sentence is shown as it is"
-    for thing in things[1:]:
-        thing.close()
-        thing.deleteLater()
+    assert window.banner.text == MARKUP, "a message is shown as it is"
+    for widget in windows[1:]:
+        widget.close()
+        widget.deleteLater()
 
 
-def test_a_tool_tip_with_markup_is_escaped(opened: Controller) -> None:
+def test_markup_in_tool_tips_is_escaped(opened: Controller) -> None:
     window = opened.window
     show_everywhere(window, MARKUP)
     item = window.sidebar.samples.item(0)
@@ -137,37 +137,37 @@ def test_a_tool_tip_with_markup_is_escaped(opened: Controller) -> None:
         assert not {"<h1", "<font", "<a "} & {
             tip[i : i + n] for n in (3, 5) for i in range(len(tip))
         }, name
-    hostile = {name for name, tip in tips.items() if "YOUR DISK IS FULL" in tip}
+    with_markup = {name for name, tip in tips.items() if "YOUR DISK IS FULL" in tip}
     names = {
         "Facts of the model",
         "Name of the image",
         "Selected block",
         "Prediction, the five most probable classes",
     }
-    assert hostile == names
+    assert with_markup == names
     assert qt_style.tooltip_html("cats: 2 %\ndogs: 1 %") == "cats: 2 %\ndogs: 1 %", (
-        "what is plain to Qt stays as it is"
+        "plain text stays as it is"
     )
     assert qt_style.tooltip_html("<b>\n&") == "<qt>&lt;b&gt;<br>&amp;</qt>"
 
 
-def test_the_tool_tip_of_the_graph_is_escaped(
+def test_markup_in_the_graphs_tool_tip_is_escaped(
     opened: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph, at, told = opened.window.graph, QPoint(5, 5), []
+    graph, at, texts = opened.window.graph, QPoint(5, 5), []
     monkeypatch.setattr(graph, "describe", lambda *_: MARKUP)
     monkeypatch.setattr(
-        "gui.views.graph.view.QToolTip.showText", lambda _, text, __: told.append(text)
+        "gui.views.graph.view.QToolTip.showText", lambda _, text, __: texts.append(text)
     )
     graph.viewportEvent(QHelpEvent(QEvent.Type.ToolTip, at, graph.viewport().mapToGlobal(at)))
-    assert told == [qt_style.tooltip_html(MARKUP)]
-    assert "<h1>" not in told[0]
+    assert texts == [qt_style.tooltip_html(MARKUP)]
+    assert "<h1>" not in texts[0]
 
 
 @pytest.mark.parametrize(
     "text", ["W" * 5000, "wide words " * 500, "line\n" * 500], ids=["word", "words", "lines"]
 )
-def test_a_files_long_text_does_not_stretch_the_window(
+def test_long_text_from_a_file_keeps_the_window_size(
     opened: Controller, qtbot: QtBot, text: str
 ) -> None:
     window = opened.window
@@ -183,25 +183,25 @@ def test_a_files_long_text_does_not_stretch_the_window(
     assert window.size() == QSize(900, 640)
 
 
-def test_every_button_does_something_and_says_what(opened: Controller) -> None:
+def test_every_button_has_an_accessible_name(opened: Controller) -> None:
     for button in opened.window.findChildren(QAbstractButton):
         if not button.objectName().startswith("qt_"):
             assert len(button.accessibleName()) > 3, button.text()
 
 
-def test_every_action_is_in_a_menu_with_its_keys(opened: Controller) -> None:
+def test_every_action_is_in_a_menu_with_its_shortcuts(opened: Controller) -> None:
     window = opened.window
-    shown = {
-        action.text(): action
-        for menu in window.menuBar().actions()
-        for action in menu.menu().actions()
-    }  # type: ignore[union-attr]
+    shown = {}
+    for entry in window.menuBar().actions():
+        menu = entry.menu()
+        assert isinstance(menu, QMenu)
+        shown |= {action.text(): action for action in menu.actions()}
     assert set(shown) == {action.title for action in ACTIONS}
     for action in ACTIONS:
         assert len(shown[action.title].shortcuts()) == len(action.keys)
 
 
-def test_keys_reach_what_can_be_clicked(opened: Controller) -> None:
+def test_every_button_can_be_reached_by_keyboard(opened: Controller) -> None:
     reachable = [
         w for w in opened.window.findChildren(QAbstractButton) if w.isVisible() and w.isEnabled()
     ]
@@ -210,7 +210,7 @@ def test_keys_reach_what_can_be_clicked(opened: Controller) -> None:
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
-def test_focus_is_visible(opened: Controller, theme: object) -> None:
+def test_focused_button_looks_different(opened: Controller, theme: object) -> None:
     opened.window.set_theme(theme)  # type: ignore[arg-type]
     opened.window.activateWindow()
     buttons = [
@@ -230,12 +230,12 @@ def test_focus_is_visible(opened: Controller, theme: object) -> None:
     assert button.grab().toImage() != before
 
 
-@pytest.mark.parametrize("wanted", [QSize(900, 600), QSize(1280, 800), QSize(3840, 2160)])
-def test_nothing_is_cut_off_at_any_size(opened: Controller, qtbot: QtBot, wanted: QSize) -> None:
-    opened.window.resize(wanted)
+@pytest.mark.parametrize("size", [QSize(900, 600), QSize(1280, 800), QSize(3840, 2160)])
+def test_all_views_fit_at_any_window_size(opened: Controller, qtbot: QtBot, size: QSize) -> None:
+    opened.window.resize(size)
     qtbot.wait(20)
     window = opened.window
-    assert window.size() == wanted, "the window needs more room than this"
+    assert window.size() == size, "the window needs more room than this"
     for view in (
         window.graph,
         window.inspector,
@@ -253,19 +253,20 @@ def test_nothing_is_cut_off_at_any_size(opened: Controller, qtbot: QtBot, wanted
         assert not fixed or label.width() >= label.sizeHint().width(), label.text()
 
 
-def test_the_picture_is_whole_pixels(opened: Controller) -> None:
+def test_input_image_is_scaled_by_a_whole_factor(opened: Controller) -> None:
     shown = opened.window.sidebar.image.pixmap()
     assert shown.width() % 8 == 0
     assert shown.width() > 64
 
 
-def test_the_window_stands_at_once() -> None:
-    """In a process of its own: no torch, no pyqtgraph, and a window that is painted quickly (0.2 s on an idle core)."""
+def test_window_opens_without_torch_and_pyqtgraph() -> None:
+    """In a fresh process, because this one has imported everything; 0.2 s on an idle core."""
     code = (
         "import time; t = time.perf_counter()\n"
         "import sys, gui.app\n"
         "from PySide6.QtWidgets import QApplication\n"
-        "app = QApplication([]); c = gui.app.create_controller('light'); c.window.show(); app.processEvents()\n"
+        "app = QApplication([]); c = gui.app.create_controller('light'); c.window.show()\n"
+        "app.processEvents()\n"
         "cpu = time.process_time(); wall = time.perf_counter() - t\n"
         "assert not {'torch', 'pyqtgraph', 'lightning_resnets'} & set(sys.modules)\n"
         "c.window.close(); print(cpu, wall)\n"
@@ -276,7 +277,7 @@ def test_the_window_stands_at_once() -> None:
     assert cpu < 1.5, "the window's own work before it stands, in seconds of one core"
 
 
-def test_a_picture_of_the_window(
+def test_screenshot_option_saves_the_window(
     qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gui.app, "make_engine", FakeEngine)
@@ -293,7 +294,7 @@ def test_a_picture_of_the_window(
     )
 
 
-def test_a_bad_path_is_a_sentence_and_a_status(
+def test_bad_checkpoint_prints_a_message_and_exits_with_1(
     qtbot: QtBot,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -304,10 +305,10 @@ def test_a_bad_path_is_a_sentence_and_a_status(
     target = tmp_path / "window.png"
     assert main(["bad.ckpt", "--screenshot", str(target)]) == 1
     assert "'bad.ckpt' is not a checkpoint: choose a .ckpt file." in capsys.readouterr().err
-    assert target.exists(), "the window with its sentence is saved all the same"
+    assert target.exists(), "the window with its message is saved all the same"
 
 
-def test_a_picture_that_cannot_be_saved_is_a_sentence(
+def test_unwritable_screenshot_prints_a_message(
     qtbot: QtBot,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -319,7 +320,7 @@ def test_a_picture_that_cannot_be_saved_is_a_sentence(
     assert "could not be saved" in capsys.readouterr().err
 
 
-def test_arguments() -> None:
+def test_parse_args() -> None:
     options = parse_args(
         ["model.ckpt", "cat.png", "--screenshot", "a.png", "--size", "900x600", "--scale", "2"]
     )
@@ -334,17 +335,17 @@ def test_arguments() -> None:
 
 
 @pytest.mark.parametrize("text", ["900", "axb", "0x0", "900x600x2", "99999x600"])
-def test_a_wrong_size_is_a_sentence(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_window_sizes_are_rejected(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse_args(["--size", text])
     assert "write it like 1280x800" in capsys.readouterr().err
 
 
-def test_size() -> None:
+def test_parse_size() -> None:
     assert parse_size("1280X800") == (1280, 800)
 
 
-def test_no_display(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_has_no_display(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("QT_QPA_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
@@ -353,7 +354,7 @@ def test_no_display(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not has_no_display()
 
 
-def test_the_broom_sweeps_here_and_is_put_away(qtbot: QtBot) -> None:
+def test_gui_thread_gc_turns_automatic_collection_off_until_stopped(qtbot: QtBot) -> None:
     import gc
 
     from PySide6.QtCore import QObject
@@ -365,7 +366,7 @@ def test_the_broom_sweeps_here_and_is_put_away(qtbot: QtBot) -> None:
     assert gc.isenabled()
 
 
-def test_set_title_puts_net_data_and_accuracy_in_the_title_bar(opened: Controller) -> None:
+def test_title_bar_has_model_data_and_accuracy(opened: Controller) -> None:
     facts = (
         ("data", "CIFAR-10"),
         ("accuracy", "91.2 % on the test set"),
@@ -379,7 +380,7 @@ def test_set_title_puts_net_data_and_accuracy_in_the_title_bar(opened: Controlle
     assert "269,722 parameters" in opened.window.header.facts_label.text()
 
 
-def test_closing_ends_the_thread(qtbot: QtBot) -> None:
+def test_closing_the_window_ends_the_worker(qtbot: QtBot) -> None:
     controller = gui.app.create_controller("light")
     qtbot.addWidget(controller.window)
     controller.window.show()
@@ -389,8 +390,8 @@ def test_closing_ends_the_thread(qtbot: QtBot) -> None:
     assert not controller.worker._thread.is_alive()
 
 
-def test_time_of_a_layer_switch(opened: Controller, qtbot: QtBot) -> None:
-    """From the selection to painted maps, without the model: well under a frame or two."""
+def test_selecting_a_layer_repaints_quickly(opened: Controller, qtbot: QtBot) -> None:
+    """Time from the selection to painted maps, without the model."""
     opened.select("conv1")
     qtbot.waitUntil(lambda: not opened.worker.is_pending("see"), timeout=5000)
     view = opened.window.inspector.atlas

@@ -58,7 +58,7 @@ class ZoomPanCanvas(QGraphicsView):
 
     @property
     def zoom(self) -> float:
-        """Pixels per scene unit."""
+        """Return the pixels per scene unit."""
         return self.transform().m11()
 
     def fit(self) -> None:

@@ -84,13 +84,13 @@ class MergeInputItem(GraphItem):
 
     @property
     def is_cut(self) -> bool:
-        """True while an edit cuts this input."""
+        """Return True while an edit cuts this input."""
         edit = self.state.edit(self.key)
         return edit is not None and edit.is_cut
 
     @property
     def current_opacity(self) -> float:
-        """Opacity of the line, less the more the input is scaled down."""
+        """Return the opacity of the line, less the more the input is scaled down."""
         edit = self.state.scales.get(self.key)
         if edit is None or edit.is_cut:
             return 1.0

@@ -37,12 +37,12 @@ class NodeItem(GraphItem):
 
     @property
     def name(self) -> str:
-        """Name of the node."""
+        """Return the name of the node."""
         return self.node_box.name
 
     @property
     def is_dropped(self) -> bool:
-        """True while an edit removes the block."""
+        """Return True while an edit removes the block."""
         return self.name in self.state.dropped
 
     def shape_path(self, grow: float = 0.0) -> QPainterPath:

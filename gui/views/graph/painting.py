@@ -22,7 +22,7 @@ MergeInput = tuple[str, int]  # name of the merge and number of the operand
 
 @dataclass(slots=True)
 class PaintState:
-    """What all painters read; the view changes it and asks for a repaint.
+    """State that all painters read; the view changes it and asks for a repaint.
 
     Attributes:
         theme: The colors to use.

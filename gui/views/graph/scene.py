@@ -43,7 +43,7 @@ class SceneItems:
 
     @property
     def items(self) -> list[GraphItem]:
-        """All painters."""
+        """Return all painters."""
         items: list[GraphItem] = [*self.backgrounds, *self.matrices]
         items += self.merge_inputs.values()
         items += self.nodes.values()
