@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from lightning_resnets.checkpoint.load import LoadedCheckpoint
 from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.data import image_folder
-from lightning_resnets.data.evaluation_sets import DATASETS, subsample
+from lightning_resnets.data.datasets import DATASETS
+from lightning_resnets.data.evaluation_sets import subsample
 
 OWN_DIALECT = "lightning_resnets"  # of a checkpoint whose weights have our names
 
@@ -149,10 +150,11 @@ def evaluate(
         ImageError: a file cannot be read as an image.
     """
     card = loaded.card
-    images, labels = subsample(DATASETS[dataset](data_dir, card.class_names), num_images)
+    labeled = DATASETS[dataset].load_eval_set(data_dir, card.class_names)
+    images, labels = subsample(labeled, num_images)
     start = time.perf_counter()
     size = batch_size or default_batch_size(card)
-    batches = image_folder.load_batches(images, card, size, num_workers)
+    batches = image_folder.load_batches(images, card.preprocessing, size, num_workers)
     top1, top5 = count_correct(loaded.model, batches, torch.tensor(labels), progress)
     return EvaluationResult(
         arch=card.arch,

@@ -82,7 +82,7 @@ def test_image_files_and_arrays_have_the_same_accuracy(tmp_path: Path) -> None:
     result = evaluate(loaded, "folder", folder, batch_size=7, num_workers=2)
     pixels, labels = cifar10_sample.load_sample("test")
     arrays = list(pixels[:NUM_IMAGES])
-    batches = image_folder.load_batches(arrays, loaded.card, NUM_IMAGES)
+    batches = image_folder.load_batches(arrays, loaded.card.preprocessing, NUM_IMAGES)
     counts = count_correct(loaded.model, batches, torch.from_numpy(labels[:NUM_IMAGES]))
     assert (result.correct, round(NUM_IMAGES * result.top5)) == counts
     assert result.total == NUM_IMAGES
@@ -114,7 +114,7 @@ def test_imagenet_folders_are_wordnet_ids(tmp_path: Path) -> None:
 def test_other_classes_than_those_of_cifar10_raise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lightning_resnets.data.cifar10.find_cifar10", lambda root: root)
+    monkeypatch.setattr("lightning_resnets.data.evaluation_sets.find_cifar10", lambda root: root)
     for dataset in ("cifar10", "sample"):
         with pytest.raises(DataError, match="The model has 3 classes but CIFAR-10 has 10"):
             evaluate(color_model(), dataset, tmp_path)

@@ -5,7 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from lightning_resnets.checkpoint.card_values import (
+    are_finite_numbers,
+    is_image_size,
+    is_json,
+    is_number,
+    is_printable,
+    to_json,
+)
+from lightning_resnets.data.datasets import MAX_CLASSES
 from lightning_resnets.errors import CheckpointError
+from lightning_resnets.preprocessing import Preprocessing
 
 CARD_VERSION = 1
 
@@ -22,11 +32,6 @@ DATASET_TITLES = {
     "imagenet": "ImageNet",
 }
 
-MAX_CLASSES = 100_000
-MAX_VALUES = 10_000  # in one table of the card
-MAX_DEPTH = 20  # tables within tables
-MAX_IMAGE_SIDE = 1024  # pixels; the activations of a larger image would not fit in memory
-MAX_FLOAT32 = 3.5e38
 CHANNEL_ORDERS = ("RGB", "BGR")
 INTERPOLATIONS = ("bilinear", "bicubic")
 
@@ -91,6 +96,18 @@ class ModelCard:
         return " · ".join(part for part in parts if part)
 
     @property
+    def preprocessing(self) -> Preprocessing:
+        """Return size and normalization of the model's input."""
+        return Preprocessing(
+            input_size=self.input_size,
+            mean=self.mean,
+            std=self.std,
+            channel_order=self.channel_order,
+            crop_pct=self.crop_pct,
+            interpolation=self.interpolation,
+        )
+
+    @property
     def dataset_title(self) -> str:
         """Return the dataset's name as it is written in prose: `CIFAR-10`."""
         return DATASET_TITLES.get(self.dataset, self.dataset)
@@ -104,7 +121,8 @@ class ModelCard:
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name not in OPTIONAL_FIELDS or value != item.default:
-                card[item.name] = _to_json(value)
+                card[item.name] = to_json(value)
+        # math.isfinite is false for NaN and inf.
         finite = {name: value for name, value in self.metrics.items() if math.isfinite(value)}
         card["metrics"] = {name: float(value) for name, value in finite.items()}
         return card
@@ -131,14 +149,16 @@ class ModelCard:
         entries = dict[str, Any]()
         for name, value in values.items():
             # JSON has no tuples.
-            is_list = name in TUPLE_FIELDS and isinstance(value, list)
-            entries[name] = tuple(value) if is_list else value
+            if name in TUPLE_FIELDS and isinstance(value, list):
+                value = tuple(value)
+            entries[name] = value
         return cls(**entries)
 
 
 def _check_version(values: Mapping[str, Any]) -> None:
     """Raise if the card was written by a newer release."""
     version = values.get("card_version", CARD_VERSION)
+    # A newer card may have entries that are not known here.
     if isinstance(version, int) and version > CARD_VERSION:
         raise CheckpointError(
             f"The model card has version {version}, but this release reads version {CARD_VERSION}. "
@@ -165,28 +185,29 @@ def _check_texts(card: ModelCard) -> None:
     """Check the entries that are names."""
     for name in ("arch", "dataset", "recipe", "dialect"):
         value = getattr(card, name)
-        _require(_is_printable((value,)), name, "text without control characters")
+        _require(is_printable((value,)), name, "text without control characters")
     _require(bool(card.arch), "arch", "the name of a model")
-    are_names = _is_printable(card.class_names) and 0 < len(card.class_names) <= MAX_CLASSES
+    are_names = is_printable(card.class_names) and 0 < len(card.class_names) <= MAX_CLASSES
     _require(are_names, "class_names", "a list of class names")
 
 
 def _check_preprocessing(card: ModelCard) -> None:
     """Check the entries on the model's input."""
-    is_size = _is_image_size(card.input_size)
+    is_size = is_image_size(card.input_size)
     _require(is_size, "input_size", "three integers: channels, height and width")
     for name in ("mean", "std"):
         values = getattr(card, name)
-        is_valid = _are_finite_numbers(values) and len(values) == card.input_size[0]
+        is_valid = are_finite_numbers(values) and len(values) == card.input_size[0]
         _require(is_valid, name, "one number per channel")
+    # Input is divided by std.
     is_positive = all(value > 1e-6 for value in card.std)
     _require(is_positive, "std", "one number above zero per channel")
     _require(card.channel_order in CHANNEL_ORDERS, "channel_order", " or ".join(CHANNEL_ORDERS))
     _require(card.interpolation in INTERPOLATIONS, "interpolation", " or ".join(INTERPOLATIONS))
-    is_fraction = _is_number(card.crop_pct) and 0.1 <= card.crop_pct <= 1
+    is_fraction = is_number(card.crop_pct) and 0.1 <= card.crop_pct <= 1
     _require(is_fraction, "crop_pct", "a fraction between 0.1 and 1")
     eps = card.bn_eps
-    is_eps = eps is None or (_is_number(eps) and 0 < eps < 1)
+    is_eps = eps is None or (is_number(eps) and 0 < eps < 1)
     _require(is_eps, "bn_eps", "a number between 0 and 1")
 
 
@@ -194,12 +215,13 @@ def _check_tables(card: ModelCard) -> None:
     """Check the entries that are tables, and the version."""
     for name in DICT_FIELDS:
         value = getattr(card, name)
-        is_table = isinstance(value, dict) and _is_json(value)
+        is_table = isinstance(value, dict) and is_json(value)
         _require(is_table, name, "a table of names and plain values")
-    are_versions = _is_printable(tuple(card.versions.values()))
+    # Versions are printed, so each must be text.
+    are_versions = is_printable(tuple(card.versions.values()))
     _require(are_versions, "versions", "a table of packages and versions")
     for name, value in card.metrics.items():
-        _require(_is_number(value), f"metrics.{name}", "a number")
+        _require(is_number(value), f"metrics.{name}", "a number")
         if name.endswith(("accuracy", "error")):
             _require(0 <= value <= 1, f"metrics.{name}", "a fraction between 0 and 1")
     _require(isinstance(card.card_version, int), "card_version", "an integer")
@@ -209,73 +231,6 @@ def _require(is_valid: bool, name: str, expected: str) -> None:
     """Raise CheckpointError for an entry that is not valid."""
     if not is_valid:
         raise CheckpointError(f"Model card entry '{name}' must be {expected}. {RESAVE}")
-
-
-def _is_number(value: object) -> bool:
-    """Return True for a number that float32 holds, and for NaN and inf (a diverged loss)."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return False
-    # math.isfinite raises for an integer beyond a float.
-    return abs(value) < MAX_FLOAT32 or value != value or abs(value) == math.inf
-
-
-def _are_finite_numbers(values: object) -> bool:
-    """Return True for a tuple of finite numbers."""
-    if not isinstance(values, tuple):
-        return False
-    return all(_is_number(value) and math.isfinite(value) for value in values)
-
-
-def _is_printable(values: object) -> bool:
-    """Return True for a tuple of texts that a terminal only prints."""
-    if not isinstance(values, tuple):
-        return False
-    return all(isinstance(value, str) and value.isprintable() for value in values)
-
-
-def _is_image_size(size: object) -> bool:
-    """Return True for (C, H, W) within the limits."""
-    if not isinstance(size, tuple) or len(size) != 3:
-        return False
-    return all(type(side) is int and 0 < side <= MAX_IMAGE_SIDE for side in size)
-
-
-def _is_json(value: object) -> bool:
-    """Return True for JSON types of bounded size and depth.
-
-    The search keeps its own stack: a file may contain a list that holds the same list a billion
-    times.
-    """
-    stack = [(value, 0)]
-    visits = 0
-    while stack:
-        item, depth = stack.pop()
-        visits += 1
-        if visits > MAX_VALUES or depth > MAX_DEPTH or not _is_json_item(item):
-            return False
-        if isinstance(item, dict):
-            stack.extend((child, depth + 1) for child in item.values())
-        elif isinstance(item, (list, tuple)):
-            stack.extend((child, depth + 1) for child in item)
-    return True
-
-
-def _is_json_item(item: object) -> bool:
-    """Return True for a container with printable names, or a plain printable value."""
-    if isinstance(item, dict):
-        return _is_printable(tuple(item))
-    if item is None or isinstance(item, (list, tuple)):
-        return True
-    return type(item) in (bool, int, float, str) and _is_printable((str(item),))
-
-
-def _to_json(value: Any) -> Any:
-    """Return a value with lists in place of tuples."""
-    if isinstance(value, dict):
-        return {name: _to_json(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_to_json(item) for item in value]
-    return value
 
 
 def _format_accuracy(metrics: Mapping[str, float]) -> str:

@@ -1,7 +1,7 @@
 """Datasets: CIFAR-10, ImageNet and image folders.
 
-The LightningDataModules are imported when they are first used, so that the images and class names of this package can be
-had without Lightning.
+The LightningDataModules are imported when they are first used, so that images and class names are
+available without Lightning.
 """
 
 from importlib import import_module
@@ -15,8 +15,8 @@ __all__ = ["CIFAR10", "CIFAR10Sample", "ImageNet"]
 
 
 def __getattr__(name: str) -> Any:
+    """Import a datamodule on first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(
-        import_module(f"{__name__}.{'imagenet' if name == 'ImageNet' else 'cifar10'}"), name
-    )
+    module = "imagenet" if name == "ImageNet" else "cifar10"
+    return getattr(import_module(f"{__name__}.{module}"), name)

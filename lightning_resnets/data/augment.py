@@ -1,7 +1,7 @@
-"""Augmentation of whole batches at once: every draw of an epoch is made before its first batch.
+"""Augment whole batches on their device; every draw of an epoch is made before its first batch.
 
-So an epoch's images depend on (seed, epoch) alone, and any batch of it can be made again without those before it:
-that is what makes a run exactly resumable.
+So an epoch's images depend on (seed, epoch) alone, and any batch of it can be made again without
+those before it: that is what makes a run exactly resumable.
 """
 
 import math
@@ -15,16 +15,27 @@ from torchvision.transforms.v2 import TrivialAugmentWide
 
 Flip = bool | Literal["alternating"]
 
+MAX_ATTEMPTS = 10  # for a rectangle that fits into the image
+
+# Images that share one operation of TrivialAugment. The paper (arXiv:2103.10158) draws one for each
+# image, which takes 8 times as many calls.
+IMAGES_PER_DRAW = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What a training image goes through, in this order.
+    """Augmentation of training images, in this order.
 
-    `pad`: a crop out of the image padded by so many reflected pixels. `flip`: left to right at random, or
-    "alternating": at random in the first epoch, then every other epoch the other way round (Jordan 2024,
-    arXiv:2404.00498). `trivial`: TrivialAugment (`data.trivial_augment`). `cutout`: a square of so many pixels set to the mean;
-    with `dual_cutout` each image twice in a batch, under two squares. `mixup` and `cutmix`: the parameter of the
-    Beta distribution that mixes two images of a batch and their labels, 0 for none; with both, a coin for each batch.
+    Attributes:
+        crop_padding: pixels of reflection padding around the image before a random crop.
+        flip: flip left to right at random; "alternating" draws for the first epoch, then flips
+            every other epoch (Jordan 2024, arXiv:2404.00498).
+        trivial_augment: apply TrivialAugment (Müller and Hutter 2021, arXiv:2103.10158).
+        cutout: side in pixels of a square set to the mean; 0 for none.
+        dual_cutout: take each image twice into a batch, with two different squares.
+        mixup: parameter of the Beta distribution of mixup; 0 for none.
+        cutmix: parameter of the Beta distribution of cutmix; 0 for none. With both, each batch
+            draws one of the two.
     """
 
     crop_padding: int = 4
@@ -37,189 +48,230 @@ class Augmentation:
 
     @property
     def mixes(self) -> bool:
+        """Return whether images of a batch are mixed with each other."""
         return self.mixup > 0 or self.cutmix > 0
 
 
 @dataclass(frozen=True, slots=True)
 class EpochAugmentation:
-    """The random choices of one epoch: the order of the images and, for each place in it, what happens to it."""
+    """Random choices of one epoch, or of a batch of it.
 
-    order: Tensor  # (N,) int64
-    crop_offset: Tensor  # (N, 2) int64 in 0..2 pad
-    flip: Tensor  # (N,) bool
-    cutout_center: Tensor  # (N, 2) int64, the center of the cutout
-    second_cutout_center: Tensor  # (N, 2) int64, the center of the other cutout
+    Attributes:
+        order: (N,) int64, index of the image at each position.
+        crop_offset: (N, 2) int64, row and column of the crop, 0 to 2 * crop_padding.
+        flip: (N,) bool.
+        cutout_center: (N, 2) int64, row and column.
+        second_cutout_center: (N, 2) int64, for the second copy of dual cutout.
+    """
+
+    order: Tensor
+    crop_offset: Tensor
+    flip: Tensor
+    cutout_center: Tensor
+    second_cutout_center: Tensor
 
     def to(self, device: torch.device) -> Self:
-        """On the device, once an epoch: a copy for each batch would make the device wait."""
+        """Copy to a device; once an epoch, because a copy for each batch would block.
+
+        Args:
+            device: the images' device.
+
+        Returns:
+            The same choices there.
+        """
         return type(self)(*(getattr(self, field.name).to(device) for field in fields(self)))
 
-    def __getitem__(self, places: slice) -> Self:
-        return type(self)(*(getattr(self, field.name)[places] for field in fields(self)))
+    def __getitem__(self, positions: slice) -> Self:
+        """Return the choices at some positions."""
+        return type(self)(*(getattr(self, field.name)[positions] for field in fields(self)))
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
+    """Combine a seed and an epoch.
+
+    Args:
+        seed: seed of the run.
+        epoch: number of the epoch.
+
+    Returns:
+        A seed for the epoch, below 2**63.
+    """
     return (seed * 1_000_003 + epoch) % 2**63
 
 
 def sample_epoch(
-    count: int, side: int, augmentation: Augmentation, seed: int, epoch: int
+    num_images: int, image_size: int, augmentation: Augmentation, seed: int, epoch: int
 ) -> EpochAugmentation:
-    """All random choices of one epoch over `count` images of `side` pixels, from (seed, epoch) alone."""
+    """Draw all random choices of an epoch from (seed, epoch) alone.
+
+    Args:
+        num_images: number of training images N.
+        image_size: side of the images in pixels.
+        augmentation: which choices are needed.
+        seed: seed of the run.
+        epoch: number of the epoch.
+
+    Returns:
+        The order of the images, and the choices for each position in it.
+    """
     rng = torch.Generator().manual_seed(epoch_seed(seed, epoch))
-    order = torch.randperm(count, generator=rng)
-    shift = torch.randint(0, 2 * augmentation.crop_padding + 1, (count, 2), generator=rng)
-    flip = torch.rand(count, generator=rng) < (0.5 if augmentation.flip else 0.0)
-    hole = torch.randint(0, side, (count, 2), generator=rng)
-    second = torch.randint(0, side, (count, 2), generator=rng)
+    order = torch.randperm(num_images, generator=rng)
+    offset = torch.randint(0, 2 * augmentation.crop_padding + 1, (num_images, 2), generator=rng)
+    flip = torch.rand(num_images, generator=rng) < (0.5 if augmentation.flip else 0.0)
+    center = torch.randint(0, image_size, (num_images, 2), generator=rng)
+    second_center = torch.randint(0, image_size, (num_images, 2), generator=rng)
     if augmentation.flip == "alternating":
-        first = (
-            torch.rand(count, generator=torch.Generator().manual_seed(epoch_seed(seed, -1))) < 0.5
-        )  # by image
-        flip = first[order] ^ bool(epoch % 2)
-    return EpochAugmentation(order, shift, flip, hole, second)
+        first_flip = _first_epoch_flips(num_images, seed)
+        flip = first_flip[order] ^ bool(epoch % 2)
+    return EpochAugmentation(order, offset, flip, center, second_center)
 
 
-@dataclass(frozen=True, slots=True)
-class BatchMix:
-    """How a batch is mixed with itself, each image with the one before it.
+def _first_epoch_flips(num_images: int, seed: int) -> Tensor:
+    """Draw the images, (N,) bool, that alternating flip mirrors in even epochs."""
+    rng = torch.Generator().manual_seed(epoch_seed(seed, -1))
+    return torch.rand(num_images, generator=rng) < 0.5
 
-    `share` is what an image keeps of itself. For cutmix, `box` is what it takes from the other: rows top to bottom,
-    columns left to right, and `share` is the part of the area that is left.
+
+def random_crop(images: Tensor, offset: Tensor, padding: int) -> Tensor:
+    """Crop windows of the images' own size out of the images padded by reflection.
+
+    Args:
+        images: (N, C, H, W).
+        offset: (N, 2) int64, row and column in 0 to 2 * padding; `padding` keeps the image.
+        padding: pixels on each side.
+
+    Returns:
+        (N, C, H, W).
     """
-
-    lam: float
-    box: tuple[int, int, int, int] | None = None
-
-
-def sample_mix(
-    augmentation: Augmentation, side: int, seed: int, epoch: int, position: int
-) -> BatchMix:
-    """The mix of one batch of an epoch, from (seed, epoch, position) alone.
-
-    mixup: Zhang et al. 2018, arXiv:1710.09412. cutmix: Yun et al. 2019, arXiv:1905.04899.
-    """
-    rng = np.random.default_rng((seed, epoch, position))
-    coin, center = rng.random(), rng.integers(0, side, 2)
-    if augmentation.cutmix <= 0 or (augmentation.mixup > 0 and coin < 0.5):
-        return BatchMix(float(rng.beta(augmentation.mixup, augmentation.mixup)))
-    half = side * np.sqrt(1 - rng.beta(augmentation.cutmix, augmentation.cutmix)) / 2
-    (top, left), (bottom, right) = (
-        np.clip(np.rint(center + way * half), 0, side).astype(int) for way in (-1, 1)
-    )
-    box = int(top), int(bottom), int(left), int(right)
-    return BatchMix(1 - float((bottom - top) * (right - left)) / side**2, box)
-
-
-def apply_mix(images: Tensor, mix: BatchMix) -> Tensor:
-    """Each image of (N, C, H, W) mixed with the one before it in the batch."""
-    others = images.roll(1, 0)
-    if mix.box is None:
-        return torch.lerp(others, images, mix.lam)
-    top, bottom, left, right = mix.box
-    out = images.clone(memory_format=torch.preserve_format)
-    out[:, :, top:bottom, left:right] = others[:, :, top:bottom, left:right]
-    return out
-
-
-def one_hot(labels: Tensor, num_classes: int) -> Tensor:
-    """(N, classes) float32; torch's own looks at the labels first, for which a device would have to wait."""
-    return (labels[:, None] == torch.arange(num_classes, device=labels.device)).float()
-
-
-def mix_targets(labels: Tensor, num_classes: int, mix: BatchMix) -> Tensor:
-    """Labels (N,) as probabilities (N, classes) float32, mixed as the images are."""
-    own = one_hot(labels, num_classes)
-    return torch.lerp(own.roll(1, 0), own, mix.lam)
-
-
-def random_crop(images: Tensor, shift: Tensor, pad: int) -> Tensor:
-    """Cut windows of the images' own size out of the images padded by reflection.
-
-    `images` (N, C, H, W), `shift` (N, 2) rows and columns in 0..2 pad; `pad` of them gives the image itself.
-    """
-    if not pad:
+    if not padding:
         return images
-    count, channels, height, width = images.shape
-    rows, columns = (
-        reflect_indices(shift[:, :1] - pad, height),
-        reflect_indices(shift[:, 1:] - pad, width),
-    )
-    places = (rows[:, :, None] * width + columns[:, None, :]).view(count, 1, -1)  # (N, 1, H W)
-    return images.flatten(2).gather(2, places.expand(-1, channels, -1)).view_as(images)
+    num_images, channels, height, width = images.shape
+    rows = reflect_indices(offset[:, :1] - padding, height)
+    columns = reflect_indices(offset[:, 1:] - padding, width)
+    pixels = (rows[:, :, None] * width + columns[:, None, :]).view(num_images, 1, -1)  # (N, 1, H W)
+    return images.flatten(2).gather(2, pixels.expand(-1, channels, -1)).view_as(images)
 
 
-def reflect_indices(start: Tensor, side: int) -> Tensor:
-    """Places start, start + 1, ... of (N, 1) int64 along a side, those outside it reflected at its ends; (N, side)."""
-    places = start + torch.arange(side, device=start.device)
-    return (side - 1) - ((side - 1) - places.abs()).abs()
+def reflect_indices(start: Tensor, length: int) -> Tensor:
+    """Return indices start, start + 1, ... along an axis, those outside reflected at its ends.
+
+    Args:
+        start: (N, 1) int64.
+        length: length of the axis.
+
+    Returns:
+        (N, length) int64 in 0 to length - 1.
+    """
+    indices = start + torch.arange(length, device=start.device)
+    return (length - 1) - ((length - 1) - indices.abs()).abs()
 
 
-def horizontal_flip(images: Tensor, chosen: Tensor) -> Tensor:
-    """Flip the chosen images left to right; `chosen` is (N,) bool."""
-    return torch.where(chosen[:, None, None, None], images.flip(-1), images)
+def horizontal_flip(images: Tensor, is_flipped: Tensor) -> Tensor:
+    """Flip some images left to right.
+
+    Args:
+        images: (N, C, H, W).
+        is_flipped: (N,) bool.
+
+    Returns:
+        (N, C, H, W).
+    """
+    return torch.where(is_flipped[:, None, None, None], images.flip(-1), images)
 
 
-def cutout(images: Tensor, hole: Tensor, side: int) -> Tensor:
-    """Set a square of `side` pixels around `hole` to zero (DeVries and Taylor 2017, arXiv:1708.04552)."""
-    if not side:
+def cutout(images: Tensor, center: Tensor, size: int) -> Tensor:
+    """Set a square of each image to zero (DeVries and Taylor 2017, arXiv:1708.04552).
+
+    Args:
+        images: (N, C, H, W), normalized, so that 0 is the mean.
+        center: (N, 2) int64, row and column of the square's center.
+        size: side of the square in pixels; 0 for none.
+
+    Returns:
+        (N, C, H, W).
+    """
+    if not size:
         return images
     height, width = images.shape[-2:]
-    first = hole - side // 2
-    rows = (
-        torch.arange(height, device=images.device) - first[:, :1]
-    )  # (N, H), 0..side-1 inside the hole
-    columns = torch.arange(width, device=images.device) - first[:, 1:]
-    inside = ((rows >= 0) & (rows < side))[:, None, :, None] & ((columns >= 0) & (columns < side))[
-        :, None, None, :
-    ]
+    first = center - size // 2
+    # Distance from the first row and column of the square: 0 to size - 1 inside.
+    rows = torch.arange(height, device=images.device) - first[:, :1]  # (N, H)
+    columns = torch.arange(width, device=images.device) - first[:, 1:]  # (N, W)
+    in_rows = (rows >= 0) & (rows < size)
+    in_columns = (columns >= 0) & (columns < size)
+    inside = in_rows[:, None, :, None] & in_columns[:, None, None, :]
     return torch.where(inside, 0, images)  # masked_fill would lose channels_last
 
 
-MAX_ATTEMPTS = 10
+def sample_erase_boxes(
+    num_images: int, image_size: int, probability: float, rng: np.random.Generator
+) -> Tensor:
+    """Draw the rectangles of random erasing (Zhong et al. 2017, arXiv:1708.04896).
 
+    Args:
+        num_images: number N of square images.
+        image_size: their side in pixels.
+        probability: fraction of images with a rectangle, of 2 to 33 % of the area and with an
+            aspect ratio of 0.3 to 3.3.
+        rng: source of the draws.
 
-def sample_erase_boxes(count: int, side: int, share: float, rng: np.random.Generator) -> Tensor:
-    """First row, end row, first column and end column for each of `count` square images, (N, 4) int64.
-
-    A `share` of them has a rectangle of 2 to 33 % of the area and sides 0.3 to 3.3 to one another, the others one of
-    no pixels.
+    Returns:
+        (N, 4) int64: first row, end row, first column, end column; an empty box for no rectangle.
     """
-    area = side**2 * rng.uniform(0.02, 0.33, (count, MAX_ATTEMPTS))
-    ratio = np.exp(rng.uniform(math.log(0.3), math.log(3.3), (count, MAX_ATTEMPTS)))
-    sizes = np.rint(np.stack((np.sqrt(area * ratio), np.sqrt(area / ratio)), 2))  # (N, tries, 2)
-    fits = (sizes[..., 0] < side) & (sizes[..., 1] < side)
-    first = fits.argmax(1)  # the first that fits
-    sizes = sizes[np.arange(count), first]
-    sizes *= (fits[np.arange(count), first] & (rng.random(count) < share))[:, None]
-    starts = np.floor(rng.random((count, 2)) * (side - sizes + 1))
-    rows, columns = (
-        np.stack((starts[:, way], starts[:, way] + sizes[:, way]), 1) for way in (0, 1)
-    )
-    return torch.from_numpy(np.concatenate((rows, columns), 1).astype(np.int64))
+    area = image_size**2 * rng.uniform(0.02, 0.33, (num_images, MAX_ATTEMPTS))
+    log_ratio = rng.uniform(math.log(0.3), math.log(3.3), (num_images, MAX_ATTEMPTS))
+    ratio = np.exp(log_ratio)
+    # (N, MAX_ATTEMPTS, 2): height and width
+    sizes = np.rint(np.stack((np.sqrt(area * ratio), np.sqrt(area / ratio)), 2))
+    fits = (sizes[..., 0] < image_size) & (sizes[..., 1] < image_size)
+    images = np.arange(num_images)
+    first_fit = fits.argmax(1)
+    sizes = sizes[images, first_fit]
+    is_erased = fits[images, first_fit] & (rng.random(num_images) < probability)
+    sizes *= is_erased[:, None]
+    starts = np.floor(rng.random((num_images, 2)) * (image_size - sizes + 1))
+    ends = starts + sizes
+    boxes = np.stack((starts[:, 0], ends[:, 0], starts[:, 1], ends[:, 1]), 1)
+    return torch.from_numpy(boxes.astype(np.int64))
 
 
 def erase_boxes(images: Tensor, boxes: Tensor) -> Tensor:
-    """Images (N, C, H, W), normalized, with 0 (the mean) inside `boxes` (N, 4), as `rectangles` gives them."""
+    """Set a rectangle of each image to zero.
+
+    Args:
+        images: (N, C, H, W), normalized, so that 0 is the mean.
+        boxes: (N, 4) int64, as `sample_erase_boxes` returns them.
+
+    Returns:
+        (N, C, H, W).
+    """
     boxes = boxes.to(images.device, non_blocking=True)
-    rows, columns = (torch.arange(length, device=images.device) for length in images.shape[-2:])
-    high = (rows >= boxes[:, :1]) & (rows < boxes[:, 1:2])  # (N, H)
-    wide = (columns >= boxes[:, 2:3]) & (columns < boxes[:, 3:])
-    out = images.clone()  # masked_fill would give up the order of the channels
-    return out.masked_fill_(high[:, None, :, None] & wide[:, None, None, :], 0)
-
-
-IMAGES_PER_DRAW = 8  # images that share an operation: one an image is the paper's (arXiv:2103.10158), and 8 times the calls
+    height, width = images.shape[-2:]
+    rows = torch.arange(height, device=images.device)
+    columns = torch.arange(width, device=images.device)
+    in_rows = (rows >= boxes[:, :1]) & (rows < boxes[:, 1:2])  # (N, H)
+    in_columns = (columns >= boxes[:, 2:3]) & (columns < boxes[:, 3:])  # (N, W)
+    inside = in_rows[:, None, :, None] & in_columns[:, None, None, :]
+    # masked_fill, not in place, would lose channels_last.
+    return images.clone().masked_fill_(inside, 0)
 
 
 def trivial_augment(images: Tensor, seed: int, epoch: int, position: int) -> Tensor:
-    """uint8 images (N, C, H, W), each group of 8 through one random operation of random strength.
+    """Apply a random operation of random strength to each group of 8 images.
 
-    The draws come from (seed, epoch, position of the batch) alone; torch's own generator is left as it was.
+    The draws come from (seed, epoch, position) alone; torch's global generator is left as it was.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        seed: seed of the run.
+        epoch: number of the epoch.
+        position: number of the batch in the epoch.
+
+    Returns:
+        (N, C, H, W) uint8.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(
-            epoch_seed(epoch_seed(seed, epoch), position)
-        )  # torch.manual_seed: GPUs' too
+        # torch.manual_seed would seed the generators of GPUs too.
+        torch.default_generator.manual_seed(epoch_seed(epoch_seed(seed, epoch), position))
         transform = TrivialAugmentWide()
         return torch.cat([transform(group) for group in images.split(IMAGES_PER_DRAW)])

@@ -1,4 +1,4 @@
-"""Batches made from images that lie in memory (or on the GPU) as one uint8 tensor: no worker processes."""
+"""Batches of images that lie in memory, or on the GPU, as one uint8 tensor: no worker processes."""
 
 from collections.abc import Iterator
 
@@ -8,20 +8,24 @@ from torch import Tensor
 from lightning_resnets.data.augment import (
     Augmentation,
     EpochAugmentation,
-    apply_mix,
     cutout,
     horizontal_flip,
-    mix_targets,
     random_crop,
     sample_epoch,
-    sample_mix,
     trivial_augment,
 )
+from lightning_resnets.data.mixup import apply_mix, mix_targets, sample_mix
 from lightning_resnets.data.sampler import EpochProgress
 
 
 class Normalize:
-    """uint8 (N, C, H, W) to float32, channels last: images in 0..1, minus mean, over std, as one multiplication."""
+    """Normalize batches of bytes, with one multiplication and one subtraction.
+
+    Args:
+        mean: mean of each channel for pixels in 0 to 1.
+        std: standard deviation of each channel.
+        device: device of the batches.
+    """
 
     def __init__(
         self, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
@@ -31,16 +35,31 @@ class Normalize:
         self.offset = torch.tensor(mean, device=device).view(1, -1, 1, 1) / deviation
 
     def __call__(self, images: Tensor) -> Tensor:
+        """Return (N, C, H, W) float32, channels last, of (N, C, H, W) uint8."""
         return (images * self.scale - self.offset).contiguous(memory_format=torch.channels_last)
 
 
 class TrainBatchLoader(EpochProgress):
-    """Augmented batches of one epoch after the other; the last, smaller batch is dropped.
+    """Yield augmented batches, one epoch per iteration; the last, smaller batch is dropped.
 
-    Yields images (N, C, H, W) float32 and labels (N,) int64, or, where images are mixed, probabilities (N, classes)
-    float32; with dual cutout 2 N of each, the second half the same images under the other squares. `rank` of `world`
-    processes takes every world-th image of the epoch's order. `state_dict` says which batch comes next, so that a run
-    goes on in the middle of an epoch.
+    A batch is images (N, C, H, W) float32 and labels (N,) int64, or probabilities (N, K) float32
+    where images are mixed. With dual cutout it is twice as large; the second half has the same
+    images with other squares. `state_dict` holds the position of the next batch, so that a run
+    resumes in the middle of an epoch.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        labels: (N,) int64.
+        batch_size: images per batch and rank.
+        normalize: applied after the augmentation of bytes.
+        augmentation: augmentation of each image.
+        seed: seed of order and augmentation.
+        rank: this process, which takes every `world_size`-th image of the epoch's order.
+        world_size: number of processes.
+        num_classes: number K of classes, for mixed labels.
+
+    Raises:
+        ValueError: there are fewer images than one batch.
     """
 
     def __init__(
@@ -52,60 +71,74 @@ class TrainBatchLoader(EpochProgress):
         augmentation: Augmentation,
         seed: int = 0,
         rank: int = 0,
-        world: int = 1,
+        world_size: int = 1,
         num_classes: int = 10,
     ) -> None:
         super().__init__()
-        self.images, self.labels, self.batch_size, self.classes = (
-            images,
-            labels,
-            batch_size,
-            num_classes,
-        )
-        self.normalize, self.augmentation, self.seed = normalize, augmentation, seed
-        self.rank, self.world = rank, world
+        self.images = images
+        self.labels = labels
+        self.batch_size = batch_size
+        self.normalize = normalize
+        self.augmentation = augmentation
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.num_classes = num_classes
         if not len(self):
             raise ValueError(
-                f"{len(labels)} images give no batch of {batch_size} in {world} process(es): take a smaller batch."
+                f"{len(labels)} images are fewer than one batch of {batch_size} on {world_size} "
+                "device(s): choose a smaller batch size."
             )
 
     def __len__(self) -> int:
-        return len(self.labels) // self.world // self.batch_size
+        """Return the number of batches of an epoch."""
+        return len(self.labels) // self.world_size // self.batch_size
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        epoch, start = self.start()
-        draws = sample_epoch(
-            len(self.labels), self.images.shape[-1], self.augmentation, self.seed, epoch
-        )
+        """Yield the remaining batches of the current epoch."""
+        epoch, first_position = self.start()
+        image_size = self.images.shape[-1]
+        draws = sample_epoch(len(self.labels), image_size, self.augmentation, self.seed, epoch)
         draws = draws.to(self.images.device)
-        for position in range(start, len(self)):
-            first = position * self.batch_size * self.world
-            chosen = draws[first + self.rank : first + self.batch_size * self.world : self.world]
+        images_per_step = self.batch_size * self.world_size
+        for position in range(first_position, len(self)):
+            start = position * images_per_step
+            selection = slice(start + self.rank, start + images_per_step, self.world_size)
             self.advance(epoch, position, len(self))
-            yield self._batch(chosen, epoch, position)
+            yield self._batch(draws[selection], epoch, position)
 
     def _batch(self, draws: EpochAugmentation, epoch: int, position: int) -> tuple[Tensor, Tensor]:
+        """Augment and normalize one batch."""
         plan = self.augmentation
-        images, labels = (
-            random_crop(self.images[draws.order], draws.crop_offset, plan.crop_padding),
-            self.labels[draws.order],
-        )
+        labels = self.labels[draws.order]
+        images = random_crop(self.images[draws.order], draws.crop_offset, plan.crop_padding)
         images = horizontal_flip(images, draws.flip)  # (N, C, H, W) uint8
         if plan.trivial_augment:
-            images = trivial_augment(images, self.seed, epoch, position * self.world + self.rank)
+            draw = position * self.world_size + self.rank
+            images = trivial_augment(images, self.seed, epoch, draw)
         images = self.normalize(images)
-        holed = cutout(images, draws.cutout_center, plan.cutout)
+        batch = cutout(images, draws.cutout_center, plan.cutout)
         if plan.dual_cutout:
-            holed = torch.cat((holed, cutout(images, draws.second_cutout_center, plan.cutout)))
+            second = cutout(images, draws.second_cutout_center, plan.cutout)
+            batch = torch.cat((batch, second))
             labels = labels.repeat(2)
         if not plan.mixes:
-            return holed, labels
+            return batch, labels
         mix = sample_mix(plan, images.shape[-1], self.seed, epoch, position)
-        return apply_mix(holed, mix), mix_targets(labels, self.classes, mix)
+        return apply_mix(batch, mix), mix_targets(labels, self.num_classes, mix)
 
 
 class EvalBatchLoader:
-    """Every image once, in order, unchanged; with several processes each takes its own share and none is padded."""
+    """Yield every image once, in order and not augmented; ranks split the images without padding.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        labels: (N,) int64.
+        batch_size: images per batch and rank.
+        normalize: applied to every batch.
+        rank: this process, which takes every `world_size`-th image.
+        world_size: number of processes.
+    """
 
     def __init__(
         self,
@@ -114,16 +147,20 @@ class EvalBatchLoader:
         batch_size: int,
         normalize: Normalize,
         rank: int = 0,
-        world: int = 1,
+        world_size: int = 1,
     ) -> None:
-        self.images, self.labels = images[rank::world], labels[rank::world]
-        self.batch_size, self.normalize = batch_size, normalize
+        self.images = images[rank::world_size]
+        self.labels = labels[rank::world_size]
+        self.batch_size = batch_size
+        self.normalize = normalize
 
     def __len__(self) -> int:
+        """Return the number of batches."""
         return -(-len(self.labels) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for images, labels in zip(
-            self.images.split(self.batch_size), self.labels.split(self.batch_size), strict=True
-        ):
+        """Yield images (N, C, H, W) float32 and labels (N,) int64."""
+        image_batches = self.images.split(self.batch_size)
+        label_batches = self.labels.split(self.batch_size)
+        for images, labels in zip(image_batches, label_batches, strict=True):
             yield self.normalize(images), labels

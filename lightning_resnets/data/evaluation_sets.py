@@ -1,15 +1,16 @@
 """Datasets to evaluate a model on: images with the model's own class indices."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_resnets.data import image_folder
+from lightning_resnets.data.cifar10_files import find_cifar10, read_test_set
 from lightning_resnets.data.cifar10_sample import CLASSES, load_sample
-from lightning_resnets.data.image_folder import ImageSource
+from lightning_resnets.data.image_folder import PathOrImage
 from lightning_resnets.errors import DataError
 from lightning_resnets.utils.format import evenly_spaced
 
-LabeledImages = tuple[Sequence[ImageSource], list[int]]
+LabeledImages = tuple[Sequence[PathOrImage], list[int]]
 
 
 def cifar10_test_set(data_dir: Path, class_names: Sequence[str]) -> LabeledImages:
@@ -25,9 +26,6 @@ def cifar10_test_set(data_dir: Path, class_names: Sequence[str]) -> LabeledImage
     Raises:
         DataError: the files are missing, or the model has other classes.
     """
-    # This module defines a LightningDataModule too, and Lightning takes seconds to import.
-    from lightning_resnets.data.cifar10 import find_cifar10, read_test_set
-
     folder = find_cifar10(data_dir)
     if folder is None:
         raise DataError(
@@ -40,7 +38,7 @@ def cifar10_test_set(data_dir: Path, class_names: Sequence[str]) -> LabeledImage
     return list(channels_last.numpy()), [indices[label] for label in labels.tolist()]
 
 
-def cifar10_sample(data_dir: Path, class_names: Sequence[str]) -> LabeledImages:
+def load_cifar10_sample(data_dir: Path, class_names: Sequence[str]) -> LabeledImages:
     """Read the 1,000 bundled test images of CIFAR-10.
 
     Args:
@@ -124,14 +122,6 @@ def _with_labels(files: Sequence[tuple[Path, str]], indices: dict[str, int]) -> 
     return [path for path, _ in files], [indices[folder] for _, folder in files]
 
 
-DATASETS: dict[str, Callable[[Path, Sequence[str]], LabeledImages]] = {
-    "cifar10": cifar10_test_set,
-    "imagenet": imagenet_val_set,
-    "folder": labeled_folder,
-    "sample": cifar10_sample,
-}
-
-
 def subsample(labeled: LabeledImages, num_images: int | None) -> LabeledImages:
     """Select images evenly over a dataset: the first ones would all be of one class.
 
@@ -147,23 +137,3 @@ def subsample(labeled: LabeledImages, num_images: int | None) -> LabeledImages:
         return labeled
     chosen = evenly_spaced(len(labels), num_images)
     return [images[index] for index in chosen], [labels[index] for index in chosen]
-
-
-def require_data_dir(dataset: str, data_dir: Path | None) -> Path:
-    """Check that the folder of a dataset is given.
-
-    Args:
-        dataset: a key of `DATASETS`.
-        data_dir: `--data-dir`.
-
-    Returns:
-        The folder, "~" expanded; the current folder for the bundled sample.
-
-    Raises:
-        DataError: the dataset needs a folder and there is none.
-    """
-    if data_dir is not None:
-        return data_dir.expanduser()
-    if dataset != "sample":
-        raise DataError(f"--dataset {dataset} requires --data-dir DIR.")
-    return Path()

@@ -1,9 +1,6 @@
-"""Images by number, from files or any other source, in batches of bytes: cropped for training, else fitted."""
+"""Datasets of images by index, loaded in worker processes as whole batches of bytes."""
 
-import io
-import math
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -11,69 +8,113 @@ from typing import Literal, Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import Dataset
-from torchvision import io as codecs
 from torchvision.transforms import InterpolationMode, v2
 
+from lightning_resnets.data.random_resized_crop import random_resized_crop
 from lightning_resnets.data.sampler import SampleKey
 from lightning_resnets.errors import DataError, ImageError
-from lightning_resnets.preprocessing import MAX_PIXELS, read_image, resize_and_crop
+from lightning_resnets.preprocessing import read_image, resize_and_crop
 
 AutoAugmentPolicy = Literal["trivial", "rand"]
 
-
-ImageBatch = (
-    tuple[Tensor, Tensor] | Exception
-)  # (N, 3, H, W) uint8, channels last, and (N,) int64; or what went wrong
+# (N, 3, H, W) uint8, channels last, and (N,) int64. A worker returns an error instead of raising
+# it, because an error raised there arrives wrapped in the worker's whole traceback.
+ImageBatch = tuple[Tensor, Tensor] | Exception
 
 
 class ImageSource(Protocol):
-    """Images by number."""
+    """Images by index."""
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """Return the number of images."""
+        ...
 
     def read(self, index: int) -> tuple[bytes, int]:
-        """The image's file, whole, and its class."""
+        """Read the content of an image file, and its class index.
+
+        Args:
+            index: index of the image.
+
+        Returns:
+            The bytes and the class index.
+        """
         ...
 
     def name(self, index: int) -> str:
-        """What a sentence calls it."""
+        """Name an image for messages.
+
+        Args:
+            index: index of the image.
+
+        Returns:
+            For example its path in quotes.
+        """
         ...
 
 
 class ImageFiles:
-    """Image files and their classes, (N,) int64."""
+    """Image files and their class indices.
+
+    Args:
+        paths: N files.
+        labels: (N,) int64.
+    """
 
     def __init__(self, paths: Sequence[Path], labels: Tensor) -> None:
-        self.paths = np.array(
-            [os.fsencode(path) for path in paths]
-        )  # one block, which worker processes share
+        # One block of memory, which worker processes share.
+        self.paths = np.array([os.fsencode(path) for path in paths])
         self.labels = labels
 
     def __len__(self) -> int:
+        """Return the number of images."""
         return len(self.paths)
 
     def read(self, index: int) -> tuple[bytes, int]:
+        """Read a file, and its class index.
+
+        Args:
+            index: index of the image.
+
+        Returns:
+            The bytes and the class index.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        path = Path(os.fsdecode(self.paths[index]))
         try:
-            return Path(os.fsdecode(self.paths[index])).read_bytes(), int(self.labels[index])
+            return path.read_bytes(), int(self.labels[index])
         except OSError as error:
             raise DataError(
-                f"{self.name(index)} cannot be read ({error.strerror}): put it back."
+                f"Cannot read {self.name(index)} ({error.strerror}). Restore the file."
             ) from error
 
     def name(self, index: int) -> str:
+        """Name an image for messages.
+
+        Args:
+            index: index of the image.
+
+        Returns:
+            Its path in quotes.
+        """
         return f"'{os.fsdecode(self.paths[index])}'"
 
 
 class TrainImages(Dataset[ImageBatch]):
-    """Training images: a random part (`jpeg.cropped`) and, with `policy`, torchvision's automatic augmentation.
+    """Training images: random resized crops, with torchvision's automatic augmentation on request.
 
-    That is done here and not for whole batches on the device, because each image has its own operation: on the device
-    it would be as many small kernels as there are images. `policy` is "trivial" (TrivialAugmentWide) or "rand"
-    (RandAugment, two operations of `magnitude` 0 to 30). Everything random depends on the seed and the key alone.
+    This augmentation is done here and not for whole batches on the device, where an operation per
+    image would take as many small kernels. All draws come from the seed and the key.
+
+    Args:
+        source: images.
+        seed: seed of all draws.
+        min_crop_scale: minimum area of a crop as a fraction of the image.
+        auto_augment: "trivial" (TrivialAugmentWide) or "rand" (RandAugment, two operations).
+        auto_augment_magnitude: strength of RandAugment, 0 to 30.
     """
 
     def __init__(
@@ -84,39 +125,52 @@ class TrainImages(Dataset[ImageBatch]):
         auto_augment: AutoAugmentPolicy | None = None,
         auto_augment_magnitude: int = 9,
     ) -> None:
-        self.source, self.seed, self.min_crop_scale = source, seed, min_crop_scale
-        smooth = InterpolationMode.BILINEAR
-        self.transform = None
-        if auto_augment:
-            rand = v2.RandAugment(2, auto_augment_magnitude, interpolation=smooth)
-            self.transform = (
-                rand if auto_augment == "rand" else v2.TrivialAugmentWide(interpolation=smooth)
-            )
+        self.source = source
+        self.seed = seed
+        self.min_crop_scale = min_crop_scale
+        bilinear = InterpolationMode.BILINEAR
+        self.transform: v2.Transform | None = None
+        if auto_augment == "rand":
+            self.transform = v2.RandAugment(2, auto_augment_magnitude, interpolation=bilinear)
+        elif auto_augment == "trivial":
+            self.transform = v2.TrivialAugmentWide(interpolation=bilinear)
 
     def __getitems__(self, keys: list[SampleKey]) -> ImageBatch:
-        side = keys[0].image_size
-        images = torch.empty(len(keys), side, side, 3, dtype=torch.uint8).permute(
-            0, 3, 1, 2
-        )  # channels last
+        """Return the batch of some keys, or the error of the first image that cannot be read."""
+        size = keys[0].image_size
+        pixels = torch.empty(len(keys), size, size, 3, dtype=torch.uint8)
+        images = pixels.permute(0, 3, 1, 2)  # channels last
         labels = torch.empty(len(keys), dtype=torch.int64)
         try:
-            for place, key in enumerate(keys):
-                images[place : place + 1], labels[place] = self.load(key)
+            for position, key in enumerate(keys):
+                images[position : position + 1], labels[position] = self.load(key)
         except (DataError, ImageError) as error:
             return error
         return images, labels
 
     def load(self, key: SampleKey) -> tuple[Tensor, int]:
-        """The image (1, 3, side, side) uint8 of a key, and its class."""
+        """Load and augment one image.
+
+        Args:
+            key: identifies the training sample.
+
+        Returns:
+            The image (1, 3, image_size, image_size) uint8 and its class index.
+
+        Raises:
+            DataError: the file cannot be read.
+            ImageError: it cannot be read as an image.
+        """
         rng = Random(f"{self.seed} {key.epoch} {key.image_index} {key.repeat}")
         data, label = self.source.read(key.image_index)
         try:
             pixels = random_resized_crop(data, key.image_size, rng, self.min_crop_scale)
         except ImageError as error:
-            raise add_file_name(error, self.source.name(key.image_index)) from error
+            raise _add_file_name(error, self.source.name(key.image_index)) from error
         if self.transform is None:
             return pixels, label
-        state = torch.get_rng_state()  # torchvision draws from torch's own generator
+        # torchvision draws from torch's global generator.
+        state = torch.get_rng_state()
         torch.default_generator.manual_seed(rng.getrandbits(63))
         try:
             return self.transform(pixels), label
@@ -125,132 +179,55 @@ class TrainImages(Dataset[ImageBatch]):
 
 
 class EvalImages(Dataset[ImageBatch]):
-    """Images for evaluation, to the bit as `image.prepare` makes them for one image, but not yet normalized."""
+    """Images for evaluation, equal to the bit to `preprocess`, but not yet normalized.
+
+    Args:
+        source: images.
+        image_size: side of the center crop in pixels.
+        crop_pct: that side as a fraction of the resized shorter side.
+        interpolation: "bilinear" or "bicubic".
+    """
 
     def __init__(
         self, source: ImageSource, image_size: int, crop_pct: float, interpolation: str = "bilinear"
     ) -> None:
-        self.source, self.image_size, self.crop_pct, self.interpolation = (
-            source,
-            image_size,
-            crop_pct,
-            interpolation,
-        )
+        self.source = source
+        self.image_size = image_size
+        self.crop_pct = crop_pct
+        self.interpolation = interpolation
 
-    def __getitems__(self, places: list[int]) -> ImageBatch:
+    def __getitems__(self, indices: list[int]) -> ImageBatch:
+        """Return the batch of some images, or the error of the first that cannot be read."""
         try:
-            pairs = [self.load(index) for index in places]
+            pairs = [self.load(index) for index in indices]
         except (DataError, ImageError) as error:
             return error
         pixels = torch.from_numpy(np.stack([image for image, _ in pairs]))  # (N, H, W, 3)
-        return pixels.permute(0, 3, 1, 2), torch.tensor([label for _, label in pairs])
+        labels = torch.tensor([label for _, label in pairs])
+        return pixels.permute(0, 3, 1, 2), labels
 
     def load(self, index: int) -> tuple[np.ndarray, int]:
+        """Load, resize and crop one image.
+
+        Args:
+            index: index of the image.
+
+        Returns:
+            The image (image_size, image_size, 3) uint8 and its class index.
+
+        Raises:
+            DataError: the file cannot be read.
+            ImageError: it cannot be read as an image.
+        """
         data, label = self.source.read(index)
+        size = (self.image_size, self.image_size)
         try:
-            return resize_and_crop(
-                read_image(data),
-                (self.image_size, self.image_size),
-                self.crop_pct,
-                self.interpolation,
-            ), label
+            image = resize_and_crop(read_image(data), size, self.crop_pct, self.interpolation)
         except ImageError as error:
-            raise add_file_name(error, self.source.name(index)) from error
+            raise _add_file_name(error, self.source.name(index)) from error
+        return image, label
 
 
-def add_file_name(error: ImageError, name: str) -> ImageError:
-    """The same sentence about a file with a name: bytes have none."""
-    return ImageError(str(error).replace("This", name, 1))
-
-
-EXIF_ORIENTATION = 0x0112  # the EXIF tag
-
-
-DRAFT_MIN_BYTES = (
-    200_000  # bytes; below that an image is hardly ever twice as large as the training wants it
-)
-
-
-MAX_ATTEMPTS = 10
-
-
-def random_resized_crop_box(
-    width: int, height: int, rng: Random, least: float = 0.08
-) -> tuple[int, int, int, int]:
-    """Left, top, width and height of a random part: `least` to all of the area, sides 3 : 4 to 4 : 3.
-
-    After ten tries that do not fit, the middle, as little cut as the proportions allow (Szegedy et al. 2014,
-    arXiv:1409.4842; the same draws as torchvision's RandomResizedCrop makes).
-    """
-    for _ in range(MAX_ATTEMPTS):
-        area = width * height * rng.uniform(least, 1)
-        ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
-        wide, high = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if 0 < wide <= width and 0 < high <= height:
-            return rng.randint(0, width - wide), rng.randint(0, height - high), wide, high
-    wide, high = min(width, round(height * 4 / 3)), min(height, round(width * 4 / 3))
-    return (width - wide) // 2, (height - high) // 2, wide, high
-
-
-def random_resized_crop(data: bytes, side: int, rng: Random, least: float = 0.08) -> Tensor:
-    """A random part of an image at (1, 3, side, side) uint8, channels last, flipped or not; raises PictureError."""
-    if (
-        len(data) > DRAFT_MIN_BYTES
-        and (coarse := decode_downscaled(data, side, rng, least)) is not None
-    ):
-        part = coarse
-    else:
-        pixels = decode_image(data)  # (3, H, W)
-        left, top, wide, high = random_resized_crop_box(
-            pixels.shape[2], pixels.shape[1], rng, least
-        )
-        part = pixels[:, top : top + high, left : left + wide]
-    part = part.unsqueeze(0).contiguous(
-        memory_format=torch.channels_last
-    )  # else scaling takes twice as long
-    scaled = F.interpolate(part, (side, side), mode="bilinear", antialias=True)
-    return scaled.flip(-1) if rng.random() < 0.5 else scaled
-
-
-def decode_image(data: bytes) -> Tensor:
-    """The whole image (3, H, W) uint8, upright; what the fast decoder refuses is read by `image.read_picture`."""
-    try:
-        with (
-            warnings.catch_warnings()
-        ):  # the buffer cannot be written to, and nobody does; the decoder is to go
-            warnings.simplefilter("ignore")
-            raw = torch.frombuffer(data, dtype=torch.uint8)
-            pixels = codecs.decode_jpeg(
-                raw, mode=codecs.ImageReadMode.RGB, apply_exif_orientation=True
-            )
-        assert isinstance(pixels, Tensor), "one image, not a list"
-        return pixels
-    except (
-        RuntimeError,
-        ValueError,
-        AttributeError,
-    ):  # no JPEG, a damaged one; torchvision has no decoder any more
-        return torch.from_numpy(np.array(read_image(data))).permute(2, 0, 1)
-
-
-def decode_downscaled(data: bytes, side: int, rng: Random, least: float) -> Tensor | None:
-    """A random part (3, H, W), decoded at 1/2, 1/4 or 1/8 of its size where it stays as large as wanted; else None."""
-    state = rng.getstate()
-    try:
-        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-            width, height = image.size
-            left, top, wide, high = random_resized_crop_box(width, height, rng, least)
-            times = min(wide, high) // side
-            upright = image.getexif().get(EXIF_ORIENTATION, 1) == 1
-            if times >= 2 and upright and image.mode == "RGB" and width * height <= MAX_PIXELS:
-                image.draft("RGB", (width // times, height // times))
-                whole, part = (
-                    image.size[0] / width,
-                    torch.from_numpy(np.array(image)).permute(2, 0, 1),
-                )
-                first, last = (round(top * whole), round((top + high) * whole))
-                return part[:, first:last, round(left * whole) : round((left + wide) * whole)]
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        pass  # no JPEG or a damaged one: the other way says it in a sentence
-    rng.setstate(state)
-    return None
+def _add_file_name(error: ImageError, name: str) -> ImageError:
+    """Return an error about bytes with the name of their file in its message."""
+    return ImageError(str(error).replace("this file", name, 1))

@@ -1,6 +1,6 @@
-"""Images in folders, one folder a class: which there are, which of a model's classes they show, and batches of them.
+"""Images in folders, one folder per class: list them, match folders to a model's classes, load.
 
-Folders lie as torchvision's ImageFolder wants them (`root/class/image.jpg`) and are read in its order.
+The layout (`data_dir/class/image.jpg`) and the order are those of torchvision's ImageFolder.
 """
 
 import os
@@ -15,185 +15,236 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.data.imagenet_classes import WNIDS
 from lightning_resnets.errors import DataError, ImageError
-from lightning_resnets.preprocessing import preprocess, read_image
+from lightning_resnets.preprocessing import Preprocessing, preprocess, read_image
+from lightning_resnets.utils.format import join_first
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
+MAX_LISTED = 5  # names in a message
 
-MAX_LISTED = 5  # names that a sentence lists
-
-ImageSource = Path | NDArray[np.uint8]  # a file, or RGB (H, W, 3)
+PathOrImage = Path | NDArray[np.uint8]  # a file, or RGB (H, W, 3)
 
 
-def list_images(root: Path) -> list[tuple[Path, str]]:
-    """Every image below `root` with its class, the folder of `root` that it lies in; order as ImageFolder's.
+def list_images(data_dir: Path) -> list[tuple[Path, str]]:
+    """List every image of a folder with its class, in ImageFolder's order.
 
-    What begins with a dot is passed over. Raises DataError where there is no folder, no class, or a class without
-    images.
+    Names that begin with a dot are skipped.
+
+    Args:
+        data_dir: folder with one subfolder per class.
+
+    Returns:
+        The file and the subfolder's name of each image.
+
+    Raises:
+        DataError: there is no folder, no class, or a class without images.
     """
-    if not root.is_dir():
+    if not data_dir.is_dir():
         raise DataError(
-            f"There is no folder '{root}': give the one that holds a folder for each class (--root DIR)."
+            f"There is no folder '{data_dir}'. Give the folder that contains one subfolder of "
+            "images per class (--data-dir DIR)."
         )
-    classes = sorted(
-        entry.name for entry in scan_dir(root) if entry.is_dir() and not entry.name.startswith(".")
-    )
-    if not classes:
+    folders = [entry.name for entry in _scan_dir(data_dir) if _is_class_folder(entry)]
+    if not folders:
         raise DataError(
-            f"There is no class folder in '{root}': put each class's images into a folder of its own."
+            f"There is no class folder in '{data_dir}'. Put the images of each class into a folder "
+            "of their own."
         )
-    found = [(path, name) for name in classes for path in walk_images(root / name)]
-    if bare := sorted(set(classes) - {name for _, name in found}):
+    images: list[tuple[Path, str]] = []
+    for folder in sorted(folders):
+        images += [(path, folder) for path in _walk_images(data_dir / folder)]
+    if empty := sorted(set(folders) - {folder for _, folder in images}):
+        names = _quote_first([str(data_dir / name) for name in empty])
         raise DataError(
-            f"There is no image in {join_first(bare, root)}: take the folder away or put images into it "
+            f"There is no image in {names}. Remove the folder or put images into it "
             f"({', '.join(IMAGE_SUFFIXES)})."
         )
-    return found
+    return images
 
 
-def walk_images(folder: Path) -> list[Path]:
-    """The images in a folder and in folders inside it, sorted by folder and then by name."""
+def _is_class_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder that is not hidden."""
+    return entry.is_dir() and not entry.name.startswith(".")
+
+
+def _walk_images(folder: Path) -> list[Path]:
+    """List the images in a folder and in the folders inside it, by folder and then by name."""
     found: list[tuple[str, str]] = []
-    for path, inner, files in os.walk(folder, onerror=raise_unreadable, followlinks=True):
+    for path, inner, files in os.walk(folder, onerror=_raise_unreadable, followlinks=True):
+        # os.walk visits what is left in this list.
         inner[:] = [
             name
             for name in inner
-            if not name.startswith(".") and not is_link_loop(Path(path, name))
+            if not name.startswith(".") and not _is_link_loop(Path(path, name))
         ]
-        found += [
-            (path, name)
-            for name in files
-            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
-        ]
+        found += [(path, name) for name in files if _is_image_name(name)]
     return [Path(path, name) for path, name in sorted(found)]
 
 
-def scan_dir(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder, or a sentence."""
+def _is_image_name(name: str) -> bool:
+    """Return whether a file name is that of an image and not hidden."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+
+
+def _scan_dir(folder: Path) -> list[os.DirEntry[str]]:
+    """List the entries of a folder."""
     try:
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError as error:
-        raise_unreadable(error)
+        _raise_unreadable(error)
         raise
 
 
-def raise_unreadable(error: OSError) -> None:
+def _raise_unreadable(error: OSError) -> None:
+    """Raise DataError for a folder that cannot be read."""
     raise DataError(
-        f"'{error.filename}' cannot be read ({error.strerror}): check its permissions."
+        f"Cannot read '{error.filename}' ({error.strerror}). Check its permissions."
     ) from error
 
 
-def is_link_loop(folder: Path) -> bool:
-    """Whether a folder is a link to one that it lies in itself, so that following it would never end."""
+def _is_link_loop(folder: Path) -> bool:
+    """Return whether a folder is a link to one of its parents, which following would never end."""
     return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 
-def match_class_folders(names: Iterable[str], class_names: Sequence[str]) -> dict[str, int]:
-    """Which of the model's `classes` each class folder is: by its name, or by one that differs in case and underscores.
+def match_class_folders(folders: Iterable[str], class_names: Sequence[str]) -> dict[str, int]:
+    """Find the model's class of each folder, by name; case, "_" and "-" do not count.
 
-    Where no folder's name is a class's, and there are as many of both, by sorted order, as ImageFolder numbers them.
-    Raises DataError with the names that fit no class.
+    If no folder has a class's name and there are as many of both, folders are numbered in sorted
+    order, as ImageFolder does.
+
+    Args:
+        folders: names of the class folders.
+        class_names: the model's classes, by index.
+
+    Returns:
+        The class index of each folder.
+
+    Raises:
+        DataError: some folders match no class.
     """
-    names = sorted(names)
-    exact, loose = (
-        index_by_name(class_names),
-        index_by_name([normalize_name(name) for name in class_names]),
-    )
-    found = {name: exact.get(name, loose.get(normalize_name(name))) for name in names}
-    fitting = {name: place for name, place in found.items() if place is not None}
-    if len(fitting) == len(names):
-        return fitting
-    if not fitting and len(names) == len(class_names):
-        return {name: place for place, name in enumerate(names)}
-    strange = [name for name in names if name not in fitting]
-    remedy = (
-        "say --data imagenet"
-        if set(strange) <= set(WNIDS)
-        else "name the folders as the model names its classes"
-    )
+    names = sorted(folders)
+    exact = _index_by_name(class_names)
+    normalized = _index_by_name([_normalize_name(name) for name in class_names])
+    indices: dict[str, int] = {}
+    for name in names:
+        index = exact.get(name, normalized.get(_normalize_name(name)))
+        if index is not None:
+            indices[name] = index
+    if len(indices) == len(names):
+        return indices
+    if not indices and len(names) == len(class_names):
+        return {name: index for index, name in enumerate(names)}
+    unknown = [name for name in names if name not in indices]
+    has_wordnet_ids = set(unknown) <= set(WNIDS)
+    hint = "Use --dataset imagenet" if has_wordnet_ids else "Name the folders like the classes"
     raise DataError(
-        f"{len(strange)} of {len(names)} folders are no class of the model ({join_first(strange)}): {remedy} ({join_first(class_names)})."
+        f"{len(unknown)} of {len(names)} folders match no class of the model "
+        f"({_quote_first(unknown)}). {hint} ({_quote_first(class_names)})."
     )
 
 
-def match_wordnet_folders(names: Iterable[str], class_names: Sequence[str]) -> dict[str, int]:
-    """The same for folders named by WordNet numbers, for all of ImageNet's 1,000 classes or some of them.
+def match_wordnet_folders(folders: Iterable[str], class_names: Sequence[str]) -> dict[str, int]:
+    """Find the model's class of each folder that is named by a WordNet ID.
 
-    Raises DataError where a folder is none of the 1,000, or the model does not have 1,000 classes (nor names them so).
+    Args:
+        folders: names of the class folders, all of ImageNet's 1,000 or some of them.
+        class_names: the model's classes, by index: ImageNet's, or WordNet IDs.
+
+    Returns:
+        The class index of each folder.
+
+    Raises:
+        DataError: a folder is not one of ImageNet's classes, or the model has other classes.
     """
-    names, given = sorted(names), index_by_name(class_names)
-    if all(name in given for name in names):
-        return {name: given[name] for name in names}
-    known = index_by_name(WNIDS)
-    if strange := [name for name in names if name not in known]:
+    names = sorted(folders)
+    own = _index_by_name(class_names)
+    if all(name in own for name in names):
+        return {name: own[name] for name in names}
+    known = _index_by_name(WNIDS)
+    if unknown := [name for name in names if name not in known]:
         raise DataError(
-            f"{len(strange)} of {len(names)} folders are none of ImageNet's classes ({join_first(strange)}): name them by "
-            f"WordNet number ({WNIDS[0]}), or say --data folder."
+            f"{len(unknown)} of {len(names)} folders are not ImageNet classes "
+            f"({_quote_first(unknown)}). Name them by WordNet ID ({WNIDS[0]}), or use "
+            "--dataset folder."
         )
     if len(class_names) != len(WNIDS):
         raise DataError(
-            f"This model tells {len(class_names)} classes apart and ImageNet has {len(WNIDS):,}: evaluate it on images of "
-            f"its own classes ({join_first(class_names)})."
+            f"The model has {len(class_names):,} classes but ImageNet has {len(WNIDS):,}. Evaluate "
+            f"on a dataset with the model's classes ({_quote_first(class_names)})."
         )
     return {name: known[name] for name in names}
 
 
-def index_by_name(names: Sequence[str]) -> dict[str, int]:
-    """Where each name stands; one in two places (but for case, ImageNet's cardigan) is left out."""
-    often = Counter(names)
-    return {name: place for place, name in enumerate(names) if often[name] == 1}
+def _index_by_name(names: Sequence[str]) -> dict[str, int]:
+    """Map names to indices; a name that occurs twice is left out."""
+    counts = Counter(names)
+    return {name: index for index, name in enumerate(names) if counts[name] == 1}
 
 
-def normalize_name(name: str) -> str:
+def _normalize_name(name: str) -> str:
+    """Return a name in lower case, with single spaces for "_" and "-"."""
     return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())
 
 
-def join_first(names: Sequence[str], folder: Path | None = None) -> str:
-    """The first few of many names, as a sentence lists them."""
-    shown = [f"'{folder / name}'" if folder else name for name in names[:MAX_LISTED]]
-    return ", ".join(shown) + (
-        f" and {len(names) - MAX_LISTED:,} more" if len(names) > MAX_LISTED else ""
-    )
+def _quote_first(names: Sequence[str]) -> str:
+    """Join the first names of a list in quotes and count the rest."""
+    return join_first([f"'{name}'" for name in names], MAX_LISTED)
 
 
 def load_batches(
-    images: Iterable[ImageSource], card: ModelCard, batch_size: int, threads: int = 1
+    images: Iterable[PathOrImage],
+    preprocessing: Preprocessing,
+    batch_size: int,
+    num_workers: int = 1,
 ) -> Iterator[Tensor]:
-    """Batches (N, C, H, W) of a model's input, made of every image in order, as `card` says that the model wants them.
+    """Load images in batches of a model's input, in order.
 
-    `threads` threads decode one batch while the one before is used, and no more than that is held in memory. Raises
-    PictureError that names the file which is no image.
+    Threads decode one batch while the caller uses the one before; no more is held in memory.
+
+    Args:
+        images: files, or RGB arrays (H, W, 3).
+        preprocessing: size and normalization of the model's input.
+        batch_size: images per batch; the last may be smaller.
+        num_workers: number of threads.
+
+    Yields:
+        (N, C, H, W) float32.
+
+    Raises:
+        ImageError: a file cannot be read as an image.
     """
 
-    def ready(image: ImageSource) -> Tensor:
-        pixels = load_image(image) if isinstance(image, Path) else image
+    def load(image: PathOrImage) -> Tensor:
+        pixels = _load_image(image) if isinstance(image, Path) else image
         return preprocess(
             pixels,
-            card.input_size,
-            card.mean,
-            card.std,
-            card.channel_order,
-            card.crop_pct,
-            card.interpolation,
+            preprocessing.input_size,
+            preprocessing.mean,
+            preprocessing.std,
+            preprocessing.channel_order,
+            preprocessing.crop_pct,
+            preprocessing.interpolation,
         )
 
-    waiting, source = deque[list[Future[Tensor]]](), iter(images)
-    pool = ThreadPoolExecutor(threads, "images")
+    source = iter(images)
+    pending = deque[list[Future[Tensor]]]()
+    pool = ThreadPoolExecutor(num_workers, "images")
     try:
-        waiting.append([pool.submit(ready, image) for image in islice(source, batch_size)])
-        while waiting[0]:
-            waiting.append([pool.submit(ready, image) for image in islice(source, batch_size)])
-            yield torch.cat([future.result() for future in waiting.popleft()])
+        pending.append([pool.submit(load, image) for image in islice(source, batch_size)])
+        while pending[0]:
+            pending.append([pool.submit(load, image) for image in islice(source, batch_size)])
+            yield torch.cat([future.result() for future in pending.popleft()])
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def load_image(path: Path) -> NDArray[np.uint8]:
+def _load_image(path: Path) -> NDArray[np.uint8]:
+    """Read an image; an error names the whole path, as a file name is not found among thousands."""
     try:
         return read_image(path)
-    except ImageError as error:  # among thousands, a file's name alone does not find it
+    except ImageError as error:
         raise ImageError(str(error).replace(f"'{path.name}'", f"'{path}'", 1)) from error

@@ -1,86 +1,73 @@
-"""ImageNet as a LightningDataModule: decoded and cropped by worker processes, all else for whole batches on the device.
+"""ImageNet as a LightningDataModule: worker processes decode and crop, the device does the rest.
 
 Russakovsky et al. 2015, ImageNet Large Scale Visual Recognition Challenge (arXiv:1409.0575).
 """
 
 import os
-import warnings
-from pathlib import Path
 from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lightning_resnets.data.augment import (
-    Augmentation,
-    apply_mix,
-    erase_boxes,
-    mix_targets,
-    sample_erase_boxes,
-    sample_mix,
-)
+from lightning_resnets.data.augment import Augmentation, erase_boxes, sample_erase_boxes
 from lightning_resnets.data.batches import Normalize
+from lightning_resnets.data.datamodule import ResumableDataModule
 from lightning_resnets.data.image_dataset import (
     AutoAugmentPolicy,
     EvalImages,
-    ImageFiles,
     ImageSource,
     TrainImages,
 )
-from lightning_resnets.data.image_folder import list_images, match_wordnet_folders
 from lightning_resnets.data.imagenet_classes import class_names
+from lightning_resnets.data.imagenet_source import Subset, open_split, split_train_val, val_or_train
+from lightning_resnets.data.mixup import apply_mix, mix_targets, sample_mix
 from lightning_resnets.data.sampler import (
     SPLIT_SEED,
     EpochSampler,
     EvalLoader,
     TrainLoader,
     resolve_seed,
-    roll_over_epoch,
 )
-from lightning_resnets.data.streaming import StreamedImages, is_streamed
 from lightning_resnets.errors import DataError
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
 
 
-Subset = tuple[ImageSource, Tensor]  # images by number, and the numbers (N,) int64 that are meant
-
-
-def split_train_val(source: ImageSource, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Numbers of the images to train on and of `count` to hold out, chosen by `seed`, evenly from all classes."""
-    if count >= len(source):
-        raise DataError(
-            f"validation={count:,}: there are {len(source):,} images, so hold fewer out, or 0 for none."
-        )
-    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
-    if isinstance(source, ImageFiles):
-        labels = source.labels[order]
-        by_class = labels.argsort(
-            stable=True
-        )  # the first of every class, then the second of every class, ...
-        starts = torch.searchsorted(labels[by_class], labels[by_class])
-        order = order[by_class][(torch.arange(len(order)) - starts).argsort(stable=True)]
-    return order[count:].sort().values, order[:count].sort().values
-
-
-class ImageNet(L.LightningDataModule):
+class ImageNet(ResumableDataModule):
     """ImageNet's 1,000 classes, or images of some of them.
 
-    `root` holds `train` and `val`, each with a folder a class named by its WordNet number; or these folders themselves;
-    or a litdata-optimized copy of either (`data.streaming`), there or in object storage (`s3://...`). `val` is the test
-    set, used by `test` alone; `validation` images are split off the training set (0: none).
+    Batches are (N, 3, H, W) float32, channels last. Folder `val` is the test set, which only
+    `test` uses.
 
-    Training: a random part of at least `least` of the area at `train_size` pixels, from an epoch on another size
-    (`{0: 128, 30: 160}`), flipped or not; `policy` "trivial" or "rand" (of `magnitude` 0 to 30); a share `erase` of
-    the images with a rectangle erased; `mixup` and `cutmix` as in `augment.Augmentation`; each image of an epoch
-    `repeats` times. Evaluation: the middle at `val_size`, cut from the image scaled to `val_size / crop`. `workers`
-    processes load (None: one a core). Batches are (N, 3, side, side) float32, channels last.
+    Args:
+        data_dir: folder that contains `train` and `val`, each with one folder per class named by
+            WordNet ID; or a folder of class folders; or a litdata-optimized copy of either, local
+            or in object storage (`s3://...`).
+        batch_size: training images per batch and device.
+        num_val_images: images split off the training set for validation; 0 for none.
+        train_image_size: side of training images in pixels, or sizes by the epoch from which on
+            they apply (`{0: 128, 30: 160}`).
+        eval_image_size: side of the center crop in evaluation.
+        eval_crop_pct: that side as a fraction of the resized shorter side.
+        min_crop_scale: minimum area of a training crop as a fraction of the image.
+        auto_augment: "trivial" (TrivialAugmentWide), "rand" (RandAugment) or None.
+        auto_augment_magnitude: strength of RandAugment, 0 to 30.
+        random_erase_prob: fraction of training images with an erased rectangle.
+        mixup_alpha: parameter of the Beta distribution of mixup; 0 for none.
+        cutmix_alpha: parameter of the Beta distribution of cutmix; 0 for none.
+        num_augment_repeats: times that each image of an epoch is taken.
+        eval_batch_size: images per batch and device in validation, test and prediction.
+        seed: seed of order and augmentation, not of the split; None for `seed_everything`.
+        num_workers: worker processes; None for one per core.
     """
 
-    name, mean, std, interpolation = "imagenet", MEAN, STD, "bilinear"
+    name = "imagenet"
+    mean = MEAN
+    std = STD
+    interpolation = "bilinear"
 
     def __init__(
         self,
@@ -103,237 +90,234 @@ class ImageNet(L.LightningDataModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.data_dir, self.num_val_images, self.seed, self.num_workers = (
-            data_dir,
-            num_val_images,
-            resolve_seed(seed),
-            num_workers,
-        )
-        self.batch_size, self.eval_batch_size, self.num_augment_repeats = (
-            batch_size,
-            eval_batch_size,
-            num_augment_repeats,
-        )
-        self.image_sizes = (
-            train_image_size if isinstance(train_image_size, dict) else {0: train_image_size}
-        )
-        self.input_size, self.crop_pct, self.random_erase_prob = (
-            (3, eval_image_size, eval_image_size),
-            eval_crop_pct,
-            random_erase_prob,
-        )
-        self.min_crop_scale, self.auto_augment_magnitude = min_crop_scale, auto_augment_magnitude
+        self.data_dir = data_dir
+        self.num_val_images = num_val_images
+        self.seed = resolve_seed(seed)
+        self.num_workers = num_workers
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.num_augment_repeats = num_augment_repeats
+        has_sizes = isinstance(train_image_size, dict)
+        self.image_sizes = train_image_size if has_sizes else {0: train_image_size}
+        self.input_size = (3, eval_image_size, eval_image_size)
+        self.crop_pct = eval_crop_pct
+        self.random_erase_prob = random_erase_prob
+        self.min_crop_scale = min_crop_scale
         self.auto_augment: AutoAugmentPolicy | None = auto_augment
+        self.auto_augment_magnitude = auto_augment_magnitude
         self.augmentation = Augmentation(
             crop_padding=0, flip=True, mixup=mixup_alpha, cutmix=cutmix_alpha
         )
-        self._normalize: dict[torch.device, Normalize] = {}
         self.class_names = class_names()
         self.train_set: Subset | None = None
         self.val_set: Subset | None = None
         self.test_set: Subset | None = None
-        self._epochs: TrainLoader | None = None
-        self._resume: dict[str, Any] = {}
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.class_names)
+        self._normalize: dict[torch.device, Normalize] = {}
 
     def validate_options(self) -> None:
-        """Raises DataError for the first option that makes no sense."""
-        plan = self.augmentation
-        if (
-            min(
-                self.batch_size,
-                self.eval_batch_size,
-                self.num_augment_repeats,
-                self.input_size[1],
-                *self.image_sizes.values(),
+        """Check the options.
+
+        Raises:
+            DataError: the first option that is out of range.
+        """
+        if min(self.batch_size, self.eval_batch_size) < 1:
+            raise DataError("batch_size and eval_batch_size must be at least 1.")
+        if min(self.num_augment_repeats, self.input_size[1], *self.image_sizes.values()) < 1:
+            raise DataError(
+                "train_image_size, eval_image_size and num_augment_repeats must be at least 1."
             )
-            < 1
-        ):
-            raise DataError("Sizes, batch sizes and repeats must be 1 or more.")
         if 0 not in self.image_sizes or min(self.image_sizes) < 0:
+            raise DataError("train_image_size must contain epoch 0, for example {0: 128, 30: 160}.")
+        if not 0.1 <= self.crop_pct <= 1:
+            raise DataError(f"eval_crop_pct must be 0.1 to 1, got {self.crop_pct:g}.")
+        if not 0 < self.min_crop_scale <= 1:
             raise DataError(
-                "train_size must say the pixels from epoch 0 on, as in {0: 128, 30: 160}."
+                f"min_crop_scale must be above 0 and at most 1, got {self.min_crop_scale:g}."
             )
-        if not (
-            0.1 <= self.crop_pct <= 1
-            and 0 < self.min_crop_scale <= 1
-            and 0 <= self.random_erase_prob <= 1
-        ):
+        self._check_probabilities()
+
+    def _check_probabilities(self) -> None:
+        """Raise DataError for the first option of augmentation or loading that is out of range."""
+        if not 0 <= self.random_erase_prob <= 1:
+            raise DataError(f"random_erase_prob must be 0 to 1, got {self.random_erase_prob:g}.")
+        if min(self.augmentation.mixup, self.augmentation.cutmix) < 0:
+            raise DataError("mixup_alpha and cutmix_alpha must be at least 0.")
+        if min(self.num_val_images, self.num_workers or 0) < 0:
+            raise DataError("num_val_images and num_workers must be at least 0.")
+        if not 0 <= self.auto_augment_magnitude <= 30:
             raise DataError(
-                "crop must be in 0.1 to 1, least above 0 and at most 1, erase in 0 to 1."
-            )
-        if (
-            min(plan.mixup, plan.cutmix, self.num_val_images, self.num_workers or 0) < 0
-            or not 0 <= self.auto_augment_magnitude <= 30
-        ):
-            raise DataError(
-                "mixup, cutmix, validation and workers must be 0 or more, magnitude in 0 to 30."
+                f"auto_augment_magnitude must be 0 to 30, got {self.auto_augment_magnitude}."
             )
 
-    def source(self, part: str) -> ImageSource | None:
-        """The images of `train` or `val`; where `root` has no such parts, all of it is `train` and None is `val`."""
-        if is_streamed(self.data_dir):
-            return self._stream(part)
-        root = Path(self.data_dir).expanduser()
-        parted = (root / "train").is_dir() or (root / "val").is_dir()
-        if not parted and part == "val":
-            return None
-        if parted and not (root / part).is_dir():
-            raise DataError(
-                f"There is no folder '{root / part}': put it beside the other one, with a folder a class."
-            )
-        if not root.is_dir():
-            raise DataError(
-                f"There is no ImageNet in '{root}': give the folder that holds train and val, each with a folder for "
-                "each class (--data.data_dir DIR)."
-            )
-        found = list_images(root / part if parted else root)
-        places = match_wordnet_folders({name for _, name in found}, self.class_names)
-        return ImageFiles(
-            [path for path, _ in found], torch.tensor([places[name] for _, name in found])
-        )
+    def source(self, split: str) -> ImageSource | None:
+        """Open the images of a split.
 
-    def _stream(self, part: str) -> ImageSource | None:
-        root = self.data_dir.rstrip("/")
-        if "://" not in root and (Path(root).expanduser() / "index.json").is_file():
-            return StreamedImages(root) if part == "train" else None
-        return StreamedImages(f"{root}/{part}")
+        Args:
+            split: "train" or "val".
+
+        Returns:
+            The images. Where `data_dir` has no splits, all images are "train", and "val" is None.
+
+        Raises:
+            DataError: there are no images, or a folder is not named by WordNet ID.
+        """
+        return open_split(self.data_dir, split, self.class_names)
 
     def setup(self, stage: str | None = None) -> None:
+        """Check the options and open the images that a stage needs.
+
+        Args:
+            stage: "fit", "validate", "test", "predict" or None for all.
+
+        Raises:
+            DataError: an option is out of range, or there are no images.
+        """
         self.validate_options()
-        if stage == "fit" and not self.num_val_images and self.trainer is not None:
-            self.trainer.limit_val_batches = 0  # Lightning's way to say that there is no validation
+        self._disable_validation_if_empty(stage, self.num_val_images)
         if stage in ("fit", "validate", None) and self.train_set is None:
-            self._split()
+            self._open_train_set()
         if stage in ("test", "predict", None) and self.test_set is None:
-            self.test_set = self._test()
+            self.test_set = self._open_test_set()
 
-    def _split(self) -> None:
+    def _open_train_set(self) -> None:
+        """Open the training images and split off the validation images."""
         source = self.source("train")
-        assert source is not None, "train is always there"
-        chosen, held = split_train_val(source, self.num_val_images, SPLIT_SEED)
-        self.train_set, self.val_set = (source, chosen), (source, held)
+        assert source is not None, "train always exists"
+        train, val = split_train_val(source, self.num_val_images, SPLIT_SEED)
+        self.train_set = (source, train)
+        self.val_set = (source, val)
 
-    def _test(self) -> Subset:
+    def _open_test_set(self) -> Subset:
+        """Open folder val, or where it is missing fall back to other images with a warning."""
         source = self.source("val")
         if source is not None:
             return source, torch.arange(len(source))
         if self.train_set is None:
-            self._split()
-        held, what = (
-            (self.val_set, "held out") if self.num_val_images else (self.train_set, "trained on")
-        )
-        assert held is not None
-        warnings.warn(
-            f"'{self.data_dir}' has no val folder: the test is on the images {what}.", stacklevel=2
-        )
-        return held
+            self._open_train_set()
+        assert self.train_set is not None
+        held_out = self.val_set if self.num_val_images else None
+        return val_or_train(self.data_dir, held_out, self.train_set)
 
-    def _loader(self, dataset: Dataset[Any], **options: Any) -> DataLoader[Any]:
-        workers = self.num_workers
-        if workers is None:
-            workers = max(1, num_cores() // (self.trainer.num_devices if self.trainer else 1))
+    def _loader(self, dataset: Dataset[Any], batch_sampler: Any) -> DataLoader[Any]:
+        """Build a loader with worker processes."""
+        num_workers = self.num_workers
+        if num_workers is None:
+            num_devices = self.trainer.num_devices if self.trainer else 1
+            num_workers = max(1, num_cores() // num_devices)
         return DataLoader(
             dataset,
-            num_workers=workers,
+            batch_sampler=batch_sampler,
+            num_workers=num_workers,
             collate_fn=identity_collate,
-            pin_memory=self._place()[0].type == "cuda",
+            pin_memory=self._device_and_rank()[0].type == "cuda",
+            # A generator of its own: the run's draws must not depend on the loader.
             generator=torch.Generator(),
-            **options,  # its own, so that the run's draws do not depend on the loader
         )
-
-    def _place(self) -> tuple[torch.device, int, int]:
-        trainer = self.trainer
-        if trainer is None:
-            return torch.device("cpu"), 0, 1
-        return trainer.strategy.root_device, trainer.global_rank, trainer.world_size
 
     def train_dataloader(self) -> TrainLoader:
+        """Return the training batches, at the position of a resumed run."""
         assert self.train_set is not None, "setup() has not run"
-        source, chosen = self.train_set
-        _, rank, world = self._place()
-        order = EpochSampler(
-            chosen,
+        source, indices = self.train_set
+        _, rank, world_size = self._device_and_rank()
+        sampler = EpochSampler(
+            indices,
             self.batch_size,
             self.image_sizes,
-            self.seed,
-            self.num_augment_repeats,
-            rank,
-            world,
+            seed=self.seed,
+            num_repeats=self.num_augment_repeats,
+            rank=rank,
+            world_size=world_size,
         )
-        crops = TrainImages(
+        dataset = TrainImages(
             source, self.seed, self.min_crop_scale, self.auto_augment, self.auto_augment_magnitude
         )
-        self._epochs = TrainLoader(self._loader(crops, batch_sampler=order), order)
-        if self._resume:
-            self._epochs.load_state_dict(self._resume)
-        return self._epochs
-
-    def _eval(self, chosen: Subset | None) -> EvalLoader:
-        assert chosen is not None, "setup() has not run"
-        _, rank, world = self._place()
-        places = chosen[1][rank::world].split(self.eval_batch_size)  # none is padded
-        whole = EvalImages(chosen[0], self.input_size[1], self.crop_pct, self.interpolation)
-        return EvalLoader(self._loader(whole, batch_sampler=[part.tolist() for part in places]))
+        loader = TrainLoader(self._loader(dataset, sampler), sampler)
+        self._resume(loader)
+        return loader
 
     def val_dataloader(self) -> EvalLoader:
+        """Return the validation images.
+
+        Raises:
+            DataError: no images were split off.
+        """
         if not self.num_val_images:
             raise DataError(
-                "No images are held out for validation: say how many, as in --data.num_val_images 10000."
+                "There are no validation images. Set their number, for example "
+                "--data.num_val_images 10000."
             )
-        return self._eval(self.val_set)
+        return self._eval_loader(self.val_set)
 
     def test_dataloader(self) -> EvalLoader:
-        return self._eval(self.test_set)
+        """Return the test images."""
+        return self._eval_loader(self.test_set)
 
     def predict_dataloader(self) -> EvalLoader:
-        return self._eval(self.test_set)
+        """Return the test images."""
+        return self._eval_loader(self.test_set)
+
+    def _eval_loader(self, subset: Subset | None) -> EvalLoader:
+        """Build a loader of images that are not augmented; ranks split them without padding."""
+        assert subset is not None, "setup() has not run"
+        source, indices = subset
+        _, rank, world_size = self._device_and_rank()
+        batches = indices[rank::world_size].split(self.eval_batch_size)
+        dataset = EvalImages(source, self.input_size[1], self.crop_pct, self.interpolation)
+        return EvalLoader(self._loader(dataset, [batch.tolist() for batch in batches]))
 
     def on_after_batch_transfer(
         self, batch: tuple[Any, ...], dataloader_idx: int
     ) -> tuple[Tensor, Tensor]:
-        """On the device: uint8 images to a model's input; training batches, which say when they are, erased and mixed."""
-        images, labels, *when = batch
-        if images.device not in self._normalize:  # its numbers are copied to the device once
+        """Turn bytes on the device into a model's input.
+
+        Args:
+            batch: images (N, 3, H, W) uint8, labels (N,) int64, and (epoch, position) in training.
+            dataloader_idx: unused.
+
+        Returns:
+            Images (N, 3, H, W) float32, and labels (N,) int64 or probabilities (N, K) float32.
+        """
+        images, labels, *moment = batch
+        # The constants are copied to the device once.
+        if images.device not in self._normalize:
             self._normalize[images.device] = Normalize(self.mean, self.std, images.device)
         images = self._normalize[images.device](images)
-        return self._augmented(images, labels, *when[0]) if when else (images, labels)
+        if not moment:
+            return images, labels
+        epoch, position = moment[0]
+        return self._erase_and_mix(images, labels, epoch, position)
 
-    def _augmented(
+    def _erase_and_mix(
         self, images: Tensor, labels: Tensor, epoch: int, position: int
     ) -> tuple[Tensor, Tensor]:
-        side, plan = images.shape[-1], self.augmentation
+        """Augment a normalized training batch."""
+        image_size = images.shape[-1]
         if self.random_erase_prob:
-            rng = np.random.default_rng((self.seed, epoch, position, 1 + self._place()[1]))
-            images = erase_boxes(
-                images, sample_erase_boxes(len(images), side, self.random_erase_prob, rng)
-            )
-        if not plan.mixes:
+            rank = self._device_and_rank()[1]
+            rng = np.random.default_rng((self.seed, epoch, position, 1 + rank))
+            boxes = sample_erase_boxes(len(images), image_size, self.random_erase_prob, rng)
+            images = erase_boxes(images, boxes)
+        if not self.augmentation.mixes:
             return images, labels
-        mix = sample_mix(plan, side, self.seed, epoch, position)
+        mix = sample_mix(self.augmentation, image_size, self.seed, epoch, position)
         images = apply_mix(images, mix).contiguous(memory_format=torch.channels_last)
         return images, mix_targets(labels, self.num_classes, mix)
 
-    def state_dict(self) -> dict[str, Any]:
-        return roll_over_epoch(
-            self._epochs.state_dict() if self._epochs else self._resume, self.trainer
-        )
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Called before or after the batches are made: Lightning's own restoring misses those made before."""
-        self._resume = state_dict
-        if self._epochs:
-            self._epochs.load_state_dict(state_dict)
-
 
 def identity_collate(batch: Any) -> Any:
-    """Batches come whole from the data set; a worker process must be able to import what collates them."""
+    """Return a batch, which comes whole from the dataset.
+
+    Args:
+        batch: anything.
+
+    Returns:
+        The same object. A lambda could not be sent to worker processes.
+    """
     return batch
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

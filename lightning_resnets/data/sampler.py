@@ -1,6 +1,6 @@
-"""Epochs of images that worker processes load: who loads what and when, and going on in the middle of one.
+"""Order of the images of an epoch that worker processes load, resumable at any batch.
 
-What an image becomes is decided by its key alone, so the number of workers changes nothing.
+An image's augmentation depends on its key alone, so the number of workers changes nothing.
 """
 
 import os
@@ -15,51 +15,88 @@ from torch.utils.data import DataLoader, Sampler
 from lightning_resnets.data.augment import epoch_seed
 from lightning_resnets.errors import DataError
 
-SPLIT_SEED = 0  # the seed of images held out: the same ones in every run, whatever its own seed
+# Seed of the validation split: the same images in every run, whatever the run's own seed.
+SPLIT_SEED = 0
 
 
 class EpochProgress:
-    """Which batch comes next; true even where the caller stops at the last batch without asking for one more."""
+    """Position of the next batch of a loader.
+
+    It is right even where the caller stops at the last batch without asking for one more.
+    """
 
     def __init__(self) -> None:
-        self.epoch = self.position = 0
-        self._resumed = False
+        self.epoch = 0
+        self.position = 0
+        self._is_resumed = False
 
     def start(self) -> tuple[int, int]:
-        """The epoch and the position in it to begin at, when a loop over the loader starts."""
-        if (
-            self.position and not self._resumed
-        ):  # the epoch before was left early (limit_train_batches)
-            self.epoch, self.position = self.epoch + 1, 0
-        self._resumed = False
+        """Start a loop over the loader.
+
+        Returns:
+            The epoch and the position of its first batch.
+        """
+        # An epoch that was left early (limit_train_batches) is followed by a whole one.
+        if self.position and not self._is_resumed:
+            self.epoch += 1
+            self.position = 0
+        self._is_resumed = False
         return self.epoch, self.position
 
-    def advance(self, epoch: int, position: int, count: int) -> None:
-        """The batch at a position of an epoch of `count` is about to be given."""
-        self.epoch, self.position = divmod(epoch * count + position + 1, count)
+    def advance(self, epoch: int, position: int, num_batches: int) -> None:
+        """Move to the batch after this one.
+
+        Args:
+            epoch: epoch of the batch that is about to be yielded.
+            position: its position.
+            num_batches: number of batches of an epoch.
+        """
+        self.epoch, self.position = divmod(epoch * num_batches + position + 1, num_batches)
 
     def state_dict(self) -> dict[str, Any]:
+        """Return epoch and position of the next batch."""
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epoch, self.position = state["epoch"], state["position"]
-        self._resumed = True
+        """Resume at a saved position.
+
+        Args:
+            state: result of `state_dict`.
+        """
+        self.epoch = state["epoch"]
+        self.position = state["position"]
+        self._is_resumed = True
 
 
 def roll_over_epoch(state: dict[str, Any], trainer: L.Trainer | None) -> dict[str, Any]:
-    """The state with an epoch that `limit_train_batches` ends here counted as ended."""
+    """Count an epoch that `limit_train_batches` ends here as complete.
+
+    Args:
+        state: result of `EpochProgress.state_dict`, or empty.
+        trainer: the trainer, or None outside of a run.
+
+    Returns:
+        The state, at the start of the next epoch if this one is over.
+    """
     if state and trainer is not None and 0 < trainer.num_training_batches <= state["position"]:
         return {"epoch": state["epoch"] + 1, "position": 0}
     return state
 
 
 def resolve_seed(seed: int | None) -> int:
-    """The seed given, else that of Lightning's `seed_everything`, else 0."""
+    """Choose the seed of a datamodule.
+
+    Args:
+        seed: explicit seed, or None.
+
+    Returns:
+        That seed, else the one of Lightning's `seed_everything`, else 0.
+    """
     return int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
 
 
 class SampleKey(NamedTuple):
-    """Which image, the how many-eth time in its epoch, in which epoch, at which side."""
+    """Identifies a training sample: image index, repeat, epoch, image size."""
 
     image_index: int
     repeat: int
@@ -68,98 +105,141 @@ class SampleKey(NamedTuple):
 
 
 class EpochSampler(Sampler[list[SampleKey]]):
-    """The batches of keys of an epoch for one process of `world`; the last, smaller batch is dropped.
+    """Yield the batches of keys of one epoch for one rank; the last, smaller batch is dropped.
 
-    `chosen` (N,) are the images to choose from. With `repeats` an epoch has every repeats-th image, so often, one
-    after the other, hence in different processes (Hoffer et al. 2019, arXiv:1901.09335). `sides` says from which epoch
-    on images have which side. `epoch` and `position` say where to begin.
+    `epoch` and `position` are attributes that say where to start.
+
+    Args:
+        indices: (N,) int64, the images to choose from.
+        batch_size: images per batch and rank.
+        image_sizes: side of the images in pixels, by the first epoch with this size.
+        seed: seed of the order.
+        num_repeats: each image of an epoch comes so often in a row, hence on different ranks, and
+            an epoch has that much fewer images (Hoffer et al. 2019, arXiv:1901.09335).
+        rank: this process.
+        world_size: number of processes.
+
+    Raises:
+        DataError: there are fewer images than one batch.
     """
 
     def __init__(
         self,
-        chosen: Tensor,
+        indices: Tensor,
         batch_size: int,
-        sides: dict[int, int],
+        image_sizes: dict[int, int],
         seed: int = 0,
-        repeats: int = 1,
+        num_repeats: int = 1,
         rank: int = 0,
-        world: int = 1,
+        world_size: int = 1,
     ) -> None:
-        self.chosen, self.batch_size, self.sides, self.seed, self.repeats = (
-            chosen,
-            batch_size,
-            sides,
-            seed,
-            repeats,
-        )
-        self.rank, self.world = rank, world
-        self.epoch = self.position = 0
+        self.indices = indices
+        self.batch_size = batch_size
+        self.image_sizes = image_sizes
+        self.seed = seed
+        self.num_repeats = num_repeats
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        self.position = 0
         if not len(self):
             raise DataError(
-                f"{len(chosen):,} images give no batch of {batch_size:,} in {world} process(es): take a smaller batch."
+                f"{len(indices):,} images are fewer than one batch of {batch_size:,} on "
+                f"{world_size} device(s): choose a smaller batch size."
             )
 
     def __len__(self) -> int:
-        return len(self.chosen) // self.world // self.batch_size
+        """Return the number of batches of an epoch."""
+        return len(self.indices) // self.world_size // self.batch_size
 
     def image_size(self, epoch: int) -> int:
-        return self.sides[max(start for start in self.sides if start <= epoch)]
+        """Return the side of the images of an epoch.
+
+        Args:
+            epoch: number of the epoch.
+
+        Returns:
+            Side in pixels.
+        """
+        return self.image_sizes[max(start for start in self.image_sizes if start <= epoch)]
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
-        epoch, count = self.epoch, len(self.chosen)
-        mixed = torch.randperm(
-            count, generator=torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
-        )
-        places = torch.arange(self.rank, count, self.world)
-        order, repeat, side = (
-            self.chosen[mixed[places // self.repeats]],
-            places % self.repeats,
-            self.image_size(epoch),
-        )
-        for position in range(self.position, len(self)):
-            part = slice(position * self.batch_size, (position + 1) * self.batch_size)
-            pairs = zip(order[part].tolist(), repeat[part].tolist(), strict=True)
-            yield [SampleKey(number, time, epoch, side) for number, time in pairs]
+        """Yield the keys of each remaining batch."""
+        epoch = self.epoch
+        image_size = self.image_size(epoch)
+        rng = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
+        shuffled = torch.randperm(len(self.indices), generator=rng)
+        # Positions of this rank in the epoch's order, in which repeats follow each other.
+        positions = torch.arange(self.rank, len(self.indices), self.world_size)
+        order = self.indices[shuffled[positions // self.num_repeats]]
+        repeats = positions % self.num_repeats
+        for batch in range(self.position, len(self)):
+            part = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+            pairs = zip(order[part].tolist(), repeats[part].tolist(), strict=True)
+            yield [SampleKey(index, repeat, epoch, image_size) for index, repeat in pairs]
 
 
 class TrainLoader(EpochProgress):
-    """One epoch after the other out of a DataLoader with an `Order`: images, labels and (epoch, position) of a batch.
+    """Yield one epoch per iteration from a DataLoader with an `EpochSampler`.
 
-    `state_dict` says which batch comes next; it is true even where the caller stops at the last batch without asking
-    for one more. An epoch that is left early is followed by a whole one.
+    Args:
+        loader: loader of batches.
+        sampler: its batch sampler.
     """
 
-    def __init__(self, loader: DataLoader[Any], order: EpochSampler) -> None:
+    def __init__(self, loader: DataLoader[Any], sampler: EpochSampler) -> None:
         super().__init__()
-        self.loader, self.order = loader, order
+        self.loader = loader
+        self.sampler = sampler
 
     def __len__(self) -> int:
-        return len(self.order)
+        """Return the number of batches of an epoch."""
+        return len(self.sampler)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, tuple[int, int]]]:
-        epoch, first = self.order.epoch, self.order.position = self.start()
-        for position, (images, labels) in enumerate(reraise_worker_errors(self.loader), first):
+        """Yield images, labels and (epoch, position) of each remaining batch."""
+        epoch, first_position = self.start()
+        self.sampler.epoch = epoch
+        self.sampler.position = first_position
+        batches = reraise_worker_errors(self.loader)
+        for position, (images, labels) in enumerate(batches, first_position):
             self.advance(epoch, position, len(self))
             yield images, labels, (epoch, position)
 
 
 class EvalLoader:
-    """Every image once, in order, out of a DataLoader: images and labels."""
+    """Yield every image once, in order, from a DataLoader.
+
+    Args:
+        loader: loader of batches.
+    """
 
     def __init__(self, loader: DataLoader[Any]) -> None:
         self.loader = loader
 
     def __len__(self) -> int:
+        """Return the number of batches."""
         return len(self.loader)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images and labels."""
         yield from reraise_worker_errors(self.loader)
 
 
 def reraise_worker_errors(loader: DataLoader[Any]) -> Iterator[tuple[Tensor, Tensor]]:
-    """A loader's batches; an exception that came in place of one is raised here.
+    """Yield a loader's batches, and raise an exception that came in place of one.
 
-    Raised in a worker, its sentence would come wrapped in the worker's whole stack.
+    Raised in a worker, its message would arrive wrapped in the worker's whole traceback.
+
+    Args:
+        loader: loader whose workers return exceptions.
+
+    Yields:
+        Images and labels.
+
+    Raises:
+        DataError: a worker returned it.
+        ImageError: a worker returned it.
     """
     for batch in loader:
         if isinstance(batch, Exception):

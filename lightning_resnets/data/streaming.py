@@ -1,8 +1,8 @@
-"""A litdata-optimized copy of image folders, local or in object storage: how it is made, and read by number.
+"""Stream ImageNet from a litdata-optimized copy, local or in object storage.
 
-`python -m lightning_resnets.data.streaming ROOT OUT` makes it. The engine is litdata's (an optional dependency); asked
-for a number, it fetches of an object no more than the image's own bytes, so any worker of any process can ask for any
-image, and order, sharing out and resuming are the same as with files.
+`python -m lightning_resnets.data.streaming DATA_DIR OUT` makes the copy. litdata is an optional
+dependency. It fetches only the bytes of the image that is asked for, so that any worker of any
+process can read any image: order, splits over ranks and resuming are the same as with files.
 """
 
 import argparse
@@ -18,97 +18,161 @@ from lightning_resnets.errors import DataError
 
 INDEX_FILE = "index.json"
 
-
 CHUNK_SIZE = "64MB"
-
 
 SPLITS = ("train", "val")
 
 
-def is_streamed(root: str) -> bool:
-    """Whether a root is an address in object storage or a folder of litdata's."""
-    return "://" in root or any(
-        (Path(root).expanduser() / part / INDEX_FILE).is_file() for part in ("", *SPLITS)
-    )
+def is_streamed(data_dir: str) -> bool:
+    """Return whether a dataset is an address in object storage or a folder of litdata's.
+
+    Args:
+        data_dir: folder or address.
+
+    Returns:
+        True for a streamed dataset.
+    """
+    if "://" in data_dir:
+        return True
+    root = Path(data_dir).expanduser()
+    return any((root / part / INDEX_FILE).is_file() for part in ("", *SPLITS))
 
 
 def import_litdata() -> Any:
-    """litdata, imported; raises DataError where it is not installed."""
+    """Import litdata.
+
+    Returns:
+        The module.
+
+    Raises:
+        DataError: it is not installed.
+    """
     if not find_spec("litdata"):
         raise DataError(
-            "This data set is streamed by litdata, which is not installed: pip install 'lightning-resnets[litdata]'."
+            "This dataset is streamed by litdata, which is not installed: "
+            "pip install 'lightning-resnets[litdata]'."
         )
-    os.environ.setdefault("LITDATA_DISABLE_VERSION_CHECK", "1")  # else each process asks a web page
+    # Otherwise each process asks a web page.
+    os.environ.setdefault("LITDATA_DISABLE_VERSION_CHECK", "1")
     import litdata
 
     return litdata
 
 
 class StreamedImages:
-    """Images of an optimized copy, by number; `place` is the folder or address that holds its index.json."""
+    """Images of a litdata-optimized copy, by index.
 
-    def __init__(self, place: str) -> None:
-        self.place, self.process = place, os.getpid()
+    Args:
+        root: folder or address that contains its index.json.
+
+    Raises:
+        DataError: litdata is not installed, or cannot open the copy.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.process = os.getpid()
         try:
-            self.items = import_litdata().StreamingDataset(place, shuffle=False)
+            self.items = import_litdata().StreamingDataset(root, shuffle=False)
             self.count = len(self.items)
         except DataError:
             raise
-        except Exception as error:  # each kind of storage has its own
+        # Each kind of storage has its own exceptions.
+        except Exception as error:
             reason = " ".join(str(error).split())
             raise DataError(
-                f"'{place}' cannot be streamed ({reason}): check the address and your rights."
+                f"Cannot stream '{root}' ({reason}). Check the address and your permissions."
             ) from error
 
     def __len__(self) -> int:
+        """Return the number of images."""
         return self.count
 
     def read(self, index: int) -> tuple[bytes, int]:
-        if (
-            self.process != os.getpid()
-        ):  # a worker: connections and locks of another process are not its own
-            self.items, self.process = (
-                import_litdata().StreamingDataset(self.place, shuffle=False),
-                os.getpid(),
-            )
+        """Read the content of an image file, and its class index.
+
+        Args:
+            index: index of the image.
+
+        Returns:
+            The bytes and the class index.
+
+        Raises:
+            DataError: the item is not an image with a class.
+        """
+        # A worker process must not use the connections and locks of the process that started it.
+        if self.process != os.getpid():
+            self.items = import_litdata().StreamingDataset(self.root, shuffle=False)
+            self.process = os.getpid()
         item = self.items[index]
-        if (
-            not isinstance(item, dict)
-            or not isinstance(item.get("image"), bytes | memoryview)
-            or "class" not in item
-        ):
+        if not _is_labeled_image(item):
             raise DataError(
-                f"{self.name(index)} is not an image and its class: make the copy with "
-                "python -m lightning_resnets.data.streaming ROOT OUT."
+                f"{self.name(index)} is not an image with its class. Make the copy with "
+                "python -m lightning_resnets.data.streaming DATA_DIR OUT."
             )
         return bytes(item["image"]), int(item["class"])
 
     def name(self, index: int) -> str:
-        return f"Image {index} of '{self.place}'"
+        """Name an image for messages.
+
+        Args:
+            index: index of the image.
+
+        Returns:
+            Its number and the address.
+        """
+        return f"Image {index} of '{self.root}'"
+
+
+def _is_labeled_image(item: object) -> bool:
+    """Return whether an item of a copy has the form of `to_litdata_item`."""
+    if not isinstance(item, dict):
+        return False
+    return isinstance(item.get("image"), bytes | memoryview) and "class" in item
 
 
 def to_litdata_item(pair: tuple[str, int]) -> dict[str, Any]:
-    """What litdata stores of an image: its file as it is, and its class."""
+    """Build the item that litdata stores of an image.
+
+    Args:
+        pair: path and class index.
+
+    Returns:
+        The file's unchanged bytes, and the class index.
+    """
     path, label = pair
     return {"image": Path(path).read_bytes(), "class": label}
 
 
-def optimize_dataset(root: Path, out: Path, workers: int = 1) -> int:
-    """Write the optimized copy of an ImageFolder layout, `root` or its train and val; returns how many images.
+def optimize_dataset(data_dir: Path, out: Path, num_workers: int = 1) -> int:
+    """Write the optimized copy of an ImageFolder layout.
 
-    litdata sets for the whole process how new ones are started: best called in one that does nothing else.
+    litdata changes for the whole process how new processes are started: call this in one that does
+    nothing else.
+
+    Args:
+        data_dir: folder of class folders, or the one with `train` and `val`.
+        out: folder to write.
+        num_workers: number of processes.
+
+    Returns:
+        The number of images.
+
+    Raises:
+        DataError: litdata is not installed, or there are no images.
     """
-    litdata, total = import_litdata(), 0
-    for part in [part for part in SPLITS if (root / part).is_dir()] or [""]:
-        found = list_images(root / part)
-        places = match_wordnet_folders({name for _, name in found}, class_names())
-        pairs = [(str(path.absolute()), places[name]) for path, name in found]
+    litdata = import_litdata()
+    total = 0
+    for split in [split for split in SPLITS if (data_dir / split).is_dir()] or [""]:
+        files = list_images(data_dir / split)
+        indices = match_wordnet_folders({folder for _, folder in files}, class_names())
+        pairs = [(str(path.absolute()), indices[folder]) for path, folder in files]
         litdata.optimize(
             to_litdata_item,
             pairs,
-            output_dir=str(out / part),
+            output_dir=str(out / split),
             chunk_bytes=CHUNK_SIZE,
-            num_workers=workers,
+            num_workers=num_workers,
             reorder_files=False,
             keep_data_ordered=True,
         )
@@ -117,19 +181,19 @@ def optimize_dataset(root: Path, out: Path, workers: int = 1) -> int:
 
 
 def main() -> None:
+    """Run `python -m lightning_resnets.data.streaming`."""
     parser = argparse.ArgumentParser(
         prog="python -m lightning_resnets.data.streaming", description=__doc__
     )
-    parser.add_argument("root", type=Path, help="folders of images, named by WordNet number")
-    parser.add_argument(
-        "out", type=Path, help="where the copy goes; then as it is to object storage"
-    )
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    given = parser.parse_args()
+    parser.add_argument("data_dir", type=Path, help="folders of images, named by WordNet ID")
+    parser.add_argument("out", type=Path, help="folder to write; upload it as it is")
+    parser.add_argument("--num-workers", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
     try:
-        print(f"{given.out}: {optimize_dataset(given.root, given.out, given.workers):,} images")
+        count = optimize_dataset(options.data_dir, options.out, options.num_workers)
     except (OSError, ValueError) as error:
         sys.exit(f"streaming: {error}")
+    print(f"{options.out}: {count:,} images")
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ def _callbacks(recipe: str, run_dir: Path) -> list[Callback]:
     return [
         ModelCardCallback(recipe),
         ResumeConfigCallback(),
-        # The running sums of an epoch are not part of the module's state dict.
-        ExactResume(keep=["tally"]),
+        # The counts of an epoch are not part of the module's state dict.
+        ExactResume(keep=["train_counts"]),
         StopOnDivergence(),
         LastCheckpoint(run_dir),
         StopOnSignal(),

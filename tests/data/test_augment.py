@@ -8,16 +8,13 @@ from torchvision.transforms.v2 import CutMix, MixUp, TrivialAugmentWide
 from lightning_resnets.data.augment import (
     IMAGES_PER_DRAW,
     Augmentation,
-    BatchMix,
-    apply_mix,
     cutout,
     horizontal_flip,
-    mix_targets,
     random_crop,
     sample_epoch,
-    sample_mix,
     trivial_augment,
 )
+from lightning_resnets.data.mixup import BatchMix, apply_mix, mix_targets, sample_mix
 
 
 def make_images(count: int = 8, side: int = 12) -> torch.Tensor:
@@ -70,7 +67,7 @@ def test_draws_depend_on_seed_and_epoch_alone_and_cover_their_range() -> None:
     first, again = sample_epoch(500, 32, plan, 3, 7), sample_epoch(500, 32, plan, 3, 7)
     assert all(
         torch.equal(getattr(first, name), getattr(again, name))
-        for name in ("order", "shift", "flip", "hole")
+        for name in ("order", "crop_offset", "flip", "cutout_center")
     )
     assert not torch.equal(first.order, sample_epoch(500, 32, plan, 3, 8).order)
     assert not torch.equal(first.order, sample_epoch(500, 32, plan, 4, 7).order)

@@ -85,7 +85,8 @@ def test_resumed_at_any_batch_it_goes_on_bit_for_bit(done: int, plan: Augmentati
 def test_processes_share_an_epoch_without_overlap() -> None:
     one = torch.cat([labels for _, labels in batches(size=8)])
     shares = [
-        torch.cat([labels for _, labels in batches(size=4, rank=rank, world=2)]) for rank in (0, 1)
+        torch.cat([labels for _, labels in batches(size=4, rank=rank, world_size=2)])
+        for rank in (0, 1)
     ]
     assert torch.equal(torch.stack(shares, 1).flatten(), one)
 
@@ -100,7 +101,7 @@ def test_evaluation_sees_every_picture_once(world: int) -> None:
 
 
 def test_too_large_a_batch_is_refused() -> None:
-    with pytest.raises(ValueError, match="50 images give no batch of 64"):
+    with pytest.raises(ValueError, match="50 images are fewer than one batch of 64"):
         batches(size=64)
 
 

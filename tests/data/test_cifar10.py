@@ -10,8 +10,8 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from lightning_resnets.data import cifar10, cifar10_sample
-from lightning_resnets.data.cifar10 import CIFAR10, CIFAR10Sample
+from lightning_resnets.data import cifar10_files, cifar10_sample
+from lightning_resnets.data.cifar10 import CIFAR10, MEAN, STD, CIFAR10Sample
 from lightning_resnets.errors import DataError
 from tests.helpers.cifar10_files import cifar10
 
@@ -21,7 +21,7 @@ def write(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Small files in an official layout, with the table of MD5s set to theirs."""
     rng = np.random.default_rng(0)
-    table = cifar10.BINARY_FILES if binary else cifar10.PYTHON_FILES
+    table = cifar10_files.BINARY_FILES if binary else cifar10_files.PYTHON_FILES
     folder = root / ("cifar-10-batches-bin" if binary else "cifar-10-batches-py")
     folder.mkdir(parents=True)
     pixels, labels = (
@@ -84,9 +84,9 @@ def test_a_pickle_that_is_not_the_official_one_never_runs(
 def test_missing_data_and_missing_validation_get_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no CIFAR-10 in .*--data.data_dir DIR"):
         CIFAR10(str(tmp_path)).setup("fit")
-    with pytest.raises(DataError, match="No images are held out"):
+    with pytest.raises(DataError, match="There are no validation images"):
         CIFAR10Sample().val_dataloader()
-    with pytest.raises(DataError, match="take a multiple of 10"):
+    with pytest.raises(DataError, match="must be a multiple of 10"):
         CIFAR10Sample(num_val_images=15).setup("fit")
 
 
@@ -143,17 +143,17 @@ def test_the_sample_is_balanced_and_its_splits_do_not_meet() -> None:
 
 @pytest.mark.slow
 def test_the_official_files() -> None:
-    folder = cifar10.find_cifar10(cifar10())
+    folder = cifar10_files.find_cifar10(cifar10())
     assert folder is not None
-    (batch, labels), (test, classes) = cifar10.read_cifar10(folder)
-    alone = cifar10.read_test_set(folder)
+    (batch, labels), (test, classes) = cifar10_files.read_cifar10(folder)
+    alone = cifar10_files.read_test_set(folder)
     assert torch.equal(alone[0], test)
     assert torch.equal(alone[1], classes)
     assert batch.shape == (50_000, 3, 32, 32)
     assert test.shape == (10_000, 3, 32, 32)
     assert labels.bincount().tolist() == [5000] * 10
     assert classes.bincount().tolist() == [1000] * 10
-    for plane, mean, std in zip(range(3), cifar10.MEAN, cifar10.STD, strict=True):
+    for plane, mean, std in zip(range(3), MEAN, STD, strict=True):
         share = (
             np.bincount(batch[:, plane].numpy().ravel(), minlength=256) / batch[:, plane].numel()
         )

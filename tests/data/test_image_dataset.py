@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lightning_resnets.data import image_dataset
-from lightning_resnets.data.image_dataset import (
+from lightning_resnets.data import random_resized_crop as crops
+from lightning_resnets.data.random_resized_crop import (
     decode_downscaled,
     decode_image,
     random_resized_crop,
@@ -46,7 +46,7 @@ def test_real_pictures_are_decoded_as_PIL_does() -> None:
 def test_all_kinds_of_JPEG_and_a_PNG_are_decoded_as_PIL_does(mode: str) -> None:
     image = smooth(80, 60).convert(mode)
     turned = Image.Exif()
-    turned[image_dataset.EXIF_ORIENTATION] = 6
+    turned[crops.EXIF_ORIENTATION] = 6
     for data in (jpeg_of(image), jpeg_of(image, progressive=True), jpeg_of(image, exif=turned)):
         assert np.array_equal(decode_image(data).permute(1, 2, 0), read_image(data))
     file = io.BytesIO()
@@ -120,7 +120,7 @@ def test_large_pictures_are_decoded_coarsely_and_look_the_same(
         halves += 1
         assert min(part.shape[1:]) >= 63
         fine = random_resized_crop(data, 64, Random(seed))
-        monkeypatch.setattr(image_dataset, "LARGE", 0)
+        monkeypatch.setattr(crops, "DRAFT_MIN_BYTES", 0)
         coarse = random_resized_crop(data, 64, Random(seed))
         monkeypatch.undo()
         assert (fine.float() - coarse.float()).abs().mean() < 6  # half a coarse pixel aside
@@ -131,11 +131,11 @@ def test_what_is_no_picture_gets_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = jpeg_of(smooth())
-    for large in (0, image_dataset.DRAFT_MIN_BYTES):
-        monkeypatch.setattr(image_dataset, "LARGE", large)
-        with pytest.raises(ImageError, match="This is a damaged image"):
+    for large in (0, crops.DRAFT_MIN_BYTES):
+        monkeypatch.setattr(crops, "DRAFT_MIN_BYTES", large)
+        with pytest.raises(ImageError, match="Cannot read this file: the image is damaged"):
             random_resized_crop(whole[: len(whole) // 2], 32, Random(0))
-        with pytest.raises(ImageError, match="This is no image that can be read"):
+        with pytest.raises(ImageError, match="Cannot read this file as an image"):
             random_resized_crop(b"no image", 32, Random(0))
-        with pytest.raises(ImageError, match="This is empty"):
+        with pytest.raises(ImageError, match="Cannot read this file: it is empty"):
             random_resized_crop(b"", 32, Random(0))

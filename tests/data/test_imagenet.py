@@ -16,9 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from lightning_resnets.cli.main import main
-from lightning_resnets.data.augment import Augmentation, mix_targets, sample_mix
-from lightning_resnets.data.imagenet import ImageNet, split_train_val
+from lightning_resnets.data.augment import Augmentation
+from lightning_resnets.data.imagenet import ImageNet
 from lightning_resnets.data.imagenet_classes import WNIDS, class_names
+from lightning_resnets.data.imagenet_source import split_train_val
+from lightning_resnets.data.mixup import mix_targets, sample_mix
 from lightning_resnets.data.streaming import StreamedImages
 from lightning_resnets.errors import DataError, ImageError
 from lightning_resnets.preprocessing import preprocess, read_image
@@ -52,7 +54,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def module(root: Path | str, stage: str = "fit", **options: Any) -> ImageNet:
-    given = {"batch_size": 5, "train_size": 32, "val_size": 48, "eval_batch_size": 4, "workers": 0}
+    given = {
+        "batch_size": 5,
+        "train_image_size": 32,
+        "eval_image_size": 48,
+        "eval_batch_size": 4,
+        "num_workers": 0,
+    }
     data = ImageNet(str(root), **{**given, **options})  # type: ignore[arg-type]
     data.setup(stage)
     return data
@@ -94,7 +102,7 @@ def test_files_and_classes_are_those_of_torchvision(root: Path) -> None:
 def test_evaluation_shows_the_net_what_the_app_shows_it(
     root: Path, crop: float, resample: str
 ) -> None:
-    data = module(root, "test", crop=crop)
+    data = module(root, "test", eval_crop_pct=crop)
     data.interpolation = resample
     images = torch.cat(
         [data.on_after_batch_transfer(batch, 0)[0] for batch in data.test_dataloader()]
@@ -117,7 +125,7 @@ def test_evaluation_of_square_pictures_is_torchvisions_but_for_rounding(
         (tmp_path / part / WNIDS[3]).mkdir(parents=True)
         for place, file in enumerate(sorted((root / "val").glob("*/*"))):
             Image.open(file).resize((256, 256)).save(tmp_path / part / WNIDS[3] / f"{place}.png")
-    data = module(tmp_path, "test", val_size=224)
+    data = module(tmp_path, "test", eval_image_size=224)
     reference = v2.Compose([v2.PILToTensor(), v2.Resize(232, antialias=True), v2.CenterCrop(224)])
     whole = torch.cat([images for images, _ in data.test_dataloader()])
     for place, image in enumerate(whole):
@@ -126,7 +134,7 @@ def test_evaluation_of_square_pictures_is_torchvisions_but_for_rounding(
 
 
 def test_labels_of_mixed_batches_are_the_mixed_labels(root: Path) -> None:
-    plain, mixes = module(root), module(root, mixup=0.2, cutmix=1.0)
+    plain, mixes = module(root), module(root, mixup_alpha=0.2, cutmix_alpha=1.0)
     plan = Augmentation(crop_padding=0, mixup=0.2, cutmix=1.0)
     for position, ((images, labels), (other, targets)) in enumerate(
         zip(ready(plain, 4), ready(mixes, 4), strict=True)
@@ -138,26 +146,26 @@ def test_labels_of_mixed_batches_are_the_mixed_labels(root: Path) -> None:
 
 
 def test_each_picture_once_an_epoch(root: Path) -> None:
-    data = module(root, batch_size=6, train_size=8)
+    data = module(root, batch_size=6, train_image_size=8)
     epochs = data.train_dataloader()
-    orders = [[key.image_index for batch in epochs.order for key in batch]]
-    epochs.order.epoch = 1
-    orders += [[key.image_index for batch in epochs.order for key in batch]]
+    orders = [[key.image_index for batch in epochs.sampler for key in batch]]
+    epochs.sampler.epoch = 1
+    orders += [[key.image_index for batch in epochs.sampler for key in batch]]
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(24))
     assert orders[0] != orders[1]
 
 
 def test_repeated_pictures_are_other_pictures_in_other_processes(root: Path) -> None:
-    data = module(root, batch_size=6, repeats=2)
-    keys = [key for batch in data.train_dataloader().order for key in batch]
+    data = module(root, batch_size=6, num_augment_repeats=2)
+    keys = [key for batch in data.train_dataloader().sampler for key in batch]
     assert len({key.image_index for key in keys}) == 12
     assert [key.repeat for key in keys] == [0, 1] * 12
     crops = data.train_dataloader().loader.dataset
-    assert not torch.equal(crops.image(keys[0])[0], crops.image(keys[1])[0])  # type: ignore[attr-defined]
+    assert not torch.equal(crops.load(keys[0])[0], crops.load(keys[1])[0])  # type: ignore[attr-defined]
     shares = []
     for rank in (0, 1):
-        order = data.train_dataloader().order
-        order.rank, order.world = rank, 2
+        order = data.train_dataloader().sampler
+        order.rank, order.world_size = rank, 2
         shares.append([key for batch in order for key in batch])
     assert [key.number for key in shares[0]] == [key.number for key in shares[1]]
     assert {key.repeat for key in shares[0]} == {0}
@@ -165,7 +173,12 @@ def test_repeated_pictures_are_other_pictures_in_other_processes(root: Path) -> 
 
 @pytest.mark.parametrize("policy", [None, "trivial", "rand"])
 def test_batches_depend_on_the_seed_alone(root: Path, policy: Any) -> None:
-    options = {"policy": policy, "erase": 0.5, "mixup": 0.2, "cutmix": 1.0}
+    options = {
+        "auto_augment": policy,
+        "random_erase_prob": 0.5,
+        "mixup_alpha": 0.2,
+        "cutmix_alpha": 1.0,
+    }
     first = ready(module(root, **options), 9)
     torch.manual_seed(5)  # what others draw changes nothing, and nothing is drawn from them
     state = torch.get_rng_state()
@@ -177,16 +190,21 @@ def test_batches_depend_on_the_seed_alone(root: Path, policy: Any) -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("done", [0, 3, 4, 6])
 def test_resumed_at_any_batch_it_goes_on_bit_for_bit(root: Path, workers: int, done: int) -> None:
-    options = {"policy": "trivial", "erase": 0.3, "mixup": 0.2, "cutmix": 1.0}
+    options = {
+        "auto_augment": "trivial",
+        "random_erase_prob": 0.3,
+        "mixup_alpha": 0.2,
+        "cutmix_alpha": 1.0,
+    }
     whole = ready(module(root, **options), 11)
-    first, second = (module(root, workers=workers, **options) for _ in range(2))
+    first, second = (module(root, num_workers=workers, **options) for _ in range(2))
     assert same(ready(first, done), whole[:done])
     second.load_state_dict(first.state_dict())
     assert same(ready(second, 11 - done), whole[done:])
 
 
 def test_an_epoch_that_is_left_early_is_followed_by_a_whole_one(root: Path) -> None:
-    epochs, whole = module(root, workers=1).train_dataloader(), module(root).train_dataloader()
+    epochs, whole = module(root, num_workers=1).train_dataloader(), module(root).train_dataloader()
     for _ in range(3):
         part, full = list(itertools.islice(epochs, 2)), list(whole)
         assert len(full) == 4
@@ -197,10 +215,12 @@ def test_processes_share_an_epoch_and_the_test_without_overlap_or_padding(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def share(rank: int, world: int) -> tuple[list[int], Tensor]:
-        monkeypatch.setattr(ImageNet, "_place", lambda _: (torch.device("cpu"), rank, world))
+        monkeypatch.setattr(
+            ImageNet, "_device_and_rank", lambda _: (torch.device("cpu"), rank, world)
+        )
         train, test = module(root, batch_size=4), module(root, "test")
         return (
-            [key.image_index for batch in train.train_dataloader().order for key in batch],
+            [key.image_index for batch in train.train_dataloader().sampler for key in batch],
             torch.cat([pixels for pixels, _ in test.test_dataloader()]),
         )
 
@@ -212,12 +232,12 @@ def test_processes_share_an_epoch_and_the_test_without_overlap_or_padding(
 
 
 def test_pictures_grow(root: Path) -> None:
-    data = module(root, train_size={0: 16, 1: 24, 3: 40})
+    data = module(root, train_image_size={0: 16, 1: 24, 3: 40})
     assert [images.shape[-1] for images, _ in ready(data, 16)[::4]] == [16, 24, 24, 40]
 
 
 def test_validation_is_split_off_evenly_and_reproducibly(root: Path) -> None:
-    data = module(root, validation=16)
+    data = module(root, num_val_images=16)
     assert data.train_set is not None
     assert data.val_set is not None
     (source, train), (_, held) = data.train_set, data.val_set
@@ -233,10 +253,10 @@ def test_validation_is_split_off_evenly_and_reproducibly(root: Path) -> None:
 
 
 def test_a_folder_of_classes_alone_is_tested_on_what_is_held_out_and_says_so(root: Path) -> None:
-    with pytest.warns(UserWarning, match="has no val folder: the test is on the images held out"):
-        data = module(root / "train", "test", validation=8)
+    with pytest.warns(UserWarning, match="has no val folder: testing on the validation images"):
+        data = module(root / "train", "test", num_val_images=8)
     assert data.val_set is data.test_set
-    with pytest.warns(UserWarning, match="the test is on the images trained on"):
+    with pytest.warns(UserWarning, match="testing on the training images"):
         data = module(root / "train", "test")
     assert sum(len(labels) for _, labels in data.test_dataloader()) == 24
 
@@ -250,15 +270,14 @@ def test_a_damaged_picture_is_named_in_a_sentence(
     victim = sorted((tmp_path / "copy" / role).glob("*/*"))[1]
     victim.write_bytes(victim.read_bytes()[:5000])
     data = module(
-        tmp_path / "copy", "fit" if role == "train" else "test", batch_size=24, workers=workers
+        tmp_path / "copy", "fit" if role == "train" else "test", batch_size=24, num_workers=workers
     )
     with pytest.raises(ImageError) as caught:
         list(data.train_dataloader() if role == "train" else data.test_dataloader())
-    assert str(caught.value) == f"'{victim}' is a damaged image: choose another or save it again."
+    expected = f"Cannot read '{victim}': the image is damaged. Choose another or save it again."
+    assert str(caught.value) == expected
     victim.unlink()
-    with pytest.raises(
-        DataError, match=rf"'{victim}' cannot be read \(No such file or directory\)"
-    ):
+    with pytest.raises(DataError, match=rf"Cannot read '{victim}' \(No such file or directory\)"):
         list(data.train_dataloader() if role == "train" else data.test_dataloader())
 
 
@@ -271,28 +290,32 @@ def test_a_wrong_folder_gets_a_sentence(root: Path, tmp_path: Path) -> None:
         module(tmp_path)
     (tmp_path / "val").mkdir()
     with pytest.raises(
-        DataError, match=r"There is no folder '.*train': put it beside the other one"
+        DataError, match=r"There is no folder '.*train'. Put it beside the other one"
     ):
         module(tmp_path)
     shutil.copytree(root / "train", tmp_path / "train")
     (tmp_path / "train" / WNIDS[0]).rename(tmp_path / "train" / "cat")
-    with pytest.raises(DataError, match=r"1 of 8 folders are none of ImageNet's classes \(cat\)"):
+    with pytest.raises(DataError, match=r"1 of 8 folders are not ImageNet classes \('cat'\)"):
         module(tmp_path)
-    with pytest.raises(DataError, match=r"24 images give no batch of 25 in 1 process\(es\)"):
+    with pytest.raises(
+        DataError, match=r"24 images are fewer than one batch of 25 on 1 device\(s\)"
+    ):
         module(root, batch_size=25).train_dataloader()
-    with pytest.raises(DataError, match="validation=24: there are 24 images"):
-        module(root, validation=24)
-    with pytest.raises(DataError, match="No images are held out"):
+    with pytest.raises(
+        DataError, match="num_val_images must be below the number of images, 24, got 24"
+    ):
+        module(root, num_val_images=24)
+    with pytest.raises(DataError, match="There are no validation images"):
         module(root).val_dataloader()
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"batch_size": 0}, "must be 1 or more"),
-        ({"train_size": {5: 32}}, "from epoch 0 on"),
-        ({"crop": 1.5}, r"crop must be in 0\.1 to 1"),
-        ({"magnitude": 31}, "magnitude in 0 to 30"),
+        ({"batch_size": 0}, "must be at least 1"),
+        ({"train_image_size": {5: 32}}, "must contain epoch 0"),
+        ({"eval_crop_pct": 1.5}, r"eval_crop_pct must be 0\.1 to 1"),
+        ({"auto_augment_magnitude": 31}, "auto_augment_magnitude must be 0 to 30"),
     ],
 )
 def test_an_option_that_makes_no_sense_gets_a_sentence(
@@ -306,7 +329,7 @@ def test_the_card_says_all_that_the_app_needs(root: Path) -> None:
     data, trainer, model = (
         module(root),
         Mock(),
-        Mock(hparams={"model": "resnet18", "options": None}),
+        Mock(hparams={"arch": "resnet18", "model_kwargs": None}),
     )
     trainer.configure_mock(
         datamodule=data,
@@ -319,7 +342,7 @@ def test_the_card_says_all_that_the_app_needs(root: Path) -> None:
     card = ModelCardCallback("resnet18-imagenet").card(trainer, model)
     assert (card.dataset, card.class_names, data.num_classes) == ("imagenet", class_names(), 1000)
     assert (card.input_size, card.crop_pct, card.interpolation) == ((3, 48, 48), 0.9655, "bilinear")
-    assert card.training["images"] == 24
+    assert card.training["train_images"] == 24
 
 
 @pytest.mark.slow
@@ -342,7 +365,7 @@ def test_every_recipe_runs(recipe: str, tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.slow
 def test_all_thousand_pictures_come_once() -> None:
-    data = module(photographs(), batch_size=100, train_size=8, workers=2)
+    data = module(photographs(), batch_size=100, train_image_size=8, num_workers=2)
     labels = torch.cat([labels for _, labels, _ in data.train_dataloader()])
     assert labels.bincount().tolist() == [1] * 1000
     assert np.unique(data.train_set[0].labels).tolist() == list(range(1000))  # type: ignore[index,union-attr]
@@ -373,11 +396,11 @@ def copy(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_streamed_copy_gives_the_same_pictures(root: Path, copy: Path, workers: int) -> None:
-    files, stream = module(root), module(copy, workers=workers)
+    files, stream = module(root), module(copy, num_workers=workers)
     assert same(ready(files, 9), ready(stream, 9))
-    files, stream = module(root, "test"), module(copy, "test", workers=workers)
+    files, stream = module(root, "test"), module(copy, "test", num_workers=workers)
     assert same(list(files.test_dataloader()), list(stream.test_dataloader()))
-    alone = module(copy / "train", validation=3)
+    alone = module(copy / "train", num_val_images=3)
     assert alone.val_set is not None
     assert len(alone.val_set[1]) == 3
 

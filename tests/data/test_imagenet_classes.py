@@ -27,7 +27,7 @@ def torchvision_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path | None], N
             spec = ModuleSpec("torchvision", None, is_package=True)
             spec.submodule_search_locations = [str(folder)]
         monkeypatch.setattr(imagenet_classes, "find_spec", lambda _: spec)
-        monkeypatch.setattr(imagenet_classes, "names", class_names.__wrapped__)
+        monkeypatch.setattr(imagenet_classes, "class_names", class_names.__wrapped__)
 
     return place
 
@@ -94,7 +94,7 @@ def test_the_file_is_read_and_not_run(tmp_path: Path) -> None:
 
 def test_neither_torchvision_nor_torch_is_imported() -> None:
     code = (  # the file by itself: its package imports torch
-        "import runpy, sys; names = runpy.run_path(sys.argv[1])['names']; assert names()[0] == 'tench'; "
+        "import runpy, sys; names = runpy.run_path(sys.argv[1])['class_names']; assert names()[0] == 'tench'; "
         "print(sorted({'torch', 'torchvision', 'lightning'} & sys.modules.keys()))"
     )
     done = subprocess.run(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_resnets.data.cifar10 import find_cifar10
+from lightning_resnets.data.cifar10_files import find_cifar10
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT.parent / "shared" / "data" / "get_data.py"

@@ -123,7 +123,7 @@ def test_validation_inside_an_epoch_leaves_the_training_metrics_alone(tmp_path: 
         seen: float = 0
 
         def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-            self.seen = float(pl_module.tally[3])  # type: ignore[index,union-attr]
+            self.seen = float(pl_module.train_counts.total)  # type: ignore[arg-type,union-attr]
 
     watch = Watch()
     L.seed_everything(5, verbose=False)
@@ -155,7 +155,7 @@ def test_the_card_says_what_the_net_is_and_hyperparameters_are_plain(tmp_path: P
         float(run.callback_metrics["test_accuracy"])
     )
     assert card.training["epochs"] == 1
-    assert card.training["images"] == 64
+    assert card.training["train_images"] == 64
     assert card.training["seconds"] > 0
     assert set(card.versions) == {"torch", "lightning", "lightning-resnets"}
     assert "optimizer_states" not in saved

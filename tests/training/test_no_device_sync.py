@@ -68,10 +68,10 @@ def counted(
 SETTINGS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {}),
     ({}, {"cutout": 8}),
-    ({}, {"mixup": 0.2}),
-    ({}, {"cutmix": 1.0, "flip": "alternating"}),
+    ({}, {"mixup_alpha": 0.2}),
+    ({}, {"cutmix_alpha": 1.0, "horizontal_flip": "alternating"}),
     ({"loss": "bce"}, {}),
-    ({"consistency": 0.1}, {"cutout": 8, "dual_cutout": True}),
+    ({"consistency_weight": 0.1}, {"cutout": 8, "dual_cutout": True}),
 ]
 
 

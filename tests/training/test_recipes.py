@@ -67,7 +67,8 @@ def test_every_promised_net_has_its_recipe() -> None:
     assert {name.removesuffix("-cifar10") for name in CIFAR} >= PROMISED
     for name in CIFAR:
         assert (
-            yaml.safe_load(list_recipes()[name].read_text())["model"]["model"] == name.partition("-")[0]
+            yaml.safe_load(list_recipes()[name].read_text())["model"]["model"]
+            == name.partition("-")[0]
         )
         assert name.partition("-")[0] in MODELS
 

@@ -187,7 +187,7 @@ def gone_on(folder: Path, epochs: int, path: str | None = None) -> dict[str, Ten
         folder, "{step}", save_top_k=-1, every_n_train_steps=3
     )  # in the middle of an epoch of 4
     options: dict[str, Any] = {
-        "callbacks": [ModelCardCallback(), ExactResume(["tally"]), save],
+        "callbacks": [ModelCardCallback(), ExactResume(["train_counts"]), save],
         "logger": CSVLogger(folder),
     }
     run = trainer(folder, max_epochs=epochs, enable_checkpointing=True, **options)

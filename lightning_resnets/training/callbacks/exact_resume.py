@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
+from torchmetrics import Metric
 
 CHECKPOINT_KEY = "resume"
 
@@ -133,7 +134,7 @@ class ExactResume(Callback):
                 self._own["random"]
             )  # before the loader's iterator is made: torch's own draws for it
             for name in self._own["kept"].keys() & set(self.keep):
-                setattr(pl_module, name, self._own["kept"][name].to(pl_module.device, copy=True))
+                _restore(pl_module, name, self._own["kept"][name])
         for logger, text in zip(trainer.loggers, state["logs"], strict=False):
             restore_csv_rows(logger, text)
         if row := state["row"]:
@@ -143,12 +144,10 @@ class ExactResume(Callback):
                 )
                 logger.save()
 
-    def _kept(self, pl_module: L.LightningModule) -> dict[str, Tensor]:
-        return {
-            name: getattr(pl_module, name).detach().cpu()
-            for name in self.keep
-            if hasattr(pl_module, name)
-        }
+    def _kept(self, pl_module: L.LightningModule) -> dict[str, Any]:
+        """Return the values of the kept attributes that the module has."""
+        names = [name for name in self.keep if hasattr(pl_module, name)]
+        return {name: _to_cpu(getattr(pl_module, name)) for name in names}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._trained = True
@@ -173,6 +172,25 @@ class ExactResume(Callback):
     def _give_metrics(self, trainer: L.Trainer) -> None:
         given = {name: torch.tensor(value) for name, value in self._state["metrics"].items()}
         trainer.callback_metrics.update(given)
+
+
+def _to_cpu(value: Tensor | Metric) -> Tensor | dict[str, Tensor]:
+    """Copy a tensor, or the states of a metric, to the CPU."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    return {name: state.detach().cpu() for name, state in value.metric_state.items()}
+
+
+def _restore(pl_module: L.LightningModule, name: str, saved: Tensor | dict[str, Tensor]) -> None:
+    """Set an attribute to its saved value; the states of a metric in place."""
+    if isinstance(saved, Tensor):
+        setattr(pl_module, name, saved.to(pl_module.device, copy=True))
+        return
+    metric = getattr(pl_module, name)
+    for state, value in saved.items():
+        getattr(metric, state).copy_(value)
+    # A metric without updates warns when it is computed.
+    metric._update_count = 1  # noqa: SLF001
 
 
 def to_floats(metrics: Mapping[str, Any]) -> dict[str, float]:
