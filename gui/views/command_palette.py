@@ -60,6 +60,7 @@ class CommandPalette(QDialog):
         self._line.textChanged.connect(self._fill)
         self._line.returnPressed.connect(self._choose_current)
         self._list.itemClicked.connect(lambda _: self._choose_current())
+        # The list never has the focus, so its arrow keys are caught in the line.
         self._line.installEventFilter(self)
         column = QVBoxLayout(self)
         column.addWidget(self._line)

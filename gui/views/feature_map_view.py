@@ -207,6 +207,7 @@ class FeatureMapView(QWidget):
         """Enlarge the map under the pointer, or end that."""
         found = self.locate(event.position())
         is_new = found is not None and found[0] != self._enlarged
+        # A click on the enlarged map, or beside all maps, ends it.
         self.enlarge(found[0] if found and is_new else None)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

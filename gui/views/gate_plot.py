@@ -19,7 +19,7 @@ pg.setConfigOption("exitCleanup", False)
 AXIS_WIDTH = 38
 MARGIN = 8  # pixels above and below the plot area, room for half a tick label
 BAR_FRACTION = 0.75  # of the space per channel; the rest is the gap
-MIN_GAP_CHANNELS = 300  # with more channels than this a gap would be thinner than a pixel
+MAX_CHANNELS_WITH_GAPS = 300  # with more channels than this a gap would be thinner than a pixel
 
 
 class GatePlot(pg.GraphicsView):
@@ -71,7 +71,10 @@ class GatePlot(pg.GraphicsView):
         """
         self._weights = weights
         self._hovered = None
-        self._bar_width = BAR_FRACTION if len(weights) <= MIN_GAP_CHANNELS else 1.0
+        self._bar_width = BAR_FRACTION
+        if len(weights) > MAX_CHANNELS_WITH_GAPS:
+            self._bar_width = 1.0
+        # A bar cannot show NaN or inf; the footer and the hover do.
         self._heights = np.nan_to_num(np.maximum(weights, 0.0), posinf=0.0)
         x = np.arange(len(weights))
         self._bars.setOpts(x=x, height=self._heights, width=self._bar_width)
@@ -87,7 +90,9 @@ class GatePlot(pg.GraphicsView):
         if index == self._hovered:
             return
         self._hovered = index
-        positions = np.zeros(0, int) if index is None else np.array([index])
+        positions = np.zeros(0, int)
+        if index is not None:
+            positions = np.array([index])
         self._highlight.setOpts(x=positions, height=self._heights[positions])
 
     def max_weight(self) -> float:

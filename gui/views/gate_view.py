@@ -150,8 +150,10 @@ class GateView(QWidget):
         """Read the channel under the pointer."""
         index = self._index_at(event.position())
         self._set_hovered(index)
-        channel = None if index is None else int(self._channels[index])
-        self.hovered.emit("" if channel is None else self.describe_channel(channel))
+        text = ""
+        if index is not None:
+            text = self.describe_channel(int(self._channels[index]))
+        self.hovered.emit(text)
 
     def leaveEvent(self, event: QEvent) -> None:
         """Forget the channel under the pointer."""
@@ -218,6 +220,7 @@ class GateView(QWidget):
 
     def _place_images(self, gate: GateDetail) -> None:
         pair = (gate.before, gate.after)
+        # One span for both: the maps after the gate must look as pale as they are.
         span = robust_range(*pair)
         left = self.width() * PLOT_FRACTION + 2 * qt_style.SPACING
         width = (self.width() - left - 2 * qt_style.SPACING) / 2
@@ -246,6 +249,7 @@ class GateView(QWidget):
 def _sort_channels(weight: np.ndarray, order: Order) -> np.ndarray:
     """Return channel numbers (C,) in the order in which to show them."""
     if order == "weight":
+        # Stable, so that equal weights keep the order of their channels.
         return np.argsort(-weight, kind="stable")
     return np.arange(len(weight))
 

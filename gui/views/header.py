@@ -20,6 +20,7 @@ class WindowHeader(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         qt_style.set_accessible_name(self, "Header")
+        # By the name of the action, to be disabled with it.
         self._buttons: dict[str, QAbstractButton] = {}
         self.title_label = qt_style.make_elided_label(
             "Model", soft=False, relative=1.5, bold=True, greedy=False
@@ -73,7 +74,7 @@ class WindowHeader(QWidget):
 
     def _make_sign_button(self, name: str, sign: str) -> QAbstractButton:
         button = QToolButton()
-        button.setObjectName("quiet")
+        button.setObjectName("quiet")  # no frame, see the style sheet
         button.setText(sign)
         button.setFont(qt_style.make_font(relative=1.3))
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)

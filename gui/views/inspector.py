@@ -97,6 +97,7 @@ class InspectorView(QFrame):
             view = self.atlas
             self.atlas.set_maps(detail if isinstance(detail, FeatureMaps | ConcatDetail) else None)
         self._stack.setCurrentWidget(view)
+        # Each switch is shown only where it changes something.
         self._order.setVisible(view is self.gates)
         self._contrast.setVisible(view is self.atlas and detail is not None)
 

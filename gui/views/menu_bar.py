@@ -21,6 +21,7 @@ def fill_menu_bar(window: QMainWindow, graph: QWidget) -> dict[str, QAction]:
     bar = qt_style.set_accessible_name(window.menuBar(), "Menu bar")
     menus: dict[str, QMenu] = {}
     actions: dict[str, QAction] = {}
+    # Menus come in the order of their first action.
     for entry in ACTIONS:
         if entry.menu not in menus:
             menu = bar.addMenu(f"&{entry.menu}")

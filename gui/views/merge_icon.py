@@ -40,6 +40,7 @@ class MergeIcon(QWidget):
         self, kind: str, theme: Theme, side: int = 36, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
+        # A click on the icon of a card is a click on the card.
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setFixedSize(side, side)
         self.set_kind(kind, theme)

@@ -50,5 +50,6 @@ def make_model_page(
 def _make_splitter(orientation: Qt.Orientation, name: str) -> QSplitter:
     splitter = qt_style.set_accessible_name(QSplitter(orientation), name)
     splitter.setHandleWidth(10)
+    # A view that was dragged to nothing would be hard to find again.
     splitter.setChildrenCollapsible(False)
     return splitter

@@ -68,7 +68,7 @@ class PredictionView(QWidget):
     def _draw_text(self, painter: QPainter, bar: ClassBar, area: QRectF, is_best: bool) -> None:
         """Draw the label on the left and the probability, now and before, on the right."""
         number = format_percent(bar.probability)
-        before = "" if bar.before is None else f"was {format_percent(bar.before)}"
+        before = _was(bar).strip(" ()")
         font = qt_style.make_font(bold=is_best)
         small = qt_style.make_font(relative=0.85)
         metrics = QFontMetrics(font)
@@ -78,6 +78,7 @@ class PredictionView(QWidget):
         label = qt_style.shorten_text(bar.label, 80)
         painter.setFont(font)
         painter.setPen(QColor(self._theme.text))
+        # The label gives way: the numbers are always shown in full.
         elided = metrics.elidedText(label, Qt.TextElideMode.ElideRight, room)
         painter.drawText(area, LEFT, elided)
         painter.drawText(area, RIGHT, number)

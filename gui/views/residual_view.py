@@ -18,8 +18,9 @@ from gui.views.map_captions import (
 from gui.views.residual_panel import PANEL_WIDTH, draw_residual_panel, format_stats
 from gui.views.tiled_image import TiledImage
 
-SIGN_WIDTH = 44.0
-MIN_WIDTH_WITH_PANEL = 680
+SIGN_WIDTH = 44.0  # of the plus and the equals sign between columns
+PANEL_MARGIN = 28
+MIN_WIDTH_WITH_PANEL = 680  # pixels of the view; below, the numbers stand in the footer
 TITLES = ("shortcut  x", "branch  F(x)", "sum  x + F(x)")
 
 
@@ -67,6 +68,7 @@ class ResidualView(QWidget):
             self._enlarged = None
         self._residual = residual
         self._stats = None
+        # The range leaves out a few extreme values, which would make all others pale.
         if residual is not None:
             self._stats = residual_stats(residual.shortcut, residual.branch, residual.total)
             self._span = robust_range(*_tensors(residual))
@@ -141,7 +143,9 @@ class ResidualView(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Enlarge the channel under the pointer, or show all channels again."""
         found = self._locate(event.position())
-        self.enlarge(found[0] if found and self._enlarged is None else None)
+        # A second click anywhere leads back to all channels.
+        is_new = found is not None and self._enlarged is None
+        self.enlarge(found[0] if found and is_new else None)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Walk through the channels by the arrow keys; Escape ends it."""
@@ -232,14 +236,17 @@ class ResidualView(QWidget):
     def _update_layout(self) -> None:
         if self._residual is not None:
             panel = self._panel_rect()
-            margin = 28 if panel.width() else 0
-            width = (panel.x() - 2 * SIGN_WIDTH - margin) / 3
+            room = panel.x() - 2 * SIGN_WIDTH
+            if panel.width():
+                room -= PANEL_MARGIN
+            width = room / 3
             columns = zip(self._images, _tensors(self._residual), strict=True)
             for i, (image, values) in enumerate(columns):
                 x = i * (width + SIGN_WIDTH) + 1
-                room = QRectF(x, HEADER_HEIGHT, width - 2, self._maps_height())
+                area = QRectF(x, HEADER_HEIGHT, width - 2, self._maps_height())
                 image.enlarged = self._enlarged
-                image.set_maps(values, room, self._theme, span=self._span)
+                # One span for all three, so that equal values have equal colors.
+                image.set_maps(values, area, self._theme, span=self._span)
         self.update()
 
 

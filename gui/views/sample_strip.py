@@ -28,6 +28,7 @@ class SampleStrip(QListWidget):
         self.setUniformItemSizes(True)
         self.setIconSize(QSize(THUMBNAIL_SIZE, THUMBNAIL_SIZE))
         self.setGridSize(QSize(THUMBNAIL_SIZE + 12, THUMBNAIL_SIZE + 12))
+        # The window takes what is dropped here.
         self.setAcceptDrops(False)
         self.setMouseTracking(True)
         self.itemClicked.connect(lambda item: self.chosen.emit(self.row(item)))
@@ -53,9 +54,11 @@ class SampleStrip(QListWidget):
         """
         # Only the user's own choice may be reported, so the list is silent meanwhile.
         self.blockSignals(True)
-        self.setCurrentRow(-1 if index is None else index)
         if index is None:
+            self.setCurrentRow(-1)
             self.clearSelection()
+        else:
+            self.setCurrentRow(index)
         self.blockSignals(False)
 
     def _make_item(self, image: QImage, label: str) -> QListWidgetItem:
@@ -72,5 +75,6 @@ class SampleStrip(QListWidget):
             Qt.AspectRatioMode.KeepAspectRatioByExpanding,
             Qt.TransformationMode.SmoothTransformation,
         )
+        # As many pixels as the screen has, so that thumbnails are sharp on any screen.
         pixmap.setDevicePixelRatio(ratio)
         return pixmap

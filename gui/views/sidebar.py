@@ -29,6 +29,7 @@ class InputImageView(QLabel):
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setMinimumSize(96, 96)
+        # Its pixmap must not decide how wide the sidebar is.
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self._source = QPixmap()
 
@@ -38,7 +39,9 @@ class InputImageView(QLabel):
         Args:
             image: The image at the model's own size; None for no image.
         """
-        self._source = QPixmap() if image is None else QPixmap.fromImage(image)
+        self._source = QPixmap()
+        if image is not None:
+            self._source = QPixmap.fromImage(image)
         self._update_pixmap()
 
     def resizeEvent(self, event: QResizeEvent) -> None:

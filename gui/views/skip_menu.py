@@ -7,6 +7,8 @@ from gui.views import qt_style
 
 STEPS_PER_UNIT = 100  # slider steps for a scale of 1
 MAX_SCALE = 2
+# Texts that cut and restore a merge input, for kinds with words of their own.
+CUT_TEXTS = {"gate": ("Set gate to 0 (nothing passes)", "Restore gate")}
 
 
 class SkipMenu(QMenu):
@@ -39,7 +41,7 @@ class SkipMenu(QMenu):
         super().__init__(parent)
         qt_style.set_accessible_name(self, f"Edits of {title}")
         heading = self.addAction(title)
-        heading.setEnabled(False)
+        heading.setEnabled(False)  # a title, not an entry
         self.addSeparator()
         self.addAction(_cut_text(kind, scale)).triggered.connect(self.cut_requested)
         if kind == "add":
@@ -92,6 +94,5 @@ class SkipMenu(QMenu):
 
 def _cut_text(kind: str, scale: float) -> str:
     """Return the text of the entry that cuts the input, or restores it where it is cut."""
-    if kind == "gate":
-        return "Restore gate" if scale == 0 else "Set gate to 0 (nothing passes)"
-    return "Restore" if scale == 0 else "Cut (nothing passes)"
+    cut, restore = CUT_TEXTS.get(kind, ("Cut (nothing passes)", "Restore"))
+    return restore if scale == 0 else cut

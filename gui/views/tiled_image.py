@@ -127,6 +127,7 @@ class TiledImage:
             return
         area = self.covered_rect()
         source = self._source_rect(self.atlas)
+        # In device pixels: on a dense screen bare pixels come out evenly at a smaller zoom.
         zoom = area.width() / source.width() * painter.device().devicePixelRatio()
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, zoom < SMOOTH_ZOOM_LIMIT)
         painter.drawImage(area, self._image, source)

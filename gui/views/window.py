@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QPoint, Signal
+from PySide6.QtCore import QEvent, QMimeData, QPoint, Signal
 from PySide6.QtGui import (
     QAction,
     QCloseEvent,
@@ -112,8 +112,9 @@ class MainWindow(QMainWindow):
             warning: What is wrong with the checkpoint, "" for nothing.
         """
         texts = self.header.set_title(title, facts, warning)
-        parts = [*texts[:3], APP_TITLE] if facts else [APP_TITLE]
-        self.setWindowTitle(" · ".join(parts))
+        # A title bar has room for the name and two facts.
+        parts = list(texts[:3]) if facts else []
+        self.setWindowTitle(" · ".join([*parts, APP_TITLE]))
 
     def set_hover(self, text: str) -> None:
         """Show in the status bar what is under the pointer.
@@ -139,6 +140,7 @@ class MainWindow(QMainWindow):
         """
         for frame in self.findChildren(QFrame, "drop"):
             frame.setProperty("over", is_over)
+            # Qt looks the property up in the style sheet only when asked to.
             frame.style().polish(frame)
         self.set_hover("Drop to open" if is_over else "")
 
@@ -173,7 +175,7 @@ class MainWindow(QMainWindow):
         """Return the paths of the files and the image on the clipboard."""
         clipboard = QApplication.clipboard()
         data = clipboard.mimeData()
-        paths = [url.toLocalFile() for url in data.urls() if url.isLocalFile()] if data else []
+        paths = _local_paths(data) if data else []
         image = clipboard.image()
         return paths, None if image.isNull() else image
 
@@ -226,7 +228,7 @@ class MainWindow(QMainWindow):
         """Report the files or the image that were dropped."""
         self.set_drop_highlight(False)
         event.acceptProposedAction()
-        paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        paths = _local_paths(event.mimeData())
         if paths:
             self.dropped.emit(paths)
         elif event.mimeData().hasImage():
@@ -256,3 +258,8 @@ class MainWindow(QMainWindow):
         bar.setContentsMargins(16, 0, 16, 2)
         bar.addWidget(self._hover, 1)
         bar.addPermanentWidget(self._state)
+
+
+def _local_paths(data: QMimeData) -> list[str]:
+    """Return the paths of the files in dragged or copied data."""
+    return [url.toLocalFile() for url in data.urls() if url.isLocalFile()]

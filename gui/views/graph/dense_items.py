@@ -35,6 +35,7 @@ class RibbonItem(GraphItem):
         any_hovered = any(strip.source in hovered for strip in self.strips)
         for strip in self.strips:
             color = QColor(source_color(strip.index, strip.count, self.state.theme))
+            # Only while a source of this ribbon is under the pointer do the others step back.
             is_pale = any_hovered and strip.source not in hovered
             color.setAlphaF(0.35 if is_pale else 0.9)
             self._draw_strip(painter, strip, color)

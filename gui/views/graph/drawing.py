@@ -186,8 +186,8 @@ class GraphDrawing(ZoomPanCanvas):
         node = self.graph.node(name)
         if node:
             change = self.paint_state.values.get(node.name)
-            suffix = f" · relative change {change:.0%}" if change else ""
-            return describe_node(node) + suffix
+            text = describe_node(node)
+            return f"{text} · relative change {change:.0%}" if change else text
         return self.describe_input(merge_input)
 
     def describe_input(self, merge_input: MergeInput | None) -> str:

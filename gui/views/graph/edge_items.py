@@ -11,6 +11,8 @@ from gui.views.graph.painting import EDGE_WIDTH, GraphItem, MergeInput, PaintSta
 from gui.views.graph.strokes import arrow_head, draw_cross, draw_tag, rounded_polyline
 
 GATE_WEIGHT_WIDTH = 1.6  # of the line by which a gate gets its weights
+# Half of the gap and of the cross of a cut: a branch is too short for those of a skip connection.
+CUT_SIZES = {True: (11.0, 5.0), False: (5.0, 3.6)}
 MIN_OPACITY = 0.35  # of an input that is scaled to almost nothing
 
 
@@ -24,7 +26,7 @@ class FlowEdgesItem(GraphItem):
     """
 
     def __init__(self, state: PaintState, wires: tuple[layout.Wire, ...], bounds: QRectF) -> None:
-        super().__init__(state, bounds, -5)
+        super().__init__(state, bounds, -5)  # above the stages, below everything else
         self.path = QPainterPath()
         self.weight_path = QPainterPath()
         self.heads: list[QPolygonF] = []
@@ -130,7 +132,10 @@ class MergeInputItem(GraphItem):
         if is_hovered:
             painter.setPen(QPen(self.state.color(self.kind, 0.22), self.width() + 9))
             painter.drawPath(self.path)
-        painter.setPen(self.pen(self.width() + (0.8 if is_hovered else 0)))
+        line_width = self.width()
+        if is_hovered:
+            line_width += 0.8
+        painter.setPen(self.pen(line_width))
         if self.is_cut:
             self.draw_cut(painter, self.path.pointAtPercent(self.mark))
         else:
@@ -145,7 +150,7 @@ class MergeInputItem(GraphItem):
             painter: Painter with the pen of the line.
             middle: Center of the gap.
         """
-        gap = 11.0 if self.skip else 5.0
+        gap, cross = CUT_SIZES[self.skip]
         clip = QPainterPath()
         clip.addRect(self.rect)
         hole = QPainterPath()
@@ -154,7 +159,7 @@ class MergeInputItem(GraphItem):
         painter.setClipPath(clip.subtracted(hole), Qt.ClipOperation.IntersectClip)
         painter.drawPath(self.path)
         painter.restore()
-        draw_cross(painter, middle, 5.0 if self.skip else 3.6, self.state, QColor(0, 0, 0, 0))
+        draw_cross(painter, middle, cross, self.state, QColor(0, 0, 0, 0))
 
     def draw_arrow(self, painter: QPainter) -> None:
         """Draw a dot at the start and an arrow head at the end of a skip connection.

@@ -81,6 +81,7 @@ class GraphLegend:
         metrics = QFontMetricsF(font)
         widths = [metrics.horizontalAdvance(text) + SYMBOL_WIDTH + 3 for _, text in entries]
         total = sum(widths) + ENTRY_GAP * (len(entries) - 1)
+        # In a narrow window the graph is more useful than half a legend.
         if not entries or total > room.width() - 8:
             return
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)

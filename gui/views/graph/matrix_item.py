@@ -65,6 +65,7 @@ class ConnectivityMatrixItem(GraphItem):
         """Draw cells, elbows and caption."""
         self._draw_elbows(painter)
         contributions = [self._contribution(cell) or 0.0 for cell in self.matrix.cells]
+        # The largest contribution fills its cell.
         largest = max(contributions, default=0.0)
         for cell in self.matrix.cells:
             self._draw_cell(painter, cell, zoom, largest)
@@ -129,6 +130,7 @@ class ConnectivityMatrixItem(GraphItem):
             return
         value = self._contribution(cell)
         shape = box
+        # The area, not the side, is the contribution: hence the square root.
         if value is not None and largest:
             shape = enlarge_rect(box, (value / largest) ** 0.5)
         self._draw_shape(painter, cell, shape, box, color, edit)
@@ -183,6 +185,7 @@ class ConnectivityMatrixItem(GraphItem):
             painter.drawEllipse(shape.center(), radius, radius)
         painter.setClipping(False)
         if edit and not cell.skip:
+            # A disc has no pale ground, so its outline shows how far it would be filled.
             painter.setPen(QPen(color, 1.2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawEllipse(shape.center(), radius, radius)

@@ -100,7 +100,9 @@ class NodeItem(GraphItem):
         """
         center = self.box.center()
         radius = self.box.width() / 2
-        width = EDGE_WIDTH if radius > SMALL_RADIUS else 1.6
+        width = 1.6
+        if radius > SMALL_RADIUS:
+            width = EDGE_WIDTH  # the same as that of the two lines that meet here
         painter.setPen(QPen(self.state.color("add"), width))
         painter.setBrush(self._ground("panel", "add_tint"))
         painter.drawEllipse(self.box.adjusted(1, 1, -1, -1))
@@ -169,6 +171,7 @@ class NodeItem(GraphItem):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(self.state.color("hairline"))
         painter.drawRoundedRect(track, 1.5, 1.5)
+        # At least two units, so that a small change is seen at all.
         track.setWidth(max(2.0, track.width() * min(1.0, value)))
         painter.setBrush(self.state.color("cut"))
         painter.drawRoundedRect(track, 1.5, 1.5)
@@ -200,6 +203,7 @@ class NodeItem(GraphItem):
         if self.is_dropped:
             return QPen(self.state.color("cut"), 1.3, Qt.PenStyle.DashLine)
         pen = QPen(self.state.color(OUTLINES.get(shape, "outline")), 1.3)
+        # In a low box the dashes would run into the text.
         if shape == "pill" and self.box.height() > 12:
             pen.setDashPattern([3.0, 2.0])
         return pen
@@ -207,8 +211,7 @@ class NodeItem(GraphItem):
     def _draw_open_gate(self, painter: QPainter) -> None:
         center = self.box.center()
         radius = self.box.width() / 2
-        pen = QPen(self.state.color("gate"), 2.0 if radius > SMALL_RADIUS else 1.4)
-        painter.setPen(pen)
+        painter.setPen(QPen(self.state.color("gate"), _gate_line_width(radius)))
         painter.setBrush(self._ground("gate_tint", "panel"))
         painter.drawPath(self.shape_path(-0.5))
         for sign in (-1, 1):
@@ -218,14 +221,18 @@ class NodeItem(GraphItem):
     def _draw_constant_gate(self, painter: QPainter, zoom: float, edit: Edit) -> None:
         radius = self.box.width() / 2
         accent = self.state.color("gate")
-        width = 2.0 if radius > SMALL_RADIUS else 1.4
-        painter.setPen(QPen(accent, width, Qt.PenStyle.DashLine))
+        # Dashed and hollow: the shape says that the weights are not computed.
+        painter.setPen(QPen(accent, _gate_line_width(radius), Qt.PenStyle.DashLine))
         painter.setBrush(self.state.band_color())
         painter.drawPath(self.shape_path(-0.5))
         if zoom >= MIN_TEXT_ZOOM:
             painter.setFont(scene_font(max(7.0, radius * 0.95), bold=True))
             painter.setPen(accent)
             painter.drawText(self.box, Qt.AlignmentFlag.AlignCenter, f"{edit.value:.2g}")
+
+
+def _gate_line_width(radius: float) -> float:
+    return 2.0 if radius > SMALL_RADIUS else 1.4
 
 
 def _diamond(center: QPointF, radius: float) -> QPolygonF:

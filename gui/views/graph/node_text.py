@@ -36,8 +36,12 @@ def draw_icon(painter: QPainter, box: QRectF, shape: str, state: PaintState) -> 
         shape: "input" or "output".
         state: What all painters read.
     """
-    side = min(box.width(), box.height()) * (0.36 if has_caption(box) else 0.5)
-    lift = 6 if has_caption(box) else 0
+    side = min(box.width(), box.height()) * 0.5
+    lift = 0
+    if has_caption(box):
+        # Smaller and higher, to leave room for the word below.
+        side *= 0.72
+        lift = 6
     left = box.center().x() - side / 2
     top = box.center().y() - side / 2 - lift
     painter.setPen(Qt.PenStyle.NoPen)
@@ -61,11 +65,12 @@ def draw_lines(
     """
     is_icon = node_box.shape in ("input", "output")
     is_small = node_box.shape in ("pill", "side") or len(node_box.lines) == 1
-    is_narrow = box.width() < NARROW_WIDTH
     height = box.height()
     sizes = _font_sizes(node_box, box, is_small)
     steps = [size * LINE_HEIGHT for size in sizes]
-    margin = 1.0 if is_narrow else 2.5
+    margin = 2.5
+    if box.width() < NARROW_WIDTH:
+        margin = 1.0
     y = box.center().y() - sum(steps) / 2
     if is_icon:
         y += height * 0.28
@@ -84,7 +89,9 @@ def _font_sizes(node_box: layout.NodeBox, box: QRectF, is_small: bool) -> list[f
     """Return the font size of each line, in scene units."""
     if box.width() < NARROW_WIDTH and box.height() > 12:
         return [8.0]
-    first = min(9.5, box.height() * 0.66) if is_small else 11.0
+    first = 11.0
+    if is_small:
+        first = min(9.5, box.height() * 0.66)
     return [first] + [9.0] * (len(node_box.lines) - 1)
 
 

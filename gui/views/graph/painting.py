@@ -106,6 +106,7 @@ class GraphItem(QGraphicsItem):
         self.state = state
         self.rect = rect
         self.setZValue(depth)
+        # An item that took a press would keep the canvas from panning.
         self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
 
     def boundingRect(self) -> QRectF:

@@ -19,6 +19,7 @@ from gui.views.graph.strokes import rounded_polyline, to_qrectf
 
 # A projection has its box in the middle of the arc, so its mark stands near the end.
 PROJECTION_MARK = 0.88
+MIDDLE_MARK = 0.5
 NODE_SLACK = 3.0  # pixels around a node that still belong to it
 HIT_RADIUS = 8.0  # pixels around a line that still belong to it
 
@@ -152,7 +153,7 @@ def _skip_item(state: PaintState, arc: layout.Arc) -> MergeInputItem:
         path,
         skip=True,
         is_projection=is_projection,
-        mark=PROJECTION_MARK if is_projection else 0.5,
+        mark=PROJECTION_MARK if is_projection else MIDDLE_MARK,
     )
 
 

@@ -20,7 +20,7 @@ class StageBandsItem(GraphItem):
     def __init__(
         self, state: PaintState, bands: tuple[layout.StageBand, ...], bounds: QRectF
     ) -> None:
-        super().__init__(state, bounds, -10)
+        super().__init__(state, bounds, -10)  # below everything else
         self.bands = bands
 
     def draw(self, painter: QPainter, zoom: float) -> None:
@@ -34,14 +34,18 @@ class StageBandsItem(GraphItem):
 
     def _draw_title(self, painter: QPainter, band: layout.StageBand) -> None:
         """Draw title and subtitle, one below the other or side by side."""
-        title_font = scene_font(13 if band.stacked else 11, bold=True)
-        subtitle_font = scene_font(11 if band.stacked else 10)
-        baseline = 13 if band.stacked else 10
-        at = QPointF(band.at[0], band.at[1] + baseline)
         if band.stacked:
+            title_font = scene_font(13, bold=True)
+            subtitle_font = scene_font(11)
+            baseline = 13
             step = QPointF(0, 15)
         else:
+            # A low stage has room for one line only.
+            title_font = scene_font(11, bold=True)
+            subtitle_font = scene_font(10)
+            baseline = 10
             step = QPointF(QFontMetricsF(title_font).horizontalAdvance(band.title + "  "), 0)
+        at = QPointF(band.at[0], band.at[1] + baseline)
         painter.setFont(title_font)
         painter.setPen(self.state.color("text"))
         painter.drawText(at, band.title)

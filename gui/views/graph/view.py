@@ -59,6 +59,7 @@ class GraphView(GraphDrawing):
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         """Ask for the menu of the merge input under the pointer, or at the keyboard's cursor."""
         if event.reason() == QContextMenuEvent.Reason.Keyboard:
+            # The event has the pointer's place, which may be anywhere.
             self._request_menu_at_cursor()
             return
         name, merge_input = self.item_at(event.pos())
@@ -135,6 +136,7 @@ class GraphView(GraphDrawing):
         if state.hovered_input in inputs:
             index = inputs.index(state.hovered_input) + step
         else:
+            # The first press enters at either end.
             index = 0 if step > 0 else -1
         state.hovered_input = inputs[index % len(inputs)]
         state.hovered = layout.input_endpoints(self.graph, state.hovered_input)
@@ -165,13 +167,15 @@ class GraphView(GraphDrawing):
             hovered = frozenset({name})
         elif merge_input:
             hovered = layout.input_endpoints(self.graph, merge_input)
+        # The pointer moves often, and a repaint of a large graph takes long.
         if (hovered, merge_input) == (state.hovered, state.hovered_input):
             return
         state.hovered = hovered
         state.hovered_input = merge_input
-        shapes = Qt.CursorShape
-        shape = shapes.PointingHandCursor if hovered else shapes.ArrowCursor
-        self.viewport().setCursor(shape)
+        if hovered:
+            self.viewport().setCursor(Qt.CursorShape.PointingHandCursor)
+        else:
+            self.viewport().setCursor(Qt.CursorShape.ArrowCursor)
         self.hovered.emit(self.describe(name, merge_input))
         self.repaint_all()
 
