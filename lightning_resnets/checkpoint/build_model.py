@@ -58,6 +58,7 @@ def build_from_card(card: ModelCard, file: str, model: str | None = None) -> nn.
 
 def _check_arch(card: ModelCard, file: str, model: str | None) -> None:
     """Raise if the card's model is custom, unknown, or not the one that the user names."""
+    # A colon marks a custom model, whose module would be imported.
     if ":" in card.arch and card.arch != model:
         raise CustomModelError(file, card.arch)
     if model is not None and model != card.arch:
@@ -66,6 +67,7 @@ def _check_arch(card: ModelCard, file: str, model: str | None) -> None:
             "Omit --model."
         )
     names = list(registry.list_models())
+    # Names with a slash belong to torchvision or timm.
     is_ours = ":" not in card.arch and "/" not in card.arch
     if is_ours and card.arch not in names:
         near = get_close_matches(card.arch, names, n=3, cutoff=0.5) or names[:5]
@@ -78,6 +80,7 @@ def _check_arch(card: ModelCard, file: str, model: str | None) -> None:
 def _check_kwargs(card: ModelCard, file: str) -> None:
     """Raise if the card's arguments would take too much memory or start a download."""
     for value in card.model_kwargs.values():
+        # Checked before the model is built, which would take the memory.
         if isinstance(value, (int, float)) and abs(value) > MAX_KWARG:
             raise CheckpointError(
                 f"model_kwargs in the model card of '{file}' ask for an implausibly large model "
@@ -93,6 +96,7 @@ def _check_kwargs(card: ModelCard, file: str) -> None:
 def _check_channels(model: nn.Module, card: ModelCard, file: str) -> None:
     """Raise if the first convolution takes other channels than the card says."""
     convs = (module for module in model.modules() if isinstance(module, nn.Conv2d))
+    # A custom model may have no convolution.
     first = next(convs, None)
     if first is not None and first.in_channels != card.input_size[0]:
         raise CheckpointError(
@@ -133,6 +137,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], arch: str, fil
             f"'{file}' contains weights that {arch} does not have ({unknown[0]}). Its model card "
             f"has the wrong arch or model_kwargs. {RESAVE_WITH_CARD}"
         )
+    # assign=True keeps the tensors of the file instead of copying them.
     model.load_state_dict(state, strict=True, assign=True)
 
 
@@ -145,6 +150,7 @@ def _check_size(
         # Tensors that share a storage count once.
         storage = weight.untyped_storage()
         storages[storage.data_ptr()] = storage.nbytes()
+    # Uninitialized weights have sizes but take no memory yet.
     needed = sum(weight.nbytes for weight in expected.values())
     if needed > MAX_EXPANSION * sum(storages.values()) + EXPANSION_SLACK_BYTES:
         raise CheckpointError(

@@ -53,6 +53,7 @@ def resolve_checkpoint(name: str | Path) -> Path:
     bundled = bundled_checkpoints()
     text = str(name)
     if isinstance(name, str):
+        # A Path always means a file, also without a folder.
         file = bundled.get(text) or _find_unique(text, bundled)
         if file is not None:
             return file
@@ -60,6 +61,7 @@ def resolve_checkpoint(name: str | Path) -> Path:
     if path.exists():
         return path
     near = get_close_matches(path.stem, bundled, n=MAX_SUGGESTIONS, cutoff=0.5) or list(bundled)
+    # Without a match all bundled names are listed.
     hint = f" (bundled models: {', '.join(near)})" if near else ""
     raise CheckpointError(f"No file or bundled model named '{text}'. Check the name{hint}.")
 
@@ -121,6 +123,7 @@ def format_row(model: BundledModel) -> str:
     """
     card = model.card
     training = card.training
+    # Our own version says nothing about the result.
     packages = (item for item in card.versions.items() if item[0] != "lightning-resnets")
     cells = (
         f"[{model.path.name}]({model.path.name})",
@@ -149,6 +152,7 @@ def fit_command(card: ModelCard) -> str:
     epochs = card.training["epochs"]
     command = f"lightning-resnets fit --config {card.recipe} --data.data_dir DIR"
     if epochs != recipe["trainer"]["max_epochs"]:
+        # Some models were trained for fewer epochs than their recipe says.
         command += f" --trainer.max_epochs {epochs}"
     return command
 
@@ -180,6 +184,7 @@ def render_page(checkpoints: Mapping[str, Path]) -> str:
     """
     models = list[BundledModel]()
     for path in checkpoints.values():
+        # Loading checks that every weight fits the card.
         model, card = load_model(path)
         models.append(BundledModel(path, card, count_parameters(model)))
     rows = "\n".join(format_row(model) for model in models)
@@ -194,6 +199,7 @@ def main() -> None:
     target = bundled_dir() / "README.md"
     text = render_page(bundled_checkpoints())
     if "--check" in sys.argv[1:]:
+        # CI runs this.
         if not target.is_file() or target.read_text() != text:
             sys.exit(f"{target} does not match the model cards. Run this without --check.")
         return

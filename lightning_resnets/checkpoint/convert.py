@@ -44,6 +44,7 @@ def serialize(model: nn.Module, card: ModelCard, suffix: str, fp16: bool = False
     """
     state = dict[str, Tensor]()
     for name, weight in model.state_dict().items():
+        # safetensors stores contiguous tensors only.
         state[name] = weight.detach().cpu().contiguous()
     return WRITERS[suffix](to_fp16(state) if fp16 else state, card)
 
@@ -63,6 +64,7 @@ def to_fp16(state: StateDict) -> StateDict:
     half = dict[str, Tensor]()
     for name, weight in state.items():
         half[name] = weight.half() if weight.is_floating_point() else weight
+        # Weights that were infinite before are kept.
         if bool((half[name].isinf() & ~weight.isinf()).any()):
             raise CheckpointError(f"'{name}' has values too large for float16. Omit --fp16.")
     return half
@@ -133,7 +135,10 @@ def compatibility_warnings(card: ModelCard, out: Path) -> list[str]:
     differences = behavior_differences(card)
     if out.suffix.lower() not in SUFFIXES_WITHOUT_CARD or not differences:
         return []
-    library = "timm" if card.arch.startswith(("timm/", "se")) else "torchvision"
+    # torchvision has no SE models.
+    library = "torchvision"
+    if card.arch.startswith(("timm/", "se")):
+        library = "timm"
     warning = (
         f"'{out.name}' has {library}'s key names but no model card to say where this model "
         f"differs from {library}'s ({'; '.join(differences)})."

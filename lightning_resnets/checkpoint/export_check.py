@@ -67,6 +67,7 @@ def check_export(
     """
     with torch.inference_mode():
         expected = [model(x) for x in batches]
+    # NaN would compare as different from itself.
     if not all(bool(torch.isfinite(logits).all()) for logits in expected):
         raise CheckpointError(
             "The model's own logits are NaN or inf, so no export can be checked. Train it again."
@@ -109,6 +110,7 @@ def check_inputs(card: ModelCard, batch_size: int = 0, raw: bool = False) -> lis
     """
     generator = torch.Generator().manual_seed(0)
     batches = list[Tensor]()
+    # Two sizes show that a dynamic batch really is dynamic.
     for count in (batch_size,) if batch_size else (1, 3):
         batches.append(torch.rand(count, *card.input_size, generator=generator))
         batches.append(sample_images(card, count))
@@ -126,6 +128,7 @@ def sample_images(card: ModelCard, count: int) -> Tensor:
         RGB in 0..1 (count, C, H, W).
     """
     channels = card.input_size[0]
+    # Mean 0 and std 1 leave the pixels in 0..1.
     mean = (0.0,) * channels
     std = (1.0,) * channels
     images = load_sample("test")[0]
@@ -176,6 +179,7 @@ def load_runtime(path: Path) -> tuple[str, RunFunction]:
     except ImportError:
         return load_reference_runtime(path)
     settings = onnxruntime.SessionOptions()
+    # As many threads as torch uses, for comparable times.
     settings.intra_op_num_threads = torch.get_num_threads()
     settings.log_severity_level = 4  # fatal errors only
     session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
@@ -223,6 +227,7 @@ def root_cause_line(error: Exception) -> str:
     Returns:
         At most 200 characters without terminal colors.
     """
+    # Exporters wrap the exception that says what is wrong.
     while isinstance(error.__cause__, Exception):
         error = error.__cause__
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
@@ -233,6 +238,7 @@ def root_cause_line(error: Exception) -> str:
 @contextlib.contextmanager
 def suppress_exporter_output() -> Iterator[None]:
     """Hide what torch's exporters print, log and warn of; their exceptions say enough."""
+    # Restored even if the exporter fails.
     disabled = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

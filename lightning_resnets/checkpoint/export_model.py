@@ -58,6 +58,7 @@ def export_model(
         "card": json.dumps(card.to_dict(), ensure_ascii=False),
         "preprocessing": describe_input(include_preprocessing),
     }
+    # Exported once; both formats are written from the program.
     program = to_exported_program(model, card, batch_size)
     inputs = check_inputs(card, batch_size, include_preprocessing)
     with atomic_write(out) as part:
@@ -65,6 +66,7 @@ def export_model(
             file_format = write_pt2(program, part, metadata)
         else:
             file_format = write_onnx(program, part, metadata, batch_size, opset)
+        # The temporary file is checked, so that a bad export never replaces a good one.
         check = check_export(part, file_format, model, inputs)
         _check_error(check)
     return check
@@ -164,6 +166,7 @@ def write_onnx(
         raise CheckpointError(
             f"ONNX does not support this model ({root_cause_line(error)}). Write .pt2."
         ) from error
+    # The exporter may raise the opset silently.
     version = next(item.version for item in model.opset_import if not item.domain)
     if opset and version != opset:
         raise CheckpointError(
@@ -206,6 +209,7 @@ def write_pt2(program: ExportedProgram, path: Path, metadata: dict[str, str]) ->
     Returns:
         The format.
     """
+    # The archive is named after its file, which is temporary here.
     file = io.BytesIO()
     with suppress_exporter_output():
         torch.export.save(program, file, extra_files=dict(metadata))

@@ -77,6 +77,7 @@ class InspectionReport:
 
     def notes(self) -> tuple[str, ...]:
         """Return sentences that the user should see beside the report."""
+        # Without a match nothing was assumed.
         assumed: tuple[str, ...] = ()
         if self.identification and self.fits:
             assumed = identification_notes(self.identification, self.card)
@@ -97,6 +98,7 @@ def _identification_dict(identification: Identification | None) -> dict[str, Any
             "ignored_keys": [],
             "conversions": [],
         }
+    # JSON has no tuples.
     mismatched = identification.mismatched_keys
     return {
         "dialect": identification.dialect,
@@ -129,6 +131,7 @@ def inspect_checkpoint(path: str | Path, model: str | None = None) -> Inspection
     if contents.card is None:
         identification = identify_contents(contents, path.name, model)
         card = card_from_identification(identification)
+        # A match may lack weights, so the file is counted, not the model.
         parameters = sum(w.numel() for w in parameter_tensors(identification.state_dict))
     else:
         identification = None
@@ -164,6 +167,7 @@ def format_report(report: InspectionReport) -> list[str]:
         Lines: a label of fixed width, then a text, free of control characters.
     """
     rows = [*_file_rows(report), *_model_rows(report)]
+    # A file with its own card has no match to explain.
     if report.identification:
         rows += _match_rows(report.identification)
     rows += [("metric", f"{name} {value:.4f}") for name, value in report.card.metrics.items()]
@@ -184,6 +188,7 @@ def _model_rows(report: InspectionReport) -> list[Row]:
     """Return the rows on the model, its classes and its preprocessing."""
     card = report.card
     model = card.arch
+    # Shown as they would be passed to create_model.
     if card.model_kwargs:
         kwargs = ", ".join(f"{name}={value!r}" for name, value in card.model_kwargs.items())
         model += f" with {kwargs}"
@@ -231,6 +236,7 @@ def _notes_not_in_rows(report: InspectionReport) -> list[str]:
     notes = list(report.notes())
     found = report.identification
     if found and found.fits and found.confidence != "certain":
+        # The row already gives model, confidence and alternatives.
         notes.remove(identification_notes(found, report.card)[0])
     return notes
 
@@ -248,7 +254,9 @@ def format_list(label: str, names: Iterable[str]) -> list[Row]:
     every = list(names)
     shown = every[:MAX_LISTED]
     if len(every) > MAX_LISTED:
+        # JSON has the whole list.
         shown.append(f"and {len(every) - MAX_LISTED:,} more")
+    # The label stands before the first name only.
     labels = [label, *[""] * MAX_LISTED]
     return list(zip(labels, shown, strict=False))
 

@@ -64,6 +64,7 @@ def read_card(path: str | Path, model: str | None = None) -> ModelCard:
         CheckpointError: the file cannot be read, or matches no known model.
     """
     contents = read_checkpoint(Path(path))
+    # A card is trusted here, and checked against the weights when they are loaded.
     if contents.card is not None:
         return ModelCard.from_dict(contents.card)
     return card_from_identification(identify_contents(contents, Path(path).name, model))
@@ -86,6 +87,7 @@ def load_model(path: str | Path, model: str | None = None) -> tuple[nn.Module, M
     """
     loaded = load_checkpoint(path, model)
     for note in loaded.notes:
+        # stacklevel 2 points to the line that loads the model.
         warnings.warn(note, CheckpointWarning, stacklevel=2)
     return loaded.model, loaded.card
 
@@ -107,6 +109,7 @@ def load_checkpoint(path: str | Path, model: str | None = None) -> LoadedCheckpo
     contents = read_checkpoint(path)
     if contents.card is None:
         identification = identify_contents(contents, path.name, model)
+        # An incomplete match is never loaded.
         if not identification.fits:
             raise CheckpointError(mismatch_message(path.name, identification, model))
         card = card_from_identification(identification)
@@ -119,6 +122,7 @@ def load_checkpoint(path: str | Path, model: str | None = None) -> LoadedCheckpo
         notes = _ignored_notes(contents, state, path.name)
     built = build_from_card(card, path.name, model)
     load_weights(built, state, card.arch, path.name)
+    # Loaded models are for inference; training starts from the state dict.
     built = built.eval().requires_grad_(False)
     notes = (*nonfinite_notes(state, path.name), *contents.notes, *notes)
     return LoadedCheckpoint(built, card, notes, identification, contents.metadata)
@@ -154,6 +158,7 @@ def identify_contents(
         CheckpointError: no known model is close.
     """
     try:
+        # Matching builds models, which draws random numbers.
         with preserve_rng():
             return identify(contents.state_dict, contents.metadata, model)
     except CheckpointError as error:
@@ -173,6 +178,7 @@ def card_from_identification(identification: Identification) -> ModelCard:
         A card with the match's preprocessing and the dataset's class names, where known.
     """
     preprocessing = identification.preprocessing
+    # Files of unknown origin do not name their classes.
     names, dataset = class_names(
         identification.num_classes, identification.dataset, preprocessing.input_size
     )

@@ -5,7 +5,8 @@ import timm
 import torch
 import torchvision
 
-from lightning_resnets.checkpoint.identify.dialects import DIALECTS, Dialect, detect_dialect
+from lightning_resnets.checkpoint.identify.detect_dialect import detect_dialect
+from lightning_resnets.checkpoint.identify.dialects import DIALECTS, Dialect
 from lightning_resnets.checkpoint.identify.prefixes import common_prefix, rename_keys
 from lightning_resnets.errors import CheckpointError
 from lightning_resnets.models import registry

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from lightning_resnets.checkpoint.identify.conversions import dense_block_depths
-from lightning_resnets.checkpoint.model_card import MAX_CLASSES
+from lightning_resnets.data.datasets import MAX_CLASSES
 from lightning_resnets.models.densenet import DenseNet
 from lightning_resnets.models.preact_resnet import PreActBasicBlock, PreActBottleneck, PreActResNet
 from lightning_resnets.models.residual_blocks import BasicBlock, Bottleneck
@@ -86,6 +86,7 @@ def _is_conv(shapes: Shapes, name: str) -> bool:
 
 def _infer_residual(shapes: Shapes) -> InferredArchitecture | None:
     """Infer a ResNet or pre-activation ResNet."""
+    # The first stage tells block and widths, the others repeat them.
     depths = _stage_depths(shapes)
     convs = [_first_stage_conv(shapes, index, depths[0]) for index in (1, 2, 3)]
     has_bottleneck = bool(convs[2])  # only bottlenecks have a third convolution
@@ -247,6 +248,7 @@ def _infer_densenet(shapes: Shapes) -> InferredArchitecture | None:
         return None
     # Without bottlenecks the first convolution already has growth_rate channels.
     growth_rate = conv2[0] if len(conv2) == 4 and conv2[0] else conv1[0]
+    # CIFAR's stem is a convolution without a batch norm.
     stem_type = "imagenet" if "features.norm0.weight" in shapes else "cifar"
     model_kwargs: dict[str, Any] = {
         "growth_rate": growth_rate,

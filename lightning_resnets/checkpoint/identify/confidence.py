@@ -49,9 +49,10 @@ def assess_confidence(match: Match, weights: NormalizedWeights, arch: str = "") 
     if not match.fits:
         return "unsure", f"{match.name} is the closest model, but not every weight fits it", ()
     every = f"every weight fits {match.name}"
-    caveat = f"; {dialect.caveat}" if dialect.caveat else ""
+    caveat = _format_caveat(dialect)
     if file_names_model(arch, match, dialect):
         return "certain", f"the file names {arch}, and {every}{caveat}", ()
+    # Keys of one project decide; no search is needed.
     same_shapes = _same_shapes(match.name, weights.shapes) if dialect.is_ambiguous else []
     is_packaged = dialect.name in PACKAGES and f"{dialect.name}/{match.name}" in same_shapes
     rivals = [name for name in same_shapes if name.partition("/")[2] != match.name]
@@ -67,7 +68,7 @@ def _assess_alternatives(
     dialect: Dialect, every: str, others: tuple[str, ...], is_packaged: bool
 ) -> Assessment:
     """Assess a match by the number of other models that fit."""
-    caveat = f"; {dialect.caveat}" if dialect.caveat else ""
+    caveat = _format_caveat(dialect)
     if others:
         choice = f"chose {dialect.name}'s" if is_packaged else "chose the first"
         reason = (
@@ -79,6 +80,11 @@ def _assess_alternatives(
         return "certain", f"{every}, and only {dialect.name} uses these keys", ()
     confidence: Confidence = "likely" if caveat else "certain"
     return confidence, f"{every} and no other known model{caveat}", ()
+
+
+def _format_caveat(dialect: Dialect) -> str:
+    """Return the dialect's caveat as the end of a sentence, "" if it has none."""
+    return f"; {dialect.caveat}" if dialect.caveat else ""
 
 
 def _are_in(package: str, names: Sequence[str]) -> bool:
@@ -209,13 +215,16 @@ def _describe_variant(name: str, inferred: InferredArchitecture, kwarg: Kwarg) -
 
 def _plain_or_residual(name: str) -> str:
     """Return the plain model for a ResNet with parameter-free shortcuts, or the reverse."""
-    is_plain = name.startswith("plain")
-    other = name.replace("plain", "resnet") if is_plain else name.replace("resnet", "plain")
+    if name.startswith("plain"):
+        other = name.replace("plain", "resnet")
+        variant = f"{other} with shortcut_type='A'"
+    else:
+        other = name.replace("resnet", "plain")
+        variant = f"{name} with shortcut_type='none'"
     registered = registry.MODELS.get(other)
     if registered and "shortcut_type" in registered.factory.keywords:  # type: ignore[attr-defined]
         return other
-    base = other if is_plain else name
-    return f"{base} with shortcut_type={'A' if is_plain else 'none'!r}"
+    return variant
 
 
 def _same_shapes(name: str, shapes: Shapes) -> list[str]:

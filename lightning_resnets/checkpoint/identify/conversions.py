@@ -69,6 +69,7 @@ def flatten_classifier(state: StateDict) -> str:
     weight = state.get("fc.weight")
     if weight is None or weight.ndim != 4:
         return ""
+    # All sides are 1 for one class and one channel.
     shape = [side for side in weight.shape if side > 1] or [1, 1]
     state["fc.weight"] = weight.reshape(shape)
     return "the last layer flattened"
@@ -84,6 +85,7 @@ def fold_conv_bias_into_bn(state: StateDict) -> str:
         A phrase, or "".
     """
     folded = 0
+    # The loop removes biases from the dictionary.
     for name in list(state):
         norm = _norm_after(name)
         mean = f"{norm}.running_mean"
@@ -92,7 +94,9 @@ def fold_conv_bias_into_bn(state: StateDict) -> str:
         if state[mean].shape == state[name].shape:
             state[mean] = state[mean] - state.pop(name)
             folded += 1
-    return f"the biases of {folded} convolutions folded into batch norms" if folded else ""
+    if not folded:
+        return ""
+    return f"the biases of {folded} convolutions folded into batch norms"
 
 
 def _norm_after(bias: str) -> str:
@@ -100,6 +104,7 @@ def _norm_after(bias: str) -> str:
     if not bias.endswith(".bias"):
         return ""
     layer = bias.removesuffix(".bias")
+    # A projection is a convolution (0) and a batch norm (1).
     if layer.endswith("downsample.0"):
         return f"{layer[:-1]}1"
     found = re.fullmatch(r"(.*\.)?conv(\d)", layer)
@@ -139,9 +144,11 @@ def se_linear_to_conv(state: StateDict) -> str:
         A phrase, or "".
     """
     linear = [name for name in state if SE_WEIGHT_RE.search(name) and state[name].ndim == 2]
+    if not linear:
+        return ""
     for name in linear:
         state[name] = state[name][:, :, None, None]
-    return f"{len(linear)} linear layers of SE converted to convolutions" if linear else ""
+    return f"{len(linear)} linear layers of SE converted to convolutions"
 
 
 def newest_first_to_oldest_first(state: StateDict) -> str:
@@ -154,17 +161,20 @@ def newest_first_to_oldest_first(state: StateDict) -> str:
         A phrase, or "".
     """
     depths = dense_block_depths(state)
+    if not depths:
+        return ""
     width = _length(state, "features.conv0.weight")
     for block, depth in enumerate(depths, 1):
         start = f"features.denseblock{block}.denselayer"
         growths = [_length(state, f"{start}{layer}.conv2.weight") for layer in range(1, depth + 1)]
         for layer in range(depth):
+            # A layer reads the block's input and all layers before it.
             order = _channel_order(width, growths[:layer])
             _permute(state, f"{start}{layer + 1}.norm1", f"{start}{layer + 1}.conv1", order)
         norm, consumer = _end_of_block(block, is_last=block == len(depths))
         _permute(state, norm, consumer, _channel_order(width, growths))
         width = _length(state, f"features.transition{block}.conv.weight")
-    return "channels after concatenations permuted from newest first" if depths else ""
+    return "channels after concatenations permuted from newest first"
 
 
 def _end_of_block(block: int, is_last: bool) -> tuple[str, str]:

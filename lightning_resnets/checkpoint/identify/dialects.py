@@ -4,10 +4,8 @@ A row says which keys identify the dialect, how they become ours, and what its m
 shape tells. Read in the projects' own code.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from lightning_resnets.checkpoint.identify import key_rules as rules
@@ -62,7 +60,9 @@ class Dialect:
     caveat: str = ""
 
 
+# He 2015: a bottleneck strides in its first 1x1 convolution.
 RESNET_V1: dict[str, Any] = {"stride_in": "1x1"}
+# Caffe pools with a window that reaches outside.
 CEIL_POOL: dict[str, Any] = {"stem_pool": "ceil"}
 CAFFE_KWARGS = {"imagenet": CEIL_POOL, "bottleneck": RESNET_V1}
 
@@ -276,30 +276,5 @@ DIALECTS: tuple[Dialect, ...] = (
     Dialect(name="lightning-resnets", is_ambiguous=True),
 )
 
+# For weights under their own keys.
 UNKNOWN = Dialect(name="unknown", is_ambiguous=True)
-
-
-def detect_dialect(names: Iterable[str]) -> Dialect:
-    """Return the first dialect whose patterns match.
-
-    Args:
-        names: keys without prefixes.
-
-    Returns:
-        The dialect; the last row, ours, matches everything.
-    """
-    text = "\n".join(names)
-    return next(dialect for dialect in DIALECTS if _matches(dialect, text))
-
-
-def _matches(dialect: Dialect, text: str) -> bool:
-    """Return True if all required and no forbidden patterns match; one key per line."""
-    if not all(_line_start_re(pattern).search(text) for pattern in dialect.required_keys):
-        return False
-    return not any(_line_start_re(pattern).search(text) for pattern in dialect.forbidden_keys)
-
-
-@cache
-def _line_start_re(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern that must match at the start of a line."""
-    return re.compile(f"^{pattern}", re.MULTILINE)

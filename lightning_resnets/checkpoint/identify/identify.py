@@ -75,6 +75,7 @@ def identify(
     if model is not None:
         return _identify_as(model, normalized, original)
     match = _match_ours(normalized, arch)
+    # Our models come first, unless the file names another.
     if match is not None and arch in ("", match.name):
         return _from_match(normalized, match, arch)
     external = _match_external(original, arch)
@@ -97,19 +98,19 @@ def _identify_as(
     # Only our models have a dialect's keys translated.
     weights = normalized if is_ours else original
     rows = lookup(original.shapes)
+    # The index knows preprocessing and classes of external models.
     near = next((row for row in rows if row.arch == name), None)
     match = _match_named(name, normalized, weights, near)
     found = _from_match(weights, match, name)
     if not is_ours:
         inferred = architecture.infer_architecture(normalized.shapes)
         guess = _guess_preprocessing(original.shapes, inferred)
-        package = name.partition("/")[0] if "/" in name else ""
-        found = replace(
-            found,
-            preprocessing=near.preprocessing if near else guess,
-            dialect=package or UNKNOWN.name,
-            dataset=found.dataset if package else "",
-        )
+        found = replace(found, preprocessing=near.preprocessing if near else guess)
+        if "/" in name:
+            found = replace(found, dialect=name.partition("/")[0])
+        else:
+            # A custom model's classes are its own.
+            found = replace(found, dialect=UNKNOWN.name, dataset="")
     if not match.fits:
         return replace(found, reason=f"--model names {name}, but not every weight fits it")
     reason = f"--model names {name}, and every weight fits it"
@@ -126,6 +127,7 @@ def _match_named(
     num_classes = near.num_classes if near and near.is_exact else 0
     try:
         match = match_model(name, model_kwargs, weights, num_classes)
+        # Inferred arguments may be invalid for a damaged file.
         match = match or match_model(name, {}, weights, num_classes)
     except ImportError as error:
         raise CheckpointError(
@@ -207,10 +209,14 @@ def _preprocessing_of(
     count = match.num_classes
     registered = registry.MODELS.get(match.name)
     size = registered.input_size if registered else IMAGENET_SIZE
+    # Without inferred stem the model's own input size decides.
     is_large = inferred.has("imagenet") if inferred else size[1] > 32
-    key = "imagenet"
-    if not is_large:
-        key = "cifar100" if count == 100 else "cifar10"
+    if is_large:
+        key = "imagenet"
+    elif count == 100:
+        key = "cifar100"
+    else:
+        key = "cifar10"
     preprocessing = dialect.preprocessing.get(key, TORCH_PREPROCESSING[key])
     if match.name in INPUT_TRANSFORMING_MODELS and count == 1000:
         preprocessing = MEAN_STD_HALF
@@ -225,6 +231,7 @@ def _match_external(original: NormalizedWeights, arch: str) -> Identification | 
     state, auxiliary = split_auxiliary(original.state_dict)
     ignored = (*original.ignored_keys, *auxiliary)
     weights = replace(original, state_dict=state, ignored_keys=ignored)
+    # An exact row that the file names comes before the closest one.
     named = [row for row in rows if row.is_exact and row.arch.partition("/")[2] == arch]
     for row in (*named, *rows[:1]):
         match = match_model(row.arch, {}, weights, row.num_classes)
@@ -246,6 +253,7 @@ def _closest(
     if normalized.key_conflict:
         raise CheckpointError(normalized.key_conflict)
     best = _best_of_ours(normalized)
+    # Of equal ratios the external model wins, whose keys need no translation.
     our_ratio = best.match_ratio if best else 0.0
     if external is not None:
         ratio = _match_ratio(external)

@@ -10,7 +10,7 @@ from lightning_resnets.checkpoint.identify import architecture
 from lightning_resnets.checkpoint.identify.architecture import InferredArchitecture
 from lightning_resnets.checkpoint.identify.dialects import Dialect
 from lightning_resnets.checkpoint.identify.identification import MismatchedKey
-from lightning_resnets.checkpoint.model_card import MAX_CLASSES
+from lightning_resnets.data.datasets import MAX_CLASSES
 from lightning_resnets.models import registry
 from lightning_resnets.utils.skip_init import skip_init
 
@@ -78,10 +78,12 @@ def match_model(
         The match, or None if these arguments cannot build the model.
     """
     count = num_classes or max(1, architecture.infer_num_classes(weights.shapes))
+    # No model is built for a width that a file only claims.
     count = min(count, MAX_CLASSES)
     try:
         with torch.random.fork_rng(devices=[]), skip_init():
             model = registry.create_model(name, num_classes=count, **model_kwargs)
+    # ImportError is left to the caller: a package is missing.
     except (ValueError, RuntimeError):
         return None
     compared = _compare(model, weights.state_dict)
@@ -114,6 +116,7 @@ def _compare(model: nn.Module, weights: dict[str, Tensor]) -> _Comparison:
     result = _Comparison()
     for key, wanted in expected.items():
         weight = weights.get(key)
+        # Old files lack counters, others store them as one number of any shape.
         if is_counter(key) and (weight is None or weight.numel() == 1):
             result.state_dict[key] = _to_counter(weight, wanted)
         elif weight is None:

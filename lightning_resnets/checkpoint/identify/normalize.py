@@ -8,7 +8,8 @@ from torch import Tensor
 from lightning_resnets.checkpoint.identify import architecture
 from lightning_resnets.checkpoint.identify.architecture import InferredArchitecture, Shapes
 from lightning_resnets.checkpoint.identify.conversions import apply_conversions
-from lightning_resnets.checkpoint.identify.dialects import UNKNOWN, Dialect, detect_dialect
+from lightning_resnets.checkpoint.identify.detect_dialect import detect_dialect
+from lightning_resnets.checkpoint.identify.dialects import UNKNOWN, Dialect
 from lightning_resnets.checkpoint.identify.matching import NormalizedWeights
 from lightning_resnets.checkpoint.identify.prefixes import (
     IGNORED_KEYS,
@@ -75,6 +76,7 @@ def normalize_weights(original: NormalizedWeights) -> NormalizedWeights:
     dialect = detect_dialect(original.state_dict)
     state = original.state_dict
     auxiliary: tuple[str, ...] = ()
+    # Only torchvision's GoogLeNet and Inception have them.
     if dialect.name == "torchvision":
         state, auxiliary = split_auxiliary(state)
     try:
@@ -86,6 +88,7 @@ def normalize_weights(original: NormalizedWeights) -> NormalizedWeights:
     if auxiliary:
         conversions = (*conversions, "auxiliary classifiers, used in training only, ignored")
     conversions = (*conversions, *apply_conversions(state, dialect.conversions))
+    # Conversions may change shapes.
     shapes = _shapes(state)
     ignored = (*original.ignored_keys, *auxiliary)
     inferred = _infer(shapes, dialect)

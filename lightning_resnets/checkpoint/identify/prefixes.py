@@ -65,6 +65,7 @@ def rename_keys(weights: Mapping[str, Tensor], rename: Callable[[str], str]) -> 
                 f"Two different weights, '{old_names[new]}' and '{old}', would both be '{new}'. "
                 "Remove the wrong one from the file."
             )
+        # Equal weights under two names, as DataParallel may leave them, are one.
         renamed.setdefault(new, weight)
         old_names.setdefault(new, old)
     return renamed
