@@ -1,4 +1,4 @@
-"""Places are modules: an operation of the model itself, a pool in front of its head, is none."""
+"""Test that block outputs are modules, in torchvision models too."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def check(model: nn.Module, size: tuple[int, int, int]) -> None:
     assert all(place.hook_point in modules and place.block in modules for place in found)
 
 
-def test_functions_of_the_net_itself_are_no_places() -> None:
+def test_functional_operations_are_not_block_outputs() -> None:
     model, size = Model().eval(), (3, 16, 16)
     check(model, size)
     check(insert_merges(model, size), size)
@@ -50,7 +50,7 @@ def test_functions_of_the_net_itself_are_no_places() -> None:
 
 @pytest.mark.slow  # torchvision's models
 @pytest.mark.parametrize("name", ["mobilenet_v2", "mnasnet0_5", "densenet121"])
-def test_torchvisions_nets_have_places(name: str) -> None:
+def test_torchvision_models_have_block_outputs(name: str) -> None:
     model, size = create_model(f"torchvision/{name}", 10).eval(), (3, 64, 64)
     check(model, size)
     check(insert_merges(model, size), size)

@@ -1,4 +1,4 @@
-"""Counts are torchinfo's and those of the papers; the bottleneck's sums are the course's, said exactly."""
+"""Compare counts with torchinfo and the papers, and the bottleneck with its published numbers."""
 
 from functools import cache
 
@@ -23,7 +23,7 @@ def make_model(name: str) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", ["resnet20", "seresnet20", "densenet_bc_40_12", "highway19"])
-def test_layer_by_layer_as_torchinfo_counts(name: str) -> None:
+def test_layer_counts_match_torchinfo(name: str) -> None:
     theirs = summary(make_model(name), (1, 3, 32, 32), verbose=0, depth=9)
     kinds = (nn.Conv2d, nn.Linear)
     expected = [(one.layer_id, one) for one in theirs.summary_list if isinstance(one.module, kinds)]
@@ -39,7 +39,7 @@ def test_layer_by_layer_as_torchinfo_counts(name: str) -> None:
         assert one.macs in (found.macs, found.macs + biases, found.macs + found.out_channels)
 
 
-def test_the_bottleneck_said_exactly() -> None:
+def test_bottleneck_weights_are_exact() -> None:
     """He et al. 2015, figure 5; 256 channels: 70K against 590K of one 3x3, 1.18M of two."""
     rows = {row[0]: row for row in bottleneck(256).rows}
     counts = {name: row[1] for name, row in rows.items()}
@@ -59,14 +59,14 @@ def test_the_bottleneck_said_exactly() -> None:
     assert all(row[2] == row[1] * 56 * 56 for row in rows.values())
 
 
-def test_formulas_say_what_they_sum_to() -> None:
+def test_formulas_evaluate_to_their_totals() -> None:
     for one in count_layers(make_model("seresnet20"), (3, 32, 32)):
         product, total = one.formula.split(" = ")
         assert eval(product.replace("·", "*")) == int(total.replace(",", "")) == one.parameters
 
 
-def test_the_field_holds_papers_figures_and_cards() -> None:
-    """Huang et al. 2017, table 2: DenseNet-BC (100, 12) has 0.8M parameters; Zagoruyko: WRN-16-8 11.0M."""
+def test_points_have_published_and_measured_errors() -> None:
+    """Huang et al. 2017, table 2: DenseNet-BC (100, 12) has 0.8M; Zagoruyko: WRN-16-8 11.0M."""
     found = cost(make_model("resnet20"), models=["resnet110", "densenet_bc_100_12", "wrn_16_8"])
     points = {point.model: point for point in found.points if point.source != "measured"}
     assert round(points["densenet_bc_100_12"].parameters / 1e6, 1) == 0.8
@@ -81,7 +81,7 @@ def test_the_field_holds_papers_figures_and_cards() -> None:
     assert not {point.model for point in found.points} & set(COMPARISON_MODELS)
 
 
-def test_named_are_those_that_none_beats() -> None:
+def test_pareto_front_is_not_beaten() -> None:
     points = cost(
         make_model("resnet20"), models=["resnet20", "resnet110", "resnet56", "densenet_40_12"]
     ).points
@@ -97,7 +97,7 @@ def test_named_are_those_that_none_beats() -> None:
 
 
 @pytest.mark.slow
-def test_every_published_net_of_a_size_is_a_point() -> None:
+def test_every_published_model_of_a_size_is_a_point() -> None:
     found = cost(make_model("resnet20"))
     assert {"resnet110", "wrn_28_10", "densenet_100_24"} <= {point.model for point in found.points}
     assert "resnet50" not in {point.model for point in found.points}
@@ -124,7 +124,7 @@ def test_tables_and_figure() -> None:
     assert left == right
 
 
-def test_the_net_looked_at_is_a_point_where_its_error_is_known() -> None:
+def test_analyzed_model_with_known_error_is_a_point() -> None:
     found = cost(make_model("resnet20"), models=["resnet20"], test_error=8.5, model_name="mine")
     assert found.model_point[:1] + found.model_point[2:5] == ("mine", 269_722, 40_551_040, 8.5)
     figure = Figure()
@@ -132,7 +132,7 @@ def test_the_net_looked_at_is_a_point_where_its_error_is_known() -> None:
     assert all("mine" in [text.get_text() for text in axes.texts] for axes in figure.axes[2:])
 
 
-def test_mistakes_and_cancelling() -> None:
+def test_invalid_models_and_cancel_raise() -> None:
     with pytest.raises(
         AnalysisError,
         match=r"^'resnet21' has no published error\. Models with one: resnet20, ",

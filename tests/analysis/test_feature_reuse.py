@@ -1,4 +1,4 @@
-"""Reuse against slices of the weights cut by hand, channel by channel; torchvision's model gives the same."""
+"""Compare weights with slices cut by hand, and torchvision with our DenseNet."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ from lightning_resnets.models.registry import create_model
 def expected(
     model: nn.Module, block: int, depth: int, first: int, growth: int, behind: str
 ) -> list[list[float]]:
-    """Cut from the weights by the layout that the paper gives: input first, then each layer's `growth` channels."""
+    """Cut slices from the weights: the input first, then each layer's `growth` channels."""
     state, columns = model.state_dict(), []
     names = [
         f"features.denseblock{block}.denselayer{layer}.conv1.weight"
@@ -37,7 +37,7 @@ def expected(
 
 
 @pytest.mark.parametrize("name", ["densenet_bc_40_12", "densenet_40_12"])
-def test_every_connection_is_a_slice_of_weights(name: str) -> None:
+def test_values_match_slices_of_weights(name: str) -> None:
     torch.manual_seed(0)
     model = create_model(name)
     found = feature_reuse(model).blocks
@@ -54,14 +54,14 @@ def test_every_connection_is_a_slice_of_weights(name: str) -> None:
         width = (width + depth * 12) // (2 if bc else 1)
 
 
-def test_sources_are_called_by_the_layers_that_made_them() -> None:
+def test_sources_are_layer_names() -> None:
     first, second, _ = feature_reuse(create_model("densenet_bc_40_12")).blocks
     assert first.sources[:2] == ("features.conv0", "features.denseblock1.denselayer1.conv2")
     assert second.sources[0] == "features.transition1.conv"
 
 
 @pytest.mark.slow
-def test_torchvisions_net_revealed_is_ours() -> None:
+def test_torchvision_model_matches_ours() -> None:
     from torchvision.models import densenet121
 
     torch.manual_seed(0)
@@ -79,7 +79,7 @@ def test_torchvisions_net_revealed_is_ours() -> None:
         assert torch.equal(a.values.nan_to_num(-1), b.values.nan_to_num(-1))
 
 
-def test_groups_read_their_own_channels() -> None:
+def test_grouped_convolutions_use_their_own_channels() -> None:
     conv = nn.Conv2d(6, 4, 3, groups=2)
     dense = nn.Conv2d(6, 4, 3)
     with torch.no_grad():
@@ -90,7 +90,7 @@ def test_groups_read_their_own_channels() -> None:
     )  # half of a dense one's filters read a channel
 
 
-def test_weights_alone_and_the_mode_stay() -> None:
+def test_model_is_unchanged_and_progress_reported() -> None:
     model, heard = create_model("densenet_bc_40_12").train(), list[tuple[int, int]]()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     feature_reuse(model, progress=lambda done, total: heard.append((done, total)))
@@ -126,7 +126,7 @@ def test_table_and_figure() -> None:
     ("name", "has"),
     [("resnet20", "add"), ("plain20", "none"), ("seresnet20", "add, gate")],
 )
-def test_a_net_without_dense_blocks_is_answered_with_one_sentence(name: str, has: str) -> None:
+def test_model_without_dense_blocks_raises(name: str, has: str) -> None:
     with pytest.raises(
         AnalysisError, match=f"^The model has no dense block. Its skip connections: {has}.$"
     ):

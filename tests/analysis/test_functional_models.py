@@ -1,4 +1,4 @@
-"""Analyses of models that join paths by functions: they reveal by themselves, around the same weights."""
+"""Test analyses of models with functional merges: the model itself stays as it is."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ SIZE = (3, 8, 8)
 
 
 class Block(nn.Module):
-    """A residual block with squeeze and excitation, as other people write it: by functions, some in place."""
+    """A squeeze-and-excitation block with functional merges, some in place."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Dense(nn.Module):
 
 
 class Shuffling(nn.Module):
-    """Half of the maps pass by."""
+    """Half of the channels bypass the branch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ CALLS: dict[str, tuple[type[nn.Module], Callable[[nn.Module], Result]]] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_an_analysis_gives_what_it_gives_for_the_revealed_net(name: str) -> None:
+def test_analyses_insert_merges_themselves(name: str) -> None:
     kind, call = CALLS[name]
     model = made(kind)
     state = {key: value.clone() for key, value in model.state_dict().items()}
@@ -123,7 +123,7 @@ def test_an_analysis_gives_what_it_gives_for_the_revealed_net(name: str) -> None
         assert not any((part._forward_hooks, part._forward_pre_hooks, part._backward_hooks))
 
 
-def test_numbers_that_can_be_counted_by_hand() -> None:
+def test_counts_match_hand_counts() -> None:
     assert paths(made(Residual), make_images()).counts == (1, 2, 1)
     assert list(lesion(made(Residual), make_images()).errors.error_without_block) == [
         "blocks.0",
@@ -139,14 +139,14 @@ def test_numbers_that_can_be_counted_by_hand() -> None:
     assert list(lesion(made(Shuffling), make_images()).errors.error_without_block) == ["branch"]
 
 
-def test_halves_that_pass_by_are_no_dense_block() -> None:
+def test_channel_shuffle_is_not_a_dense_block() -> None:
     with pytest.raises(
         AnalysisError, match=r"^The model has no dense block\. Its skip connections: concat\.$"
     ):
         feature_reuse(made(Shuffling), SIZE)
 
 
-def test_the_gradient_of_a_weight_is_that_of_the_net() -> None:
+def test_weight_gradients_are_unchanged() -> None:
     model = made(Residual).eval()
     shown = with_merges(model, SIZE)
     assert {id(weight) for weight in shown.parameters()} == {
@@ -160,11 +160,11 @@ def test_the_gradient_of_a_weight_is_that_of_the_net() -> None:
     assert all(torch.equal(a, b) for a, b in zip(*sums, strict=True))
 
 
-def test_a_net_without_joins_by_functions_is_itself() -> None:
+def test_model_without_functional_merges_is_returned() -> None:
     plain = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU())
     assert with_merges(plain, SIZE) is plain
     shown = insert_merges(made(Residual), SIZE)
     assert with_merges(shown, SIZE) is shown
     assert with_merges(plain, (5, 8, 8)) is plain, (
-        "what cannot be followed is left to those who follow it"
+        "what cannot be traced is left to those who follow it"
     )

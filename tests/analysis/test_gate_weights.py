@@ -1,4 +1,4 @@
-"""Gates' weights against a loop over images and classes in plain Python; nothing is left behind."""
+"""Compare statistics with a loop over images and classes in plain Python."""
 
 import math
 from typing import Any
@@ -12,6 +12,7 @@ from lightning_resnets.analysis.result import LabeledImages
 from lightning_resnets.errors import AnalysisCancelled, AnalysisError
 from lightning_resnets.merges import Gate
 from lightning_resnets.models.registry import create_model
+from tests.helpers.hooks import has_hooks
 
 COUNT = 12
 
@@ -55,7 +56,7 @@ def one_by_one(model: nn.Module) -> dict[str, list[list[Tensor]]]:
 
 
 @pytest.mark.parametrize(("name", "count"), [("seresnet20", 9), ("highway19", 30)])
-def test_every_number_is_that_of_a_loop(name: str, count: int) -> None:
+def test_statistics_match_a_loop_over_images(name: str, count: int) -> None:
     model = made(name)
     found, kept = gate_weights(model, make_images(), batch_size=5), one_by_one(model)
     assert list(found.sums) == list(kept)
@@ -90,7 +91,7 @@ def test_every_number_is_that_of_a_loop(name: str, count: int) -> None:
         assert depths[gate][5] == pytest.approx(distance, rel=1e-3, abs=1e-7)
 
 
-def test_a_revealed_net_weighs_alike() -> None:
+def test_functional_gates_match_recorded_weights() -> None:
     from torchvision.models import regnet_y_400mf
 
     from lightning_resnets.graph.insert_merges import insert_merges
@@ -109,7 +110,7 @@ def test_a_revealed_net_weighs_alike() -> None:
     torch.testing.assert_close(found.sums[name].means()[0].float(), kept[0].mean((0, 2, 3)))
 
 
-def test_progress_and_cancel_leave_the_net_alone() -> None:
+def test_cancel_leaves_the_model_unchanged() -> None:
     model, heard = made("seresnet20").train(), list[tuple[int, int]]()
     before = {name: value.clone() for name, value in model.state_dict().items()}
 
@@ -123,12 +124,7 @@ def test_progress_and_cancel_leave_the_net_alone() -> None:
     assert heard == [(0, 3), (1, 3), (2, 3)]
     assert all(module.training for module in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert not [
-        name
-        for m in model.modules()
-        for name, table in vars(m).items()
-        if name.endswith("_hooks") and table
-    ]
+    assert not has_hooks(model)
 
 
 def test_tables_and_figure() -> None:
@@ -154,7 +150,7 @@ def test_tables_and_figure() -> None:
     assert figure.get_suptitle() == "model · gate weights by class · 2 images"
 
 
-def test_wrong_input_is_answered_with_one_sentence() -> None:
+def test_missing_gates_or_class_names_raise() -> None:
     with pytest.raises(AnalysisError, match=r"^The model has no gate\. Its merges: add\.$"):
         gate_weights(made("resnet20"), make_images())
     with pytest.raises(

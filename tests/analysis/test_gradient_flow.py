@@ -1,4 +1,4 @@
-"""Gradients through shortcut and branch against a chain rule written out by hand, and against their sum."""
+"""Compare gradients with the chain rule by hand and with a manual backward pass."""
 
 from typing import Any
 
@@ -18,6 +18,7 @@ from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.merges import Add
 from lightning_resnets.models.registry import create_model
 from lightning_resnets.models.residual_blocks import BasicBlock
+from tests.helpers.hooks import has_hooks
 
 IMAGES = LabeledImages(
     torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(1)), torch.arange(6)
@@ -25,7 +26,7 @@ IMAGES = LabeledImages(
 
 
 class Two(nn.Module):
-    """A projected and an identical shortcut, all of it 1x1 convolutions: Jacobians are the matrices themselves."""
+    """A projection and an identity shortcut of 1x1 convolutions, whose Jacobians are matrices."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +41,7 @@ class Two(nn.Module):
         return torch.flatten(self.add2(x, self.second(x)), 1)  # (N, 5)
 
 
-def test_norms_are_those_of_the_chain_rule() -> None:
+def test_norms_match_the_chain_rule() -> None:
     torch.manual_seed(0)
     model, some = Two(), LabeledImages(torch.randn(4, 3, 1, 1), torch.arange(4))
     with torch.no_grad():
@@ -61,7 +62,7 @@ def test_norms_are_those_of_the_chain_rule() -> None:
 
 
 def by_modules(model: nn.Module) -> dict[str, list[float]]:
-    """Block after block by hand: the block's own modules are run again on a leaf, and a gradient is sent back."""
+    """Run each block's modules again on a leaf and backpropagate through them."""
     images, kept = IMAGES.images.clone().requires_grad_(), {}
     blocks = {name: m for name, m in model.named_modules() if isinstance(m, BasicBlock)}
     handles = []
@@ -107,7 +108,7 @@ def made(**options: Any) -> nn.Module:
 
 
 @pytest.mark.parametrize("shortcut", ["A", "B"])
-def test_a_real_net_is_taken_apart_alike(shortcut: str) -> None:
+def test_resnet_norms_match_a_manual_backward_pass(shortcut: str) -> None:
     model = made(shortcut_type=shortcut)
     found, expected = gradient_flow(model, IMAGES, batch_size=4).flows, by_modules(model)
     assert list(found) == list(expected)
@@ -117,7 +118,7 @@ def test_a_real_net_is_taken_apart_alike(shortcut: str) -> None:
         )
 
 
-def test_a_fresh_net_normalises_by_its_batch_and_notes_nothing() -> None:
+def test_untrained_model_uses_batch_statistics() -> None:
     torch.manual_seed(0)
     fresh = create_model("resnet20")
     before = {name: value.clone() for name, value in fresh.state_dict().items()}
@@ -132,7 +133,7 @@ def test_a_fresh_net_normalises_by_its_batch_and_notes_nothing() -> None:
 
 
 @pytest.mark.slow
-def test_a_revealed_net_has_the_same_flows() -> None:
+def test_torchvision_model_has_the_same_norms() -> None:
     from torchvision.models import resnet18
 
     torch.manual_seed(0)
@@ -151,7 +152,7 @@ def test_a_revealed_net_has_the_same_flows() -> None:
         assert one[name].shortcut == pytest.approx(flow.shortcut, rel=1e-4)
 
 
-def test_progress_and_cancel_leave_the_net_alone() -> None:
+def test_cancel_leaves_the_model_unchanged() -> None:
     model, heard = made().train(), list[tuple[int, int]]()
 
     def stop(done: int, total: int) -> None:
@@ -164,12 +165,7 @@ def test_progress_and_cancel_leave_the_net_alone() -> None:
     assert heard == [(0, 3), (1, 3)]
     assert all(module.training for module in model.modules())
     assert all(weight.grad is None for weight in model.parameters())
-    assert not [
-        name
-        for m in model.modules()
-        for name, table in vars(m).items()
-        if name.endswith("_hooks") and table
-    ]
+    assert not has_hooks(model)
 
 
 def test_table_and_figure() -> None:
@@ -187,7 +183,7 @@ def test_table_and_figure() -> None:
     assert [axes.get_title() for axes in figure.axes] == ["trained", "at initialization"]
 
 
-def test_a_net_without_residual_blocks_is_answered_with_one_sentence() -> None:
+def test_missing_blocks_and_invalid_labels_raise() -> None:
     with pytest.raises(AnalysisError, match=r"^The model has no residual block"):
         gradient_flow(create_model("plain20"), IMAGES)
     wrong = LabeledImages(IMAGES.images, IMAGES.labels + 10)

@@ -1,4 +1,4 @@
-"""The head behind every block: written out by hand for ResNets, both kinds; the last block answers as the model."""
+"""Compare the head after every block with a manual one, for both kinds of ResNets."""
 
 import copy
 from functools import cache
@@ -15,6 +15,7 @@ from lightning_resnets.errors import AnalysisCancelled, AnalysisError
 from lightning_resnets.graph import trace_nodes
 from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.models.registry import create_model
+from tests.helpers.hooks import has_hooks
 
 
 @cache
@@ -30,7 +31,7 @@ def make_images(side: int = 32) -> LabeledImages:
 
 
 def by_hand(model: nn.Module, images: Tensor) -> list[Tensor]:
-    """Logits behind each of layer3's blocks, by calling the model's modules one after the other."""
+    """Compute the logits after each of layer3's blocks, module by module."""
     part = model.get_submodule
     x = part("conv1")(images)
     x = x if hasattr(model, "bn") else part("relu")(part("bn1")(x))
@@ -44,7 +45,7 @@ def by_hand(model: nn.Module, images: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("name", ["resnet20", "plain20", "preresnet20", "seresnet20"])
-def test_the_head_by_hand(name: str) -> None:
+def test_means_match_a_manual_head(name: str) -> None:
     given, model = make_images(), make_model(name)
     found = iterative_refinement(model, given, batch_size=4)
     with torch.no_grad():
@@ -66,8 +67,8 @@ def test_the_head_by_hand(name: str) -> None:
     )
 
 
-def test_steps_and_their_direction_by_small_differences() -> None:
-    """The cosine of a step with the fall of the loss, by moving a map a little along the step (float64)."""
+def test_steps_and_cosines_match_finite_differences() -> None:
+    """Move a map a little along the step and compare the change of the loss (float64)."""
     model = copy.deepcopy(make_model("resnet20")).double()
     given = LabeledImages(make_images().images[:1].double(), make_images().labels[:1])
     found = iterative_refinement(model, given)
@@ -93,24 +94,24 @@ def test_steps_and_their_direction_by_small_differences() -> None:
     assert found.step[0] is None
 
 
-def test_the_tail_is_the_rest_of_the_net_to_the_bit() -> None:
+def test_tail_matches_the_model_exactly() -> None:
     images = make_images().images
-    followed = trace_nodes(make_model("resnet20"))
-    for place in block_outputs(make_model("resnet20"), followed):
+    traced = trace_nodes(make_model("resnet20"))
+    for place in block_outputs(make_model("resnet20"), traced):
         seen: list[Tensor] = []
         handle = (
             make_model("resnet20")
             .get_submodule(place.hook_point)
-            .register_forward_hook(lambda *given: seen.append(given[2]))
-        )  # noqa: B023
+            .register_forward_hook(lambda *args: seen.append(args[2]))  # noqa: B023
+        )
         with torch.no_grad():
             whole = make_model("resnet20")(images)
-            assert torch.equal(ModelTail(make_model("resnet20"), followed, place)(seen[0]), whole)
+            assert torch.equal(ModelTail(make_model("resnet20"), traced, place)(seen[0]), whole)
         handle.remove()
 
 
 @pytest.mark.slow
-def test_a_revealed_net() -> None:
+def test_torchvision_model_has_a_last_stage() -> None:
     from torchvision.models import resnet18
 
     torch.manual_seed(0)
@@ -128,10 +129,10 @@ def test_tables_and_figure() -> None:
     assert [axis.get_xlabel() for axis in figure.axes] == ["block of the last stage"] * 2
 
 
-def test_nets_without_such_a_stage() -> None:
+def test_models_without_such_a_stage_raise() -> None:
     with pytest.raises(
         AnalysisError,
-        match=r"^The head reads more than the output of .*\. Use a model whose blocks follow one another",
+        match=r"^The head reads more than the output of .*\. Use a model whose blocks",
     ):
         iterative_refinement(make_model("densenet_bc_40_12"), make_images())
     with pytest.raises(
@@ -150,7 +151,7 @@ def test_nets_without_such_a_stage() -> None:
 
 
 @pytest.mark.parametrize("stop", [False, True])
-def test_the_net_is_left_as_it_was(stop: bool) -> None:
+def test_model_is_unchanged(stop: bool) -> None:
     model = copy.deepcopy(make_model("resnet20")).train()
     before = copy.deepcopy(model.state_dict())
 
@@ -165,5 +166,5 @@ def test_the_net_is_left_as_it_was(stop: bool) -> None:
         iterative_refinement(model, make_images(), progress=progress)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(module.training for module in model.modules())
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert not has_hooks(model)
     assert all(weight.grad is None for weight in model.parameters())

@@ -1,4 +1,4 @@
-"""Responses against a model that keeps everything and one call of `std`; nothing is left behind."""
+"""Compare responses with recorded activations and one call of `std`."""
 
 from typing import Any
 
@@ -19,6 +19,7 @@ from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.interventions.record import record_activations
 from lightning_resnets.merges import Add
 from lightning_resnets.models.registry import create_model
+from tests.helpers.hooks import has_hooks
 
 IMAGES = LabeledImages(
     torch.randn(7, 3, 16, 16, generator=torch.Generator().manual_seed(1)), torch.zeros(7).long()
@@ -30,7 +31,7 @@ def made(name: str, **options: Any) -> nn.Module:
     return create_model(name, **options).eval()
 
 
-def test_deviations_and_strengths_are_those_of_all_numbers_at_once() -> None:
+def test_responses_match_recorded_activations() -> None:
     model = made("resnet20")
     found = layer_responses(model, IMAGES, batch_size=3)
     norms = ["bn1"] + [f"layer{s}.{b}.bn{n}" for s in (1, 2, 3) for b in range(3) for n in (1, 2)]
@@ -65,24 +66,22 @@ def test_deviations_and_strengths_are_those_of_all_numbers_at_once() -> None:
         ),
     ],
 )
-def test_a_layer_is_seen_behind_its_batch_norm(
-    name: str, count: int, points: dict[str, str]
-) -> None:
+def test_hook_point_is_the_batch_norm(name: str, count: int, points: dict[str, str]) -> None:
     found = conv3x3_layers(trace(create_model(name), (3, 64, 64)))
     assert len(found) == count
     assert {layer: found[layer] for layer in points} == points
 
 
-def test_a_twin_stands_beside() -> None:
-    model, twin = made("resnet20"), made("plain20")
-    found = layer_responses(model, IMAGES, twin)
-    assert found.baseline_std == layer_responses(twin, IMAGES).std_by_layer
+def test_baseline_is_measured_alike() -> None:
+    model, baseline = made("resnet20"), made("plain20")
+    found = layer_responses(model, IMAGES, baseline)
+    assert found.baseline_std == layer_responses(baseline, IMAGES).std_by_layer
     assert found.std_by_layer == layer_responses(model, IMAGES).std_by_layer
-    assert layer_responses(twin, IMAGES).branch_ratios == {}
+    assert layer_responses(baseline, IMAGES).branch_ratios == {}
 
 
 @pytest.mark.slow
-def test_nothing_written_over_in_a_revealed_net() -> None:
+def test_torchvision_model_has_the_same_responses() -> None:
     from torchvision.models import resnet18
 
     torch.manual_seed(0)
@@ -99,7 +98,7 @@ def test_nothing_written_over_in_a_revealed_net() -> None:
     assert one == other
 
 
-def test_a_shortcut_may_come_second() -> None:
+def test_shortcut_may_be_the_second_operand() -> None:
     class Turned(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -116,7 +115,7 @@ def test_a_shortcut_may_come_second() -> None:
     assert layer_responses(model, IMAGES).branch_ratios["add"].ratio == pytest.approx(expected)
 
 
-def test_progress_and_cancel_leave_the_net_alone() -> None:
+def test_cancel_leaves_the_model_unchanged() -> None:
     model, heard = made("resnet20").train(), list[tuple[int, int]]()
     before = {name: value.clone() for name, value in model.state_dict().items()}
 
@@ -130,12 +129,7 @@ def test_progress_and_cancel_leave_the_net_alone() -> None:
     assert heard == [(0, 4), (1, 4), (2, 4)]
     assert all(module.training for module in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert not [
-        name
-        for m in model.modules()
-        for name, table in vars(m).items()
-        if name.endswith("_hooks") and table
-    ]
+    assert not has_hooks(model)
 
 
 def test_tables_and_figure() -> None:
@@ -157,7 +151,7 @@ def test_tables_and_figure() -> None:
     ]
 
 
-def test_a_net_without_such_layers_is_answered_with_one_sentence() -> None:
+def test_model_without_3x3_convolutions_raises() -> None:
     with pytest.raises(
         AnalysisError,
         match=r"^The model has no 3x3 convolution\. Its operations: conv 1x1, input, ",

@@ -1,4 +1,4 @@
-"""Lesions against models that are cut the slow way, one forward pass each; and the model is left as it was."""
+"""Compare lesions with models that are changed and run one by one."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -20,12 +20,13 @@ from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.interventions import BypassBlock, RemoveBlock, ScaleInput, intervene
 from lightning_resnets.merges import Add, Concat
 from lightning_resnets.models.registry import create_model
+from tests.helpers.hooks import has_hooks
 
 SIZE = (3, 16, 16)
 
 
 def lively(model: nn.Module) -> nn.Module:
-    """Norms that do something, as those of a trained model."""
+    """Randomize batch norms, as in a trained model."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -43,7 +44,7 @@ def made(name: str) -> nn.Module:
 
 @cache
 def make_images() -> LabeledImages:
-    """Labels are what the residual model says, but for a few: an error that is small and not 0."""
+    """Label images by the model's predictions, except for a few: the error is 10 %."""
     images = torch.randn(40, *SIZE, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         labels = made("resnet20")(images).argmax(1)
@@ -58,12 +59,7 @@ def model() -> Iterator[nn.Module]:
     yield model
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
     assert [module.training for module in model.modules()] == modes
-    assert not [
-        name
-        for m in model.modules()
-        for name, table in vars(m).items()
-        if name.endswith("_hooks") and table
-    ]
+    assert not has_hooks(model)
 
 
 def wrong(model: nn.Module) -> float:
@@ -73,7 +69,7 @@ def wrong(model: nn.Module) -> float:
         )
 
 
-def test_dropping_is_surgery_one_block_at_a_time(model: nn.Module) -> None:
+def test_errors_match_removing_one_block(model: nn.Module) -> None:
     found = lesion(model, make_images(), num_draws=0, batch_size=13).errors
     assert found.intact_error == pytest.approx(0.1) == wrong(model)
     blocks = [f"layer{stage}.{block}" for stage in (1, 2, 3) for block in range(3)]
@@ -84,7 +80,7 @@ def test_dropping_is_surgery_one_block_at_a_time(model: nn.Module) -> None:
     assert len(set(found.error_without_block.values())) > 3
 
 
-def test_several_and_swapped_are_surgery_on_whole_nets(model: nn.Module) -> None:
+def test_errors_match_removing_and_swapping_blocks(model: nn.Module) -> None:
     found = lesion(model, make_images(), num_draws=1, drop_counts=[9]).errors
     with intervene(model, *map(RemoveBlock, found.error_without_block)):
         assert found.error_without_k_blocks == {9: (wrong(model),)}
@@ -95,19 +91,19 @@ def test_several_and_swapped_are_surgery_on_whole_nets(model: nn.Module) -> None
         ("layer3.1", "layer3.2"),
     ]
     for one, other in found.error_with_swap:
-        twin = create_model("resnet20").eval()
+        reference = create_model("resnet20").eval()
         state = model.state_dict()
         for name in list(state):
             for a, b in ((one, other), (other, one)):
                 if name.startswith(f"{a}."):
-                    twin.state_dict()[name].copy_(state[b + name.removeprefix(a)])
+                    reference.state_dict()[name].copy_(state[b + name.removeprefix(a)])
                     break
             else:
-                twin.state_dict()[name].copy_(state[name])
-        assert found.error_with_swap[one, other] == wrong(twin)
+                reference.state_dict()[name].copy_(state[name])
+        assert found.error_with_swap[one, other] == wrong(reference)
 
 
-def test_plain_blocks_are_skipped_by_a_hook() -> None:
+def test_plain_blocks_are_bypassed() -> None:
     model = made("plain20")
     found = lesion(made("resnet20"), make_images(), model, num_draws=0).baseline_errors
     assert found
@@ -126,7 +122,7 @@ def test_plain_blocks_are_skipped_by_a_hook() -> None:
         handle.remove()
 
 
-def test_dense_layers_count_as_zero_in_every_concat() -> None:
+def test_dense_layers_are_zeroed() -> None:
     torch.manual_seed(0)
     model = lively(create_model("densenet_bc_40_12"))
     found = lesion(model, make_images(), num_draws=0).errors
@@ -141,7 +137,7 @@ def test_dense_layers_count_as_zero_in_every_concat() -> None:
 
 
 @pytest.mark.slow
-def test_a_revealed_net_has_the_same_lesions() -> None:
+def test_torchvision_model_has_the_same_errors() -> None:
     from torchvision.models import resnet18
 
     torch.manual_seed(0)
@@ -158,13 +154,13 @@ def test_a_revealed_net_has_the_same_lesions() -> None:
     ]  # in all other stages the first block is wider than its input
 
 
-def test_neighbours_of_other_shapes_stay() -> None:
+def test_neighbors_of_other_shapes_are_not_swapped() -> None:
     model = made("densenet_bc_40_12")
-    followed = trace_nodes(model, SIZE)
-    assert swappable_neighbors(model, followed, ablation_targets(model, followed, SIZE), SIZE) == ()
+    traced = trace_nodes(model, SIZE)
+    assert swappable_neighbors(model, traced, ablation_targets(model, traced, SIZE), SIZE) == ()
 
 
-def test_what_is_dropped_is_said_as_surgery(model: nn.Module) -> None:
+def test_targets_are_interventions(model: nn.Module) -> None:
     dense, plain = made("densenet_bc_40_12"), made("plain20")
     assert ablation_targets(model, trace_nodes(model, SIZE), SIZE)["layer2.0"] == ScaleInput(
         "layer2.0.add", 1, 0.0
@@ -182,14 +178,14 @@ def test_what_is_dropped_is_said_as_surgery(model: nn.Module) -> None:
         assert torch.equal(dense(make_images().images), cut)
 
 
-def test_draws_are_of_blocks_at_random(model: nn.Module) -> None:
-    """One block at a time: each draw is the lesion of one, and they are not all of the same."""
+def test_draws_are_random(model: nn.Module) -> None:
+    """Each draw of one block has the error of that block, and draws differ."""
     found = lesion(model, make_images(), num_draws=12, drop_counts=[1]).errors
     assert set(found.error_without_k_blocks[1]) <= set(found.error_without_block.values())
     assert len(set(found.error_without_k_blocks[1])) > 1
 
 
-def test_the_same_seed_draws_the_same_blocks(model: nn.Module) -> None:
+def test_same_seed_draws_the_same_blocks(model: nn.Module) -> None:
     one, other = (
         lesion(model, make_images(), num_draws=2, drop_counts=[2, 3], seed=5) for _ in range(2)
     )
@@ -200,7 +196,7 @@ def test_the_same_seed_draws_the_same_blocks(model: nn.Module) -> None:
     }
 
 
-def test_progress_and_cancel_leave_the_net_alone(model: nn.Module) -> None:
+def test_cancel_leaves_the_model_unchanged(model: nn.Module) -> None:
     heard: list[tuple[int, int]] = []
     lesion(
         model,
@@ -239,12 +235,12 @@ def test_table_and_figure(model: nn.Module) -> None:
     )
 
 
-def test_a_net_without_neighbours_to_swap_has_no_panel_of_them() -> None:
+def test_figure_without_swaps_has_two_panels() -> None:
     from matplotlib.figure import Figure
 
-    wounds = LesionErrors(10, 0.1, {"a": 0.5, "b": 0.25}, {2: (0.75,)}, {})
+    errors = LesionErrors(10, 0.1, {"a": 0.5, "b": 0.25}, {2: (0.75,)}, {})
     figure = Figure((8, 5))
-    LesionResult(wounds, None, 40, "dense").draw(figure)
+    LesionResult(errors, None, 40, "dense").draw(figure)
     assert [axes.get_xlabel().split()[0] for axes in figure.axes] == ["dropped", "number"]
 
 
@@ -264,7 +260,7 @@ class Mixed(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
-def test_layers_that_are_left_out_are_named() -> None:
+def test_skipped_layers_have_a_reason() -> None:
     from matplotlib.figure import Figure
 
     torch.manual_seed(0)
@@ -279,24 +275,22 @@ def test_layers_that_are_left_out_are_named() -> None:
     assert "1 cannot be dropped" in figure.axes[0].get_xlabel()
 
 
-def test_a_block_that_cannot_be_dropped_is_passed_over(
-    model: nn.Module, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    followed = trace_nodes(model, SIZE)
-    asked = {**ablation_targets(model, followed, SIZE), "layer9": ScaleInput("layer9.add", 1, 0.0)}
-    kept, left_out = supported_targets(model, followed, asked)
+def test_unsupported_blocks_are_skipped(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    traced = trace_nodes(model, SIZE)
+    asked = {**ablation_targets(model, traced, SIZE), "layer9": ScaleInput("layer9.add", 1, 0.0)}
+    kept, left_out = supported_targets(model, traced, asked)
     assert list(kept) == list(asked)[:-1]
     assert "layer9.add" in left_out["layer9"]
     with pytest.raises(AnalysisError, match=r"^No block of the model can be dropped: .*layer9.add"):
-        supported_targets(model, followed, {"layer9": ScaleInput("layer9.add", 1, 0.0)})
+        supported_targets(model, traced, {"layer9": ScaleInput("layer9.add", 1, 0.0)})
 
 
-def test_wrong_input_is_answered_with_one_sentence(model: nn.Module) -> None:
+def test_invalid_input_raises(model: nn.Module) -> None:
     with pytest.raises(
         AnalysisError, match=r"^drop_counts must be between 1 and the model's 9 blocks, got 12\.$"
     ):
         lesion(model, make_images(), drop_counts=[12])
     with pytest.raises(AnalysisError, match="no block to drop"):
         lesion(nn.Sequential(nn.Flatten(), nn.Linear(768, 10)), make_images())
-    with pytest.raises(AnalysisError, match="^At least one image is required"):
+    with pytest.raises(AnalysisError, match=r"^At least one image is required"):
         LabeledImages(torch.zeros(0, 3, 8, 8), torch.zeros(0, dtype=torch.int64))

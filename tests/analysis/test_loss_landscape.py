@@ -1,4 +1,4 @@
-"""The surface is the loss of models whose weights were moved by hand, filter by filter; the model itself never moves."""
+"""Compare the surface with models whose weights are moved by hand, filter by filter."""
 
 import copy
 from functools import cache
@@ -37,7 +37,7 @@ def make_images(count: int = 6) -> LabeledImages:
 
 
 def by_hand(model: nn.Module, ways: list[tuple[int, float]], given: LabeledImages) -> float:
-    """Loss after moving every filter of every convolution and every row of the last layer, one after the other."""
+    """Move every filter and every row of the last layer, one by one, and return the loss."""
     moved = copy.deepcopy(model)
     for seed, step in ways:
         chance = torch.Generator().manual_seed(seed)
@@ -54,7 +54,7 @@ def by_hand(model: nn.Module, ways: list[tuple[int, float]], given: LabeledImage
         return float(nn.functional.cross_entropy(moved(given.images), given.labels))
 
 
-def test_a_line_and_a_plane_by_hand() -> None:
+def test_losses_match_manually_moved_weights() -> None:
     line = loss_landscape(
         make_model(), make_images(), num_points=5, extent=0.5, dimensions=1, seed=3
     ).surfaces["ResNet"]
@@ -73,7 +73,7 @@ def test_a_line_and_a_plane_by_hand() -> None:
     )
 
 
-def test_a_direction_is_as_long_as_the_net_filter_by_filter() -> None:
+def test_direction_has_the_norm_of_each_filter() -> None:
     weights = [
         make_model().get_parameter("layer2.0.conv1.weight").detach(),
         make_model().get_parameter("fc.weight").detach(),
@@ -82,8 +82,8 @@ def test_a_direction_is_as_long_as_the_net_filter_by_filter() -> None:
         torch.testing.assert_close(way.flatten(1).norm(dim=1), weight.flatten(1).norm(dim=1))
 
 
-def test_filters_of_another_scale_have_the_same_surface() -> None:
-    """Section 4: scaling a filter before a batch norm that makes up for it must not change what is seen."""
+def test_scaled_filters_have_the_same_surface() -> None:
+    """Section 4: scaling a filter before a batch norm must not change the surface."""
     scaled = copy.deepcopy(make_model())
     conv, norm = scaled.get_submodule("layer1.0.conv1"), scaled.get_submodule("layer1.0.bn1")
     assert isinstance(norm, nn.BatchNorm2d)
@@ -102,7 +102,7 @@ def test_filters_of_another_scale_have_the_same_surface() -> None:
     np.testing.assert_allclose(one, other, rtol=1e-3)
 
 
-def test_ever_finer_and_each_point_once() -> None:
+def test_refinement_evaluates_each_point_once() -> None:
     heard: list[tuple[int, int]] = []
     seen = list(
         refine_surface(
@@ -121,36 +121,38 @@ def test_ever_finer_and_each_point_once() -> None:
     assert refinement_grids(11) == [[0, 5, 10], [0, 1, 3, 5, 7, 9, 10], list(range(11))]
 
 
-def test_the_middle_is_the_net_itself_and_the_twin_on_the_same_scale() -> None:
+def test_middle_is_the_model_itself() -> None:
     found = loss_landscape(
         make_model(),
         make_images(),
         make_model("plain20"),
         num_points=3,
         model_name="model",
-        baseline_name="twin",
+        baseline_name="baseline",
     )
     with torch.no_grad():
-        for name, model in (("model", make_model()), ("twin", make_model("plain20"))):
+        for name, model in (("model", make_model()), ("baseline", make_model("plain20"))):
             loss = nn.functional.cross_entropy(
                 model(make_images().images).double(), make_images().labels
             )
             assert found.surfaces[name].loss[1, 1] == pytest.approx(float(loss), abs=1e-12)
-    assert [row[0] for row in found.tables()["loss_landscape"].rows] == ["model"] * 9 + ["twin"] * 9
+    assert [row[0] for row in found.tables()["loss_landscape"].rows] == ["model"] * 9 + [
+        "baseline"
+    ] * 9
     figure = Figure()
     found.draw(figure)
-    assert [axes.get_title().split()[0] for axes in figure.axes[:2]] == ["model", "twin"]
+    assert [axes.get_title().split()[0] for axes in figure.axes[:2]] == ["model", "baseline"]
     assert figure.axes[2].get_ylabel().startswith("mean cross-entropy")
 
 
-def test_the_figure_of_a_line() -> None:
+def test_figure_of_one_direction() -> None:
     figure = Figure()
     loss_landscape(make_model(), make_images(2), num_points=3, dimensions=1).draw(figure)
     assert figure.axes[0].get_ylabel() == "mean cross-entropy"
 
 
-def test_what_is_drawn_between_points_goes_through_them() -> None:
-    """A cubic is itself where slopes are exact: a straight line anywhere, a parabola inside, on uneven places."""
+def test_interpolation_goes_through_its_points() -> None:
+    """A line is exact everywhere, a parabola inside, also at uneven positions."""
     x = np.array([-1.0, -0.5, 0.0, 0.75, 1.0])
     at = np.linspace(-1, 1, 41)
     np.testing.assert_allclose(interpolate(x, 3 * x[:, None] - 1, at)[:, 0], 3 * at - 1, atol=1e-12)
@@ -162,7 +164,7 @@ def test_what_is_drawn_between_points_goes_through_them() -> None:
     np.testing.assert_allclose(interpolate(x, y, x), y, atol=1e-12)
 
 
-def test_mistakes_are_one_sentence() -> None:
+def test_invalid_input_raises() -> None:
     with pytest.raises(AnalysisError, match=r"^num_points must be an odd number from 3, got 4\.$"):
         loss_landscape(make_model(), make_images(), num_points=4)
     with pytest.raises(AnalysisError, match="no convolution and no linear layer"):
@@ -179,7 +181,7 @@ def test_mistakes_are_one_sentence() -> None:
 
 
 @pytest.mark.parametrize("stop", [False, True])
-def test_the_net_is_left_as_it_was(stop: bool) -> None:
+def test_model_is_unchanged(stop: bool) -> None:
     model = copy.deepcopy(make_model()).train()
     before = copy.deepcopy(model.state_dict())
 

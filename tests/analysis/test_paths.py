@@ -1,4 +1,4 @@
-"""Paths against binomial coefficients, a walk over all of them, and the sum of all their gradients."""
+"""Compare paths with binomial coefficients, a walk, and the sum of all gradients."""
 
 import itertools
 import json
@@ -24,6 +24,7 @@ from lightning_resnets.errors import AnalysisCancelled, AnalysisError
 from lightning_resnets.graph import trace
 from lightning_resnets.merges import Add, MergeKind
 from lightning_resnets.models.registry import create_model
+from tests.helpers.hooks import has_hooks
 
 
 class Line(nn.Module):
@@ -50,14 +51,14 @@ def make_images(*shape: int) -> LabeledImages:
 @pytest.mark.parametrize(
     ("name", "blocks"), [("resnet20", 9), ("seresnet50", 16), ("resnet152", 50), ("wrn_16_8", 6)]
 )
-def test_n_residual_blocks_have_binomially_many_paths(name: str, blocks: int) -> None:
+def test_counts_of_residual_blocks_are_binomial(name: str, blocks: int) -> None:
     size = (3, 64, 64) if name in ("seresnet50", "resnet152") else (3, 32, 32)
     assert count_paths(trace(create_model(name), size)) == tuple(
         comb(blocks, k) for k in range(blocks + 1)
     )
 
 
-def test_a_dense_block_has_as_many_as_a_residual_stage() -> None:
+def test_counts_of_dense_blocks_are_binomial() -> None:
     # A path is the layers that it passes, in order: any set of them.
     assert count_paths(trace(create_model("densenet_bc_40_12"))) == tuple(
         comb(18, k) for k in range(19)
@@ -65,7 +66,7 @@ def test_a_dense_block_has_as_many_as_a_residual_stage() -> None:
 
 
 @pytest.mark.parametrize("name", ["resnet20", "seresnet20", "densenet_bc_40_12"])
-def test_counts_are_those_of_a_walk_along_every_path(name: str) -> None:
+def test_counts_match_a_walk_along_every_path(name: str) -> None:
     graph = trace(create_model(name))
     kinds = {block.name: block.kind for block in graph.nodes}
     sources = {block.name: graph.inputs(block.name) for block in graph.nodes}
@@ -80,7 +81,7 @@ def test_counts_are_those_of_a_walk_along_every_path(name: str) -> None:
     assert count_paths(graph) == tuple(lengths[k] for k in range(len(lengths)))
 
 
-def test_a_paths_gradient_is_a_product_of_matrices() -> None:
+def test_path_gradient_is_a_product_of_matrices() -> None:
     torch.manual_seed(0)
     model, some = Line(), make_images(5, 4, 1, 1)
     skips = list(residual_blocks(trace(model, (4, 1, 1))).values())
@@ -110,13 +111,13 @@ def check_all_together(model: nn.Module, some: LabeledImages) -> None:
     torch.testing.assert_close(whole, images.grad)
 
 
-def test_all_paths_together_are_the_gradient() -> None:
+def test_path_gradients_add_up() -> None:
     torch.manual_seed(0)
     model, some = Line(), make_images(3, 4, 1, 1)
     check_all_together(model, some)
 
 
-def test_every_path_of_a_real_net_together_too() -> None:
+def test_path_gradients_of_a_resnet_stage_add_up() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(
         create_model("resnet20").get_submodule("layer2"), nn.AdaptiveAvgPool2d(1), nn.Flatten()
@@ -125,7 +126,7 @@ def test_every_path_of_a_real_net_together_too() -> None:
     check_all_together(model, some)
 
 
-def test_the_sample_of_lengths_and_its_seed() -> None:
+def test_sampled_lengths_and_seed() -> None:
     torch.manual_seed(0)
     model, some = Line().train(), make_images(6, 4, 1, 1)
     one, other = (paths(model, some, num_draws=2, seed=4) for _ in range(2))
@@ -140,30 +141,25 @@ def test_the_sample_of_lengths_and_its_seed() -> None:
     }
     assert sum(one.shares().values()) == pytest.approx(1)
     assert model.training
-    assert not [
-        name
-        for m in model.modules()
-        for name, table in vars(m).items()
-        if name.endswith("_hooks") and table
-    ]
+    assert not has_hooks(model)
     assert all(weight.grad is None for weight in model.parameters())
 
 
 @pytest.mark.parametrize(
     ("n", "k", "draws", "count"), [(9, 1, 16, 9), (9, 4, 16, 16), (6, 3, 20, 20), (50, 25, 16, 16)]
 )
-def test_no_path_is_drawn_twice(n: int, k: int, draws: int, count: int) -> None:
+def test_draws_are_distinct(n: int, k: int, draws: int, count: int) -> None:
     found = sample_distinct(n, k, draws, random.Random(0))
     assert len(set(found)) == len(found) == count
     assert all(sorted(set(one)) == list(one) and len(one) == k for one in found)
 
 
-def test_a_net_that_only_concatenates_has_counts_alone() -> None:
+def test_dense_model_has_counts_only() -> None:
     found = paths(create_model("densenet_bc_40_12"), make_images(2, 3, 32, 32))
     assert (found.total, found.gradients) == (2**18, {})
 
 
-def test_cancelled() -> None:
+def test_cancel_leaves_the_model_unchanged() -> None:
     model = Line().train()
 
     def stop(done: int, total: int) -> None:
@@ -173,12 +169,7 @@ def test_cancelled() -> None:
     with pytest.raises(AnalysisCancelled):
         paths(model, make_images(2, 4, 1, 1), progress=stop)
     assert model.training
-    assert not [
-        name
-        for m in model.modules()
-        for name, table in vars(m).items()
-        if name.endswith("_hooks") and table
-    ]
+    assert not has_hooks(model)
 
 
 def test_tables_and_figure() -> None:
@@ -199,13 +190,13 @@ def test_tables_and_figure() -> None:
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["0", "1", "2"]
 
 
-def test_numbers_of_paths_are_numbers_in_json_too() -> None:
+def test_json_keeps_large_counts() -> None:
     counts = tuple(comb(90, k) for k in range(91))
     rows = json.loads(PathsResult(counts, {}).tables()["paths"].json())
     assert [row["paths"] for row in rows] == list(counts)
 
 
-def test_wrong_input_is_answered_with_one_sentence() -> None:
+def test_invalid_input_raises() -> None:
     with pytest.raises(AnalysisError, match="no skip connection"):
         paths(create_model("plain20"), make_images(2, 3, 32, 32))
     with pytest.raises(

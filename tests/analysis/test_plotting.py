@@ -1,4 +1,4 @@
-"""Names along an axis: shortened alike in all figures, never two to one, as many as fit; titles that name the models."""
+"""Test shortened names, ticks and titles."""
 
 import pytest
 from matplotlib.figure import Figure
@@ -36,11 +36,11 @@ from lightning_resnets.analysis.plotting import (
         ([], []),
     ],
 )
-def test_one_way_to_shorten(names: list[str], shown: list[str]) -> None:
+def test_names_are_shortened(names: list[str], shown: list[str]) -> None:
     assert shorten_names(names) == shown
 
 
-def test_as_many_names_as_fit() -> None:
+def test_as_many_ticks_as_fit() -> None:
     for count, shown in ((5, 5), (40, 40), (80, 40)):
         axes = Figure((8, 5)).subplots()
         set_block_ticks(axes, [f"layer{i}" for i in range(count)])
@@ -53,7 +53,7 @@ def test_as_many_names_as_fit() -> None:
     assert len(ticks) < 20
 
 
-def test_a_title_names_nets_and_pictures() -> None:
+def test_title_has_models_and_image_count() -> None:
     assert figure_title("loss", ("a", "b"), 1000) == "a vs. b · loss · 1,000 images"
     assert figure_title("loss", ("a",), 1) == "a · loss · 1 image"
     figure = Figure((8, 5))

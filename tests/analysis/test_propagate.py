@@ -1,4 +1,4 @@
-"""What steps see, layer by layer, against images in which one row or column after another is changed."""
+"""Compare windows, operation by operation, with images in which rows are perturbed."""
 
 import copy
 from collections.abc import Callable
@@ -19,7 +19,7 @@ SIDE = 33
 
 
 class Own(nn.Module):
-    """A module of the user's own, without parts: what it does is told by a function."""
+    """A custom module without submodules that calls a function."""
 
     def __init__(self, does: Callable[[Tensor], Tensor], **told: Any) -> None:
         super().__init__()
@@ -41,14 +41,14 @@ class Norm(nn.LayerNorm):
 class Same(nn.Conv2d):
     """TensorFlow's padding, which the layer does itself."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         size, step = self.kernel_size[0], self.stride[0]
         lost = max((-(-input.shape[-1] // step) - 1) * step + size - input.shape[-1], 0)
         return super().forward(F.pad(input, [lost // 2, lost - lost // 2] * 2))
 
 
 class Model(nn.Module):
-    """A 3x3 convolution, what is asked about, and one more 3x3 convolution whose reach is looked at."""
+    """A 3x3 convolution, the tested part, and a 3x3 convolution whose field is checked."""
 
     def __init__(
         self, part: nn.Module | Callable[[Any, Tensor], Tensor], width: int = 8, **parts: Any
@@ -75,7 +75,7 @@ def shuffled(x: Tensor) -> Tensor:
 
 
 class Last(nn.Module):
-    """ConvNeXt's way: channels last for a norm and linear layers."""
+    """As in ConvNeXt: channels last for a norm and linear layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ def positive(model: nn.Module) -> nn.Module:
 
 
 def rows(model: nn.Module, axis: int) -> list[int]:
-    """The rows (2) or columns (3) of the image that the middle of the output sees: those whose change changes it."""
+    """Return the rows (axis 2) or columns (3) of the image that change the output's center."""
     torch.manual_seed(0)
     image = torch.rand(1, 3, SIDE, SIDE, dtype=torch.float64)
     changed = image.repeat(SIDE, 1, 1, 1)
@@ -164,14 +164,14 @@ def rows(model: nn.Module, axis: int) -> list[int]:
 
 
 def reach(model: nn.Module, part: str, by: TraceBackend | None = None) -> ReceptiveField:
-    followed = trace_nodes(model, (3, SIDE, SIDE), by)
-    return receptive_fields(model, followed, (3, SIDE, SIDE)).known[followed.node_by_name[part]]
+    traced = trace_nodes(model, (3, SIDE, SIDE), by)
+    return receptive_fields(model, traced, (3, SIDE, SIDE)).known[traced.node_by_name[part]]
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")  # torch's own, of an even window
 @pytest.mark.parametrize("by", ["torch.fx", "recorder"])
 @pytest.mark.parametrize("name", KNOWN)
-def test_what_the_middle_sees(name: str, by: TraceBackend) -> None:
+def test_spans_match_perturbed_images(name: str, by: TraceBackend) -> None:
     model = KNOWN[name]().eval()
     shape = trace_nodes(model, (3, SIDE, SIDE), by).graph.node("end").shape
     found = reach(model, "end", by)
@@ -208,7 +208,7 @@ ALL: dict[str, Callable[[], Model]] = {
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_statistics_of_all_positions_are_told(name: str) -> None:
+def test_global_statistics_are_reported(name: str) -> None:
     model = ALL[name]().eval()
     found = reach(model, "end")
     seen = rows(model.double(), 2)
@@ -236,18 +236,18 @@ UNKNOWN: dict[str, Callable[[], Model]] = {
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_what_is_not_known_is_said_and_all_behind_it(name: str) -> None:
+def test_unknown_windows_have_a_reason(name: str) -> None:
     model = UNKNOWN[name]().eval()
     size = (3, SIDE, SIDE)
-    followed = trace_nodes(model, size)
-    found = receptive_fields(model, followed, size)
-    assert followed.node_by_name["stem"] in found.known
-    sentence = found.unknown[followed.node_by_name["end"]]
+    traced = trace_nodes(model, size)
+    found = receptive_fields(model, traced, size)
+    assert traced.node_by_name["stem"] in found.known
+    sentence = found.unknown[traced.node_by_name["end"]]
     assert sentence.startswith(f"The receptive field of '{name}' is unknown: ")
     assert sentence.endswith(".")
 
 
-def test_blocks_without_a_box_have_a_note_and_a_field() -> None:
+def test_unknown_blocks_have_an_effective_field() -> None:
     model = UNKNOWN["roll"]()
     found = receptive_field(model, (3, SIDE, SIDE), images=1)
     table = found.tables()["receptive_field"]
@@ -262,7 +262,7 @@ def test_blocks_without_a_box_have_a_note_and_a_field() -> None:
         receptive_field(model, (3, SIDE, SIDE), images=0, blocks=["end"])
 
 
-def test_what_is_asked_is_left_as_it_was() -> None:
+def test_measured_module_is_unchanged() -> None:
     model = Model(Norm(8))
     model.part.train()  # type: ignore[union-attr]
     before = copy.deepcopy(model.state_dict())

@@ -1,4 +1,4 @@
-"""Receptive boxes are those of the literature and of gradients through positive weights, path by path."""
+"""Compare receptive fields with the literature and with gradients of positive weights."""
 
 import copy
 from functools import cache
@@ -18,6 +18,7 @@ from lightning_resnets.interventions import ScaleInput, intervene
 from lightning_resnets.merges import Add, Concat
 from lightning_resnets.models.registry import create_model
 from lightning_resnets.utils.skip_init import skip_init
+from tests.helpers.hooks import has_hooks
 
 
 @cache
@@ -26,8 +27,9 @@ def make_model(name: str) -> nn.Module:
     return create_model(name).eval()
 
 
-# Araujo, Norris, Sim 2019, Computing Receptive Fields of CNNs (Distill): AlexNet, VGG-16 of its table; by its formula
-# ResNet-50, stride in the 3x3: 7 + 2 * 2 (pool) + 2 * (3 * 4 + (4 + 3 * 8) + (8 + 5 * 16) + (16 + 2 * 32)) = 427.
+# Araujo, Norris, Sim 2019, Computing Receptive Fields of CNNs (Distill): AlexNet and VGG-16 from
+# its table; ResNet-50 (stride in the 3x3) by its formula: 7 + 2 * 2 (pool)
+# + 2 * (3 * 4 + (4 + 3 * 8) + (8 + 5 * 16) + (16 + 2 * 32)) = 427.
 @pytest.mark.slow  # torchvision's models are imported
 @pytest.mark.parametrize(
     ("name", "side", "last", "size"),
@@ -37,7 +39,7 @@ def make_model(name: str) -> nn.Module:
         ("resnet50", 224, "layer4.2", 427),
     ],
 )
-def test_boxes_of_the_literature(name: str, side: int, last: str, size: int) -> None:
+def test_fields_match_published_sizes(name: str, side: int, last: str, size: int) -> None:
     with skip_init():
         made = create_model(name, 1000)
     reach = receptive_field(made, (3, side, side), images=0).theoretical[last]
@@ -46,7 +48,7 @@ def test_boxes_of_the_literature(name: str, side: int, last: str, size: int) -> 
 
 
 def positive(model: nn.Module) -> nn.Module:
-    """The model with weights above zero, means for maxima and no norm: where a gradient is not 0, something is seen."""
+    """Return a copy with positive weights and without maxima, so that no gradient cancels."""
     model = copy.deepcopy(model)
     for module in list(model.modules()):
         for name, child in module.named_children():
@@ -65,7 +67,7 @@ def positive(model: nn.Module) -> nn.Module:
 
 
 def box(model: nn.Module, part: str, side: int) -> tuple[int, int, int]:
-    """Height, width and the first row that the center of a block sees, by gradient, of an image that is large."""
+    """Return height, width and first row of the center's gradient in a large image."""
     seen: list[Tensor] = []
     handle = model.get_submodule(part).register_forward_hook(lambda *given: seen.append(given[2]))
     image = torch.ones(1, 3, side, side, dtype=torch.float64, requires_grad=True)
@@ -88,7 +90,7 @@ def box(model: nn.Module, part: str, side: int) -> tuple[int, int, int]:
         pytest.param("highway19", "layer2.2", marks=pytest.mark.slow),
     ],
 )
-def test_the_longest_path_is_where_gradients_come_from(name: str, part: str) -> None:
+def test_longest_path_matches_gradients(name: str, part: str) -> None:
     side = 192
     known = receptive_field(make_model(name), (3, side, side), images=0).theoretical
     part = part if part in known else list(known)[len(known) // 2]
@@ -99,8 +101,8 @@ def test_the_longest_path_is_where_gradients_come_from(name: str, part: str) -> 
 
 
 @pytest.mark.slow
-def test_the_shortest_of_all_paths_walked_one_by_one() -> None:
-    """Every Add of the first six blocks lets one operand through, in all ways; the least box by gradient is ours."""
+def test_shortest_path_matches_all_paths() -> None:
+    """Let one operand of each Add through, in all combinations: the smallest box is ours."""
     model, blocks = (
         positive(make_model("resnet20")),
         [f"layer{i}.{j}" for i in (1, 2) for j in range(3)],
@@ -121,7 +123,7 @@ def test_the_shortest_of_all_paths_walked_one_by_one() -> None:
 
 
 class Odd(nn.Module):
-    """Windows of all sorts: oblong, dilated, a function's, a slice, a pad; two paths that are not centered alike."""
+    """Oblong, dilated and functional windows, a slice, a pad; two paths of different centers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +143,7 @@ class Odd(nn.Module):
         return F.avg_pool2d(self.end(F.pad(x, (1, 0, 1, 0))), 2)
 
 
-def test_windows_of_all_sorts() -> None:
+def test_mixed_windows_match_gradients() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(Odd(), nn.Conv2d(8, 2, 1))
     reach = receptive_field(model, (3, 64, 64), images=0).theoretical["1"]
@@ -154,8 +156,8 @@ def test_windows_of_all_sorts() -> None:
     )  # the 1 of the other, then windows 2 and 2 of step 2
 
 
-def test_effective_field_of_one_convolution() -> None:
-    """The gradient of one convolution is its weights, summed over what it makes."""
+def test_effective_field_of_one_convolution_is_its_weights() -> None:
+    """The gradient of one convolution is its weights, summed over output channels."""
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(3, 5, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 2)
@@ -189,7 +191,7 @@ def test_skips_keep_the_field_narrow() -> None:
     ).effective_without_skips
 
 
-def test_gates_see_the_whole_picture_and_revealed_nets_too() -> None:
+def test_gates_include_global_statistics() -> None:
     from torchvision.models import resnet18
 
     assert (
@@ -217,7 +219,7 @@ def test_tables_and_figure() -> None:
     assert "1 image of noise" in figure.get_suptitle()
 
 
-def test_mistakes_are_one_sentence() -> None:
+def test_invalid_blocks_and_unknown_fields_raise() -> None:
     with pytest.raises(AnalysisError, match=r"^The model has no block named 'layer9'"):
         receptive_field(make_model("resnet20"), images=0, blocks=["layer9"])
     model = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Upsample(scale_factor=2))
@@ -226,7 +228,7 @@ def test_mistakes_are_one_sentence() -> None:
 
 
 @pytest.mark.parametrize("stop", [False, True])
-def test_the_net_is_left_as_it_was(stop: bool) -> None:
+def test_model_is_unchanged(stop: bool) -> None:
     model = copy.deepcopy(make_model("resnet20")).train()
     before = copy.deepcopy(model.state_dict())
 
@@ -241,4 +243,4 @@ def test_the_net_is_left_as_it_was(stop: bool) -> None:
         receptive_field(model, images=1, progress=progress)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(module.training for module in model.modules())
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert not has_hooks(model)

@@ -1,4 +1,4 @@
-"""Saliency maps are those of pytorch-grad-cam and torchcam, and CAM adds up to the score; the model is left as it was."""
+"""Compare maps with pytorch-grad-cam and torchcam; CAM adds up to the logit."""
 
 import copy
 import warnings
@@ -15,6 +15,7 @@ from lightning_resnets.analysis.saliency import SaliencyResult, half_max_area, r
 from lightning_resnets.errors import AnalysisCancelled, AnalysisError
 from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.models.registry import create_model
+from tests.helpers.hooks import has_hooks
 
 BLOCKS = {
     "resnet20": "layer2.1",
@@ -36,7 +37,7 @@ def make_images(count: int = 2, side: int = 32) -> LabeledImages:
 
 
 def unit(maps: np.ndarray) -> np.ndarray:
-    """From 0 to 1, as the other libraries give them."""
+    """Scale maps to 0..1, as the other libraries do."""
     low = maps.min((1, 2), keepdims=True)
     return (maps - low) / (1e-7 + (maps - low).max((1, 2), keepdims=True))
 
@@ -44,7 +45,7 @@ def unit(maps: np.ndarray) -> np.ndarray:
 @pytest.mark.slow  # what pytorch-grad-cam imports takes seconds
 @pytest.mark.parametrize("name", BLOCKS)
 @pytest.mark.parametrize("kind", ["grad_cam", "layer_cam"])
-def test_maps_are_those_of_pytorch_grad_cam(name: str, kind: str) -> None:
+def test_maps_match_pytorch_grad_cam(name: str, kind: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it imports
         from pytorch_grad_cam import GradCAM, LayerCAM
@@ -52,7 +53,7 @@ def test_maps_are_those_of_pytorch_grad_cam(name: str, kind: str) -> None:
 
     block, images = BLOCKS[name], make_images()
     found = getattr(saliency(make_model(name), images, target=[3, 7]), kind)[block]
-    # It scales a map to the image's size by OpenCV before anyone can look: told the map's own size, it does not.
+    # It resizes maps to the image with OpenCV, except if the image has the map's size.
     model = copy.deepcopy(make_model(name))
     other = {"grad_cam": GradCAM, "layer_cam": LayerCAM}[kind](model, [model.get_submodule(block)])
     other.get_target_width_height = lambda _: found.shape[:0:-1]
@@ -61,7 +62,7 @@ def test_maps_are_those_of_pytorch_grad_cam(name: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_maps_are_those_of_torchcam(name: str) -> None:
+def test_maps_match_torchcam(name: str) -> None:
     from torchcam.methods import CAM, GradCAM, LayerCAM
 
     block, images = BLOCKS[name], make_images()
@@ -79,8 +80,8 @@ def test_maps_are_those_of_torchcam(name: str) -> None:
     torch.testing.assert_close(ours.cam, theirs.detach())
 
 
-def test_cam_adds_up_to_the_score() -> None:
-    """Zhou et al. 2016, section 2: its mean over the positions and the bias are the class's score."""
+def test_cam_mean_is_the_logit() -> None:
+    """Zhou et al. 2016, section 2: the mean over positions plus the bias is the logit."""
     found = saliency(make_model("resnet20"), make_images())
     bias = make_model("resnet20").get_submodule("fc").bias
     assert found.cam is not None
@@ -90,8 +91,8 @@ def test_cam_adds_up_to_the_score() -> None:
     )
 
 
-def test_grad_cam_is_cam_at_the_last_map() -> None:
-    """Selvaraju et al. 2017, appendix A: Grad-CAM generalises CAM; the two differ by the number of positions."""
+def test_grad_cam_matches_cam_at_the_last_map() -> None:
+    """Selvaraju et al. 2017, appendix A: they differ by the number of positions."""
     found = saliency(make_model("resnet20"), make_images())
     assert found.cam is not None
     torch.testing.assert_close(
@@ -99,7 +100,7 @@ def test_grad_cam_is_cam_at_the_last_map() -> None:
     )
 
 
-def test_the_picture_s_own_class_and_every_block() -> None:
+def test_default_is_predicted_class_and_every_block() -> None:
     found, images = saliency(make_model("resnet20"), make_images()), make_images().images
     with torch.no_grad():
         logits = make_model("resnet20")(images)
@@ -116,7 +117,7 @@ def test_the_picture_s_own_class_and_every_block() -> None:
     )
 
 
-def test_a_revealed_foreign_net_and_one_without_a_plain_head() -> None:
+def test_torchvision_models_with_and_without_linear_head() -> None:
     from torchvision.models import resnet18, squeezenet1_1
 
     torch.manual_seed(0)
@@ -127,7 +128,7 @@ def test_a_revealed_foreign_net_and_one_without_a_plain_head() -> None:
     assert saliency(insert_merges(squeezenet1_1().eval()), make_images(1, 64), target=5).cam is None
 
 
-def test_half_area() -> None:
+def test_half_max_area() -> None:
     assert half_max_area(torch.tensor([[1.0, 1.0], [1.0, 1.0]])) == 0.5
     assert half_max_area(torch.tensor([[9.0, 1.0], [1.0, 1.0]])) == 0.25
     assert half_max_area(torch.zeros(2, 2)) == 0
@@ -158,7 +159,7 @@ def test_tables_and_figure() -> None:
     assert scaled.amin() == 0
 
 
-def test_an_empty_map_has_no_peak() -> None:
+def test_empty_map_has_no_peak() -> None:
     one = torch.ones(1)
     empty = SaliencyResult(
         make_images(1).images,
@@ -175,7 +176,7 @@ def test_an_empty_map_has_no_peak() -> None:
     assert rows[1][-3:] == (0.25, 0.25, 0.25)
 
 
-def test_mistakes_are_one_sentence() -> None:
+def test_invalid_target_and_block_raise() -> None:
     with pytest.raises(AnalysisError, match=r"^target must be a class from 0 to 9, got 10\.$"):
         saliency(make_model("resnet20"), make_images(), target=10)
     with pytest.raises(
@@ -183,12 +184,12 @@ def test_mistakes_are_one_sentence() -> None:
         match=r"^The model has no block named 'layer9'\. Use conv1, .*\.$",
     ):
         saliency(make_model("resnet20"), make_images(), blocks=["layer9"])
-    with pytest.raises(AnalysisError, match="^At least one image is required"):
+    with pytest.raises(AnalysisError, match=r"^At least one image is required"):
         LabeledImages(torch.zeros(0, 3, 32, 32), torch.zeros(0, dtype=torch.long))
 
 
 @pytest.mark.parametrize("stop", [False, True])
-def test_the_net_is_left_as_it_was(stop: bool) -> None:
+def test_model_is_unchanged(stop: bool) -> None:
     model = copy.deepcopy(make_model("resnet20")).train()
     model.get_submodule("layer1").eval()
     before, modes = (
@@ -207,5 +208,5 @@ def test_the_net_is_left_as_it_was(stop: bool) -> None:
         saliency(model, make_images(), progress=progress)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert [module.training for module in model.modules()] == modes
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert not has_hooks(model)
     assert all(weight.grad is None for weight in model.parameters())

@@ -1,4 +1,4 @@
-"""Autocorrelations against numpy's, gradients against a derivative by hand, and what the paper says of noise."""
+"""Compare autocorrelations with numpy and gradients with a derivative by hand."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ IMAGES = LabeledImages(
 )
 
 
-def test_autocorrelation_is_numpys_added_over_coordinates() -> None:
+def test_autocorrelation_matches_numpy() -> None:
     series = torch.randn(20, 5, generator=torch.Generator().manual_seed(0)).cumsum(0)
     whole = np.zeros(20)
     for column in (series - series.mean(0)).double().T.numpy():
@@ -32,7 +32,7 @@ def test_autocorrelation_is_numpys_added_over_coordinates() -> None:
     )
 
 
-def test_white_noise_has_none_and_a_line_has_much() -> None:
+def test_autocorrelation_of_noise_and_line() -> None:
     noise = torch.randn(64, 2000, generator=torch.Generator().manual_seed(0))
     assert autocorrelation(noise, 8)[1:].abs().max() < 0.03
     assert autocorrelation(torch.linspace(0, 1, 64)[:, None], 1)[1] > 0.95
@@ -47,7 +47,7 @@ class Waves(nn.Module):
         return torch.sin(self.conv(x))
 
 
-def test_gradients_are_those_of_the_derivative() -> None:
+def test_gradients_match_the_derivative() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(Waves(), nn.Flatten())
     line = interpolate_images(*torch.randn(2, 3, 2, 2), 9)
@@ -61,7 +61,7 @@ def test_gradients_are_those_of_the_derivative() -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_a_plain_net_shatters_with_depth_and_a_residual_one_less() -> None:
+def test_plain_model_shatters_more_with_depth() -> None:
     torch.manual_seed(0)
     found = shattered_gradients(
         create_model("resnet20"), IMAGES, create_model("plain20"), num_points=32
@@ -75,7 +75,7 @@ def test_a_plain_net_shatters_with_depth_and_a_residual_one_less() -> None:
     assert found.curves["layer3.2"][1] > last
 
 
-def test_the_same_seed_gives_the_same_and_the_net_stays() -> None:
+def test_same_seed_same_curves_and_model_unchanged() -> None:
     torch.manual_seed(0)
     model = create_model("resnet20").train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -112,7 +112,7 @@ def test_table_and_figure() -> None:
     assert figure.axes[0].get_ylabel() == "autocorrelation of the input gradient"
 
 
-def test_wrong_input_is_answered_with_one_sentence() -> None:
+def test_invalid_input_raises() -> None:
     model = create_model("resnet20")
     with pytest.raises(
         AnalysisError, match=r"^At least 2 images and 4 points are required, got 1 and 64\.$"
