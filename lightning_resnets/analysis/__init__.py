@@ -1,1 +1,1 @@
-"""Experiments on what skips, concatenations and gates do in a model: one file and one call each."""
+"""Experiments on skip connections, concatenations and gates: one file and one function each."""

@@ -224,7 +224,7 @@ def cost(
         points.append(accuracy_vs_cost.published_point(one))
     own = ModelPoint(
         display_name(model, model_name),
-        # The given name, not the class name: families are told by model names.
+        # From the given name: a class name such as ResNet says nothing about the family.
         accuracy_vs_cost.family(model_name),
         count_parameters(model),
         sum(layer.macs for layer in layers),
