@@ -22,7 +22,7 @@ class GateStatistics(Callback):
 
     `gate_statistics_val.csv` and `gate_statistics_test.csv` in the Trainer's `default_root_dir` have a row for each
     gate and class (`COLUMNS`; depth counts the gates from the input). To the logger, if there is one, go
-    `gates/layer1.0.se/mean`, `/below` and `/above` (shares of weights below .05 and above .95) and `/distance` between
+    `gates/layer1.0.se/mean`, `/closed` and `/open` (shares of weights below .05, above .95) and `/class_distance` between
     the classes. Hu et al., arXiv:1709.01507, section 7.2: weights are alike for all classes in early layers, tell
     classes apart in later ones, and saturate in the last. For Highway models the weight is the mean over space.
 
