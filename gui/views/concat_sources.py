@@ -25,6 +25,7 @@ def draw_sources(
         theme: The colors to use.
     """
     painter.setFont(qt_style.make_font(relative=0.85))
+    # Colors are those of the ribbon in the graph.
     for part in parts:
         color = QColor(source_color(part.index, part.count, theme))
         for channel in range(part.start, part.stop):

@@ -35,11 +35,13 @@ class GatePlot(pg.GraphicsView):
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._theme: Theme = LIGHT
+        # Weights as they are, heights as they are drawn.
         self._weights = np.zeros(0, np.float32)
         self._heights = self._weights
         self._bar_width = BAR_FRACTION
         self._hovered: int | None = None
         self._view_box = pg.ViewBox(enableMenu=False, enableMouse=False, defaultPadding=0.0)
+        # Ticks are texts only: the grid lines already mark their heights.
         self._axis = pg.AxisItem("left", linkView=self._view_box, maxTickLength=0)
         self._bars = pg.BarGraphItem(x=[], height=[], width=BAR_FRACTION)
         self._highlight = pg.BarGraphItem(x=[], height=[], width=BAR_FRACTION)
@@ -78,6 +80,7 @@ class GatePlot(pg.GraphicsView):
         self._heights = np.nan_to_num(np.maximum(weights, 0.0), posinf=0.0)
         x = np.arange(len(weights))
         self._bars.setOpts(x=x, height=self._heights, width=self._bar_width)
+        # The bar that was under the pointer belongs to the previous weights.
         self._highlight.setOpts(x=[], height=[], width=self._bar_width)
         self._set_range()
 
@@ -97,6 +100,7 @@ class GatePlot(pg.GraphicsView):
 
     def max_weight(self) -> float:
         """Return the value at the top of the axis: 1, or the largest weight where it exceeds 1."""
+        # A diverged model has weights of NaN, which must not be the end of the axis.
         finite = self._weights[np.isfinite(self._weights)]
         return max(1.0, float(finite.max(initial=0.0)))
 
@@ -132,6 +136,7 @@ class GatePlot(pg.GraphicsView):
         """
         if not len(self._weights) or not self.plot_area().contains(at):
             return None
+        # Bars stand at whole numbers, so the nearest one is that of the column.
         column = self._view_box.mapSceneToView(at).x()
         return int(np.clip(np.rint(column), 0, len(self._weights) - 1))
 
@@ -142,6 +147,7 @@ class GatePlot(pg.GraphicsView):
         self._view_box.setGeometry(QRectF(AXIS_WIDTH, MARGIN, self.width() - AXIS_WIDTH, height))
 
     def _add_items(self) -> None:
+        # Fixed, so that the bars do not move when the tick labels get longer.
         self._axis.setWidth(AXIS_WIDTH)
         self.addItem(self._view_box)
         self.addItem(self._axis)
@@ -157,6 +163,7 @@ class GatePlot(pg.GraphicsView):
     def _set_range(self) -> None:
         top = self.max_weight()
         count = max(len(self._weights), 1)
+        # Half a bar of room on each side: bars are centered on their numbers.
         self._view_box.setRange(xRange=(-0.5, count - 0.5), yRange=(0.0, top), padding=0)
         self._axis.setTicks([list(_ticks(top))])
         for line, (value, _) in zip(self._grid_lines, _ticks(top), strict=True):

@@ -30,6 +30,7 @@ def draw_heading(painter: QPainter, area: QRectF, title: str, note: str, theme: 
     title_width = painter.fontMetrics().horizontalAdvance(title) + 12
     painter.setFont(qt_style.make_font(relative=0.9))
     painter.setPen(QColor(theme.secondary_text))
+    # Half a note would be misread, so it is drawn whole or not at all.
     if title_width + painter.fontMetrics().horizontalAdvance(note) <= area.width():
         painter.drawText(area.adjusted(title_width, 0, 0, 0), LEFT, note)
 

@@ -89,8 +89,10 @@ class PredictionView(QWidget):
     def _draw_bar(self, painter: QPainter, bar: ClassBar, row: QRectF, is_best: bool) -> None:
         track = QRectF(row.x() + 0.5, row.bottom() - BAR_HEIGHT - 5, row.width() - 1, BAR_HEIGHT)
         color = self._theme.focus if is_best else self._theme.outline
+        # The track shows what 100 % would be.
         painter.fillPath(_pill(track), QColor(self._theme.hairline))
         painter.fillPath(_pill(_filled(track, bar.probability)), QColor(color))
+        # Dotted and hollow: the shape, not only the color, tells it from the value now.
         if bar.before is not None:
             painter.setPen(QPen(QColor(self._theme.text), 1.4, Qt.PenStyle.DotLine))
             painter.drawPath(_pill(_filled(track, bar.before)))

@@ -1,4 +1,4 @@
-"""Theme as Qt uses it: palette, style sheet, color tables, and a few ready-made labels."""
+"""Theme as Qt uses it: palette, style sheet, fonts, labels and images."""
 
 import html
 from dataclasses import fields
@@ -10,8 +10,6 @@ from PySide6.QtGui import QColor, QFont, QGuiApplication, QImage, QPainter, QPai
 from PySide6.QtWidgets import QLabel, QLayout, QSizePolicy, QWidget
 
 from gui import theme as themes
-from gui.colormaps import diverging_colormap, sequential_colormap
-from gui.feature_maps import GAP_LEVEL, ColormapKind, FeatureMapAtlas
 from gui.theme import Theme
 from gui.views.style_sheet import PALETTE_COLORS, ROLES, STYLE_SHEET
 
@@ -48,6 +46,7 @@ def palette(theme: Theme) -> QPalette:
     result = QPalette()
     for role, name in PALETTE_COLORS:
         result.setColor(role, QColor(getattr(theme, name)))
+    # What cannot be used now is gray in every role that has text.
     for role in (ROLES.WindowText, ROLES.Text, ROLES.ButtonText):
         result.setColor(QPalette.ColorGroup.Disabled, role, QColor(theme.disabled))
     return result
@@ -78,6 +77,7 @@ def make_font(size: float = 0.0, bold: bool = False, relative: float = 1.0) -> Q
         The font.
     """
     result = QFont()
+    # Digits of equal width: numbers that change do not make the text beside them jump.
     result.setFeature(QFont.Tag("tnum"), 1)
     points = size or result.pointSizeF() * relative
     # The size is -1 where the system states it in pixels.
@@ -228,43 +228,6 @@ def clear_layout(layout: QLayout) -> None:
             widget.deleteLater()
 
 
-def color_table(colormap: ColormapKind, theme: Theme, gap_color: str) -> list[int]:
-    """Build the color table of an atlas.
-
-    Args:
-        colormap: "rising" or "signed".
-        theme: The theme whose colors to use.
-        gap_color: Color "#rrggbb" of the gaps between tiles.
-
-    Returns:
-        256 colors as Qt's numbers; the last is that of the gaps.
-    """
-    diverging = colormap == "signed"
-    colors = diverging_colormap(theme) if diverging else sequential_colormap(theme)
-    levels = np.rint(np.linspace(0, 255, GAP_LEVEL)).astype(int)
-    table = [QColor(*map(int, colors[level])).rgb() for level in levels]
-    return [*table, QColor(gap_color).rgb()]
-
-
-def atlas_image(atlas: FeatureMapAtlas, theme: Theme, gap_color: str) -> QImage:
-    """Turn an atlas into an indexed image.
-
-    Args:
-        atlas: The atlas.
-        theme: The theme whose colors to use.
-        gap_color: Color "#rrggbb" of the gaps between tiles.
-
-    Returns:
-        An image that owns its memory.
-    """
-    height, width = atlas.pixels.shape
-    stride = atlas.pixels.strides[0]
-    indexed = QImage.Format.Format_Indexed8
-    image = QImage(atlas.pixels.data, width, height, stride, indexed).copy()
-    image.setColorTable(color_table(atlas.colormap, theme, gap_color))
-    return image
-
-
 def to_qimage(pixels: np.ndarray) -> QImage:
     """Turn pixels into an image.
 
@@ -276,7 +239,9 @@ def to_qimage(pixels: np.ndarray) -> QImage:
     """
     pixels = np.ascontiguousarray(pixels)
     height, width, _ = pixels.shape
-    return QImage(pixels.data, width, height, pixels.strides[0], QImage.Format.Format_RGB888).copy()
+    rgb = QImage.Format.Format_RGB888
+    # Copied, because the image must not outlive the array whose memory it would share.
+    return QImage(pixels.data, width, height, pixels.strides[0], rgb).copy()
 
 
 def from_qimage(image: QImage) -> np.ndarray:
@@ -289,6 +254,7 @@ def from_qimage(image: QImage) -> np.ndarray:
         RGB pixels (H, W, 3) uint8.
     """
     flat = QImage(image.size(), QImage.Format.Format_RGB888)
+    # Transparent parts show what they lie on, and black would be a strange image for a model.
     flat.fill(Qt.GlobalColor.white)
     painter = QPainter(flat)
     painter.drawImage(0, 0, image)

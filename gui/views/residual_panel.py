@@ -28,6 +28,7 @@ def draw_residual_panel(
         stats: The numbers of the addition.
         theme: The colors to use.
     """
+    # Never zero, so that the bars of an all-zero sum are empty instead of a division by zero.
     maximum = max(stats.shortcut, stats.branch, stats.total, 1e-12)
     rows = (("|x|", stats.shortcut), ("|F|", stats.branch), ("|x + F|", stats.total))
     painter.setFont(qt_style.make_font(relative=0.9))
@@ -40,6 +41,7 @@ def draw_residual_panel(
     names = ("branch to shortcut, |F| / |x|", "cosine of F and x")
     for i, (name, number) in enumerate(zip(names, format_stats(stats), strict=True)):
         top = panel.y() + NUMBERS_TOP + NUMBER_HEIGHT * i
+        # In a low window the numbers give way one by one.
         if top + 44 <= panel.bottom():
             area = QRectF(panel.x(), top, panel.width(), 44)
             _draw_number(painter, area, name, number, theme)

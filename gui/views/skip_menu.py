@@ -71,6 +71,7 @@ class SkipMenu(QMenu):
         column.setSpacing(6)
         column.addWidget(qt_style.make_label("Scale: 0 % = cut, 100 % = as trained", soft=True))
         column.addLayout(row)
+        # A widget inside the menu does not close it when it is used.
         action = QWidgetAction(self)
         action.setDefaultWidget(box)
         return action

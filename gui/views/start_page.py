@@ -58,7 +58,7 @@ class StartPage(QWidget):
         row.addWidget(self._make_body(), 100)
         row.addStretch(1)
         column = QVBoxLayout(self)
-        column.addStretch(2)
+        column.addStretch(2)  # a little above the middle
         column.addLayout(row)
         column.addStretch(3)
 
@@ -104,6 +104,7 @@ class StartPage(QWidget):
         self._status = qt_style.make_label("loading PyTorch…", "State of loading", soft=True)
         self._progress = _make_progress_bar()
         body = qt_style.set_accessible_name(QWidget(), "Start")
+        # Longer lines would be hard to read.
         body.setMaximumWidth(MAX_WIDTH)
         column = QVBoxLayout(body)
         column.setSpacing(qt_style.SPACING)
@@ -147,6 +148,7 @@ class StartPage(QWidget):
         return card
 
     def _fill(self) -> None:
+        # Cards are built anew: their icons have the colors of the theme.
         qt_style.clear_layout(self._grid)
         for i, model in enumerate(self._catalog.models):
             row, column = divmod(i, COLUMNS)
@@ -155,6 +157,7 @@ class StartPage(QWidget):
     def _make_card(self, model: CatalogEntry) -> QPushButton:
         name = f"Open {model.title}, {model.detail}"
         card = qt_style.set_accessible_name(QPushButton(), name, "model")
+        # A button does not count the layout inside it when it asks for room.
         card.setMinimumHeight(76)
         card.clicked.connect(lambda: self.picked.emit(model.key))
         row = QHBoxLayout(card)

@@ -6,7 +6,7 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPen
 
 from gui.feature_maps import FeatureMapAtlas, best_grid, make_atlas
 from gui.theme import LIGHT, Theme
-from gui.views import qt_style
+from gui.views.atlas_image import atlas_image, color_table
 
 # Device pixels per atlas pixel. Below this, unsmoothed pixels would come out unequally wide.
 SMOOTH_ZOOM_LIMIT = 1.9
@@ -51,12 +51,13 @@ class TiledImage:
         self.values = values
         self.room = room
         self._theme = theme
+        # While a window opens its views have no size yet.
         if values.size == 0 or room.width() < 2 or room.height() < 2:
             self.clear()
             return
         grid = best_grid(*values.shape, room=(room.height(), room.width()))
         self.atlas = make_atlas(values, grid, shared, span)
-        self._image = qt_style.atlas_image(self.atlas, theme, theme.panel)
+        self._image = atlas_image(self.atlas, theme, theme.panel)
 
     def clear(self) -> None:
         """Show nothing."""
@@ -188,7 +189,7 @@ def draw_colorbar(painter: QPainter, area: QRectF, atlas: FeatureMapAtlas, theme
         atlas: The atlas whose color map to draw.
         theme: The colors to use.
     """
-    colors = qt_style.color_table(atlas.colormap, theme, theme.panel)[:-1]
+    colors = color_table(atlas.colormap, theme, theme.panel)[:-1]
     line = QImage(len(colors), 1, QImage.Format.Format_RGB32)
     for i, color in enumerate(colors):
         line.setPixel(i, 0, color)

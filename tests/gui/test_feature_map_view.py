@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 from gui.colormaps import hex_to_rgb, source_color
 from gui.state import ConcatDetail, ConcatPart, FeatureMaps
 from gui.theme import DARK, LIGHT
-from gui.views import qt_style
+from gui.views.atlas_image import color_table
 from gui.views.feature_map_view import FeatureMapView
 
 VALUES = np.random.default_rng(0).normal(size=(12, 8, 8)).astype(np.float32)
@@ -46,7 +46,7 @@ def test_pixel_has_the_color_of_its_value(
     assert view.atlas
     top, left = view.atlas.grid.tile_origin(channel)
     level = int(view.atlas.pixels[top + y, left + x])
-    expected = QColor(qt_style.color_table(view.atlas.colormap, LIGHT, LIGHT.panel)[level])
+    expected = QColor(color_table(view.atlas.colormap, LIGHT, LIGHT.panel)[level])
     shown = view.grab().toImage().pixelColor(center_of(view, channel, y, x))
     assert max(abs(a - b) for a, b in zip(channels(shown), channels(expected), strict=True)) <= 2
 

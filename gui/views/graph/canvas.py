@@ -68,6 +68,7 @@ class ZoomPanCanvas(QGraphicsView):
         self.is_fitted = True
         box = self.content
         room = QRectF(self.viewport().rect()).adjusted(0, 0, 0, -self.footer_height)
+        # There may be no model yet, or no window.
         if box.isEmpty() or room.isEmpty():
             return
         zoom = min(room.width() / box.width(), room.height() / box.height(), MAX_FIT_ZOOM)
@@ -117,6 +118,7 @@ class ZoomPanCanvas(QGraphicsView):
         if self._is_dragging:
             step = at - self._press
             self._press = at
+            # Rather rough edges than a drag that lags behind the pointer.
             is_fast = self._repaint_ms <= MAX_SMOOTH_REPAINT_MS
             self.setRenderHint(QPainter.RenderHint.Antialiasing, is_fast)
             self._pan_by(step)

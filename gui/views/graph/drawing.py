@@ -88,6 +88,7 @@ class GraphDrawing(ZoomPanCanvas):
             name: Name of the node, None for none.
         """
         state = self.paint_state
+        # A collapsed block may have no node of that name.
         state.selected = name if name in self.scene_items.nodes else None
         state.cursor = state.selected or state.cursor
         state.hovered_input = None
@@ -148,10 +149,12 @@ class GraphDrawing(ZoomPanCanvas):
         self.footer_height = self.legend.height(self.graph)
         self._laid_out_aspect = self._aspect()
         height = self.viewport().height() - self.footer_height
+        # The layout depends on the shape of the view: wide views get longer rows.
         room = layout.available_size(self.viewport().width(), height)
         self.placement = layout.layout_graph(self.graph, room)
         self.neighbors = layout.arrow_key_map(self.graph, self.placement)
         self.legend.has_cells = bool(self.placement.matrices)
+        # The scene deletes its items; the references to them go in the next line.
         self.scene().clear()
         self.scene_items = build_items(self.graph, self.placement, self.paint_state)
         for item in self.scene_items.items:

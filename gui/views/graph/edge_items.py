@@ -82,6 +82,7 @@ class MergeInputItem(GraphItem):
         self.skip = skip
         self.is_projection = is_projection
         self.mark = mark
+        # Made once, because the distance is asked at every move of the pointer.
         self._polygons = path.toSubpathPolygons(QTransform())
 
     @property
@@ -110,6 +111,7 @@ class MergeInputItem(GraphItem):
         state = self.state
         color = state.color("cut") if self.is_cut else state.color(self.kind, self.current_opacity)
         pen = QPen(color, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap)
+        # Dots for a constant, dashes for a projection: never by color alone.
         if self.key in state.holds:
             pen.setDashPattern([0.6, 1.6])
             pen.setCapStyle(Qt.PenCapStyle.RoundCap)
@@ -153,6 +155,7 @@ class MergeInputItem(GraphItem):
         gap, cross = CUT_SIZES[self.skip]
         clip = QPainterPath()
         clip.addRect(self.rect)
+        # The line is drawn everywhere but in a hole around its middle.
         hole = QPainterPath()
         hole.addEllipse(middle, gap, gap)
         painter.save()

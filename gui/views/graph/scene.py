@@ -65,6 +65,7 @@ def build_items(graph: Graph, placement: GraphLayout, state: PaintState) -> Scen
         The painters.
     """
     bounds = to_qrectf(placement.bounds)
+    # Only inputs of merges can be cut, so only they are painters of their own.
     merges = {node.name for node in graph.nodes if node.kind in MERGE_KINDS}
     inputs = [wire for wire in placement.wires if wire.target in merges]
     others = tuple(wire for wire in placement.wires if wire.target not in merges)

@@ -77,6 +77,7 @@ def rounded_polyline(points: tuple[layout.Point, ...], radius: float) -> QPainte
 def _add_corner(
     path: QPainterPath, corner: QPointF, into: QLineF, out: QLineF, radius: float
 ) -> None:
+    # A cubic of no length would draw a stray dot.
     if radius < 0.1:
         path.lineTo(corner)
         return
@@ -181,6 +182,7 @@ def draw_fitted_text(
     readable = min(size, MIN_TEXT_PIXELS / zoom)
     scale = max(fitting, readable) / MEASURED_FONT_SIZE
     shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, length / scale + 0.5)
+    # Two letters and an ellipsis tell nobody anything.
     if shown != text and len(shown) < 5:
         return
     painter.save()
