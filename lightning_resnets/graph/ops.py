@@ -39,7 +39,7 @@ FUNCTION_NAMES = {"getitem": "slice", "add": "sum", "iadd": "sum", "mul": "produ
 
 def module_label(module: nn.Module) -> str:
     """A short word: `conv 3x3 /2`, `batch norm`, `avg pool`, `add`."""
-    word = _words(type(module).__name__)
+    word = _words(type(module).__name__).removesuffix(" shortcut")  # "pad"
     if isinstance(module, Merge):
         return str(module.kind)
     if isinstance(module, CONV_MODULES):

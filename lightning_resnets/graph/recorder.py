@@ -288,7 +288,7 @@ class GraphRecorder(TorchFunctionMode):
         if isinstance(value, Tensor):
             made = self.fake_output(value, constant)
             self.bind_tensor(made, node, constant)
-            self.aliases.register(made, value, _tensors((args, kwargs)), whole=True)
+            self.aliases.register(made, value, _tensors((args, kwargs)), is_whole=True)
             return made
         if not isinstance(value, (tuple, list)):
             raise ValueError(
@@ -303,7 +303,7 @@ class GraphRecorder(TorchFunctionMode):
                     self.tag_module_stack(self.graph.call_function(operator.getitem, (node, i)))
                 )
                 self.bind_tensor(part, self.parts[-1], constant)
-                self.aliases.register(part, old, _tensors((args, kwargs)), whole=False)
+                self.aliases.register(part, old, _tensors((args, kwargs)), is_whole=False)
         if isinstance(value, list):
             return parts
         return type(value)(parts) if not hasattr(value, "_fields") else type(value)(*parts)

@@ -1,4 +1,4 @@
-"""Which tensors share memory, so that one that was overwritten by way of another is not taken for what it was."""
+"""Track which tensors share memory, to notice a tensor that was overwritten through another."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 @dataclass(eq=False, slots=True)
 class _Memory:
-    """Tensors over the same memory, and what splits of it lie over."""
+    """Tensors over the same memory, the memory it is a part of, and its parts."""
 
     tensors: list[int] = field(default_factory=list[int])
     whole: "_Memory | None" = None
@@ -15,54 +15,90 @@ class _Memory:
 
 
 class StorageAliases:
-    """Keeps what was made of what, by the ids of tensors that stay alive."""
+    """Memory of tensors by id; the caller keeps the tensors alive."""
 
     def __init__(self) -> None:
         self.memory: dict[int, _Memory] = {}
         self.overwritten: set[int] = set()
 
-    def register(self, tensor: Tensor, value: Tensor, given: list[Tensor], whole: bool) -> None:
-        """A tensor stands for a value that was made of those given: a view of one of them, or parts of it, or new."""
-        source = next((item for item in given if _place(item) == _place(value)), None)
+    def register(self, tensor: Tensor, value: Tensor, inputs: list[Tensor], is_whole: bool) -> None:
+        """Register the fake tensor of an operation's output.
+
+        Args:
+            tensor: the fake tensor.
+            value: the output itself, which may be a view of an input.
+            inputs: tensors that the operation read.
+            is_whole: True for a view of all of the input's memory, False for a part.
+        """
+        source = next((item for item in inputs if _address(item) == _address(value)), None)
         if source is None:
             return
-        memory = self.aliases_of(source)
-        if whole:
+        memory = self.memory_of(source)
+        if is_whole:
             self.memory[id(tensor)] = memory
             memory.tensors.append(id(tensor))
         else:
-            part = self.memory[id(tensor)] = _Memory([id(tensor)], memory)
+            part = _Memory([id(tensor)], memory)
+            self.memory[id(tensor)] = part
             memory.parts.append(part)
 
     def mark_written(self, tensor: Tensor) -> None:
-        """The tensor was overwritten: all others over its memory are not what they were."""
-        memory = self.aliases_of(tensor)
-        above = memory.whole
-        self.overwritten.update(memory.tensors, _below(memory))
-        while above:
-            self.overwritten.update(above.tensors)
-            above = above.whole
+        """Mark all other tensors over a tensor's memory as overwritten.
+
+        Args:
+            tensor: the tensor that an operation wrote to.
+        """
+        memory = self.memory_of(tensor)
+        self.overwritten.update(memory.tensors, _tensors_in_parts(memory))
+        whole = memory.whole
+        while whole:
+            self.overwritten.update(whole.tensors)
+            whole = whole.whole
         self.overwritten.discard(id(tensor))
 
     def mark_valid(self, tensor: Tensor) -> None:
-        """The tensor is what it should be after all."""
+        """Mark a tensor as not overwritten.
+
+        Args:
+            tensor: a tensor whose node now returns the new values.
+        """
         self.overwritten.discard(id(tensor))
 
     def share_storage(self, one: Tensor, other: Tensor) -> bool:
-        """True for tensors over the same memory."""
-        return self.aliases_of(one) is self.aliases_of(other)
+        """Return True for tensors over the same memory.
+
+        Args:
+            one: a tensor.
+            other: a tensor.
+        """
+        return self.memory_of(one) is self.memory_of(other)
 
     def is_stale(self, tensor: Tensor) -> bool:
-        """True for a tensor that was overwritten by way of another."""
+        """Return True for a tensor that was overwritten through another.
+
+        Args:
+            tensor: a tensor.
+        """
         return id(tensor) in self.overwritten
 
-    def aliases_of(self, tensor: Tensor) -> _Memory:
+    def memory_of(self, tensor: Tensor) -> _Memory:
+        """Return the memory of a tensor, registered on first use.
+
+        Args:
+            tensor: a tensor.
+        """
         return self.memory.setdefault(id(tensor), _Memory([id(tensor)]))
 
 
-def _below(memory: _Memory) -> list[int]:
-    return [tensor for part in memory.parts for tensor in (*part.tensors, *_below(part))]
+def _tensors_in_parts(memory: _Memory) -> list[int]:
+    """Return the tensors over parts of a memory, and over their parts."""
+    tensors: list[int] = []
+    for part in memory.parts:
+        tensors += part.tensors
+        tensors += _tensors_in_parts(part)
+    return tensors
 
 
-def _place(tensor: Tensor) -> int:
+def _address(tensor: Tensor) -> int:
+    """Return the address of a tensor's storage."""
     return tensor.untyped_storage().data_ptr()

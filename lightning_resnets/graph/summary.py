@@ -1,161 +1,213 @@
-"""A graph as text: a line a block, and its totals in the last lines; or in one line."""
+"""Format a graph as text: one line per node and the totals below; or in one line."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 from lightning_resnets.graph.data import MERGE_SYMBOLS, GraphData, Node, SkipConnection
 from lightning_resnets.merges import MergeKind
+from lightning_resnets.utils.format import format_shape, plural
 
-SummaryRow = tuple[
-    str, str, str, str, str, str
-]  # name, operation, output, parameters, multiply-adds, skips
+# name, operation, output, parameters, MACs, skips
+SummaryRow = tuple[str, str, str, str, str, str]
 
-
-SKIP_NOTES = ("projected", "through a norm alone", "of a slice")
+SKIP_NOTES = ("projected", "norm only", "sliced")
+NUMBER_COLUMNS = (3, 4)  # aligned to the right
+MAX_LISTED_SKIPS = 3
 
 
 def format_summary(graph: GraphData) -> str:
-    """The graph as text: a line a block, indented under its stage, and the counts of its skips in the last lines.
+    """Format a graph as text, one line per node.
 
-    A name in brackets is that of no module.
+    Args:
+        graph: the graph.
+
+    Returns:
+        The nodes, indented under their stages, and the totals. Names in parentheses are those
+        of functions.
     """
-    rows = [("", "", "output", "parameters", "mult-adds", "")]
-    held = Counter(block.stage for block in graph.nodes)
-    stage = ""
-    for block in graph.nodes:
-        if held[block.stage] > 1 and block.stage != stage and block.stage:
-            rows.append(_header(block.stage, graph))
-        stage = block.stage
-        rows.append(_row(block, graph, indent=held[stage] > 1 and bool(stage)))
+    rows = _summary_rows(graph)
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
-    if any(not block.is_module and block.op not in ("input", "output") for block in graph.nodes):
-        lines += [
-            "",
-            "(in brackets: a step of the model that is no module, so no point for a probe)",
-        ]
+    lines = ["  ".join(_align(row, widths)).rstrip() for row in rows]
+    if any(not node.is_module and node.op not in ("input", "output") for node in graph.nodes):
+        lines += ["", "(names in parentheses are functions, which cannot be hooked)"]
     return "\n".join([*lines, "", *format_totals(graph)])
 
 
+def _summary_rows(graph: GraphData) -> list[SummaryRow]:
+    """Return the header, a row for each node and one for each stage of several nodes."""
+    rows: list[SummaryRow] = [("", "", "output", "parameters", "MACs", "")]
+    stage_sizes = Counter(node.stage for node in graph.nodes)
+    stage = ""
+    for node in graph.nodes:
+        is_in_stage = bool(node.stage) and stage_sizes[node.stage] > 1
+        if is_in_stage and node.stage != stage:
+            rows.append(_stage_row(node.stage, graph))
+        stage = node.stage
+        rows.append(_node_row(node, graph, is_in_stage))
+    return rows
+
+
 def format_one_line(graph: GraphData) -> str:
-    """The graph in a line."""
-    return f"<BlockGraph: {_plural(len(graph.nodes), 'block')}, {format_totals(graph)[0]}; {format_cost(graph)}>"
+    """Format a graph in one line.
+
+    Args:
+        graph: the graph.
+
+    Returns:
+        The numbers of nodes, skips, parameters and MACs.
+    """
+    nodes = plural(len(graph.nodes), "node")
+    return f"<ModelGraph: {nodes}, {format_totals(graph)[0]}; {format_cost(graph)}>"
 
 
-def _aligned(row: SummaryRow, widths: list[int]) -> list[str]:
-    cells = zip(row[:5], widths, strict=True)
-    return [
-        *(
-            text.rjust(width) if i in (3, 4) else text.ljust(width)
-            for i, (text, width) in enumerate(cells)
-        ),
-        row[5],
-    ]
+def _align(row: SummaryRow, widths: list[int]) -> list[str]:
+    """Pad the cells of a row to the widths of the columns; the last column has none."""
+    cells: list[str] = []
+    for column, width in enumerate(widths):
+        text = row[column]
+        cells.append(text.rjust(width) if column in NUMBER_COLUMNS else text.ljust(width))
+    return [*cells, row[5]]
 
 
-def _header(stage: str, graph: GraphData) -> SummaryRow:
-    blocks = [block for block in graph.nodes if block.stage == stage]
-    parameters, macs = (
-        sum(block.parameters for block in blocks),
-        sum(block.macs for block in blocks),
-    )
-    return (stage, "", _shape(blocks[-1]), _count(parameters), _count(macs), "")
+def _stage_row(stage: str, graph: GraphData) -> SummaryRow:
+    """Return the totals of a stage."""
+    nodes = [node for node in graph.nodes if node.stage == stage]
+    parameters = sum(node.parameters for node in nodes)
+    macs = sum(node.macs for node in nodes)
+    return (stage, "", _format_shape(nodes[-1]), _format_cell(parameters), _format_cell(macs), "")
 
 
-def _row(block: Node, graph: GraphData, indent: bool) -> SummaryRow:
-    name = _short(block.name, block.stage) if indent else block.name
-    name = f"{'  ' * indent}{name if block.is_module else f'({name})'}" + (
-        f" ×{block.repeat_count}" if block.repeat_count > 1 else ""
-    )
-    op = f"{MERGE_SYMBOLS[block.kind]} {block.op}" if block.kind else block.op
-    skips = [skip for skip in graph.skips if skip.merge == block.name]
+def _node_row(node: Node, graph: GraphData, is_in_stage: bool) -> SummaryRow:
+    """Return the row of a node."""
+    skips = [skip for skip in graph.skips if skip.merge == node.name]
     return (
-        name,
-        op,
-        _shape(block),
-        _count(block.parameters),
-        _count(block.macs),
-        _sources(skips, block.stage),
+        _format_name(node, is_in_stage),
+        f"{MERGE_SYMBOLS[node.kind]} {node.op}" if node.kind else node.op,
+        _format_shape(node),
+        _format_cell(node.parameters),
+        _format_cell(node.macs),
+        _format_sources(skips, node.stage),
     )
 
 
-def _sources(skips: list[SkipConnection], stage: str) -> str:
-    names = [
-        _short(skip.source, stage) + (f" ({skip.projection})" if skip.projection else "")
-        for skip in skips
-    ]
-    if len(names) > 3:
+def _format_name(node: Node, is_in_stage: bool) -> str:
+    """Format a name: indented in a stage, in parentheses for a function, with its count."""
+    name = _shorten(node.name, node.stage) if is_in_stage else node.name
+    if not node.is_module:
+        name = f"({name})"
+    if is_in_stage:
+        name = f"  {name}"
+    return f"{name} ×{node.repeat_count}" if node.repeat_count > 1 else name
+
+
+def _format_sources(skips: list[SkipConnection], stage: str) -> str:
+    """List the sources of the skips that end at a node."""
+    names: list[str] = []
+    for skip in skips:
+        note = f" ({skip.projection})" if skip.projection else ""
+        names.append(_shorten(skip.source, stage) + note)
+    if len(names) > MAX_LISTED_SKIPS:
         names = [f"{names[0]}, {names[1]} … {names[-1]} ({len(names)})"]
     return "← " + ", ".join(names) if names else ""
 
 
 def format_totals(graph: GraphData) -> list[str]:
-    """The last lines of the text: the skips by kind and by what is done on the way, other merges, parameters."""
-    times = {block.name: block.repeat_count for block in graph.nodes}
-    every = [(skip, times[skip.merge]) for skip in graph.skips] + [
-        (skip, 1) for skip in graph.hidden_skips
-    ]
-    kinds = ", ".join(words for kind in MergeKind if (words := _kind(kind, every)))
-    lines = [_plural(sum(count for _, count in every), "skip") + (f": {kinds}" if kinds else "")]
-    if graph.hidden_skips:
-        lines[0] += (
-            ", inside the stages"
-            if not graph.skips
-            else f", {len(graph.hidden_skips)} of them inside the stages"
-        )
-    skipping = {skip.merge for skip in graph.skips}
-    if even := graph.non_skip_merges + sum(
-        block.repeat_count for block in graph.merges if block.name not in skipping
-    ):
-        lines.append(f"{_plural(even, 'merge')} of even branches, no skip")
+    """Format the totals of a graph.
+
+    Args:
+        graph: the graph.
+
+    Returns:
+        Lines with the skips by kind and projection, other merges, the backend unless it is
+        torch.fx, and parameters and MACs.
+    """
+    lines = [_format_skips(graph)]
+    parallel = _count_parallel_merges(graph)
+    if parallel:
+        lines.append(f"{plural(parallel, 'merge')} of parallel branches (no skip)")
     if graph.traced_by != "torch.fx":
-        lines.append(f"followed for this size alone, by the {graph.traced_by}")
+        backend = graph.traced_by.replace("one way of several", "one of several paths")
+        lines.append(f"traced by the {backend}; valid for this input size only")
     lines.append(format_cost(graph))
     if graph.merges_inserted == "by insert_merges":
         lines.append(
-            "the merges are named as in the revealed model: operate(reveal(model, size), ...) and probe take them"
+            "names of merges are those of insert_merges(model, input_size): "
+            "use them with the model that it returns"
         )
     return lines
 
 
-def _kind(kind: MergeKind, every: Sequence[tuple[SkipConnection, int]]) -> str:
-    """9 add (2 projected)"""
-    ways: Counter[str] = Counter()
-    for skip, count in every:
+def _format_skips(graph: GraphData) -> str:
+    """Count the skips by kind: `9 skips: 9 add (2 projected)`."""
+    repeat_counts = {node.name: node.repeat_count for node in graph.nodes}
+    counted = [(skip, repeat_counts[skip.merge]) for skip in graph.skips]
+    counted += [(skip, 1) for skip in graph.hidden_skips]
+    by_kind = [_format_kind(kind, counted) for kind in MergeKind]
+    kinds = ", ".join(text for text in by_kind if text)
+    line = plural(sum(count for _, count in counted), "skip")
+    if kinds:
+        line += f": {kinds}"
+    if graph.hidden_skips and not graph.skips:
+        line += ", inside the stages"
+    elif graph.hidden_skips:
+        line += f", {len(graph.hidden_skips)} of them inside the stages"
+    return line
+
+
+def _count_parallel_merges(graph: GraphData) -> int:
+    """Count the merges at which no skip ends."""
+    with_skips = {skip.merge for skip in graph.skips}
+    others = [node.repeat_count for node in graph.merges if node.name not in with_skips]
+    return graph.non_skip_merges + sum(others)
+
+
+def _format_kind(kind: MergeKind, counted: Sequence[tuple[SkipConnection, int]]) -> str:
+    """Count the skips of one kind: `9 add (2 projected)`; "" where there are none."""
+    notes: Counter[str] = Counter()
+    for skip, count in counted:
         if skip.kind is kind:
-            ways[_way(skip)] += count
-    notes = ", ".join(f"{ways[way]} {way}" for way in SKIP_NOTES if ways[way])
-    return f"{ways.total()} {kind}" + (f" ({notes})" if notes else "") if ways else ""
+            notes[_skip_note(skip)] += count
+    if not notes:
+        return ""
+    listed = ", ".join(f"{notes[note]} {note}" for note in SKIP_NOTES if notes[note])
+    return f"{notes.total()} {kind}" + (f" ({listed})" if listed else "")
 
 
-def _way(skip: SkipConnection) -> str:
-    """What is done on the way of a skip: nothing, or what is no projection, or one."""
-    done = (skip.projection or "").rpartition(", ")[2]
-    return {"": "", "norm": "through a norm alone", "slice": "of a slice"}.get(done, "projected")
+def _skip_note(skip: SkipConnection) -> str:
+    """Return the kind of path: "" for the identity, else one of SKIP_NOTES."""
+    last = (skip.projection or "").rpartition(", ")[2]
+    return {"": "", "norm": "norm only", "slice": "sliced"}.get(last, "projected")
 
 
 def format_cost(graph: GraphData) -> str:
-    """Parameters and multiply-adds in words."""
-    return f"{graph.parameters:,} parameters, {_large(graph.macs)} multiply-adds"
+    """Format parameters and MACs.
+
+    Args:
+        graph: the graph.
+
+    Returns:
+        Text such as "269,722 parameters, 40.55 M MACs".
+    """
+    return f"{graph.parameters:,} parameters, {_format_macs(graph.macs)} MACs"
 
 
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
-
-
-def _short(name: str, stage: str) -> str:
+def _shorten(name: str, stage: str) -> str:
+    """Drop the stage from a name."""
     return name.removeprefix(f"{stage}.") if stage else name
 
 
-def _shape(block: Node) -> str:
-    return "×".join(str(side) for side in block.shape)
+def _format_shape(node: Node) -> str:
+    """Format the shape; a scalar is left blank."""
+    return format_shape(node.shape) if node.shape else ""
 
 
-def _count(number: int) -> str:
+def _format_cell(number: int) -> str:
+    """Format a count; 0 is left blank."""
     return f"{number:,}" if number else ""
 
 
-def _large(number: int) -> str:
+def _format_macs(number: int) -> str:
+    """Format MACs with two decimals, as the papers do."""
     for unit, size in (("G", 10**9), ("M", 10**6)):
         if number >= size:
             return f"{number / size:.2f} {unit}"

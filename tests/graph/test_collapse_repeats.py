@@ -234,6 +234,6 @@ def test_depths_have_names() -> None:
         whole.fold(2),
         whole,
     )
-    with pytest.raises(ValueError, match="not 'cell'"):
+    with pytest.raises(ValueError, match="got 'cell'"):
         whole.fold("cell")  # type: ignore[arg-type]
     assert Node("a", "relu", (1,), 0, 0).repeat_count == 1

@@ -30,7 +30,7 @@ from lightning_resnets.merges import MergeKind
 from lightning_resnets.models.registry import create_model
 from lightning_resnets.utils.skip_init import skip_init
 
-NEW = ("inside", "even", "named")
+OPTIONAL_KEYS = ("hidden_skips", "non_skip_merges", "merges_inserted")
 MODELS = ("resnet20", "seresnet20", "densenet_bc_40_12", "googlenet")
 
 
@@ -79,7 +79,7 @@ names = some.lists(
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_networkx_reads_the_same_from_graphml(name: str, tmp_path: Path) -> None:
+def test_networkx_reads_graphml(name: str, tmp_path: Path) -> None:
     graph = folded(name)
     (tmp_path / "model.graphml").write_text(to_graphml(graph), encoding="utf-8")
     read: Any = networkx.read_graphml(tmp_path / "model.graphml", force_multigraph=True)
@@ -87,7 +87,7 @@ def test_networkx_reads_the_same_from_graphml(name: str, tmp_path: Path) -> None
     assert list(read.nodes) == [block.name for block in graph.nodes]
     for block in graph.nodes:
         node = read.nodes[block.name]
-        assert (node["op"], node["parameters"], node["macs"], node["times"]) == (
+        assert (node["op"], node["parameters"], node["macs"], node["repeat_count"]) == (
             block.op,
             block.parameters,
             block.macs,
@@ -99,7 +99,7 @@ def test_networkx_reads_the_same_from_graphml(name: str, tmp_path: Path) -> None
     edges = [(source, target, data["operand"]) for source, target, data in read.edges(data=True)]
     assert sorted(edges) == sorted(graph.edges)
     found = Counter(
-        (data["skip"], data["source_of_skip"], target, data["operand"], data.get("projected"))
+        (data["skip"], data["source_of_skip"], target, data["operand"], data.get("projection"))
         for _, target, data in read.edges(data=True)
         if "skip" in data
     )
@@ -107,7 +107,7 @@ def test_networkx_reads_the_same_from_graphml(name: str, tmp_path: Path) -> None
         (s.kind, s.source, s.merge, s.operand, s.projection) for s in graph.skips
     )
     assert (read.graph["parameters"], read.graph["macs"]) == (graph.parameters, graph.macs)
-    assert read.graph["followed"] == graph.traced_by
+    assert read.graph["traced_by"] == graph.traced_by
 
 
 @given(names)
@@ -144,7 +144,7 @@ def statements(text: str) -> list[tuple[str, re.Match[str]]]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_dot_says_all_nodes_edges_and_skips(name: str) -> None:
+def test_dot_contains_all_nodes_edges_and_skips(name: str) -> None:
     graph, found = folded(name), statements(to_dot(folded(name), name))
     assert Counter(match[1] for kind, match in found if kind == "node") == Counter(
         f'"{b.name}"' for b in graph.nodes
@@ -166,7 +166,7 @@ def test_dot_of_any_names(names: tuple[str, str, str]) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_json_there_and_back(name: str) -> None:
+def test_json_round_trip(name: str) -> None:
     graph = folded(name)
     document = json.loads(to_json(graph))
     assert (document["format"], document["version"]) == ("lightning_resnets graph", 1)
@@ -186,50 +186,54 @@ def changed(**changes: Any) -> str:
 
 def first(name: str, value: object) -> str:
     document = json.loads(to_json(odd(("a", "b", "c"))))
-    return changed(blocks=[{**document["blocks"][0], name: value}, *document["blocks"][1:]])
+    return changed(nodes=[{**document["nodes"][0], name: value}, *document["nodes"][1:]])
 
 
 WRONG = {
-    "{": "This is no JSON",
-    "[" * 100_000: "This is no JSON",
-    "[]": 'its "format" must be "lightning_resnets graph"',
-    changed(version=2): "of version 2, and version 1 is what is read",
-    changed(skips=None): 'has no list "skips"',
-    changed(blocks=["a"]): 'A block of this graph is "a", not an object',
-    changed(blocks=[{"name": "a"}]): 'A block of this graph has no "op"',
-    first("shape", [3, -1]): r'has \[3, -1\] as its "shape"',
-    first("parameters", True): 'has true as its "parameters"',
-    first("kind", "sum"): 'has "sum" as its "kind"',
-    first("run", "me"): 'has "run", which none has',
-    first("name", "b"): "Two blocks of this graph have one name",
-    changed(flow=[["a", "b"]]): "is no .source, target, operand.",
-    changed(flow=[["a", "z", 0]]): "no block called 'z'",
-    changed(flow=[["b", "a", 0]]): "'a' comes before 'b', which it reads",
-    changed(inside=["a"]): 'A skip of this graph is "a", not an object',
-    changed(even=-1): 'has an "inside" that is no list or an "even" that is no count',
-    first("module", 1): 'has 1 as its "module"',
-    changed(named="by me"): 'The "named" of this graph is "by me"',
-    changed(followed="magic"): 'The "followed" of this graph is "magic"',
+    "{": "Invalid JSON: ",
+    "[" * 100_000: "Invalid JSON: ",
+    "[]": '"format" must be "lightning_resnets graph"',
+    changed(version=2): '"version" must be 1, got 2',
+    changed(skips=None): '"skips" must be a list',
+    changed(nodes=["a"]): 'A node must be an object, got "a"',
+    changed(nodes=[{"name": "a"}]): 'A node has no "op"',
+    first("shape", [3, -1]): r'has an invalid "shape": \[3, -1\]',
+    first("parameters", True): 'has an invalid "parameters": true',
+    first("kind", "sum"): 'has an invalid "kind": "sum"',
+    first("run", "me"): 'A node has an unknown key, "run"',
+    first("name", "b"): "Two nodes have the same name",
+    changed(edges=[["a", "b"]]): "An edge must be .source, target, operand., got",
+    changed(edges=[["a", "z", 0]]): "unknown node, 'z'",
+    changed(edges=[["b", "a", 0]]): "'a' comes before its input 'b'",
+    changed(hidden_skips=["a"]): 'A skip must be an object, got "a"',
+    changed(hidden_skips=None): '"hidden_skips" must be a list',
+    changed(non_skip_merges=-1): '"non_skip_merges" must be an integer of 0 or more',
+    first("is_module", 1): 'has an invalid "is_module": 1',
+    changed(merges_inserted="by me"): '"merges_inserted" must be one of .*, got "by me"',
+    changed(traced_by="magic"): '"traced_by" must be one of .*, got "magic"',
 }
 
 
 @pytest.mark.parametrize("text", WRONG, ids=lambda text: WRONG[text])
-def test_a_document_that_holds_no_graph_gets_a_sentence(text: str) -> None:
+def test_invalid_documents_raise(text: str) -> None:
     with pytest.raises(GraphError, match=WRONG[text]) as caught:
         from_json(text, ModelGraph)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_a_fold_hid_is_kept(name: str) -> None:
+def test_hidden_skips_survive_json(name: str) -> None:
     graph = folded(name).fold("stage")
     assert from_json(to_json(graph), ModelGraph) == graph
     assert graph.hidden_skips or graph.non_skip_merges
     older = {
-        key: value for key, value in json.loads(to_json(folded(name))).items() if key not in NEW
+        key: value
+        for key, value in json.loads(to_json(folded(name))).items()
+        if key not in OPTIONAL_KEYS
     }
-    older["blocks"] = [
-        {key: value for key, value in block.items() if key != "module"} for block in older["blocks"]
+    older["nodes"] = [
+        {key: value for key, value in block.items() if key != "is_module"}
+        for block in older["nodes"]
     ]
     read = from_json(json.dumps(older), ModelGraph)  # as written before there was such a thing
     assert (read.skips, read.edges, read.macs) == (
@@ -239,14 +243,14 @@ def test_what_a_fold_hid_is_kept(name: str) -> None:
     )
 
 
-def test_the_names_of_merges_that_only_reveal_makes_are_said() -> None:
+def test_inserted_merges_are_noted() -> None:
     graph = replace(folded("resnet20"), merges_inserted="by insert_merges")
     assert from_json(to_json(graph), ModelGraph) == graph
-    assert networkx.parse_graphml(to_graphml(graph)).graph["named"] == "by insert_merges"
+    assert networkx.parse_graphml(to_graphml(graph)).graph["merges_inserted"] == "by insert_merges"
 
 
 @pytest.mark.parametrize("ending", [".json", ".graphml", ".dot", ".svg", ".txt", ".JSON"])
-def test_a_graph_is_saved_as_its_files_ending_says(ending: str, tmp_path: Path) -> None:
+def test_suffix_selects_the_format(ending: str, tmp_path: Path) -> None:
     graph, path = folded("resnet20"), tmp_path / f"model{ending}"
     path.write_text("what was there")
     graph.save(str(path))
@@ -262,16 +266,16 @@ def test_a_graph_is_saved_as_its_files_ending_says(ending: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["model.png", "model", "json"])
-def test_another_ending_is_told_which_there_are(name: str, tmp_path: Path) -> None:
+def test_unknown_suffixes_raise(name: str, tmp_path: Path) -> None:
     with pytest.raises(
         GraphError,
-        match=r"^'.*' says by its ending what to write: take \.json, .*, \.svg or \.txt\.$",
+        match=r"^Cannot write a graph to '.*': the name must end in \.json, .*, \.svg or \.txt\.$",
     ):
         folded("resnet20").save(tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_notebook_shows_a_drawing_of_a_size_that_can_be_seen() -> None:
+def test_notebook_drawing_is_folded_if_large() -> None:
     small = folded("resnet20")
     assert small._repr_svg_() == to_svg(small)
     with skip_init():
@@ -296,10 +300,19 @@ anything = some.recursive(
 @given(
     anything,
     some.sampled_from(
-        ("blocks", "flow", "skips", "followed", "named", "inside", "even", "version")
+        (
+            "nodes",
+            "edges",
+            "skips",
+            "traced_by",
+            "merges_inserted",
+            "hidden_skips",
+            "non_skip_merges",
+            "version",
+        )
     ),
 )
-def test_no_document_breaks_the_reader(value: object, name: str) -> None:
+def test_any_document_is_read_or_raises_graph_error(value: object, name: str) -> None:
     try:
         assert isinstance(from_json(changed(**{name: value}), ModelGraph), ModelGraph)
     except GraphError as error:

@@ -189,11 +189,11 @@ def test_trace_names_joins_as_reveal_does_and_leaves_the_net_alone(by: str) -> N
     assert not trace_nodes(model, (3, 8, 8)).graph.merges, "the steps are those of this very model"
 
 
-def test_the_text_of_a_foreign_net_says_where_its_names_are_good() -> None:
+def test_summary_explains_inserted_merge_names() -> None:
     model = build_external("torchvision/resnet18", 10)
     lines = str(trace(model, (3, 64, 64))).splitlines()
     assert "8 skips: 8 add (3 projected)" in lines
-    assert "reveal(model, size)" in lines[-1]
+    assert "insert_merges(model, input_size)" in lines[-1]
     assert not any(
         "reveal" in line
         for line in str(trace(insert_merges(model, (3, 64, 64)), (3, 64, 64))).splitlines()
@@ -264,6 +264,6 @@ class Counting(nn.Module):
 
 def test_what_cannot_be_followed_is_said() -> None:
     with pytest.raises(
-        TraceError, match=r"The joins of this model cannot be found: its steps depend on values"
+        TraceError, match=r"Cannot insert merges into this model: its steps depend on values"
     ):
         insert_merges(Counting(), (3, 8, 8))

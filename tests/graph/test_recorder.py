@@ -244,7 +244,10 @@ BOTH = (
 @pytest.mark.parametrize("name", BOTH)
 def test_the_recorder_sees_what_torch_fx_sees(name: str) -> None:
     model = build_external(f"torchvision/{name}", 10)
-    one, other = (trace_nodes(model, (3, 64, 64), backend=backend).graph for backend in ("torch.fx", "recorder"))
+    one, other = (
+        trace_nodes(model, (3, 64, 64), backend=backend).graph
+        for backend in ("torch.fx", "recorder")
+    )
     assert (one.traced_by, other.traced_by) == ("torch.fx", "recorder")
     assert [(b.shape, b.parameters, b.macs, b.kind, b.block, b.hook_point) for b in one.nodes] == [
         (b.shape, b.parameters, b.macs, b.kind, b.block, b.hook_point) for b in other.nodes
@@ -254,7 +257,9 @@ def test_the_recorder_sees_what_torch_fx_sees(name: str) -> None:
     found = [
         [
             (block.kind, block.name, block.shape)
-            for block in trace(insert_merges(model, (3, 64, 64), backend=backend), (3, 64, 64)).merges
+            for block in trace(
+                insert_merges(model, (3, 64, 64), backend=backend), (3, 64, 64)
+            ).merges
         ]
         for backend in ("torch.fx", "recorder")
     ]
@@ -273,9 +278,9 @@ def test_parallel_branches_are_a_merge_and_no_skip() -> None:
 def test_the_graph_says_by_what_and_the_text_only_where_it_matters() -> None:
     followed = trace(Halving(), SIZE)
     assert followed.traced_by == followed.fold().traced_by == "recorder"
-    assert "followed for this size alone, by the recorder" in str(followed)
+    assert "traced by the recorder; valid for this input size only" in str(followed)
     assert trace(Model(lambda p, x: p["a"](x), a=conv()), (3, 8, 8)).traced_by == "torch.fx"
-    assert "followed" not in str(trace(Model(lambda p, x: p["a"](x), a=conv()), (3, 8, 8)))
+    assert "traced by" not in str(trace(Model(lambda p, x: p["a"](x), a=conv()), (3, 8, 8)))
 
 
 def test_a_recorded_net_holds_for_its_size_and_says_so() -> None:

@@ -77,7 +77,7 @@ def test_a_norm_alone_is_no_projection() -> None:
     text = str(
         trace(Model(lambda p, x: p["n"](x) + p["b"](x), n=nn.BatchNorm2d(4), b=branch()), SIZE)
     )
-    assert "1 skip: 1 add (1 through a norm alone)" in text.splitlines()
+    assert "1 skip: 1 add (1 norm only)" in text.splitlines()
     assert added(nn.BatchNorm2d(4), nn.BatchNorm2d(4)) == []
 
 
@@ -148,9 +148,9 @@ def test_a_dual_path_net_adds_and_concatenates(name: str, blocks: int) -> None:
     """Chen et al. 2017, arXiv:1707.01629, section 3.3: both paths in each block; four begin them by a 1x1."""
     graph = shown(name)
     assert kinds(graph) == {"add": blocks, "concat": blocks - 4}
-    words = f"{blocks} add (4 projected, {blocks - 4} of a slice), {blocks - 4} concat ({blocks - 4} of a slice)"
+    words = f"{blocks} add (4 projected, {blocks - 4} sliced), {blocks - 4} concat ({blocks - 4} sliced)"
     assert f"{2 * blocks - 4} skips: {words}" in str(graph).splitlines()
-    assert "4 merges of even branches, no skip" in str(graph).splitlines()
+    assert "4 merges of parallel branches (no skip)" in str(graph).splitlines()
 
 
 @pytest.mark.slow
@@ -158,7 +158,7 @@ def test_half_of_a_shufflenet_passes_thirteen_of_sixteen_units_by() -> None:
     """Ma et al. 2018, arXiv:1807.11164, table 5: 4, 8 and 4 units, the first of each without a split."""
     graph = shown("torchvision/shufflenet_v2_x1_0")
     assert kinds(graph) == {"concat": 3 + 7 + 3}
-    assert "3 merges of even branches, no skip" in str(graph).splitlines()
+    assert "3 merges of parallel branches (no skip)" in str(graph).splitlines()
 
 
 @pytest.mark.slow
@@ -182,7 +182,7 @@ def test_the_identities_of_repvgg_go_through_a_norm() -> None:
     the stride is two."""
     graph = shown("timm/repvgg_a0")
     identities = (2 - 1) + (4 - 1) + (14 - 1) + (1 - 1)
-    assert "17 skips: 17 add (17 through a norm alone)" in str(graph).splitlines()
+    assert "17 skips: 17 add (17 norm only)" in str(graph).splitlines()
     assert len(graph.skips) == identities == 17
 
 

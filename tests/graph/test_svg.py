@@ -139,7 +139,9 @@ def test_the_legend_counts_what_there_is(name: str) -> None:
     marks = Counter(
         item.get("class") for item in root.iter() if (item.get("class") or "").endswith("-mark")
     )
-    kinds = Counter(f"{block.kind}-mark" for block in graph(name).fold(collapse_repeats=True).merges)
+    kinds = Counter(
+        f"{block.kind}-mark" for block in graph(name).fold(collapse_repeats=True).merges
+    )
     assert marks == kinds + Counter(set(kinds))  # and one each in the legend
 
 

@@ -281,16 +281,16 @@ def test_the_net_is_left_as_it_was() -> None:
     assert handle.id in model.get_submodule("layer1")._forward_hooks
 
 
-def test_what_cannot_be_followed_gets_a_sentence() -> None:
+def test_untraceable_models_raise() -> None:
     valued = Model(lambda p, x: p["a"](x) * float(x.sum()), a=conv())
     with pytest.raises(
         TraceError,
-        match=r"cannot be followed for an image of 3×8×8: its steps depend on values: 'float'",
+        match=r"Cannot trace this model for an input of 3×8×8: its steps depend on values: 'float'",
     ):
         trace(valued, (3, 8, 8))
     with pytest.raises(TraceError, match="3 channels is given 1"):
         trace(make_model("resnet20"), (1, 32, 32))
-    with pytest.raises(TraceError, match="cannot be followed for an image of 3×1×1"):
+    with pytest.raises(TraceError, match="Cannot trace this model for an input of 3×1×1"):
         trace(Model(lambda p, x: p["a"](x), a=nn.Conv2d(3, 3, 3)), (3, 1, 1))
 
 
@@ -371,18 +371,18 @@ def test_stem_and_stages() -> None:
     assert names == ["input", "conv1", "layer1", "layer2", "layer3", "avgpool", "fc", "output"]
     dense = {block.stage for block in graph("densenet_bc_40_12").merges}
     assert dense == {f"features.denseblock{i}" for i in (1, 2, 3)}
-    with pytest.raises(ValueError, match="not 3"):
+    with pytest.raises(ValueError, match="got 3"):
         graph("resnet20").fold(3)
     assert graph("resnet20").fold(None) is graph("resnet20")
 
 
 def test_block_is_found_by_name_and_by_member() -> None:
-    with pytest.raises(KeyError, match="no block called 'layer9'"):
+    with pytest.raises(KeyError, match="no node 'layer9'"):
         graph("resnet20").node("layer9")
     assert graph("resnet20").node("layer1.0.conv1").op == "conv 3x3"
 
 
-def test_a_name_that_is_no_block_is_told_what_is_near() -> None:
+def test_unknown_node_lists_similar_names() -> None:
     with pytest.raises(KeyError, match=r"has layer1\.0\.conv2, layer1\.0\.conv1"):
         graph("resnet20").node("layer1.0.conv3")
     with pytest.raises(KeyError, match="has input, conv1"):
@@ -392,16 +392,16 @@ def test_a_name_that_is_no_block_is_told_what_is_near() -> None:
 @pytest.mark.parametrize(
     "wrong", [32, (32, 32), (1, 3, 32, 32), "3x32", (3, 32, 0), (3, 32.0, 32), None]
 )
-def test_what_is_no_size_is_told_what_one_is(wrong: object) -> None:
+def test_invalid_input_sizes_raise(wrong: object) -> None:
     for call in (trace, trace_nodes, insert_merges):
         with pytest.raises(
             TraceError,
-            match=r"size of an image is \(C, H, W\), e\.g\. \(3, 32, 32\), and .* is none\.$",
+            match=r"^input_size must be \(C, H, W\), e\.g\. \(3, 32, 32\), got .*\.$",
         ):
             call(make_model("resnet20"), wrong)  # type: ignore[arg-type]
 
 
-def test_depths_are_called_as_on_the_command_line_too() -> None:
+def test_fold_depths_have_names_and_numbers() -> None:
     whole = graph("resnet20")
     for words in (
         ("stage", "stages", 1),
@@ -432,12 +432,12 @@ def test_merges_that_are_no_skips_are_counted_inside_stages() -> None:
     run = lambda p, x: p["inner"](x)  # noqa: E731
     even = Model(lambda p, x: p["cat"](p["a"](x), p["b"](x)), a=conv(), b=conv(), cat=Concat())
     assert (
-        "1 merge of even branches, no skip"
+        "1 merge of parallel branches (no skip)"
         in str(trace(Model(run, inner=even), (3, 8, 8)).fold("stage")).splitlines()
     )
 
 
-def test_names_that_are_no_modules_stand_in_brackets() -> None:
+def test_names_of_functions_stand_in_parentheses() -> None:
     class Head(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -458,8 +458,8 @@ def test_names_that_are_no_modules_stand_in_brackets() -> None:
         words = str(found).split()
         for block in found.nodes:
             assert (f"({block.name.rpartition('.')[2]})" in words) is not block.is_module
-        assert "in brackets: a step of the model that is no module" in str(found)
-    assert "in brackets" not in str(graph("resnet20").fold())
+        assert "names in parentheses are functions" in str(found)
+    assert "in parentheses" not in str(graph("resnet20").fold())
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -476,9 +476,9 @@ def test_what_stands_without_brackets_can_be_probed(name: str) -> None:
         )
 
 
-def test_a_graph_is_a_line_among_others() -> None:
+def test_repr_is_one_line() -> None:
     assert repr(graph("resnet20")) == (
-        "<BlockGraph: 73 blocks, 9 skips: 9 add (2 projected); 269,722 parameters, 40.55 M multiply-adds>"
+        "<ModelGraph: 73 nodes, 9 skips: 9 add (2 projected); 269,722 parameters, 40.55 M MACs>"
     )
 
 

@@ -1,4 +1,4 @@
-"""A graph into a file, whose ending says in which form."""
+"""Write a graph to a file whose suffix selects the format."""
 
 from collections.abc import Callable
 from os import PathLike
@@ -11,6 +11,7 @@ from lightning_resnets.graph.export.graphml import to_graphml
 from lightning_resnets.graph.export.json import from_json as from_json
 from lightning_resnets.graph.export.json import to_json
 from lightning_resnets.graph.export.svg import to_svg
+from lightning_resnets.utils.format import join_words
 
 WRITERS: dict[str, Callable[[GraphData, str], str]] = {
     ".json": lambda graph, _: to_json(graph),
@@ -22,15 +23,20 @@ WRITERS: dict[str, Callable[[GraphData, str], str]] = {
 
 
 def save_graph(graph: GraphData, path: str | PathLike[str]) -> None:
-    """Write the graph as JSON, GraphML, DOT, SVG or text, in the place of what was there.
+    """Write a graph as JSON, GraphML, DOT, SVG or text.
 
-    Raises GraphError for another ending, and OSError where the file cannot be written.
+    Args:
+        graph: the graph.
+        path: file to write, or to replace; its suffix selects the format.
+
+    Raises:
+        GraphError: the suffix is not one of these.
+        OSError: the file cannot be written.
     """
     path = Path(path).expanduser()
-    form = WRITERS.get(path.suffix.lower())
-    if form is None:
-        *most, last = WRITERS
+    writer = WRITERS.get(path.suffix.lower())
+    if writer is None:
         raise GraphError(
-            f"'{path.name}' says by its ending what to write: take {', '.join(most)} or {last}."
+            f"Cannot write a graph to '{path.name}': the name must end in {join_words(WRITERS)}."
         )
-    path.write_text(form(graph, path.stem), encoding="utf-8", newline="\n")
+    path.write_text(writer(graph, path.stem), encoding="utf-8", newline="\n")

@@ -1,30 +1,37 @@
-"""A graph as a JSON document with a version, and back to the equal graph; a document from anywhere is checked first."""
+"""Write a graph as a versioned JSON document, and read and check such a document."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, fields
 from typing import Any, TypeVar, get_args
 
 from lightning_resnets.errors import GraphError
-from lightning_resnets.graph.data import GraphData, Node, SkipConnection
+from lightning_resnets.graph.data import Edge, GraphData, Node, SkipConnection
 from lightning_resnets.merges import MergeKind
 
 G = TypeVar("G", bound=GraphData)
+T = TypeVar("T", Node, SkipConnection)
 
-
-FORMAT, VERSION = "lightning_resnets graph", 1
-
+FORMAT = "lightning_resnets graph"
+VERSION = 1
 
 LIST_FIELDS = ("nodes", "edges", "skips")
-
-
 TEXT_FIELDS = ("traced_by", "merges_inserted")
+
+ITEM_NAMES: dict[type[Any], str] = {Node: "node", SkipConnection: "skip"}
+MAX_QUOTED = 40  # characters of a value in a message
 
 
 def to_json(graph: GraphData, indent: int | None = 1) -> str:
-    """The graph as JSON: `format`, `version`, totals to look at, and all that `from_json` needs.
+    """Write a graph as JSON.
 
-    `nodes` and `skips` are objects with the fields of Node and SkipConnection, `edges` are [source, target, operand] each.
+    Args:
+        graph: the graph.
+        indent: spaces per level; None for a single line.
+
+    Returns:
+        An object with format, version, the totals parameters and macs, and the fields of the
+        graph. Nodes and skips are objects; edges are [source, target, operand] each.
     """
     totals = {"parameters": graph.parameters, "macs": graph.macs}
     document = {"format": FORMAT, "version": VERSION, **totals, **asdict(graph)}
@@ -32,117 +39,159 @@ def to_json(graph: GraphData, indent: int | None = 1) -> str:
 
 
 def from_json(text: str, graph_class: type[G]) -> G:
-    """The graph that `to_json` wrote; raises GraphError for anything else."""
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise GraphError(f"This is no JSON: {str(error).splitlines()[0]}.") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise GraphError(f'This JSON holds no graph: its "format" must be "{FORMAT}".')
-    if document.get("version") != VERSION:
-        raise GraphError(
-            f"This graph is of version {document.get('version')!r}, and version {VERSION} is what is read."
-        )
-    for name in LIST_FIELDS:
-        if not isinstance(document.get(name), list):
-            raise GraphError(f'This graph has no list "{name}".')
-    blocks = tuple(_made(Node, item) for item in document["nodes"])
-    flow = tuple(_edge(item) for item in document["edges"])
-    skips = tuple(_made(SkipConnection, item) for item in document["skips"])
-    _agree(blocks, flow, skips)
-    inside, even = document.get("hidden_skips", []), document.get("non_skip_merges", 0)
-    if not isinstance(inside, list) or not _count(even):
-        raise GraphError('"hidden_skips" must be a list and "non_skip_merges" a count.')
-    words = {
-        field.name: get_args(field.type) for field in fields(GraphData) if field.name in TEXT_FIELDS
-    }
-    more = {name: document[name] for name in words if name in document}
-    if wrong := next((name for name, value in more.items() if value not in words[name]), None):
-        raise GraphError(
-            f'The "{wrong}" of this graph is {json.dumps(more[wrong])[:40]}, which it cannot be.'
-        )
+    """Read a graph that `to_json` wrote.
+
+    Args:
+        text: the document.
+        graph_class: class of the result.
+
+    Returns:
+        The equal graph.
+
+    Raises:
+        GraphError: the document is not a valid graph.
+    """
+    document = _parse_document(text)
+    nodes = tuple(_read_item(Node, item) for item in document["nodes"])
+    edges = tuple(_read_edge(item) for item in document["edges"])
+    skips = tuple(_read_item(SkipConnection, item) for item in document["skips"])
+    _check_names_and_order(nodes, edges, skips)
     return graph_class(
-        blocks,
-        flow,
+        nodes,
+        edges,
         skips,
-        **more,
-        hidden_skips=tuple(_made(SkipConnection, item) for item in inside),
-        non_skip_merges=even,
+        **_read_text_fields(document),
+        hidden_skips=_read_hidden_skips(document),
+        non_skip_merges=_read_non_skip_merges(document),
     )
 
 
-def _count(value: Any) -> bool:
+def _parse_document(text: str) -> dict[str, Any]:
+    """Parse JSON and check the format, the version and the lists."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise GraphError(f"Invalid JSON: {str(error).splitlines()[0]}.") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise GraphError(f'The document is not a graph: "format" must be "{FORMAT}".')
+    version = document.get("version")
+    if version != VERSION:
+        raise GraphError(f'"version" must be {VERSION}, got {version!r}.')
+    for name in LIST_FIELDS:
+        if not isinstance(document.get(name), list):
+            raise GraphError(f'"{name}" must be a list.')
+    return document
+
+
+def _read_text_fields(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the optional text fields that are present."""
+    found: dict[str, Any] = {}
+    for field in fields(GraphData):
+        if field.name not in TEXT_FIELDS or field.name not in document:
+            continue
+        value = document[field.name]
+        choices = get_args(field.type)
+        if value not in choices:
+            listed = ", ".join(map(json.dumps, choices))
+            raise GraphError(f'"{field.name}" must be one of {listed}, got {_quote(value)}.')
+        found[field.name] = value
+    return found
+
+
+def _read_hidden_skips(document: Mapping[str, Any]) -> tuple[SkipConnection, ...]:
+    """Return the skips inside folded nodes."""
+    items = document.get("hidden_skips", [])
+    if not isinstance(items, list):
+        raise GraphError('"hidden_skips" must be a list.')
+    return tuple(_read_item(SkipConnection, item) for item in items)
+
+
+def _read_non_skip_merges(document: Mapping[str, Any]) -> int:
+    """Return the number of other merges inside folded nodes."""
+    count = document.get("non_skip_merges", 0)
+    if not _is_count(count):
+        raise GraphError('"non_skip_merges" must be an integer of 0 or more.')
+    return count
+
+
+def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _text(value: Any) -> bool:
+def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _many(one: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and all(one(item) for item in value)
+def _is_list_of(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Return a check for lists whose items pass another check."""
+    return lambda value: isinstance(value, list) and all(check(item) for item in value)
 
 
 CHECKS: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("name", "op", "stage", "block", "hook_point", "source", "merge"), _text),
-    **dict.fromkeys(("parameters", "macs", "operand"), _count),
-    "shape": _many(_count),
-    "members": _many(_text),
-    "repeat_count": lambda value: _count(value) and value > 0,
+    **dict.fromkeys(("name", "op", "stage", "block", "hook_point", "source", "merge"), _is_text),
+    **dict.fromkeys(("parameters", "macs", "operand"), _is_count),
+    "shape": _is_list_of(_is_count),
+    "members": _is_list_of(_is_text),
+    "repeat_count": lambda value: _is_count(value) and value > 0,
     "is_module": lambda value: isinstance(value, bool),
-    "projection": lambda value: value is None or _text(value),
-    "kind": lambda value: value is None or (_text(value) and value in set(MergeKind)),
+    "projection": lambda value: value is None or _is_text(value),
+    "kind": lambda value: value is None or (_is_text(value) and value in set(MergeKind)),
 }
 
 
-def _made(made: type[Any], item: Any) -> Any:
-    """A Block or Skip of a JSON object, every value looked at."""
-    what = made.__name__.lower()
+def _read_item(item_class: type[T], item: Any) -> T:
+    """Read a node or a skip and check every value."""
+    what = ITEM_NAMES[item_class]
     if not isinstance(item, dict):
-        raise GraphError(f"A {what} of this graph is {json.dumps(item)[:40]}, not an object.")
-    known = {field.name: field for field in fields(made)}
-    if missing := [
-        name for name, field in known.items() if field.default is MISSING and name not in item
-    ]:
-        raise GraphError(f'A {what} of this graph has no "{missing[0]}".')
-    for name, value in item.items():
-        if name not in known:
-            raise GraphError(f'A {what} of this graph has "{name[:40]}", which none has.')
-        if not CHECKS[name](value) or (made is SkipConnection and name == "kind" and value is None):
-            raise GraphError(
-                f'A {what} of this graph has {json.dumps(value)[:40]} as its "{name}".'
-            )
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in item.items()
-    }
-    return made(**{**values, "kind": MergeKind(values["kind"])} if values.get("kind") else values)
+        raise GraphError(f"A {what} must be an object, got {_quote(item)}.")
+    for field in fields(item_class):
+        if field.default is MISSING and field.name not in item:
+            raise GraphError(f'A {what} has no "{field.name}".')
+    values = {name: _read_value(item_class, name, value) for name, value in item.items()}
+    return item_class(**values)
 
 
-def _edge(item: Any) -> tuple[str, str, int]:
-    if not (
-        isinstance(item, list) and len(item) == 3 and _many(_text)(item[:2]) and _count(item[2])
-    ):
-        raise GraphError(f"{json.dumps(item)[:40]} is no [source, target, operand].")
+def _read_value(item_class: type[Node] | type[SkipConnection], name: str, value: Any) -> Any:
+    """Check one value of a node or a skip and convert it."""
+    what = ITEM_NAMES[item_class]
+    if name not in {field.name for field in fields(item_class)}:
+        raise GraphError(f'A {what} has an unknown key, "{name[:MAX_QUOTED]}".')
+    is_kindless = item_class is SkipConnection and name == "kind" and value is None
+    if is_kindless or not CHECKS[name](value):
+        raise GraphError(f'A {what} has an invalid "{name}": {_quote(value)}.')
+    if name == "kind" and value is not None:
+        return MergeKind(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _quote(value: Any) -> str:
+    """Return the beginning of a value for a message."""
+    return json.dumps(value)[:MAX_QUOTED]
+
+
+def _read_edge(item: Any) -> Edge:
+    """Read an edge and check its values."""
+    is_triple = isinstance(item, list) and len(item) == 3
+    if not (is_triple and _is_list_of(_is_text)(item[:2]) and _is_count(item[2])):
+        raise GraphError(f"An edge must be [source, target, operand], got {_quote(item)}.")
     return item[0], item[1], item[2]
 
 
-def _agree(
-    blocks: tuple[Node, ...],
-    flow: tuple[tuple[str, str, int], ...],
-    skips: tuple[SkipConnection, ...],
+def _check_names_and_order(
+    nodes: tuple[Node, ...], edges: tuple[Edge, ...], skips: tuple[SkipConnection, ...]
 ) -> None:
-    """All that flows and skips goes forward between blocks that there are."""
-    places = {block.name: place for place, block in enumerate(blocks)}
-    if len(places) < len(blocks):
-        raise GraphError("Two blocks of this graph have one name.")
-    for source, target in [edge[:2] for edge in flow] + [
-        (skip.source, skip.merge) for skip in skips
-    ]:
-        if unknown := next((name for name in (source, target) if name not in places), None):
+    """Check that names are unique, and that edges and skips go forward between known nodes."""
+    positions = {node.name: position for position, node in enumerate(nodes)}
+    if len(positions) < len(nodes):
+        raise GraphError("Two nodes have the same name.")
+    pairs = [(source, target) for source, target, _ in edges]
+    pairs += [(skip.source, skip.merge) for skip in skips]
+    for source, target in pairs:
+        for name in (source, target):
+            if name not in positions:
+                raise GraphError(f"An edge or a skip names an unknown node, {name[:MAX_QUOTED]!r}.")
+        if positions[source] >= positions[target]:
             raise GraphError(
-                f"This graph has no block called {unknown[:40]!r}, but one leads to it or from it."
-            )
-        if places[source] >= places[target]:
-            raise GraphError(
-                f"{target[:40]!r} comes before {source[:40]!r}, which it reads: blocks stand in their order."
+                f"Nodes must be in order of execution, but {target[:MAX_QUOTED]!r} comes before "
+                f"its input {source[:MAX_QUOTED]!r}."
             )
