@@ -70,6 +70,7 @@ def _check_arch(card: ModelCard, file: str, model: str | None) -> None:
     # Names with a slash belong to torchvision or timm.
     is_ours = ":" not in card.arch and "/" not in card.arch
     if is_ours and card.arch not in names:
+        # A newer release may know the name.
         near = get_close_matches(card.arch, names, n=3, cutoff=0.5) or names[:5]
         raise CheckpointError(
             f"Unknown model '{card.arch}' in the model card of '{file}' (known models: "

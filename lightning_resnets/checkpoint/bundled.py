@@ -60,6 +60,7 @@ def resolve_checkpoint(name: str | Path) -> Path:
     path = Path(name).expanduser()
     if path.exists():
         return path
+    # The stem, so that a wrong suffix does not matter.
     near = get_close_matches(path.stem, bundled, n=MAX_SUGGESTIONS, cutoff=0.5) or list(bundled)
     # Without a match all bundled names are listed.
     hint = f" (bundled models: {', '.join(near)})" if near else ""
@@ -68,6 +69,7 @@ def resolve_checkpoint(name: str | Path) -> Path:
 
 def _find_unique(name: str, bundled: Mapping[str, Path]) -> Path | None:
     """Return the only bundled file whose name starts with `name-`, else None."""
+    # Names are MODEL-DATASET, as the recipes are.
     found = [file for model, file in bundled.items() if model.startswith(f"{name}-")]
     return found[0] if len(found) == 1 else None
 

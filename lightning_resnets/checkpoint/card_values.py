@@ -18,6 +18,7 @@ def is_number(value: object) -> bool:
     Returns:
         True if it is.
     """
+    # Python's booleans are integers.
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False
     # math.isfinite raises for an integer beyond a float.

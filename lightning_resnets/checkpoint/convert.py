@@ -96,6 +96,7 @@ def to_lightning_checkpoint(state: StateDict, card: ModelCard) -> bytes:
     Returns:
         The content of the file.
     """
+    # As Trainer.fit writes it, so that `test --ckpt_path` takes it.
     weights = {MODEL_PREFIX + name: weight for name, weight in state.items()}
     return to_torch_save({"state_dict": weights, "card": card.to_dict()}, card)
 

@@ -157,6 +157,7 @@ class Normalize(nn.Module):
         Returns:
             The model's input (N, C, H, W).
         """
+        # Mean and std are in the model's channel order.
         if self.is_bgr:
             x = x.flip(1)
         return (x - self.mean) / self.std
@@ -214,6 +215,7 @@ def load_reference_runtime(path: Path) -> tuple[str, RunFunction]:
 
 def _first_output(outputs: object) -> Tensor:
     """Return the only output of a session, the logits."""
+    # The graph has one output, the logits.
     assert isinstance(outputs, list)
     return torch.from_numpy(outputs[0])
 

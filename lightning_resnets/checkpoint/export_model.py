@@ -99,6 +99,7 @@ def describe_input(include_preprocessing: bool) -> str:
 def require_onnx() -> None:
     """Raise CheckpointError if the packages for ONNX are not installed."""
     try:
+        # Checked before the model is loaded, which takes longer.
         for name in ONNX_PACKAGES:
             importlib.import_module(name)
     except ImportError:
@@ -211,6 +212,7 @@ def write_pt2(program: ExportedProgram, path: Path, metadata: dict[str, str]) ->
     """
     # The archive is named after its file, which is temporary here.
     file = io.BytesIO()
+    # torch.export warns of buffers that are read-only.
     with suppress_exporter_output():
         torch.export.save(program, file, extra_files=dict(metadata))
     path.write_bytes(file.getvalue())

@@ -139,6 +139,7 @@ def inspect_checkpoint(path: str | Path, model: str | None = None) -> Inspection
         # Building the model checks that its weights fit the card.
         built = build_from_card(card, path.name, model)
         load_weights(built, model_state_dict(contents), card.arch, path.name)
+        # The card may name arguments that change the count.
         parameters = count_parameters(built)
     notes = nonfinite_notes(contents.state_dict, path.name)
     size = path.stat().st_size

@@ -113,6 +113,7 @@ def load_checkpoint(path: str | Path, model: str | None = None) -> LoadedCheckpo
         if not identification.fits:
             raise CheckpointError(mismatch_message(path.name, identification, model))
         card = card_from_identification(identification)
+        # Already under the model's own keys.
         state = identification.state_dict
         notes = identification_notes(identification, card)
     else:
@@ -134,6 +135,7 @@ def _ignored_notes(
     """Return a note if a LightningModule has weights beside the model's."""
     if len(state) == len(contents.state_dict):
         return ()
+    # Keys of the model contain the prefix, also behind another one.
     ignored = [name for name in contents.state_dict if MODEL_PREFIX not in name]
     if not ignored:
         return ()

@@ -209,6 +209,7 @@ def _se_shapes(shapes: Shapes) -> tuple[tuple[int, int], ...]:
     """Return (channels, reduced channels) of every SE module."""
     found = list[tuple[int, int]]()
     for name, shape in shapes.items():
+        # A file may have a weight of any shape.
         if name.endswith(".se.fc1.weight") and len(shape) == 4 and shape[0] and shape[1]:
             found.append((shape[1], shape[0]))
     return tuple(found)

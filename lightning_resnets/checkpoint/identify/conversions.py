@@ -186,6 +186,7 @@ def _end_of_block(block: int, is_last: bool) -> tuple[str, str]:
 
 def _channel_order(width: int, growths: list[int]) -> Tensor:
     """Return the index, newest first, of each of our channels, oldest first."""
+    # Our first part is the newest-first order's last.
     parts = list[Tensor]()
     end = sum(growths) + width
     for size in (width, *growths):
@@ -246,6 +247,7 @@ def last_block_width(state: Mapping[str, Tensor]) -> int:
     Returns:
         Channels, 0 if there is no such norm.
     """
+    # Keys in a file may be in any order.
     norms = [name for name in state if LAST_NORM_RE.fullmatch(name)]
     if not norms:
         return 0

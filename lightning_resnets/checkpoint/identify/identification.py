@@ -58,4 +58,5 @@ class Identification:
     @property
     def fits(self) -> bool:
         """Return True if no key is missing, unexpected or mismatched."""
+        # Ignored keys do not count.
         return not (self.missing_keys or self.unexpected_keys or self.mismatched_keys)

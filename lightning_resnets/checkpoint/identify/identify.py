@@ -260,6 +260,7 @@ def _closest(
         if ratio >= our_ratio and ratio >= MIN_MATCH_RATIO:
             return external
     if best is None or our_ratio < MIN_MATCH_RATIO:
+        # A key from the file, cut to a readable length.
         first = next(iter(weights), "")[:40]
         raise CheckpointError(
             f"No known model has weights like these ({len(weights):,}, the first is '{first}'). "
@@ -270,6 +271,7 @@ def _closest(
 
 def _best_of_ours(weights: NormalizedWeights) -> Match | None:
     """Return the model of the registry that most weights fit."""
+    # Without models of these depths the closest ones are tried.
     found = _candidates(weights)
     if weights.architecture and not found:
         found = candidates.closest_models(weights.architecture)

@@ -149,6 +149,7 @@ def _to_counter(weight: Tensor | None, wanted: Tensor) -> Tensor:
 
 def _match_ratio(compared: _Comparison) -> float:
     """Return the fraction of keys that match, of all keys of the file or the model."""
+    # Counters say nothing about the architecture.
     extra = sum(1 for key in compared.unexpected if not is_counter(key))
     matched = compared.num_expected - len(compared.missing) - len(compared.mismatched)
     return matched / max(1, compared.num_expected + extra)
