@@ -23,13 +23,13 @@ from tests.helpers.fake_engine import FakeEngine
 class Choosy(FakeEngine):
     """Refuses images whose file's name begins with "bad", as the engine does: the model is there all the same."""
 
-    def see(self, request: Request) -> Result:
+    def run(self, request: Request) -> Result:
         if request.image and request.image.path and Path(request.image.path).name.startswith("bad"):
             return Result(
-                model=super().see(request).model,
+                model=super().run(request).model,
                 image_error=f"'{request.image.label}' is no image: choose a PNG.",
             )
-        return super().see(request)
+        return super().run(request)
 
 
 @pytest.fixture
@@ -270,7 +270,7 @@ def test_a_gate_is_forced_open_and_let_go(opened: Controller) -> None:
     opened.trigger("open_gate")
     assert texts(opened) == ["force gate of layer1.0.se open"]
     menu = opened.surgeon.show_skip_menu("layer1.0.se.gate", 0, QPoint(10, 10))
-    assert any("weigh again" in action.text() for action in menu.actions())
+    assert any("Restore gate" in action.text() for action in menu.actions())
     menu.close()
     opened.trigger("open_gate")
     assert texts(opened) == []
@@ -438,8 +438,8 @@ def test_views_are_painted_only_where_something_differs(
 ) -> None:
     calls: list[str] = []
     for view, name in (
-        (opened.window.graph, "set_diagram"),
-        (opened.window.sidebar, "set_picture"),
+        (opened.window.graph, "set_graph"),
+        (opened.window.sidebar, "set_image"),
         (opened.window.inspector, "set_detail"),
         (opened.window.chips, "set_chips"),
     ):

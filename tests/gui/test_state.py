@@ -30,7 +30,7 @@ def seen(**changes: object) -> tuple[Request, Result]:
     request = replace(
         Request(checkpoint="a.ckpt", image=ImageInput("cat"), selected="layer1.0.add"), **changes
     )  # type: ignore[arg-type]
-    return request, FakeEngine().see(request)
+    return request, FakeEngine().run(request)
 
 
 def test_nothing_seen_is_the_start_page() -> None:
@@ -81,7 +81,7 @@ def test_a_refused_picture_leaves_the_wish() -> None:
 
 
 def test_a_net_that_fails_leads_back() -> None:
-    cat, result = ImageInput("cat"), FakeEngine().see(Request(checkpoint="a.ckpt"))
+    cat, result = ImageInput("cat"), FakeEngine().run(Request(checkpoint="a.ckpt"))
     request, good = (
         Request(checkpoint="bad.ckpt", image=cat, gate_order="weight"),
         Request(checkpoint="a.ckpt", edits=(CUT,)),
