@@ -5,6 +5,7 @@ from importlib.metadata import version
 from lightning_resnets.errors import UserError
 from lightning_resnets.graph import ModelGraph, SkipConnection, trace
 from lightning_resnets.graph.insert_merges import insert_merges
+from lightning_resnets.interactive.model import InteractiveModel
 from lightning_resnets.interventions import (
     BypassBlock,
     KeepChannels,
@@ -27,6 +28,7 @@ __all__ = [
     "BypassBlock",
     "Concat",
     "Gate",
+    "InteractiveModel",
     "KeepChannels",
     "MergeKind",
     "ModelGraph",

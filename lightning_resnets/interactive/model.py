@@ -61,6 +61,7 @@ class InferenceResult:
         Returns:
             Names and probabilities, the most probable first.
         """
+        # Stable: classes of equal probability keep their order.
         order = np.argsort(-self.probabilities, kind="stable")[:k]
         return [(self.class_names[i], float(self.probabilities[i])) for i in order]
 
@@ -88,6 +89,7 @@ class InteractiveModel:
         path: Path | None = None,
         notes: tuple[str, ...] = (),
     ) -> None:
+        # A model of others uses operators such as +, which have no names to edit.
         if not is_builtin(card.arch):
             with contextlib.suppress(TraceError):
                 model = insert_merges(model, card.input_size)
@@ -117,6 +119,7 @@ class InteractiveModel:
         loaded = load_checkpoint(path, model)
         return cls(loaded.model, loaded.card, path, loaded.notes)
 
+    @torch.inference_mode()
     def run(
         self,
         image: NDArray[np.uint8],
@@ -138,12 +141,10 @@ class InteractiveModel:
             InterventionError: an intervention does not fit the model.
             ImageError: `image` is not an array of RGB bytes.
         """
-        with torch.inference_mode():
-            values = self._preprocess(image)
-            start = time.perf_counter()
-            logits, recording = self._runner.run_image(values, hook_points, interventions)
-            seconds = time.perf_counter() - start
-            return self._make_result(values, logits, recording, seconds)
+        values = self._preprocess(image)
+        start = time.perf_counter()
+        logits, recording = self._runner.run_image(values, hook_points, interventions)
+        return self._make_result(values, logits, recording, time.perf_counter() - start)
 
     def _preprocess(self, image: NDArray[np.uint8]) -> Tensor:
         """Turn an image into the model's input (1, C, H, W)."""
@@ -193,6 +194,7 @@ def is_builtin(arch: str) -> bool:
 
 def _to_array(values: Tensor) -> Array:
     """Return the first image's values as a read-only view of the tensor's memory."""
+    # Later passes make new tensors, so the view stays valid.
     array = values[0].to(torch.float32).numpy()
     array.flags.writeable = False
     return array

@@ -34,11 +34,7 @@ def apply_merge_edits(operands: Sequence[Tensor], edits: Iterable[MergeEdit]) ->
     for edit in edits:
         number = edit.operand
         assert isinstance(number, int)
-        if number >= len(changed):
-            raise InterventionError(
-                f"'{edit.merge}' has {len(changed)} operands, numbered from 0: "
-                f"there is no number {number}."
-            )
+        _require_operand(edit, number, len(changed))
         if isinstance(edit, ScaleInput):
             changed[number] = _scale(changed[number], edit)
         else:
@@ -70,7 +66,21 @@ def apply_output_edit(output: object, edit: OutputEdit, module_input: object) ->
     index = _channel_index(output, edit.channels, f"'{name}' returns")
     if isinstance(edit, ZeroChannels):
         return output.index_fill(1, index, 0)
+    return _keep_channels(output, index)
+
+
+def _require_operand(edit: MergeEdit, number: int, count: int) -> None:
+    """Raise InterventionError if a merge has too few operands."""
+    if number >= count:
+        raise InterventionError(
+            f"'{edit.merge}' has {count} operands, numbered from 0: there is no number {number}."
+        )
+
+
+def _keep_channels(output: Tensor, index: Tensor) -> Tensor:
+    """Set all channels but these to zero."""
     zeros = torch.zeros_like(output)
+    # There is nothing to copy.
     if not len(index):
         return zeros
     return zeros.index_copy(1, index, output.index_select(1, index))
@@ -78,6 +88,7 @@ def apply_output_edit(output: object, edit: OutputEdit, module_input: object) ->
 
 def _scale(operand: Tensor, edit: ScaleInput) -> Tensor:
     """Multiply an operand; a factor of 0 also removes infinities and NaN."""
+    # 0 times infinity would be NaN.
     return torch.zeros_like(operand) if edit.factor == 0 else operand * edit.factor
 
 
@@ -86,6 +97,7 @@ def _set_value(operand: Tensor, edit: SetInput) -> Tensor:
     label = f"operand {edit.operand} of '{edit.merge}'"
     value = torch.as_tensor(edit.value, dtype=operand.dtype, device=operand.device)
     if edit.channels is None:
+        # The model may write to its operand, and an expanded tensor shares memory.
         return _broadcast(value, operand.shape, operand, label).clone()
     index = _channel_index(operand, edit.channels, f"{label} has")
     shape = (operand.shape[0], len(index), *operand.shape[2:])
@@ -96,6 +108,7 @@ def _set_value(operand: Tensor, edit: SetInput) -> Tensor:
 def _broadcast(value: Tensor, shape: Sequence[int], operand: Tensor, label: str) -> Tensor:
     """Expand a value to a shape; one of shape (C,) holds a number per channel."""
     wide = value
+    # (C,) becomes (C, 1, 1), which broadcasts over positions instead of columns.
     if value.dim() == 1:
         wide = value.reshape(-1, *[1] * (operand.dim() - 2))
     try:
@@ -109,6 +122,7 @@ def _broadcast(value: Tensor, shape: Sequence[int], operand: Tensor, label: str)
 
 def _bypass(output: Tensor, edit: BypassBlock, module_input: object) -> Tensor:
     """Return the input of a block if it has the shape of its output."""
+    # Several inputs come as a tuple.
     if isinstance(module_input, Tensor) and module_input.shape == output.shape:
         return module_input
     found = "not a single tensor"

@@ -25,6 +25,7 @@ def node_is_inside(node: fx.Node, block: str) -> bool:
     Returns:
         True for calls of the module, of its submodules and of functions inside it.
     """
+    # Calls of functions carry the path of the module whose code contains them.
     if node.op in ("call_module", "get_attr"):
         return hook_points.is_inside(str(node.target), block)
     return hook_points.is_inside(ModuleOutputs.module_path(node), block)
@@ -84,6 +85,7 @@ def _find_input_reader(model: fx.GraphModule, block: str) -> tuple[str, int]:
     if len(inputs) != 1:
         raise InterventionError(f"'{block}' cannot be bypassed: it does not have a single input.")
     calls = [node for node in model.graph.nodes if node.op == "call_module"]
+    # A module that is called twice would report the input of its last call.
     counts = Counter(node.target for node in calls)
     for node in calls:
         if inputs[0] in node.args and node_is_inside(node, block) and counts[node.target] == 1:

@@ -107,10 +107,7 @@ def operands_from_module(inputs: ConcatInputs, concat: str, source: str) -> list
     numbers = [i for i, part in enumerate(parts) if part.matches(source)]
     if numbers:
         return numbers
-    names = [
-        part.module_names[0] if part.module_names else f"no module ({i})"
-        for i, part in enumerate(parts)
-    ]
+    names = [_source_name(i, part) for i, part in enumerate(parts)]
     known = f" and come from {', '.join(names)}" if names else ""
     raise InterventionError(
         f"'{concat}' has no operand '{source}': its operands are numbered from 0{known}."
@@ -127,6 +124,7 @@ def dense_layers_in(inputs: ConcatInputs, block: str) -> list[ConcatInput]:
     Returns:
         Each output once.
     """
+    # A dense layer is read by every Concat behind it.
     by_node: dict[int, ConcatInput] = {}
     for parts in inputs.values():
         by_node.update((part.node_index, part) for part in parts if part.is_dense_growth)
@@ -188,6 +186,7 @@ class _ConcatInputFinder:
 
     def _source_names(self, node: fx.Node, concat: str) -> tuple[str, ...]:
         """Return the names of a node, the outermost first, without blocks around the Concat."""
+        # An innermost module may not be in the graph by its own name.
         names = {*self.names.get(node, ())}
         if node.op == "call_module":
             names.add(str(node.target))
@@ -205,6 +204,11 @@ class _ConcatInputFinder:
     def _leads_to(self, node: fx.Node, other: fx.Node) -> bool:
         """Return whether another node depends on a node."""
         return node is not other and bool(self.ancestors[other] >> self.position[node] & 1)
+
+
+def _source_name(number: int, part: ConcatInput) -> str:
+    """Return the outermost module that computes an operand."""
+    return part.module_names[0] if part.module_names else f"no module ({number})"
 
 
 def _calls(model: nn.Module, node: fx.Node, kind: type[nn.Module]) -> bool:
@@ -231,6 +235,7 @@ def _names_by_node(traced: TracedModel) -> dict[fx.Node, list[str]]:
 
 def _ancestors(position: Mapping[fx.Node, int]) -> dict[fx.Node, int]:
     """Return every node's ancestors and itself, as a bit set of positions."""
+    # Integers as bit sets: a union is one operation.
     ancestors: dict[fx.Node, int] = {}
     for node, i in position.items():
         ancestors[node] = 1 << i

@@ -59,8 +59,10 @@ class SetInput:
         if not isinstance(self.value, (Real, Tensor)):
             raise InterventionError(f"value must be a number or a tensor, got {self.value!r}.")
         if self.channels is not None:
+            # Frozen dataclasses cannot assign attributes.
             object.__setattr__(self, "channels", check_channels(self.channels))
 
+    # Tensors have no truth value, so the generated comparison would fail.
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SetInput) or self._target != other._target:
             return False
@@ -170,6 +172,7 @@ def flatten_interventions(
     for one in interventions:
         if isinstance(one, (list, tuple)):
             yield from flatten_interventions(one)
+        # A forgotten name would otherwise fail much later.
         elif isinstance(one, Intervention) and all(isinstance(n, str) for n in _targets(one)):
             yield one
         else:
@@ -192,6 +195,7 @@ def check_channels(channels: Channels) -> tuple[int, ...]:
     Raises:
         InterventionError: a number is negative, repeated or not an integer.
     """
+    # operator.index also takes NumPy and torch integers but no floats.
     listed = channels if isinstance(channels, Iterable) else (channels,)
     try:
         numbers = tuple(map(operator.index, listed))

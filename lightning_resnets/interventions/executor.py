@@ -39,6 +39,7 @@ def eval_mode(model: nn.Module) -> Iterator[nn.Module]:
     Yields:
         The same model.
     """
+    # Submodules may differ, for example frozen batch norms.
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -71,6 +72,7 @@ class NodeExecutor(fx.Interpreter):
         self.traced = traced
         self.nodes = list(traced.fx_graph.nodes)
         self.position = {node: i for i, node in enumerate(self.nodes)}
+        # Models of insert_merges are graph modules.
         self.is_graph_module = isinstance(model, fx.GraphModule)
         self.current_plan = NodePlan()
         first: dict[int, str] = {}
@@ -86,6 +88,7 @@ class NodeExecutor(fx.Interpreter):
             images: (N, C, H, W).
         """
         self.images = images
+        # fx.Interpreter reads arguments of the model from here.
         # Other arguments of the model keep their defaults.
         self.args_iter = iter(())
 
@@ -102,19 +105,12 @@ class NodeExecutor(fx.Interpreter):
             InterventionError: an intervention does not fit the model.
             HookPointError: there is no such module.
         """
-        interventions = tuple(interventions)
-        inputs = self._merge_inputs if interventions else None
-        plan = plan_interventions(
-            self.model, interventions, inputs, known_names=self.traced.node_by_name
-        )
+        plan = self._plan_by_name(tuple(interventions))
         merges: dict[fx.Node, tuple[MergeEdit, ...]] = {}
         for name, edits in plan.merges.items():
             merges.update(dict.fromkeys(self._calls(name), edits))
         outputs = self._output_edits(plan)
-        bypass_inputs: dict[str, fx.Node] = {}
-        for name, edits in plan.points.items():
-            if any(isinstance(edit, BypassBlock) for edit in edits):
-                bypass_inputs[name] = self._input_node(name)
+        bypass_inputs = self._bypass_inputs(plan)
         by_node: dict[fx.Node, tuple[Intervention, ...]] = {}
         for node in self.nodes:
             swaps = swaps_of_node(node, plan.swaps)
@@ -132,13 +128,14 @@ class NodeExecutor(fx.Interpreter):
             Its value.
         """
         module = self.fetch_attr(str(n.target)) if n.op == "call_module" else None
+        # Merges have named operands, which edits address by number.
         if isinstance(module, Merge):
             args, kwargs = self.fetch_args_kwargs_from_env(n)
             edits = self.current_plan.merges.get(n, ())
             operands = apply_merge_edits(bind_operands(module, args, kwargs), edits)
             self.on_merge(n, operands)
             value = module(*operands)
-        elif self.position[n] == 0:
+        elif self.position[n] == 0:  # the placeholder of the images
             value = self.images
         else:
             value = self.run_out_of_place(n, module)
@@ -195,6 +192,22 @@ class NodeExecutor(fx.Interpreter):
     @cached_property
     def _called_twice(self) -> set[str]:
         return modules_called_twice(self.traced.fx_graph)
+
+    def _plan_by_name(
+        self, interventions: tuple[Intervention | Sequence[Intervention], ...]
+    ) -> InterventionPlan:
+        """Sort interventions by the names of merges and hook points."""
+        # The inputs of merges take time to find and are not needed for an unchanged model.
+        inputs = self._merge_inputs if interventions else None
+        return plan_interventions(self.model, interventions, inputs, self.traced.node_by_name)
+
+    def _bypass_inputs(self, plan: InterventionPlan) -> dict[str, fx.Node]:
+        """Find the input of every block that is bypassed."""
+        inputs: dict[str, fx.Node] = {}
+        for name, edits in plan.points.items():
+            if any(isinstance(edit, BypassBlock) for edit in edits):
+                inputs[name] = self._input_node(name)
+        return inputs
 
     def _output_edits(self, plan: InterventionPlan) -> dict[fx.Node, tuple[OutputEdit, ...]]:
         """Collect the output edits of each node, those of inner modules first."""

@@ -109,6 +109,7 @@ def resolve_hook_point(model: nn.Module, name: str) -> tuple[nn.Module, int | No
         raise HookPointError(f"'{name}' is never called{hint}.")
     if not isinstance(model, fx.GraphModule):
         return module, None
+    # insert_merges notes on each call which blocks end there.
     calls = [node for node in model.graph.nodes if node.op == "call_module"]
     if any(node.target == name for node in calls):
         return module, None
@@ -150,6 +151,7 @@ def register_hook(
     if call_index is None:
         handle = module.register_forward_hook(hook, with_kwargs=with_kwargs, prepend=prepend)
         return handle.remove
+    # The module is shared by several blocks, of which one is meant.
     counted = _NthCallHook(hook, call_index)
     handles = (
         model.register_forward_pre_hook(counted.start_pass),
@@ -199,6 +201,7 @@ def _similar_names(model: nn.Module, name: str) -> list[str]:
     names = [path for path, module in modules.items() if is_called(module)]
     if similar := get_close_matches(name, names, n=3, cutoff=0.6) if name else []:
         return similar
+    # Go up to a module that exists.
     while name and name not in modules:
         name = name.rpartition(".")[0]
     return _called_modules_in(model, name) or _called_modules_in(model, "")

@@ -80,16 +80,15 @@ class IncrementalRunner(NodeExecutor):
         Returns:
             The output of the model.
         """
-        is_same_image = self.image is not None and torch.equal(image, self.image)
-        changed = self._changed_nodes(plan)
+        changed = self._changed_nodes(image, plan)
         self.current_plan = plan
         self.image = image
         self.set_images(image)
         computed: set[fx.Node] = set()
         with swapped(self.model, plan.swaps):
             for node in self.nodes:
-                is_unaffected = node not in changed and computed.isdisjoint(node.all_input_nodes)
-                if is_same_image and is_unaffected:
+                # A node with the same inputs and the same edits has the same value.
+                if node not in changed and computed.isdisjoint(node.all_input_nodes):
                     continue
                 self.before_edit.pop(node, None)
                 self.env[node] = self.run_node(node)
@@ -145,8 +144,10 @@ class IncrementalRunner(NodeExecutor):
         self.before_edit.setdefault(node, []).append((edit.hook_point, value))
         return super().on_output(node, value, edit)
 
-    def _changed_nodes(self, plan: NodePlan) -> set[fx.Node]:
-        """Return the nodes whose interventions differ from those of the last pass."""
+    def _changed_nodes(self, image: Tensor, plan: NodePlan) -> set[fx.Node]:
+        """Return the nodes whose interventions differ from the last pass; all for a new image."""
+        if self.image is None or not torch.equal(image, self.image):
+            return set(self.nodes)
         before = self.current_plan.by_node
         nodes = {*before, *plan.by_node}
         return {node for node in nodes if before.get(node) != plan.by_node.get(node)}

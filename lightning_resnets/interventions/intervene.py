@@ -119,11 +119,7 @@ def plan_interventions(
     """
     planner = _Planner(model, inputs, known_names)
     for intervention in flatten_interventions(interventions):
-        if isinstance(intervention, RemoveBlock):
-            for edit in expand_drop(model, intervention, inputs):
-                planner.add(edit)
-        else:
-            planner.add(intervention)
+        planner.add(intervention)
     return planner.finish()
 
 
@@ -139,17 +135,21 @@ class _Planner:
     swaps: list[SwapBlocks] = field(default_factory=list[SwapBlocks])
 
     def add(self, intervention: Intervention) -> None:
-        """Add an intervention that is not a removal."""
-        assert not isinstance(intervention, RemoveBlock)
-        if isinstance(intervention, SwapBlocks):
+        """Add an intervention; a removal is expanded to the edits that it consists of."""
+        if isinstance(intervention, RemoveBlock):
+            for edit in expand_drop(self.model, intervention, self.inputs):
+                self.add(edit)
+        elif isinstance(intervention, SwapBlocks):
             check_swap(self.model, intervention)
             if intervention.first != intervention.second:
                 self.swaps.append(intervention)
         elif isinstance(intervention, MergeEdit):
             edits = _number_operands(self.model, intervention, self.inputs)
+            # Factor 1 needs no hook.
             changing = [edit for edit in edits if getattr(edit, "factor", 0) != 1]
             self.merges.setdefault(intervention.merge, []).extend(changing)
         else:
+            # Nodes of a graph have names too.
             if intervention.hook_point not in self.known_names:
                 get_submodule(self.model, intervention.hook_point)
             self.points.setdefault(intervention.hook_point, []).append(intervention)
@@ -180,6 +180,7 @@ def _make_operand_hook(edits: tuple[MergeEdit, ...]) -> Any:
     def change(
         module: Merge, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[Any, dict[str, Any]]:
+        # The operands are passed on by position.
         return apply_merge_edits(bind_operands(module, args, kwargs), edits), {}
 
     return change

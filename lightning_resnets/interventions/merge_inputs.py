@@ -103,7 +103,7 @@ def merge_inputs_of(model: nn.Module, traced: TracedModel) -> MergeInputs:
 def _candidate_input_sizes(model: nn.Module) -> list[tuple[int, int, int]]:
     """Return sizes of images that a model may take; a recorded model has its own."""
     # The nodes of a recorded model hold for one size.
-    if isinstance(model, fx.GraphModule) and "size" in model.meta:
+    if isinstance(model, fx.GraphModule) and "input_size" in model.meta:
         return [model.meta["input_size"]]
     convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
     first = next(convolutions, None)

@@ -63,9 +63,9 @@ def swaps_of_node(node: fx.Node, swaps: tuple[SwapBlocks, ...]) -> tuple[SwapBlo
 
 def _touches_any(swap: SwapBlocks, others: Iterable[SwapBlocks]) -> bool:
     """Return whether a block of a swap contains, or lies in, a block of one of the others."""
-    names = [name for other in others for name in (other.first, other.second)]
-    return any(
-        is_inside(name, block) or is_inside(block, name)
-        for block in (swap.first, swap.second)
-        for name in names
-    )
+    for other in others:
+        for name in (other.first, other.second):
+            # Blocks of different depth meet where one contains the other.
+            if any(is_inside(name, b) or is_inside(b, name) for b in (swap.first, swap.second)):
+                return True
+    return False

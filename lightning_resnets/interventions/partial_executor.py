@@ -41,6 +41,7 @@ class PartialExecutor(NodeExecutor):
         Args:
             retained: node whose value is kept, and the node until which it is kept.
         """
+        # Later readers overwrite earlier ones.
         last_use: dict[fx.Node, int] = {}
         for i, node in enumerate(self.nodes):
             last_use.update(dict.fromkeys(node.all_input_nodes, i))
@@ -82,6 +83,7 @@ class PartialExecutor(NodeExecutor):
         Returns:
             The output of the model.
         """
+        # A shallow copy: tensors are shared, and no node writes to its inputs.
         env = dict(env)
         self.current_plan = plan
         try:

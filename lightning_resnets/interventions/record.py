@@ -156,11 +156,13 @@ def _separate(module: nn.Module, inputs: object, output: Tensor) -> tuple[Tensor
     layer may expect to find there what another one writes. An in-place module is the exception:
     its output is meant to be read.
     """
+    # Without gradients the copy is as good as the original.
     if not (torch.is_grad_enabled() and output.requires_grad):
         return output.clone(), None
     is_inplace = vars(module).get("inplace") is True
     if not is_inplace and _shares_memory(output, inputs):
         return output.clone(), None
+    # The recorded tensor must be part of the graph, so the model continues with the copy.
     return output, output.clone()
 
 

@@ -69,14 +69,7 @@ def swapped(model: nn.Module, swaps: Iterable[SwapBlocks]) -> Iterator[None]:
             current.done.append(swap)
         yield
     finally:
-        later = active[active.index(current) + 1 :]
-        for group in reversed((current, *later)):
-            for swap in reversed(group.done):
-                _exchange(model, swap)
-        active.remove(current)
-        for group in later:
-            for swap in group.done:
-                _exchange(model, swap)
+        _end_swaps(model, active, current)
 
 
 @dataclass(eq=False, slots=True)
@@ -91,15 +84,30 @@ class _ActiveSwaps:
 _active: WeakKeyDictionary[nn.Module, list[_ActiveSwaps]] = WeakKeyDictionary()
 
 
+def _end_swaps(model: nn.Module, active: list[_ActiveSwaps], current: _ActiveSwaps) -> None:
+    """Undo the swaps of a `with` block, below those that began later."""
+    later = active[active.index(current) + 1 :]
+    for group in reversed((current, *later)):
+        for swap in reversed(group.done):
+            _exchange(model, swap)
+    active.remove(current)
+    # The later ones are still in force.
+    for group in later:
+        for swap in group.done:
+            _exchange(model, swap)
+
+
 def _exchange(model: nn.Module, swap: SwapBlocks) -> None:
     """Exchange weights and settings of all modules of two blocks."""
     for _, first, second in _module_pairs(model, swap):
+        # A shared module is in both blocks.
         if first is not second:
             _exchange_modules(first, second)
 
 
 def _exchange_modules(first: nn.Module, second: nn.Module) -> None:
     """Exchange weights and settings of two modules."""
+    # Both are read before one is written.
     state_of_first = _own_state(first)
     state_of_second = _own_state(second)
     _replace_state(first, state_of_first, state_of_second)
@@ -124,6 +132,7 @@ def _is_own_state(name: str, value: object) -> bool:
         return True
     if name in ("training", "_is_full_backward_hook") or name.endswith("_hooks"):
         return False
+    # Modules, tensors and functions stay: hooks and submodules refer to them.
     items = value if isinstance(value, tuple) else (value,)
     return all(isinstance(item, (bool, int, float, str, type(None))) for item in items)
 

@@ -54,6 +54,7 @@ def sweep(
             f"images must have the shape (N, C, H, W), got {shape}: pass one image as image[None]."
         )
     channels, height, width = images.shape[1:]
+    # A string is iterable too; the planner rejects it with a message.
     several: Any = [items] if isinstance(items, (Intervention, str)) else items
     traced = traced or trace_nodes(model, (channels, height, width))
     return SweepRunner[C](model, traced, several).run(images)
@@ -95,6 +96,7 @@ class SweepRunner(Generic[C]):
         """
         results = self._run(images)
         while True:
+            # The caller may train the model between two results.
             with eval_mode(self.executor.model):
                 result = next(results, None)
             if result is None:
@@ -109,6 +111,7 @@ class SweepRunner(Generic[C]):
         for node in executor.run_from(values):
             for item, plan in self.items_by_node.get(node, ()):
                 yield item, executor.run_rest(values, executor.position[node], plan)
+        # These items change nothing.
         for item, _ in self.items_by_node.get(None, ()):
             yield item, values[executor.nodes[-1]]
 

@@ -41,6 +41,7 @@ class DenseLayer(nn.Module):
         super().__init__()
         self.memory_efficient = memory_efficient
         inner = bottleneck_factor * growth_rate
+        # Inputs are concatenated here, so that every layer has a named merge.
         self.concat = Concat()
         self.norm1 = nn.BatchNorm2d(inplanes)
         self.relu1 = nn.ReLU()
@@ -57,6 +58,7 @@ class DenseLayer(nn.Module):
     def forward(self, *features: Tensor) -> Tensor:
         """Map all outputs so far, each (N, C_i, H, W), to (N, growth_rate, H, W)."""
         if self.memory_efficient and self.training and torch.is_grad_enabled():
+            # Backward computes concat, norm and ReLU again instead of keeping their outputs.
             x = checkpoint(
                 self.bottleneck, *features, use_reentrant=False, context_fn=self._make_contexts
             )
@@ -64,6 +66,7 @@ class DenseLayer(nn.Module):
             x = self.bottleneck(*features)
         if self.conv2 is not None and self.norm2 is not None and self.relu2 is not None:
             x = self.conv2(self.relu2(self.norm2(x)))
+        # (N, growth_rate, H, W)
         return x if self.dropout is None else self.dropout(x)
 
     def bottleneck(self, *features: Tensor) -> Tensor:
@@ -87,6 +90,7 @@ class DenseLayer(nn.Module):
         norm = self.norm1
         momentum = norm.momentum
         num_batches_tracked = norm.num_batches_tracked
+        # With momentum 0 an update keeps the old statistics.
         norm.momentum = 0.0
         norm.num_batches_tracked = None
         try:
@@ -132,11 +136,12 @@ class DenseBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inplanes, H, W) to (N, inplanes + depth * growth_rate, H, W)."""
+        # Each layer reads the block's input and all outputs before it.
         features = [x]
         for index in range(self.depth):
             layer = self.get_submodule(f"denselayer{index + 1}")
             features.append(layer(*features))
-        return self.concat(*features)
+        return self.concat(*features)  # (N, inplanes + depth * growth_rate, H, W)
 
 
 class Transition(nn.Sequential):
@@ -221,24 +226,30 @@ class DenseNet(nn.Module):
             self.features.add_module(f"denseblock{index}", block)
             planes += depth * growth_rate
             if index < len(depths):
-                kept = int(planes * compression)
-                self.features.add_module(f"transition{index}", Transition(planes, kept))
-                planes = kept
+                planes = self._add_transition(index, planes, compression)
         self.features.add_module("norm5", nn.BatchNorm2d(planes))
         self.relu = nn.ReLU()
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(planes, num_classes)
         self._reset_parameters()
 
+    def _add_transition(self, index: int, planes: int, compression: float) -> int:
+        """Add a transition behind a block; return its channels."""
+        # Rounded down, as the paper does (section 3).
+        kept = int(planes * compression)
+        self.features.add_module(f"transition{index}", Transition(planes, kept))
+        return kept
+
     def _reset_parameters(self) -> None:
         """Initialize convolutions as in He et al. 2015; the classifier's bias starts at 0."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
+        # As in torchvision.
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, 3, H, W) to logits (N, num_classes)."""
         x = self.relu(self.features(x))  # (N, C, H, W)
         x = torch.flatten(self.avgpool(x), 1)  # (N, C)
-        return self.classifier(x)
+        return self.classifier(x)  # (N, num_classes)

@@ -23,9 +23,6 @@ EXTRA_KWARGS = {
 def create_external(name: str, num_classes: int = 1000, **model_kwargs: object) -> nn.Module:
     """Build a classification model of torchvision or timm with untrained weights.
 
-    Modules that work in place are switched to work out of place. torchvision's GoogLeNet and
-    Inception-v3 come without their auxiliary classifiers.
-
     Args:
         name: `torchvision/NAME` or `timm/NAME`, one of the bundled index.
         num_classes: width of the last layer.

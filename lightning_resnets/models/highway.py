@@ -22,7 +22,7 @@ class OneMinus(nn.Module):
 
     def forward(self, gate: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H, W)."""
-        return 1 - gate
+        return 1 - gate  # (N, C, H, W)
 
 
 class HighwayLayer(nn.Module):
@@ -42,6 +42,7 @@ class HighwayLayer(nn.Module):
         self.gate_conv = nn.Conv2d(planes, planes, 3, padding=1)
         self.sigmoid = nn.Sigmoid()
         self.gate_bias = gate_bias
+        # A module of its own, so that the carry gate's weight has a name.
         self.complement = OneMinus()
         self.carry = Gate()
         self.transform = Gate()
@@ -58,8 +59,9 @@ class HighwayLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H, W)."""
-        transformed = self.relu(self.conv(x))
+        transformed = self.relu(self.conv(x))  # (N, C, H, W)
         gate = self.sigmoid(self.gate_conv(x))  # (N, C, H, W), in 0..1
+        # The carry is the shortcut, the transform the branch.
         carried = self.carry(x, self.complement(gate))
         return self.add(carried, self.transform(transformed, gate))
 
@@ -106,7 +108,7 @@ class Highway(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        planes = 3
+        planes = 3  # RGB
         self.stages = len(widths)
         for index, stage_widths in enumerate(widths, 1):
             self.add_module(f"stage{index}", make_highway_stage(planes, stage_widths, gate_bias))
@@ -128,9 +130,9 @@ class Highway(nn.Module):
                 x = self.pool[index](x)
             if self.dropout is not None:
                 x = self.dropout(x)
-        x = self.last(x)
+        x = self.last(x)  # (N, C, H / 4, W / 4)
         x = torch.flatten(self.avgpool(x), 1)  # (N, C)
-        return self.fc(x)
+        return self.fc(x)  # (N, num_classes)
 
 
 def make_highway_stage(inplanes: int, widths: tuple[int, ...], gate_bias: float) -> nn.Sequential:

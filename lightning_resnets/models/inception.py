@@ -67,7 +67,7 @@ class Inception(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, planes, H', W')."""
         features = [self.get_submodule(f"branch{index + 1}")(x) for index in range(self.branches)]
-        x = self.concat(*features)
+        x = self.concat(*features)  # (N, planes, H', W')
         return x if self.se is None else self.se(x)
 
 
@@ -112,8 +112,15 @@ class GoogLeNet(nn.Module):
         self.conv2 = ConvBNReLU(64, 64, 1)
         self.conv3 = ConvBNReLU(64, 192, 3, padding=1)
         self.maxpool2 = nn.MaxPool2d(3, 2, ceil_mode=True)
+        planes = self._add_modules(192, window, **se_kwargs)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(planes, num_classes)
+        reset_parameters(self)
+
+    def _add_modules(self, planes: int, window: int, **se_kwargs: Unpack[SEOptions]) -> int:
+        """Add the modules of the paper's table 1; return the last one's channels."""
         self.order = ["maxpool2"]
-        planes = 192
         for name, row in GOOGLENET.items():
             self._append(name, make_googlenet_module(planes, row, window, **se_kwargs))
             planes = row[0] + row[2] + row[4] + row[5]
@@ -122,10 +129,7 @@ class GoogLeNet(nn.Module):
                 self._append("maxpool3", nn.MaxPool2d(3, 2, ceil_mode=True))
             elif name == "inception4e":
                 self._append("maxpool4", nn.MaxPool2d(2, 2, ceil_mode=True))
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(planes, num_classes)
-        reset_parameters(self)
+        return planes
 
     def _append(self, name: str, module: nn.Module) -> None:
         """Add a module and remember its position in the forward pass."""
@@ -138,7 +142,7 @@ class GoogLeNet(nn.Module):
         for name in self.order:
             x = self.get_submodule(name)(x)
         x = torch.flatten(self.avgpool(x), 1)  # (N, 1024)
-        return self.fc(self.dropout(x))
+        return self.fc(self.dropout(x))  # (N, num_classes)
 
 
 def make_googlenet_module(
@@ -159,6 +163,7 @@ def make_googlenet_module(
         The module with four branches.
     """
     width1, reduce3, width3, reduce5, width5, width_pool = row
+    # A 1x1 convolution reduces the channels in front of every larger window.
     branch3 = nn.Sequential(
         ConvBNReLU(inplanes, reduce3, 1), ConvBNReLU(reduce3, width3, 3, padding=1)
     )
@@ -211,6 +216,7 @@ class BNInception(nn.Module):
         self, num_classes: int = 1000, bias: bool = False, **se_kwargs: Unpack[SEOptions]
     ) -> None:
         super().__init__()
+        # PyTorch's default epsilon; GoogLeNet has torchvision's 1e-3.
         unit: dict[str, Any] = {"eps": 1e-5, "bias": bias}
         self.conv1 = ConvBNReLU(3, 64, 7, stride=2, padding=3, **unit)
         self.maxpool1 = nn.MaxPool2d(3, 2, ceil_mode=True)
@@ -236,7 +242,7 @@ class BNInception(nn.Module):
         for name in BN_INCEPTION:
             x = self.get_submodule(name)(x)
         x = torch.flatten(self.avgpool(x), 1)  # (N, 1024)
-        return self.fc(x)
+        return self.fc(x)  # (N, num_classes)
 
 
 def make_bn_branches(inplanes: int, row: BNInceptionRow, unit: dict[str, Any]) -> list[nn.Module]:
@@ -251,6 +257,7 @@ def make_bn_branches(inplanes: int, row: BNInceptionRow, unit: dict[str, Any]) -
         Three or four branches; without a 1x1 they halve the sides.
     """
     width1, reduce3, width3, reduce5, width5, pool, width_pool = row
+    # The two modules without a 1x1 branch halve the sides.
     stride = 1 if width1 else 2
     branches: list[nn.Module] = []
     if width1:
@@ -282,11 +289,7 @@ def _make_pool_branch(inplanes: int, pool: str, width: int, unit: dict[str, Any]
 
 
 def reset_parameters(model: nn.Module) -> None:
-    """Initialize convolutions as in He et al. 2015, arXiv:1502.01852, with bias 0.
-
-    Args:
-        model: changed by this function.
-    """
+    """Initialize a model's convolutions as in He et al. 2015, arXiv:1502.01852, with bias 0."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

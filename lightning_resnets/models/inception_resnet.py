@@ -69,7 +69,7 @@ class ResidualScale(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H, W)."""
-        return x * self.factor
+        return x * self.factor  # (N, C, H, W)
 
     def extra_repr(self) -> str:
         """Show the factor in the model's text."""
@@ -91,15 +91,17 @@ class InceptionResNetBlock(ConcatBranches):
         self, planes: int, inner: int, factor: float, *branches: nn.Module, last: bool = False
     ) -> None:
         super().__init__(*branches)
+        # Neither batch norm nor ReLU in front of the sum (section 3.2).
         self.conv2d = nn.Conv2d(inner, planes, 1)
         self.scale = ResidualScale(factor)
         self.add = Add()
+        # The last block feeds a convolution with its own norm.
         self.act = None if last else nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, planes, H, W) to (N, planes, H, W)."""
-        branch = self.scale(self.conv2d(super().forward(x)))
-        x = self.add(x, branch)
+        branch = self.scale(self.conv2d(super().forward(x)))  # (N, planes, H, W)
+        x = self.add(x, branch)  # (N, planes, H, W)
         return x if self.act is None else self.act(x)
 
 
@@ -225,4 +227,4 @@ class InceptionResNetV2(nn.Module):
         x = torch.flatten(self.avgpool(self.conv2d_7b(x)), 1)  # (N, 1536)
         if self.dropout is not None:
             x = self.dropout(x)
-        return self.classif(x)
+        return self.classif(x)  # (N, num_classes)

@@ -23,6 +23,7 @@ from lightning_resnets.models.residual_blocks import (
 from lightning_resnets.models.shortcuts import ShortcutType, conv1x1, make_add, make_shortcut
 from lightning_resnets.models.squeeze_excite import SEOptions
 
+# Channels of the first convolution; not multiplied by widen_factor (arXiv:1605.07146, table 1).
 STEM_WIDTH = 16
 
 
@@ -35,8 +36,9 @@ class PreActBlock(ResidualBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inplanes, H, W) to (N, planes, H / stride, W / stride)."""
-        active = self.relu1(self.bn1(x))
+        active = self.relu1(self.bn1(x))  # (N, inplanes, H, W)
         branch = self.apply_se("standard", self.branch(self.apply_se("pre", active)))
+        # An identity shortcut carries the raw input, a projection the activated one.
         shortcut = active if self.shared else x
         return self.apply_se("post", self.merge_shortcut(shortcut, branch))
 
@@ -84,6 +86,7 @@ class PreActBasicBlock(PreActBlock):
         self.se = self.make_block_se(inplanes, planes, planes, **se_kwargs)
         self.downsample = make_shortcut(inplanes, planes, stride, shortcut_type, norm=False)
         self.add = make_add(shortcut_type, self.se_placement)
+        # The first block of the model is shared too, see PreActResNet.
         self.shared = self.downsample is not None
 
     def branch(self, active: Tensor) -> Tensor:
@@ -92,7 +95,7 @@ class PreActBasicBlock(PreActBlock):
         active = self.relu2(active)  # (N, planes, H / stride, W / stride)
         if self.dropout is not None:
             active = self.dropout(active)
-        return self.conv2(active)
+        return self.conv2(active)  # (N, planes, H / stride, W / stride)
 
 
 class PreActBottleneck(PreActBlock):
@@ -138,7 +141,7 @@ class PreActBottleneck(PreActBlock):
     def branch(self, active: Tensor) -> Tensor:
         """Map the activated input to the branch's output."""
         active = self.relu2(self.bn2(self.conv1(active)))
-        active = self.apply_se("3x3", self.bn3(self.conv2(active)))
+        active = self.apply_se("3x3", self.bn3(self.conv2(active)))  # (N, planes, H / s, W / s)
         return self.conv3(self.relu3(active))  # (N, 4 planes, H / stride, W / stride)
 
 
@@ -182,6 +185,7 @@ class PreActResNet(nn.Module):
         first = self.get_submodule("layer1.0")
         assert isinstance(first, PreActBlock)
         first.shared = first.shared or share_first
+        # The last sum has not been activated yet.
         self.bn = nn.BatchNorm2d(inplanes) if last_norm else None
         self.relu = nn.ReLU() if last_norm else None
         self.avgpool = nn.AdaptiveAvgPool2d(1)
@@ -200,6 +204,7 @@ class PreActResNet(nn.Module):
         inplanes = STEM_WIDTH
         for index, depth in enumerate(depths):
             planes = (STEM_WIDTH << index) * widen_factor
+            # The first stage works at the size of the image.
             stride = 2 if index else 1
             stage = make_stage(block, depth, inplanes, planes, stride, **block_kwargs)
             self.add_module(f"layer{index + 1}", stage)
@@ -223,4 +228,4 @@ class PreActResNet(nn.Module):
         if self.bn is not None and self.relu is not None:
             x = self.relu(self.bn(x))
         x = torch.flatten(self.avgpool(x), 1)  # (N, C)
-        return self.fc(x)
+        return self.fc(x)  # (N, num_classes)

@@ -72,10 +72,7 @@ def load_into_model(model: nn.Module, weights: PretrainedWeights) -> None:
     _require_same_shapes(own, state, untrained, description)
     published = {key: value for key, value in state.items() if key not in untrained}
     model.load_state_dict({**own, **published}, strict=True)
-    note = ""
-    if untrained:
-        classes = len(own[untrained[0]])
-        note = f"; its last layer is untrained, for {classes} classes instead of {NUM_CLASSES}"
+    note = _describe_untrained(own, untrained)
     print(f"{description}{note}", file=sys.stderr)
 
 
@@ -104,6 +101,14 @@ def _find_resized_classifier(
     classifier = list(own)[-1].rpartition(".")[0]
     names = [key for key in own if key.rpartition(".")[0] == classifier]
     return tuple(key for key in names if _shape(own, key) != _shape(state, key))
+
+
+def _describe_untrained(own: Mapping[str, Tensor], untrained: tuple[str, ...]) -> str:
+    """Describe that the last layer keeps its untrained weights, if it does."""
+    if not untrained:
+        return ""
+    classes = len(own[untrained[0]])
+    return f"; its last layer is untrained, for {classes} classes instead of {NUM_CLASSES}"
 
 
 def _require_same_shapes(

@@ -4,7 +4,6 @@ import difflib
 import importlib
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,29 +16,24 @@ from lightning_resnets.models.densenet import DenseNet
 from lightning_resnets.models.highway import Highway
 from lightning_resnets.models.inception import BNInception, GoogLeNet
 from lightning_resnets.models.inception_resnet import InceptionResNetV2
-from lightning_resnets.models.preact_resnet import PreActBasicBlock, PreActBottleneck, PreActResNet
 from lightning_resnets.models.pretrained import load_into_model
 from lightning_resnets.models.pretrained_weights import get_pretrained
-from lightning_resnets.models.residual_blocks import BasicBlock, Bottleneck
-from lightning_resnets.models.resnet import ResNet
-
-IMAGENET_CLASSES = 1000
-CIFAR_CLASSES = 10
-
-
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
-    """Registry entry of one model.
-
-    Attributes:
-        factory: builds the model from `num_classes` and model kwargs.
-        num_classes: number of classes of the dataset that its paper trained on.
-        input_size: (C, H, W) of the images that its paper trained on.
-    """
-
-    factory: Callable[..., nn.Module]
-    num_classes: int
-    input_size: tuple[int, int, int]
+from lightning_resnets.models.registry_entries import (
+    CIFAR_CLASSES,
+    IMAGENET_CLASSES,
+    RESNET_DEPTHS,
+    RESNEXTS,
+    ModelEntry,
+    cifar_densenet_bc_entry,
+    cifar_densenet_entry,
+    cifar_entry,
+    cifar_resnet_entry,
+    imagenet_entry,
+    preact_entry,
+    resnet_entry,
+    resnext_entry,
+    wide_resnet_entry,
+)
 
 
 def list_models() -> tuple[str, ...]:
@@ -84,6 +78,7 @@ def create_model(
     factory = _find_factory(name)
     try:
         model = factory(num_classes=num_classes, **model_kwargs)
+    # Python says in its message which option is unknown.
     except TypeError as error:
         raise ModelError(f"The model {name} does not take these options: {error}.") from error
     if not isinstance(model, nn.Module):
@@ -122,6 +117,7 @@ def _import_factory(name: str) -> Callable[..., nn.Module]:
     """Import the function of a custom model, whose module may lie in the current folder."""
     module, _, function = name.partition(":")
     folder = str(Path.cwd())
+    # Behind installed packages, so that a file here cannot shadow them.
     sys.path.append(folder)
     try:
         return getattr(importlib.import_module(module), function)
@@ -148,102 +144,18 @@ def _create_pretrained(
 ) -> nn.Module:
     """Build a model with published weights and the options that they need."""
     weights = get_pretrained(name, pretrained)
+    # The user's options override those that the weights need; the shapes are checked later.
     model = create_model(name, num_classes, **{**weights.model_kwargs, **model_kwargs})
     load_into_model(model, weights)
     return model
 
 
-def _cifar_entry(factory: Callable[..., nn.Module], *args: Any, **model_kwargs: Any) -> ModelEntry:
-    """Register a model for CIFAR-10."""
-    return ModelEntry(partial(factory, *args, **model_kwargs), CIFAR_CLASSES, (3, 32, 32))
-
-
-def _imagenet_entry(
-    factory: Callable[..., nn.Module], *args: Any, image_size: int = 224, **model_kwargs: Any
-) -> ModelEntry:
-    """Register a model for ImageNet."""
-    input_size = (3, image_size, image_size)
-    return ModelEntry(partial(factory, *args, **model_kwargs), IMAGENET_CLASSES, input_size)
-
-
-def _cifar_resnet_entry(depth: int, shortcut_type: str = "A", **model_kwargs: Any) -> ModelEntry:
-    """Register a ResNet of 6n + 2 layers for 32x32 images (arXiv:1512.03385, section 4.2)."""
-    depths = ((depth - 2) // 6,) * 3
-    return _cifar_entry(
-        ResNet, BasicBlock, depths, stem="cifar", shortcut_type=shortcut_type, **model_kwargs
-    )
-
-
-def _preact_entry(depth: int, **model_kwargs: Any) -> ModelEntry:
-    """Register a pre-activation ResNet of 6n + 2 layers (arXiv:1603.05027, section 4).
-
-    From 164 layers on it has 9n + 2 in bottlenecks.
-    """
-    if depth < 164:
-        depths = ((depth - 2) // 6,) * 3
-        return _cifar_entry(PreActResNet, PreActBasicBlock, depths, **model_kwargs)
-    depths = ((depth - 2) // 9,) * 3
-    return _cifar_entry(PreActResNet, PreActBottleneck, depths, **model_kwargs)
-
-
-def _wide_resnet_entry(depth: int, widen_factor: int, **model_kwargs: Any) -> ModelEntry:
-    """Register WRN-depth-widen_factor of 6n + 4 layers (arXiv:1605.07146, table 1)."""
-    depths = ((depth - 4) // 6,) * 3
-    return _cifar_entry(
-        PreActResNet, PreActBasicBlock, depths, widen_factor=widen_factor, **model_kwargs
-    )
-
-
-def _cifar_densenet_entry(depth: int, growth_rate: int) -> ModelEntry:
-    """Register a DenseNet of three equal blocks for 32x32 images (arXiv:1608.06993, section 3)."""
-    return _cifar_entry(
-        DenseNet,
-        ((depth - 4) // 3,) * 3,
-        growth_rate=growth_rate,
-        stem_width=16,
-        stem="cifar",
-        bottleneck_factor=0,
-        compression=1.0,
-    )
-
-
-def _cifar_densenet_bc_entry(depth: int, growth_rate: int) -> ModelEntry:
-    """Register a DenseNet-BC, with bottlenecks and compression (arXiv:1608.06993, section 3)."""
-    return _cifar_entry(
-        DenseNet,
-        ((depth - 4) // 6,) * 3,
-        growth_rate=growth_rate,
-        stem_width=2 * growth_rate,
-        stem="cifar",
-        bottleneck_factor=4,
-        compression=0.5,
-    )
-
-
-def _resnet_entry(depth: int, **model_kwargs: Any) -> ModelEntry:
-    """Register a ResNet for ImageNet (arXiv:1512.03385, table 1)."""
-    block = BasicBlock if depth < 50 else Bottleneck
-    return _imagenet_entry(ResNet, block, RESNET_DEPTHS[depth], **model_kwargs)
-
-
-def _resnext_entry(name: str, **model_kwargs: Any) -> ModelEntry:
-    """Register a ResNeXt for ImageNet (arXiv:1611.05431, table 1)."""
-    depth, groups, base_width = RESNEXTS[name]
-    return _resnet_entry(depth, groups=groups, base_width=base_width, **model_kwargs)
-
-
+# Layers with weights; 1202 is the deepest model of the paper.
 CIFAR_DEPTHS = (20, 32, 44, 56, 110, 1202)
 SE_CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 PREACT_DEPTHS = (20, 56, 110, 164, 1001)
 
-# Blocks in each stage, by the number of layers.
-RESNET_DEPTHS = {
-    18: (2, 2, 2, 2),
-    34: (3, 4, 6, 3),
-    50: (3, 4, 6, 3),
-    101: (3, 4, 23, 3),
-    152: (3, 8, 36, 3),
-}
+# Layers in each dense block, by the number of layers.
 DENSENET_DEPTHS = {
     121: (6, 12, 24, 16),
     161: (6, 12, 36, 24),
@@ -255,44 +167,45 @@ DENSENET_DEPTHS = {
 CIFAR_DENSENETS = ((40, 12), (100, 12), (100, 24))
 CIFAR_DENSENETS_BC = ((40, 12), (100, 12), (250, 24), (190, 40), (40, 36), (40, 48), (40, 60))
 
-# Layers, groups and width of a group.
-RESNEXTS = {
-    "50_32x4d": (50, 32, 4),
-    "101_32x4d": (101, 32, 4),
-    "101_32x8d": (101, 32, 8),
-    "101_64x4d": (101, 64, 4),
-}
-
 # timm rounds the widths of its SE networks to multiples of 8.
 TIMM_SE_KWARGS: dict[str, Any] = {"se_reduction": 16, "se_divisor": 8}
 
 MODELS: dict[str, ModelEntry] = {
-    **{f"resnet{n}": _cifar_resnet_entry(n) for n in CIFAR_DEPTHS},
-    **{f"plain{n}": _cifar_resnet_entry(n, "none") for n in CIFAR_DEPTHS},
-    **{f"seresnet{n}": _cifar_resnet_entry(n, se_reduction=16) for n in SE_CIFAR_DEPTHS},
-    **{f"preresnet{n}": _preact_entry(n) for n in PREACT_DEPTHS},
-    **{f"sepreresnet{n}": _preact_entry(n, se_reduction=16) for n in (110, 164)},
-    "wrn_16_8": _wide_resnet_entry(16, 8),
-    "wrn_28_10": _wide_resnet_entry(28, 10),
-    "sewrn_16_8": _wide_resnet_entry(16, 8, se_reduction=16),
-    **{f"densenet_{n}_{k}": _cifar_densenet_entry(n, k) for n, k in CIFAR_DENSENETS},
-    **{f"densenet_bc_{n}_{k}": _cifar_densenet_bc_entry(n, k) for n, k in CIFAR_DENSENETS_BC},
-    "highway19": _cifar_entry(Highway, ((32, 32, 32, 48, 48), (80,) * 6, (128,) * 6)),
-    "highway32": _cifar_entry(Highway, ((32,) * 10, (48,) * 10, (64,) * 10)),
-    **{f"resnet{n}": _resnet_entry(n) for n in RESNET_DEPTHS},
-    **{f"plain{n}": _resnet_entry(n, shortcut_type="none") for n in (18, 34)},
-    **{f"resnext{name}": _resnext_entry(name) for name in RESNEXTS},
-    **{f"wide_resnet{n}_2": _resnet_entry(n, base_width=128) for n in (50, 101)},
-    **{f"seresnet{n}": _resnet_entry(n, **TIMM_SE_KWARGS) for n in RESNET_DEPTHS},
-    **{f"seresnext{name}": _resnext_entry(name, **TIMM_SE_KWARGS) for name in RESNEXTS},
-    **{f"densenet{n}": _imagenet_entry(DenseNet, DENSENET_DEPTHS[n]) for n in (121, 169, 201)},
-    "densenet161": _imagenet_entry(DenseNet, DENSENET_DEPTHS[161], growth_rate=48, stem_width=96),
-    "googlenet": _imagenet_entry(GoogLeNet),
-    "bn_inception": _imagenet_entry(BNInception),
-    "se_bn_inception": _imagenet_entry(BNInception, se_reduction=16),
-    "inception_resnet_v2": _imagenet_entry(InceptionResNetV2, image_size=299),
-    "inception_v3": _imagenet_entry(torchvision_baselines.inception_v3, image_size=299),
-    "alexnet": _imagenet_entry(torchvision_baselines.alexnet),
-    "vgg16": _imagenet_entry(torchvision_baselines.vgg16),
-    "vgg19": _imagenet_entry(torchvision_baselines.vgg19),
+    # CIFAR: ResNet, plain networks, and SE (arXiv:1512.03385, 1709.01507).
+    **{f"resnet{n}": cifar_resnet_entry(n) for n in CIFAR_DEPTHS},
+    **{f"plain{n}": cifar_resnet_entry(n, "none") for n in CIFAR_DEPTHS},
+    **{f"seresnet{n}": cifar_resnet_entry(n, se_reduction=16) for n in SE_CIFAR_DEPTHS},
+    # CIFAR: pre-activation and wide ResNets (arXiv:1603.05027, 1605.07146).
+    **{f"preresnet{n}": preact_entry(n) for n in PREACT_DEPTHS},
+    **{f"sepreresnet{n}": preact_entry(n, se_reduction=16) for n in (110, 164)},
+    "wrn_16_8": wide_resnet_entry(16, 8),
+    "wrn_28_10": wide_resnet_entry(28, 10),
+    "sewrn_16_8": wide_resnet_entry(16, 8, se_reduction=16),
+    # CIFAR: DenseNets, layers and growth rate (arXiv:1608.06993).
+    **{f"densenet_{n}_{k}": cifar_densenet_entry(n, k) for n, k in CIFAR_DENSENETS},
+    **{f"densenet_bc_{n}_{k}": cifar_densenet_bc_entry(n, k) for n, k in CIFAR_DENSENETS_BC},
+    # CIFAR: highway networks, widths stage by stage (arXiv:1507.06228).
+    "highway19": cifar_entry(Highway, ((32, 32, 32, 48, 48), (80,) * 6, (128,) * 6)),
+    "highway32": cifar_entry(Highway, ((32,) * 10, (48,) * 10, (64,) * 10)),
+    # ImageNet: ResNet, plain, ResNeXt and wide ResNets, named as in torchvision.
+    **{f"resnet{n}": resnet_entry(n) for n in RESNET_DEPTHS},
+    **{f"plain{n}": resnet_entry(n, shortcut_type="none") for n in (18, 34)},
+    **{f"resnext{name}": resnext_entry(name) for name in RESNEXTS},
+    **{f"wide_resnet{n}_2": resnet_entry(n, base_width=128) for n in (50, 101)},
+    # ImageNet: SE networks, named as in timm.
+    **{f"seresnet{n}": resnet_entry(n, **TIMM_SE_KWARGS) for n in RESNET_DEPTHS},
+    **{f"seresnext{name}": resnext_entry(name, **TIMM_SE_KWARGS) for name in RESNEXTS},
+    # ImageNet: DenseNets, named as in torchvision.
+    **{f"densenet{n}": imagenet_entry(DenseNet, DENSENET_DEPTHS[n]) for n in (121, 169, 201)},
+    "densenet161": imagenet_entry(DenseNet, DENSENET_DEPTHS[161], growth_rate=48, stem_width=96),
+    # ImageNet: Inception networks, with and without residual connections.
+    "googlenet": imagenet_entry(GoogLeNet),
+    "bn_inception": imagenet_entry(BNInception),
+    "se_bn_inception": imagenet_entry(BNInception, se_reduction=16),
+    "inception_resnet_v2": imagenet_entry(InceptionResNetV2, image_size=299),
+    "inception_v3": imagenet_entry(torchvision_baselines.inception_v3, image_size=299),
+    # Baselines without skip connections.
+    "alexnet": imagenet_entry(torchvision_baselines.alexnet),
+    "vgg16": imagenet_entry(torchvision_baselines.vgg16),
+    "vgg19": imagenet_entry(torchvision_baselines.vgg19),
 }

@@ -71,14 +71,10 @@ class ResidualBlock(nn.Module):
         Raises:
             ValueError: an option is not valid.
         """
+        # The forward pass asks for the placement at five positions.
         self.se_placement = se_kwargs.get("se_placement", "standard")
-        channels: dict[SEPlacement, int] = {
-            "standard": planes,
-            "pre": inplanes,
-            "post": planes,
-            "identity": planes,
-            "3x3": inner,
-        }
+        channels: dict[SEPlacement, int] = {"standard": planes, "pre": inplanes, "post": planes}
+        channels.update({"identity": planes, "3x3": inner})
         return make_se(channels, **se_kwargs)
 
     def apply_se(self, placement: SEPlacement, x: Tensor) -> Tensor:
@@ -107,6 +103,7 @@ class ResidualBlock(nn.Module):
         """
         if self.add is None:
             return branch
+        # Without a projection the shortcut is the input itself.
         shortcut = x if self.downsample is None else self.downsample(x)
         return self.add(self.apply_se("identity", shortcut), branch)
 
@@ -143,9 +140,10 @@ class BasicBlock(ResidualBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inplanes, H, W) to (N, planes, H / stride, W / stride)."""
-        branch = self.bn1(self.conv1(self.apply_se("pre", x)))
+        branch = self.bn1(self.conv1(self.apply_se("pre", x)))  # (N, planes, H / s, W / s)
         branch = self.relu1(self.apply_se("3x3", branch))
-        branch = self.apply_se("standard", self.bn2(self.conv2(branch)))
+        branch = self.apply_se("standard", self.bn2(self.conv2(branch)))  # same shape
+        # Activation comes after the sum (arXiv:1512.03385, figure 2).
         return self.apply_se("post", self.relu2(self.merge_shortcut(x, branch)))
 
     def last_norm(self) -> nn.BatchNorm2d:
@@ -182,6 +180,7 @@ class Bottleneck(ResidualBlock):
         **se_kwargs: Unpack[SEOptions],
     ) -> None:
         super().__init__()
+        # 64 is the width of the narrowest stage, for which base_width is given.
         inner = planes * base_width // 64 * groups
         outplanes = planes * self.expansion
         first, second = bottleneck_strides(stride, stride_in)
@@ -200,9 +199,9 @@ class Bottleneck(ResidualBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inplanes, H, W) to (N, 4 planes, H / stride, W / stride)."""
-        branch = self.relu1(self.bn1(self.conv1(self.apply_se("pre", x))))
-        branch = self.apply_se("3x3", self.bn2(self.conv2(branch)))
-        branch = self.bn3(self.conv3(self.relu2(branch)))
+        branch = self.relu1(self.bn1(self.conv1(self.apply_se("pre", x))))  # (N, inner, H, W)
+        branch = self.apply_se("3x3", self.bn2(self.conv2(branch)))  # (N, inner, H / s, W / s)
+        branch = self.bn3(self.conv3(self.relu2(branch)))  # (N, 4 planes, H / s, W / s)
         branch = self.apply_se("standard", branch)
         return self.apply_se("post", self.relu3(self.merge_shortcut(x, branch)))
 
@@ -227,8 +226,7 @@ def make_stage(
     """Stack blocks, of which the first changes the width and has the stride.
 
     Args:
-        block: class or function of (inplanes, planes, stride, **block_kwargs). Its module maps
-            (N, inplanes, H, W) to (N, expansion * planes, H / stride, W / stride).
+        block: maps (N, inplanes, H, W) to (N, expansion * planes, H / stride, W / stride).
         depth: number of blocks.
         inplanes: channels of the input.
         planes: see `block`.
@@ -238,7 +236,7 @@ def make_stage(
     Returns:
         The blocks in order.
     """
-    outplanes = out_channels(block, planes)
     first = block(inplanes, planes, stride, **block_kwargs)
-    rest = [block(outplanes, planes, 1, **block_kwargs) for _ in range(1, depth)]
+    inplanes = out_channels(block, planes)
+    rest = [block(inplanes, planes, 1, **block_kwargs) for _ in range(1, depth)]
     return nn.Sequential(first, *rest)

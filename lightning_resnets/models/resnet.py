@@ -18,6 +18,7 @@ from lightning_resnets.models.residual_blocks import (
     out_channels,
 )
 
+# Both have the names of the datasets that they were designed for.
 Stem = Literal["imagenet", "cifar"]
 StemPool = Literal["pad", "ceil"]
 
@@ -62,6 +63,7 @@ class ResNet(nn.Module):
         self.conv1 = make_stem_conv(stem, planes)
         self.bn1 = nn.BatchNorm2d(planes)
         self.relu = nn.ReLU()
+        # CIFAR images are too small to be halved twice before the first stage.
         self.maxpool = make_stem_pool(stem_pool) if stem == "imagenet" else None
         inplanes = self._add_stages(block, depths, planes, block_kwargs)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
@@ -80,6 +82,7 @@ class ResNet(nn.Module):
         inplanes = planes
         for index, depth in enumerate(depths):
             width = planes << index
+            # The stem has done the first reduction.
             stride = 2 if index else 1
             stage = make_stage(block, depth, inplanes, width, stride, **block_kwargs)
             self.add_module(f"layer{index + 1}", stage)
@@ -96,14 +99,14 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, 3, H, W) to logits (N, num_classes)."""
-        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn1(self.conv1(x)))  # (N, stem_width, H / 2, W / 2), CIFAR: H, W
         if self.maxpool is not None:
             x = self.maxpool(x)
         for index in range(self.stages):
             # Each stage but the first doubles the channels and halves the sides.
             x = self.get_submodule(f"layer{index + 1}")(x)
         x = torch.flatten(self.avgpool(x), 1)  # (N, C)
-        return self.fc(x)
+        return self.fc(x)  # (N, num_classes)
 
 
 def make_stem_conv(stem: Stem, planes: int) -> nn.Conv2d:

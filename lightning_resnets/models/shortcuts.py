@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from lightning_resnets.merges import Add
 from lightning_resnets.models.squeeze_excite import SEPlacement
 
+# The paper compares A, B and C in table 3.
 ShortcutType = Literal["A", "B", "C", "none"]
 
 
@@ -33,7 +34,8 @@ class PadShortcut(nn.Module):
         """Map (N, inplanes, H, W) to (N, planes, H / stride, W / stride)."""
         front = (self.planes - self.inplanes) // 2
         back = self.planes - self.inplanes - front
-        x = x[:, :, :: self.stride, :: self.stride]
+        x = x[:, :, :: self.stride, :: self.stride]  # (N, inplanes, H / stride, W / stride)
+        # Pairs of paddings: width, height, channels.
         return F.pad(x, (0, 0, 0, 0, front, back))
 
     def extra_repr(self) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lightning_resnets.merges import Gate
 
+# Section 6.5 of the paper, figure 5.
 SEPlacement = Literal["standard", "pre", "post", "identity", "3x3"]
 SEPool = Literal["mean", "max"]
 
@@ -70,7 +71,9 @@ class SqueezeExcite(nn.Module):
             raise ValueError(f"se_pool must be {' or '.join(SE_POOLS)}, got {pool!r}.")
         width = reduced_channels(channels, reduction, divisor)
         self.relu0 = nn.ReLU() if pre_relu else None
+        # Squeeze: one number per channel.
         self.squeeze = SE_POOLS[pool](1)
+        # Excitation: 1x1 convolutions are linear layers on (N, C, 1, 1).
         self.fc1 = nn.Conv2d(channels, width, 1, bias=bias)
         self.relu = nn.ReLU()
         self.fc2 = nn.Conv2d(width, channels, 1, bias=bias)
@@ -80,7 +83,7 @@ class SqueezeExcite(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H, W)."""
         if self.relu0 is not None:
-            x = self.relu0(x)
+            x = self.relu0(x)  # (N, C, H, W)
         weight = self.squeeze(x)  # (N, C, 1, 1)
         weight = self.fc2(self.relu(self.fc1(weight)))  # (N, C, 1, 1)
         return self.gate(x, self.sigmoid(weight))  # (N, C, H, W)

@@ -31,9 +31,11 @@ def atomic_write(path: Path, hint: str = "") -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
+        # The order matters: content, name, folder.
         _flush(part)
         part.replace(path)
         fsync_dir(path.parent)
+    # Also after Ctrl+C.
     except BaseException as error:
         with suppress(OSError):
             part.unlink()

@@ -66,6 +66,7 @@ def download_cached(source: RemoteFile, folder: Path) -> Path:
         DownloadError: the file could not be downloaded or written.
     """
     path = folder / source.name
+    # Concurrent runs are safe too: each writes a temporary file of its own.
     with DOWNLOAD_LOCK:
         if not _is_intact(path, source.sha256 or _read_hash(path)):
             _download(source, path)
@@ -102,6 +103,7 @@ def _download(source: RemoteFile, path: Path) -> None:
             expected, actual = _receive(source, file)
         if not actual.startswith(expected):
             raise DownloadError(_describe_failure(source, path, "the SHA-256 does not match"))
+        # Renaming is atomic within a folder.
         Path(part).replace(path)
         if not source.sha256 and expected:
             _hash_path(path).write_text(f"{expected}\n")
@@ -148,6 +150,7 @@ def _receive(source: RemoteFile, file: IO[bytes]) -> tuple[str, str]:
             file.write(chunk)
             digest.update(chunk)
             progress.update(len(chunk))
+    # urllib does not report a connection that ends early.
     if size and progress.done != size:
         raise OSError(f"the connection ended after {progress.done:,} of {size:,} bytes")
     progress.close()

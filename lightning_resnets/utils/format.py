@@ -85,4 +85,5 @@ def evenly_spaced(count: int, most: int) -> Sequence[int]:
     """
     if count <= most:
         return range(count)
+    # Integer arithmetic never repeats an index when count > most.
     return [index * count // most for index in range(most)]

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+# Fill any tensor, parameter or not.
 INIT_FUNCTIONS = frozenset((Tensor.normal_, Tensor.uniform_))
+# Skipped for parameters only: buffers must be computed.
 IN_PLACE_FUNCTIONS = frozenset(
     (
         Tensor.add_,
@@ -47,6 +49,7 @@ class skip_init(TorchFunctionMode):  # noqa: N801 - a context manager, written l
         Returns:
             The unchanged parameter, or the function's result.
         """
+        # Modules initialize by these functions or by torch.nn.init.
         if func in INIT_FUNCTIONS or getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else kwargs["tensor"]
         if args and isinstance(args[0], nn.Parameter):

@@ -551,7 +551,7 @@ def test_shapes_are_checked_in_the_forward_pass(op: Intervention, message: str) 
         (
             ScaleInput("dense.denselayer3.concat", "dense.denselayer3", 0),
             InterventionError,
-            r"^'dense\S+' has no operand '\S+3': .* from c, dense.denselayer1, dense.denselayer2\.$",
+            r"^'dense\S+' has no operand '\S+3': .* c, dense.denselayer1, dense.denselayer2\.$",
         ),
     ],
 )

@@ -75,16 +75,9 @@ def fingerprint_model(name: str) -> IndexedModel:
     changed = [key for key in one if one[key] != other[key]]
     if not changed:
         raise ValueError(f"{name} has no last layer.")
-    classifier_keys = tuple(
-        sorted((key, _find_class_axis(one[key], other[key])) for key in changed)
-    )
-    return IndexedModel(
-        name,
-        classifier_keys,
-        index.fingerprint(one, classifier_keys),
-        _preprocessing_of(name),
-        _rank(name),
-    )
+    keys = tuple(sorted((key, _find_class_axis(one[key], other[key])) for key in changed))
+    preprocessing = _preprocessing_of(name)
+    return IndexedModel(name, keys, index.fingerprint(one, keys), preprocessing, _rank(name))
 
 
 def serialize_index(models: Iterable[IndexedModel]) -> bytes:
@@ -98,10 +91,7 @@ def serialize_index(models: Iterable[IndexedModel]) -> bytes:
     """
     groups = _group_equal_models(models)
     classifiers = sorted({group[0].classifier_keys for group in groups})
-    preprocessings: set[tuple[Any, ...]] = set()
-    for group in groups:
-        preprocessings.update(astuple(model.preprocessing) for model in group)
-    rows = sorted(preprocessings)
+    rows = _distinct_preprocessings(groups)
     sketches = b"".join(group[0].fingerprint.sketch.tobytes() for group in groups)
     data = {
         "versions": package_versions(),
@@ -131,6 +121,14 @@ def _group_equal_models(models: Iterable[IndexedModel]) -> list[list[IndexedMode
         key = (model.fingerprint.hash_sum, model.classifier_keys)
         groups.setdefault(key, []).append(model)
     return sorted(groups.values(), key=lambda group: group[0].name)
+
+
+def _distinct_preprocessings(groups: list[list[IndexedModel]]) -> list[tuple[Any, ...]]:
+    """Return every preprocessing once, sorted."""
+    rows: set[tuple[Any, ...]] = set()
+    for group in groups:
+        rows.update(astuple(model.preprocessing) for model in group)
+    return sorted(rows)
 
 
 def _serialize_entry(
@@ -243,7 +241,7 @@ def main() -> None:
     for name in list_installed_models():
         try:
             models.append(fingerprint_model(name))
-        except Exception as error:  # noqa: BLE001 - a model that cannot be built must not stop the others
+        except Exception as error:  # noqa: BLE001 - others must still be built
             print(f"left out: {name}: {error}", flush=True)
     data = serialize_index(models)
     target.write_bytes(data)

@@ -134,7 +134,7 @@ def lookup(shapes: Mapping[str, Shape]) -> list[Neighbor]:
     with_classifier = _make_fingerprint(kept, hashes, ())
     found: list[tuple[_SortKey, Neighbor]] = []
     for keys, rows in index.rows_by_classifier_keys.items():
-        num_classes = _count_classes(kept, keys)
+        num_classes = _count_classes(kept, keys)  # 0 without this last layer
         query = _make_fingerprint(kept, hashes, keys) if num_classes else with_classifier
         estimates = _compare_sketches(index.sketches[rows], query.sketch)
         for row, estimate in zip(rows, estimates, strict=True):

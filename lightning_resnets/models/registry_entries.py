@@ -1,0 +1,128 @@
+"""Registry entries: one function for each family of models."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from lightning_resnets.models.densenet import DenseNet
+from lightning_resnets.models.preact_resnet import PreActBasicBlock, PreActBottleneck, PreActResNet
+from lightning_resnets.models.residual_blocks import BasicBlock, Bottleneck
+from lightning_resnets.models.resnet import ResNet
+
+# Classes of the datasets that the papers train on.
+IMAGENET_CLASSES = 1000
+CIFAR_CLASSES = 10
+
+# Blocks in each stage, by the number of layers.
+RESNET_DEPTHS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
+
+# Layers, groups and width of a group.
+RESNEXTS = {
+    "50_32x4d": (50, 32, 4),
+    "101_32x4d": (101, 32, 4),
+    "101_32x8d": (101, 32, 8),
+    "101_64x4d": (101, 64, 4),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """Registry entry of one model.
+
+    Attributes:
+        factory: builds the model from `num_classes` and model kwargs.
+        num_classes: number of classes of the dataset that its paper trained on.
+        input_size: (C, H, W) of the images that its paper trained on.
+    """
+
+    factory: Callable[..., nn.Module]
+    num_classes: int
+    input_size: tuple[int, int, int]
+
+
+def cifar_entry(factory: Callable[..., nn.Module], *args: Any, **model_kwargs: Any) -> ModelEntry:
+    """Register a model for CIFAR-10."""
+    return ModelEntry(partial(factory, *args, **model_kwargs), CIFAR_CLASSES, (3, 32, 32))
+
+
+def imagenet_entry(
+    factory: Callable[..., nn.Module], *args: Any, image_size: int = 224, **model_kwargs: Any
+) -> ModelEntry:
+    """Register a model for ImageNet."""
+    input_size = (3, image_size, image_size)
+    return ModelEntry(partial(factory, *args, **model_kwargs), IMAGENET_CLASSES, input_size)
+
+
+def cifar_resnet_entry(depth: int, shortcut_type: str = "A", **model_kwargs: Any) -> ModelEntry:
+    """Register a ResNet of 6n + 2 layers for 32x32 images (arXiv:1512.03385, section 4.2)."""
+    depths = ((depth - 2) // 6,) * 3
+    return cifar_entry(
+        ResNet, BasicBlock, depths, stem="cifar", shortcut_type=shortcut_type, **model_kwargs
+    )
+
+
+def preact_entry(depth: int, **model_kwargs: Any) -> ModelEntry:
+    """Register a pre-activation ResNet of 6n + 2 layers (arXiv:1603.05027, section 4).
+
+    From 164 layers on it has 9n + 2 in bottlenecks.
+    """
+    if depth < 164:
+        depths = ((depth - 2) // 6,) * 3
+        return cifar_entry(PreActResNet, PreActBasicBlock, depths, **model_kwargs)
+    depths = ((depth - 2) // 9,) * 3
+    return cifar_entry(PreActResNet, PreActBottleneck, depths, **model_kwargs)
+
+
+def wide_resnet_entry(depth: int, widen_factor: int, **model_kwargs: Any) -> ModelEntry:
+    """Register WRN-depth-widen_factor of 6n + 4 layers (arXiv:1605.07146, table 1)."""
+    depths = ((depth - 4) // 6,) * 3
+    return cifar_entry(
+        PreActResNet, PreActBasicBlock, depths, widen_factor=widen_factor, **model_kwargs
+    )
+
+
+def cifar_densenet_entry(depth: int, growth_rate: int) -> ModelEntry:
+    """Register a DenseNet of three equal blocks for 32x32 images (arXiv:1608.06993, section 3)."""
+    return cifar_entry(
+        DenseNet,
+        ((depth - 4) // 3,) * 3,
+        growth_rate=growth_rate,
+        stem_width=16,
+        stem="cifar",
+        bottleneck_factor=0,
+        compression=1.0,
+    )
+
+
+def cifar_densenet_bc_entry(depth: int, growth_rate: int) -> ModelEntry:
+    """Register a DenseNet-BC, with bottlenecks and compression (arXiv:1608.06993, section 3)."""
+    return cifar_entry(
+        DenseNet,
+        ((depth - 4) // 6,) * 3,
+        growth_rate=growth_rate,
+        stem_width=2 * growth_rate,
+        stem="cifar",
+        bottleneck_factor=4,
+        compression=0.5,
+    )
+
+
+def resnet_entry(depth: int, **model_kwargs: Any) -> ModelEntry:
+    """Register a ResNet for ImageNet (arXiv:1512.03385, table 1)."""
+    block = BasicBlock if depth < 50 else Bottleneck
+    return imagenet_entry(ResNet, block, RESNET_DEPTHS[depth], **model_kwargs)
+
+
+def resnext_entry(name: str, **model_kwargs: Any) -> ModelEntry:
+    """Register a ResNeXt for ImageNet (arXiv:1611.05431, table 1)."""
+    depth, groups, base_width = RESNEXTS[name]
+    return resnet_entry(depth, groups=groups, base_width=base_width, **model_kwargs)
