@@ -1,7 +1,7 @@
-"""What a checkpoint may tell a run that goes on from it: names of files in the run's own folder, and no others.
+"""Remove from a checkpoint the paths that lie outside of the run's own folder.
 
-Lightning's ModelCheckpoint believes the paths that a file gives and removes what lies there, on any file system that a
-path can name: a file from elsewhere could so delete a folder or make a request.
+Lightning's ModelCheckpoint trusts the paths in a file and deletes what lies there, on any file
+system that a path can name: a foreign file could delete a folder or make a request.
 """
 
 from collections.abc import Mapping
@@ -14,29 +14,43 @@ PATH_KEYS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
 
 def drop_foreign_paths(checkpoint: Mapping[str, Any], trainer: L.Trainer) -> None:
-    """Takes out of the callbacks' states, in place, every path that is no checkpoint directly in the run's folder."""
-    given = [getattr(callback, "dirpath", None) for callback in trainer.checkpoint_callbacks]
-    folders = {Path(folder).resolve() for folder in given if folder}
+    """Remove every path that is not a checkpoint directly in the run's folder, in place.
+
+    Args:
+        checkpoint: content of the file; the states of its callbacks are changed.
+        trainer: the trainer, whose checkpoint callbacks know the run's folders.
+    """
+    paths = [getattr(callback, "dirpath", None) for callback in trainer.checkpoint_callbacks]
+    folders = {Path(path).resolve() for path in paths if path}
     states = checkpoint.get("callbacks")
-    for state in states.values() if isinstance(states, dict) else ():
-        if not isinstance(state, dict):
-            continue
-        state.update(
-            {
-                name: ""
-                for name in PATH_KEYS
-                if name in state and not is_own_checkpoint(state[name], folders)
-            }
-        )
-        if "best_k_models" in state:
-            best = state["best_k_models"] if isinstance(state["best_k_models"], dict) else {}
-            state["best_k_models"] = {
-                path: score for path, score in best.items() if is_own_checkpoint(path, folders)
-            }
+    if not isinstance(states, dict):
+        return
+    for state in states.values():
+        if isinstance(state, dict):
+            _clean_state(state, folders)
+
+
+def _clean_state(state: dict[str, Any], folders: set[Path]) -> None:
+    """Remove foreign paths from the state of one callback."""
+    for key in PATH_KEYS:
+        if key in state and not is_own_checkpoint(state[key], folders):
+            state[key] = ""
+    if "best_k_models" in state:
+        best = state["best_k_models"] if isinstance(state["best_k_models"], dict) else {}
+        own = {path: score for path, score in best.items() if is_own_checkpoint(path, folders)}
+        state["best_k_models"] = own
 
 
 def is_own_checkpoint(path: object, folders: set[Path]) -> bool:
-    """Whether a path is a checkpoint that lies directly in one of the folders, links and dots followed."""
+    """Return whether a path is a checkpoint directly in one of the folders, links resolved.
+
+    Args:
+        path: any value from a file.
+        folders: resolved folders.
+
+    Returns:
+        True for the run's own checkpoint.
+    """
     if not isinstance(path, str) or ":" in path or not path.endswith(".ckpt"):
         return False
     return Path(path).resolve().parent in folders

@@ -1,4 +1,4 @@
-"""What a run computes on: its name for the card, and the precision that is fast there."""
+"""Hardware of a run: its name for the model card, and the precision that is fast there."""
 
 import platform
 from pathlib import Path
@@ -8,22 +8,35 @@ import torch
 
 CPUINFO = Path("/proc/cpuinfo")
 
-
-BF16_CPU_FLAGS = {
-    "avx512_bf16",
-    "amx_bf16",
-    "bf16",
-}  # flags of x86 and, the last, of Arm processors that compute in it
+# Flags of x86 processors and, the last one, of Arm processors that compute in bfloat16.
+BF16_CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 def read_cpuinfo(entry: str) -> str:
-    """The first value of an entry of Linux's list of processors, empty elsewhere."""
+    """Return the first value of an entry of Linux's list of processors.
+
+    Args:
+        entry: start of the line, for example "model name".
+
+    Returns:
+        The value; "" if there is none.
+    """
     lines = CPUINFO.read_text().splitlines() if CPUINFO.is_file() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(entry)), "")
+    for line in lines:
+        if line.startswith(entry):
+            return line.split(":", 1)[1].strip()
+    return ""
 
 
 def describe_hardware(trainer: L.Trainer) -> str:
-    """The GPUs, or the processor and the threads taken of it."""
+    """Describe the GPUs, or the processor and the number of its threads in use.
+
+    Args:
+        trainer: the trainer of the run.
+
+    Returns:
+        For example "2 x NVIDIA H100" or "CPU AMD EPYC, 2 thread(s)".
+    """
     device = trainer.strategy.root_device
     if device.type == "cuda":
         return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}"
@@ -32,13 +45,17 @@ def describe_hardware(trainer: L.Trainer) -> str:
 
 
 def default_precision() -> str:
-    """Lightning's word for the precision to train in: bfloat16 where the hardware computes in it, else float32.
+    """Choose bfloat16 where the hardware computes in it, else float32.
 
-    On a processor with such units it is twice as fast; on one without them it is emulated, and slow.
+    On a processor with such units it is twice as fast. On one without them it is emulated, and
+    slow.
+
+    Returns:
+        Lightning's name of the precision.
     """
     if torch.cuda.is_available():
-        return (
-            "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-        )
-    flags = f"{read_cpuinfo('flags')} {read_cpuinfo('Features')}".split()
-    return "bf16-mixed" if BF16_CPU_FLAGS & set(flags) else "32-true"
+        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        flags = f"{read_cpuinfo('flags')} {read_cpuinfo('Features')}".split()
+        has_bf16 = not BF16_CPU_FLAGS.isdisjoint(flags)
+    return "bf16-mixed" if has_bf16 else "32-true"

@@ -81,7 +81,7 @@ def check_record(record: RunRecord) -> None:
         raise ValueError(
             f"There is no recipe called {record.recipe}: a result needs one that ships."
         )
-    model = yaml.safe_load(list_recipes()[record.recipe].read_text())["model"]["model"]
+    model = yaml.safe_load(list_recipes()[record.recipe].read_text())["model"]["arch"]
     if record.arch != model:
         raise ValueError(
             f"The run of {record.recipe} trained {record.arch} in place of {model}: give it its own recipe."

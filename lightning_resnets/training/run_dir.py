@@ -1,6 +1,5 @@
-"""The folder of a run belongs to one run at a time: two would tear each other's files."""
+"""The folder of a run, which belongs to one run at a time: two would damage each other's files."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,68 +7,11 @@ from pathlib import Path
 
 import lightning as L
 import torch
+from filelock import FileLock, Timeout
 
 from lightning_resnets.utils.atomic_write import atomic_torch_save
 
-
-@contextmanager
-def lock_run_dir(run_dir: Path) -> Iterator[None]:
-    """Hold the folder while the `with` block lasts, whatever ends it; raises ValueError where another process holds it.
-
-    Where the file system or the operating system (Windows) knows no locks, nothing is held.
-    """
-    path = run_dir / ".lock"
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise ValueError(
-            f"'{run_dir}' cannot be written to ({error.strerror}): give the run another place with --run_dir DIR."
-        ) from error
-    try:
-        if not try_lock(handle) or not is_same_file(handle, path):
-            raise ValueError(
-                f"Another run is writing to '{run_dir}': wait for it, or give this one its own place with --run_dir DIR."
-            )
-        try:
-            yield
-        finally:
-            with suppress(OSError):  # Windows lets nobody take away an open file
-                path.unlink()
-    finally:
-        os.close(handle)
-
-
-def remove_empty_log_dir(log: Path) -> None:
-    """Take away the log folder of a run that never began, with its settings alone in it; and the run's, if empty."""
-    if log.is_dir() and {file.name for file in log.iterdir()} <= {"config.yaml", "hparams.yaml"}:
-        shutil.rmtree(log, ignore_errors=True)
-        with suppress(OSError):
-            log.parent.rmdir()
-
-
-def is_same_file(handle: int, path: Path) -> bool:
-    """Whether the open file is still the one of that name: another run may have ended, and taken it away, since."""
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def try_lock(handle: int) -> bool:
-    """False where somebody else has it; the system lets it go with the handle."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
-
+LOCK_FILE = ".lock"
 
 KEPT_KEYS = (
     "state_dict",
@@ -81,19 +23,77 @@ KEPT_KEYS = (
 )
 
 
-def save_final_checkpoint(trainer: L.Trainer, path: Path) -> None:
-    """Write the trainer's model to `path`; called in every process, written by the first.
+@contextmanager
+def lock_run_dir(run_dir: Path) -> Iterator[None]:
+    """Lock a folder while the block runs; the system releases the lock if the process is killed.
 
-    The file is a Lightning checkpoint without optimizer, schedule and loops. It is complete or not there: written
-    beside `path` and renamed.
+    Args:
+        run_dir: folder of the run, created if missing.
+
+    Raises:
+        ValueError: the folder is not writable, or another run has locked it.
+    """
+    path = run_dir / LOCK_FILE
+    lock = FileLock(path)
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise ValueError(
+            f"Another run is writing to '{run_dir}'. Wait for it, or choose another folder with "
+            "--run_dir DIR."
+        ) from None
+    # filelock raises NotImplementedError where the file system has no locks.
+    except NotImplementedError:
+        pass
+    except OSError as error:
+        raise ValueError(
+            f"Cannot write to '{run_dir}' ({error.strerror}). Choose another folder with "
+            "--run_dir DIR."
+        ) from error
+    try:
+        yield
+    finally:
+        # Removed while it is locked. filelock opens it again if it was removed meanwhile.
+        # Windows does not remove open files.
+        with suppress(OSError):
+            path.unlink()
+        lock.release()
+
+
+def remove_empty_log_dir(log_dir: Path) -> None:
+    """Remove the log folder of a run that never started, and the run's folder if it is empty then.
+
+    Args:
+        log_dir: folder with nothing but the run's configuration.
+    """
+    if not log_dir.is_dir():
+        return
+    if {file.name for file in log_dir.iterdir()} <= {"config.yaml", "hparams.yaml"}:
+        shutil.rmtree(log_dir, ignore_errors=True)
+        with suppress(OSError):
+            log_dir.parent.rmdir()
+
+
+def save_final_checkpoint(trainer: L.Trainer, path: Path) -> None:
+    """Save the trainer's model without optimizer, schedule and loops.
+
+    Call it in every process; the first one writes. The file is complete or does not exist.
+
+    Args:
+        trainer: the trainer after a run.
+        path: file to write.
+
+    Raises:
+        CheckpointError: the disk is full or the folder is not writable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
         trainer.save_checkpoint(part, weights_only=False)
         if trainer.is_global_zero:
-            whole = torch.load(part, map_location="cpu", weights_only=True)
-            atomic_torch_save({name: whole[name] for name in KEPT_KEYS}, path)
+            checkpoint = torch.load(part, map_location="cpu", weights_only=True)
+            atomic_torch_save({key: checkpoint[key] for key in KEPT_KEYS}, path)
     finally:
         if trainer.is_global_zero:
             part.unlink(missing_ok=True)

@@ -132,7 +132,9 @@ def test_sums_are_those_of_the_formula() -> None:
     means = torch.stack([weight[labels == label].mean((0, 2, 3)) for label in range(3)])
     pairs = [(means[a] - means[b]).square().mean() for a, b in itertools.combinations(range(3), 2)]
     found = sums.unflatten(sums.flatten()).summary()
-    assert found["class_distance"] == pytest.approx(float(torch.stack(pairs).mean().sqrt()), rel=1e-5)
+    assert found["class_distance"] == pytest.approx(
+        float(torch.stack(pairs).mean().sqrt()), rel=1e-5
+    )
     assert found["mean"] == pytest.approx(float(weight.mean()), rel=1e-5)
     assert found["closed"] == pytest.approx(float((weight < 0.05).float().mean()), rel=1e-5)
     assert found["open"] == pytest.approx(float((weight > 0.95).float().mean()), rel=1e-5)

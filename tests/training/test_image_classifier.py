@@ -310,7 +310,11 @@ def test_the_card_writer_alone(tmp_path: Path) -> None:
     images = DataLoader(
         [(torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 0, 1]))] * 2, batch_size=None
     )  # type: ignore[arg-type]
-    facts: dict[str, Any] = {"model": "resnet20", "classes": ("cat", "dog"), "size": (3, 32, 32)}
+    facts: dict[str, Any] = {
+        "arch": "resnet20",
+        "class_names": ("cat", "dog"),
+        "input_size": (3, 32, 32),
+    }
     facts |= {"mean": (0.5,) * 3, "std": (0.25,) * 3, "name": "pets"}
     save = ModelCheckpoint(tmp_path, filename="mine")
     run = trainer(
@@ -330,13 +334,11 @@ def test_the_card_writer_alone(tmp_path: Path) -> None:
     x = torch.randn(2, 3, 32, 32)
     assert torch.equal(model(x), module.eval().model(x))
     facts.pop("mean")
-    with pytest.raises(
-        ValueError, match=r"does not know the model's mean: say WriteCard\(mean=\.\.\.\)"
-    ):
+    with pytest.raises(ValueError, match=r"lacks mean: pass ModelCardCallback\(mean=\.\.\.\)"):
         trainer(
             tmp_path,
             max_epochs=1,
             callbacks=[ModelCardCallback(**facts), ModelCheckpoint(tmp_path / "b")],
         ).fit(Mine(), images)
-    with pytest.raises(ValueError, match=r"no place for 'color': it holds model"):
+    with pytest.raises(ValueError, match=r"Unknown field 'color' of a model card. Fields: arch"):
         ModelCardCallback(color="red")

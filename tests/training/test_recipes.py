@@ -80,5 +80,5 @@ def test_twins_are_trained_alike(depth: int) -> None:
         for kind in ("plain", "resnet")
     )
     assert plain["model"].pop("model") != residual["model"].pop("model")
-    residual["model"].pop("options", None)  # zero_gamma, for which a plain model has no use
+    residual["model"].pop("model_kwargs", None)  # zero_gamma, for which a plain model has no use
     assert plain == residual

@@ -86,7 +86,7 @@ def test_every_net_that_ships_has_its_record() -> None:
 
 NO_RESULT = {
     "trained on a part": (
-        [replace(RUN, images=45_000)],
+        [replace(RUN, train_images=45_000)],
         "saw 45,000 images of cifar10 .* a result needs all",
     ),
     "tested on a part": (
@@ -95,7 +95,7 @@ NO_RESULT = {
     ),
     "not tested": ([replace(RUN, metrics={})], "was tested on None"),
     "twice": ([RUN, RUN], "Two records are of the same command and seed"),
-    "another model": ([replace(RUN, model="resnet56")], "trained resnet56 in place of resnet20"),
+    "another model": ([replace(RUN, arch="resnet56")], "trained resnet56 in place of resnet20"),
     "no recipe": ([replace(RUN, recipe="mine")], "no recipe called mine"),
 }
 

@@ -94,7 +94,7 @@ def fitted(folder: Path) -> dict[str, Any]:
     run = trainer(
         folder, max_epochs=2, callbacks=[ModelCardCallback(), save], enable_checkpointing=True
     )
-    run.fit(model, datamodule=Odd(batch_size=8, validation=10))
+    run.fit(model, datamodule=Odd(batch_size=8, num_val_images=10))
     metrics = {name: float(value) for name, value in run.callback_metrics.items()}
     (result,) = run.test(model, datamodule=Odd(), verbose=False)
     return metrics | dict(result)
@@ -155,8 +155,8 @@ def descent(folder: Path, world: int, **augmentation: Any) -> tuple[Any, ...]:
     return slopes.images, slopes.labels, slopes.slopes
 
 
-AUGMENTED = {"pad": 4, "flip": True, "cutout": 8}
-PLAIN = {"pad": 0, "flip": False, "cutout": 0}
+AUGMENTED = {"crop_padding": 4, "horizontal_flip": True, "cutout": 8}
+PLAIN = {"crop_padding": 0, "horizontal_flip": False, "cutout": 0}
 
 
 @pytest.mark.slow

@@ -27,14 +27,14 @@ class ModelCardCallback(Callback):
 
     The datamodule says what the images are: `name`, `classes`, `size`, `mean`, `std`, and `crop` and `resample` where
     it fits larger ones (`checkpoint.card.Card`); the module's hyperparameters `model` and `options` say which model it has,
-    as its attribute `model`. In a script of your own `facts` say any of these: `WriteCard(model="resnet20",
-    classes=("cat", "dog"), size=(3, 32, 32), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))`.
+    as its attribute `model`. In a script of your own `facts` say any of these: `ModelCardCallback(arch="resnet20",
+    class_names=("cat", "dog"), input_size=(3, 32, 32), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))`.
     """
 
     def __init__(self, recipe: str = "", **facts: Any) -> None:
         if strange := facts.keys() - FIELDS:
             raise ValueError(
-                f"A card has no place for '{min(strange)}': it holds {', '.join(FIELDS)}."
+                f"Unknown field '{min(strange)}' of a model card. Fields: {', '.join(FIELDS)}."
             )
         self.recipe, self.facts = recipe, facts
         self.seconds = 0.0  # of training, over all resumed parts
@@ -64,7 +64,7 @@ class ModelCardCallback(Callback):
         facts = {**self._known(trainer, pl_module), **self.facts}
         if missing := [name for name in REQUIRED_FIELDS if name not in facts]:
             raise ValueError(
-                f"The card does not know the model's {missing[0]}: say WriteCard({missing[0]}=...)."
+                f"The model card lacks {missing[0]}: pass ModelCardCallback({missing[0]}=...)."
             )
         train_set = getattr(getattr(trainer, "datamodule", None), "train_set", None)
         trained = {
