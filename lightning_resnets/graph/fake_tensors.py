@@ -1,6 +1,7 @@
-"""A model's structure filled with blanks, so that it can be run for shapes: no weight is touched, no memory taken.
+"""Run a model on fake tensors for its output shapes, without weights and memory.
 
-torch's own way, the meta device, imports its compiler at the first operation (3 s); a blank is one zero, expanded.
+A fake tensor is one zero, expanded. The meta device would import the compiler at the first
+operation, which takes 3 s.
 """
 
 import copy
@@ -15,19 +16,32 @@ from torch.fx.node import map_aggregate
 from lightning_resnets.graph.ops import FUNCTION_SHAPE_RULES, MODULE_SHAPE_RULES
 from lightning_resnets.graph.recorded_ops import check_branch
 
-MAX_ACTIVATION_NUMEL = (
-    10**9
-)  # numbers that pass through a model for one image: who looks at it keeps them all
+# Largest number of activations for one image: a caller that records them keeps them all.
+MAX_ACTIVATION_NUMEL = 10**9
 
 
 def fake_tensor(tensor: Tensor) -> Tensor:
-    """As many zeros, of which one is in memory; floats of any width count as float32."""
+    """Return a fake tensor of the same shape.
+
+    Args:
+        tensor: any tensor.
+
+    Returns:
+        One zero, expanded; float32 for floats of any width.
+    """
     dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
     return torch.zeros((), dtype=dtype).expand(tensor.shape)
 
 
 def constant_tensor(tensor: Tensor) -> Tensor:
-    """The same with the first of its values in the place of zero, if it is finite: what blanks make is uniform."""
+    """Return a fake tensor with the first value of a tensor, if it is finite.
+
+    Args:
+        tensor: the output of an operation on fake tensors, which is uniform.
+
+    Returns:
+        That value, expanded; else zeros.
+    """
     if not tensor.numel():
         return fake_tensor(tensor)
     first = tensor[(0,) * tensor.dim()].clone()
@@ -37,7 +51,14 @@ def constant_tensor(tensor: Tensor) -> Tensor:
 
 
 def without_graph(model: nn.Module) -> nn.Module:
-    """A revealed model without its steps, which a copy would tear out of their modules."""
+    """Return the modules of a traced model without its nodes, which a copy would detach.
+
+    Args:
+        model: any model.
+
+    Returns:
+        A plain module for an fx.GraphModule, else the model.
+    """
     if not isinstance(model, fx.GraphModule):
         return model
     shell = nn.Module()
@@ -49,10 +70,16 @@ def without_graph(model: nn.Module) -> nn.Module:
 
 
 def fake_copy(model: nn.Module) -> nn.Module:
-    """A copy of the model's structure, filled with blanks, on the CPU: no weight is copied and no hook comes along."""
-    none = OrderedDict[
-        int, Any
-    ]()  # one for all: ten new ones a module are half of the time that a copy takes
+    """Copy the structure of a model with fake weights and without hooks.
+
+    Args:
+        model: the model, on any device.
+
+    Returns:
+        The fake copy in evaluation mode, on the CPU.
+    """
+    # One for all: ten new dictionaries per module would double the time of a copy.
+    none = OrderedDict[int, Any]()
     kept = (
         value
         for module in model.modules()
@@ -71,7 +98,14 @@ def fake_copy(model: nn.Module) -> nn.Module:
 
 
 def non_leaf_tensors(model: nn.Module) -> list[Tensor]:
-    """What modules hold that was computed of their weights (by the old weight norm): it cannot be copied."""
+    """Return attributes computed from weights (by the old weight norm), which deepcopy refuses.
+
+    Args:
+        model: any model.
+
+    Returns:
+        The tensors.
+    """
     values = (
         value
         for module in model.modules()
@@ -84,7 +118,17 @@ def non_leaf_tensors(model: nn.Module) -> list[Tensor]:
 def run_module_fake(
     module: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """What a module makes of blanks; for the common ones only the shape is computed."""
+    """Run a module on fake tensors; of common modules only the shape is computed.
+
+    Args:
+        module: the module.
+        forward: its forward method.
+        args: arguments.
+        kwargs: keyword arguments.
+
+    Returns:
+        The fake output.
+    """
     if (
         type(module) in MODULE_SHAPE_RULES
         and len(args) == 1
@@ -97,7 +141,16 @@ def run_module_fake(
 def run_function_fake(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """The same for a function, never in place: a blank cannot be written to."""
+    """Run a function on fake tensors, never in place: they cannot be written to.
+
+    Args:
+        function: the function.
+        args: arguments.
+        kwargs: keyword arguments.
+
+    Returns:
+        The fake output.
+    """
     kept = {**kwargs, "inplace": False} if kwargs.get("inplace") else kwargs
     if function in FUNCTION_SHAPE_RULES and (
         shape := FUNCTION_SHAPE_RULES[function](*args, **kept)
@@ -115,24 +168,35 @@ def _run(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
     full = map_aggregate(
         (args, kwargs), lambda item: item.clone() if isinstance(item, Tensor) else item
     )
-    return function(*full[0], **full[1])  # pyright: ignore  what writes inside itself gets memory to write to
+    # A function that writes to its own tensors needs real memory.
+    return function(*full[0], **full[1])  # pyright: ignore
 
 
 class ShapePropagator(fx.Interpreter):
-    """Runs the graph once on blanks and keeps every value as a blank: shapes, and next to no arithmetic."""
+    """Runs a graph once on fake tensors and keeps the fake output of every node."""
 
-    def __init__(self, model: nn.Module, steps: fx.Graph) -> None:
-        super().__init__(model, graph=steps)
-        self.steps = steps
+    def __init__(self, model: nn.Module, fx_graph: fx.Graph) -> None:
+        super().__init__(model, graph=fx_graph)
+        self.fx_graph = fx_graph
 
     def propagate(self, image: Tensor) -> dict[fx.Node, Any]:
+        """Run the graph.
+
+        Args:
+            image: fake image (N, C, H, W).
+
+        Returns:
+            The fake output of each node.
+
+        Raises:
+            ValueError: the activations would take too much memory.
+        """
         self.kept: dict[fx.Node, Any] = {}
         self.total = 0
         self.args_iter = iter([image])
         with torch.no_grad():
-            for (
-                node
-            ) in self.steps.nodes:  # not self.run: it makes a progress bar, whose thread stays
+            # Not self.run: it makes a progress bar, whose thread stays.
+            for node in self.fx_graph.nodes:
                 self.env[node] = self.run_node(node)
         return self.kept
 
@@ -140,7 +204,7 @@ class ShapePropagator(fx.Interpreter):
         value = super().run_node(n)
         self.total += value.numel() if isinstance(value, Tensor) else 0
         if self.total > MAX_ACTIVATION_NUMEL:
-            raise ValueError(f"more than {MAX_ACTIVATION_NUMEL * 4 / 2**30:.1f} GB pass through it")
+            raise ValueError(f"its activations exceed {MAX_ACTIVATION_NUMEL * 4 / 2**30:.1f} GB")
         self.kept[n] = (
             fake_tensor(value)
             if isinstance(value, Tensor) and not isinstance(value, nn.Parameter)
@@ -150,7 +214,7 @@ class ShapePropagator(fx.Interpreter):
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if target is check_branch:
-            return None  # the blanks of the recorder gave the answer
+            return None  # the recorder has answered it
         return run_function_fake(target, args, kwargs)
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

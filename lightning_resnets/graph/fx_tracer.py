@@ -1,4 +1,4 @@
-"""The steps of a forward pass by torch.fx, with a note of which module is in charge of which step."""
+"""Trace a forward pass with torch.fx, and note the module of each node."""
 
 import operator
 import re
@@ -13,47 +13,76 @@ from lightning_resnets.graph.ops import LEAF_MODULES
 
 
 class ModuleOutputs:
-    """Which module returned which value, and in which module a step is."""
+    """The value that each module returned, and the module of each node."""
 
     def __init__(self) -> None:
         self.outputs: dict[str, fx.Node] = {}  # what each module returned last
         self.inner: dict[fx.Node, str] = {}  # the innermost module that returned a value
 
     def record_output(self, path: str, node: fx.Node) -> None:
-        """The module at the path has returned what the step gives."""
+        """Note that a module has returned the output of a node.
+
+        Args:
+            path: name of the module.
+            node: the node.
+        """
         self.outputs[path] = node
         self.inner.setdefault(node, path)
 
     def replace_node(self, old: fx.Node, new: fx.Node) -> None:
-        """A step that has taken the place of another."""
+        """Replace a node by another.
+
+        Args:
+            old: the node.
+            new: its replacement.
+        """
         self.outputs = {path: new if node is old else node for path, node in self.outputs.items()}
         if new is not old and old in self.inner:
             self.inner[new] = self.inner.pop(old)
 
     def store_in_meta(self) -> None:
-        """Leave what is known with the steps, for `again`."""
+        """Store the modules in the meta of the nodes, for `load_from_meta`."""
         for node, path in self.inner.items():
             node.meta["inner"] = path
         for path, node in self.outputs.items():
             node.meta.setdefault("gives", []).append(path)
 
     def load_from_meta(self, graph: fx.Graph) -> fx.Graph:
-        """The steps of a model that was traced before."""
+        """Read the modules from the meta of a traced model's nodes.
+
+        Args:
+            graph: the nodes.
+
+        Returns:
+            The same graph.
+        """
         self.inner = {node: node.meta["inner"] for node in graph.nodes if "inner" in node.meta}
         self.outputs = {path: node for node in graph.nodes for path in node.meta.get("gives", ())}
         return graph
 
     @staticmethod
     def module_path(node: fx.Node) -> str:
-        """The module whose forward pass the step is in; fx writes `name@1` for a module's second call."""
+        """Return the module whose forward pass contains a node.
+
+        Args:
+            node: the node; fx writes `name@1` for a module's second call.
+
+        Returns:
+            The name of the module.
+        """
         stack = list((node.meta.get("nn_module_stack") or {"": ("",)}).values())
         return re.sub(r"@\d+", "", str(stack[-1][0]))
 
 
 def is_leaf(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """True for a module that is one operation: a layer of torch's, and what has neither parts nor weights (Pad).
+    """Return True for a module that is one operation.
 
-    Such a module is given one tensor alone, and no paths meet in it.
+    These are layers of torch, and modules of one input without submodules, weights and merges.
+
+    Args:
+        module: the module.
+        args: arguments of the call.
+        kwargs: keyword arguments of the call.
     """
     if isinstance(module, nn.Sequential):
         return False
@@ -68,7 +97,7 @@ def is_leaf(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 
 
 def contains_hidden_merge(module: nn.Module) -> bool:
-    """Whether paths meet within a module that has no parts of its own: `torch.cat((x, -x), 1)`."""
+    """Return True if paths meet within a module that has no parts of its own: `torch.cat((x, -x), 1)`."""
     try:
         return may_contain_merge(fx.Tracer().trace(module))
     except Exception:  # noqa: BLE001 - it branches on values, or calls what it did not register: one step, as it was
@@ -110,7 +139,11 @@ VIEW_MODULES = (
 
 
 def is_inplace_name(name: str) -> bool:
-    """True for the name of what works in place: `add_`, not `__add__`."""
+    """Return True for the name of an in-place method: `add_`, not `__add__`.
+
+    Args:
+        name: name of a method.
+    """
     return name.endswith("_") and not name.endswith("__")
 
 
@@ -201,5 +234,5 @@ class ModuleTracer(fx.Tracer):
 
     @staticmethod
     def scope(node: fx.Node) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The same as that of Places."""
+        """Return the module whose forward pass contains a node."""
         return ModuleOutputs.module_path(node)

@@ -1,7 +1,7 @@
-"""What an operation costs: its products with weights, as their shapes are in the pass, for modules and for functions.
+"""Count the multiply-adds (MACs) of an operation: its products with weights.
 
-Counted is what convolutions and linear maps multiply, however they are written; products of two activations
-(attention) and sums, norms and pools are not, as in the tables of the papers.
+Convolutions and linear layers count, as modules and as functions. Products of two activations
+(attention), sums, norms and pools do not, as in the tables of the papers.
 """
 
 import math
@@ -40,7 +40,14 @@ LINEAR_FUNCTION: Callable[..., Tensor] = functional.linear
 
 
 class WeightProduct(NamedTuple):
-    """A weight at work: (outputs, inputs of one group, *window) at so many positions, the batch's all together."""
+    """A weight and the number of positions at which it is applied, over the whole batch.
+
+    Attributes:
+        name: of the weight, where a module has several; else empty.
+        shape: (outputs, inputs of one group, *kernel size).
+        positions: number of output positions.
+        bias: True if a bias is added.
+    """
 
     name: str  # of the weight, where a module has several; else empty
     shape: tuple[int, ...]
@@ -49,12 +56,12 @@ class WeightProduct(NamedTuple):
 
     @property
     def macs(self) -> int:
-        """Multiply-adds: every number of the weight once at every position."""
+        """Return the multiply-adds: every element of the weight at every position."""
         return math.prod(self.shape) * self.positions
 
 
 class NestedProductCounter(TorchFunctionMode):
-    """Notes the products of all calls within a function."""
+    """Collects the products of all calls within a function."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +78,17 @@ class NestedProductCounter(TorchFunctionMode):
 def module_products(
     module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], made: Tensor
 ) -> tuple[WeightProduct, ...]:
-    """The products of a module that is one operation, from the values it is given and its (first) output."""
+    """Return the products of a module that is one operation.
+
+    Args:
+        module: the module.
+        args: its arguments.
+        kwargs: its keyword arguments.
+        made: its (first) output.
+
+    Returns:
+        The products with weights.
+    """
     given = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
     if isinstance(module, CONV_MODULES):
         return (
@@ -98,7 +115,18 @@ def function_products(
     made: Any,
     learned: int | None = None,
 ) -> tuple[WeightProduct, ...]:
-    """The same for a function or a tensor's method; a plain product counts where its factor number `learned` is."""
+    """Return the products of a function or of a tensor's method.
+
+    Args:
+        target: the function, or the name of the method.
+        args: its arguments.
+        kwargs: its keyword arguments.
+        made: its output.
+        learned: index of the factor that is a weight, for a matrix product.
+
+    Returns:
+        The products with weights.
+    """
     if not isinstance(made, Tensor):
         return ()
     if isinstance(target, FunctionType) and not target.__module__.startswith(
@@ -126,7 +154,7 @@ def function_products(
 def _conv(
     weight: Tensor, bias: Tensor | None, given: Tensor, made: Tensor, groups: int, transposed: bool
 ) -> WeightProduct:
-    """Weights are (outputs, inputs of a group, *window); of a transposed one (inputs, outputs of a group, *window)."""
+    """Return the product of a convolution; a transposed one has inputs and outputs swapped."""
     first, second, *window = weight.shape
     if not transposed:
         return WeightProduct("", (first, second, *window), made.numel() // first, bias is not None)
@@ -143,7 +171,7 @@ def _linear(weight: Tensor, bias: Tensor | None, made: Tensor) -> WeightProduct:
 def _attention(
     module: nn.MultiheadAttention, args: Sequence[Any], kwargs: Mapping[str, Any], made: Tensor
 ) -> tuple[WeightProduct, ...]:
-    """Three maps into the heads and one out of them; what queries, keys and values do among themselves is left out."""
+    """Return the three input projections and the output projection; attention itself is free."""
     sides = {"query": module.embed_dim, "key": module.kdim, "value": module.vdim}
     bias = module.in_proj_bias is not None
     inner = [
@@ -168,7 +196,7 @@ def _argument(
 
 
 def _places(tensor: Tensor) -> int:
-    """Positions of a tensor whose last axis are channels."""
+    """Return the number of positions of a tensor whose last axis is the channels."""
     return tensor.numel() // max(tensor.shape[-1] if tensor.dim() else 1, 1)
 
 
@@ -178,7 +206,17 @@ def weight_products(
     values: Mapping[fx.Node, Any],
     seen: Container[fx.Node],
 ) -> tuple[WeightProduct, ...]:
-    """What a step multiplies with weights; `seen` holds the steps that depend on the image."""
+    """Return the products of a node with weights.
+
+    Args:
+        node: the node.
+        modules: modules by name.
+        values: fake output of each node.
+        seen: nodes that depend on the image.
+
+    Returns:
+        The products.
+    """
     made = values.get(node)
     if isinstance(made, (tuple, list)):
         made = next((part for part in made if isinstance(part, Tensor)), None)

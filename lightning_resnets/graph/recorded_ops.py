@@ -1,4 +1,4 @@
-"""What recorded steps hold that torch.fx would not write: checks that they apply, and the number of images."""
+"""Operations that only recorded graphs contain: checks that they apply, and the batch size."""
 
 import operator
 from typing import Any
@@ -9,7 +9,15 @@ DIFFERENT_OPS = "it takes other steps for two images than for one"
 
 
 def check_image_size(image: Tensor, size: tuple[int, ...]) -> None:
-    """The first step of recorded steps: images (N, C, H, W) of another size than the one recorded are refused."""
+    """Check the size of the images; the first node of a recorded graph.
+
+    Args:
+        image: images (N, C, H, W).
+        size: the recorded (C, H, W).
+
+    Raises:
+        ValueError: the size differs.
+    """
     if tuple(image.shape[1:]) != tuple(size):
         known, given = ("×".join(map(str, sides)) for sides in (size, image.shape[1:]))
         raise ValueError(
@@ -18,7 +26,15 @@ def check_image_size(image: Tensor, size: tuple[int, ...]) -> None:
 
 
 def check_branch(question: Tensor, answer: bool) -> None:
-    """A step where the model decides by what it computed: it must decide as it did when it was recorded."""
+    """Check that the model branches on a value as it did when it was recorded.
+
+    Args:
+        question: the value.
+        answer: the recorded answer.
+
+    Raises:
+        ValueError: the answer differs.
+    """
     if bool(question) is not answer:
         raise ValueError(
             "This model takes other steps for this image than those recorded: they depend on its values."
@@ -26,16 +42,31 @@ def check_branch(question: Tensor, answer: bool) -> None:
 
 
 def apply_out_of_place(tensor: Tensor, method: str, *args: Any, **kwargs: Any) -> Tensor:
-    """What a method that works in place would make of the tensor, which is left as it is."""
+    """Apply an in-place method to a copy of a tensor.
+
+    Args:
+        tensor: the tensor, which stays unchanged.
+        method: name of the method.
+        args: its arguments.
+        kwargs: its keyword arguments.
+
+    Returns:
+        The changed copy.
+    """
     copied = tensor.clone()
     getattr(copied, method)(*args, **kwargs)
     return copied
 
 
 def generalize_batch_size(one: fx.Graph, two: fx.Graph) -> None:
-    """Change the steps recorded for one image so that they hold for any number, by what differs for two.
+    """Make a graph recorded for one image valid for any batch size.
 
-    Raises ValueError where other steps are taken.
+    Args:
+        one: the graph for one image, changed in place.
+        two: the graph for two images; what differs depends on the batch size.
+
+    Raises:
+        ValueError: the graphs have different nodes.
     """
     if [(a.op, a.target) for a in one.nodes] != [(b.op, b.target) for b in two.nodes]:
         raise ValueError(DIFFERENT_OPS)
@@ -52,7 +83,7 @@ def generalize_batch_size(one: fx.Graph, two: fx.Graph) -> None:
 
 
 def _both(one: Any, two: Any, batch: fx.Node) -> Any:
-    """What holds for any number of images, where this holds for one and that for two."""
+    """Return the value for any batch size from those for one and two images."""
     if isinstance(one, (tuple, list)) and len(one) == len(two):
         return type(one)([_both(a, b, batch) for a, b in zip(one, two, strict=True)])
     if isinstance(one, dict):

@@ -1,9 +1,9 @@
-"""The steps of a forward pass written down while it runs, for models that torch.fx refuses.
+"""Record the nodes of a forward pass while it runs, for models that torch.fx refuses.
 
-The model runs once on blanks, under a TorchFunctionMode that sees every call of torch. What comes out is an ordinary
-fx.Graph, so nothing behind it knows the difference; but sizes are numbers in it, so it is good for images of one size
-alone, in batches of any length. Where the model asks a tensor for a yes or no, the blank answers, and every later pass is
-checked to get the same answer: the steps are one of the ways that the model can take.
+The model runs once on fake tensors, under a TorchFunctionMode that sees every call of torch. The
+result is an ordinary fx.Graph. It is valid for one input size, since sizes are constants in it,
+and for any batch size. Where the model branches on a tensor, the fake tensor decides, and every
+later pass is checked to decide the same: the graph is one of several possible ones.
 """
 
 import inspect
@@ -57,9 +57,17 @@ DATA_DEPENDENT_OPS = {
 
 
 def record_graph(model: nn.Module, image: Tensor) -> tuple[fx.Graph, ModuleOutputs]:
-    """The steps of a phantom for a blank image (N, C, H, W), and which module is in charge of which.
+    """Record the forward pass of a fake model.
 
-    Raises ValueError where a step cannot be written down, and whatever the model itself raises.
+    Args:
+        model: the fake model.
+        image: fake image (N, C, H, W).
+
+    Returns:
+        The nodes, and the module of each.
+
+    Raises:
+        ValueError: an operation cannot be recorded; the model may raise other exceptions.
     """
     recorder = GraphRecorder(model)
     with torch.random.fork_rng(devices=[]), torch.no_grad(), recorder.patch_modules():
@@ -68,18 +76,16 @@ def record_graph(model: nn.Module, image: Tensor) -> tuple[fx.Graph, ModuleOutpu
 
 
 class GraphRecorder(TorchFunctionMode):
-    """Writes every call of torch down as a step; modules that are one operation are one step."""
+    """Records every call of torch as a node; a module that is one operation is one node."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model, self.graph, self.outputs = model, fx.Graph(), ModuleOutputs()
         self.known: dict[int, fx.Node] = {}  # the step that made a tensor
-        self.kept: list[
-            Tensor
-        ] = []  # tensors that are known stay alive, so that no other gets their id
-        self.constant: set[int] = (
-            set()
-        )  # tensors that depend neither on the image nor on weights: the real values
+        # Known tensors stay alive, so that no other tensor gets their id.
+        self.kept: list[Tensor] = []
+        # Tensors that depend neither on the image nor on weights have their real values.
+        self.constant: set[int] = set()
         self.parts: list[fx.Node] = []  # steps that take a tuple apart
         self.aliases = StorageAliases()
         self.origins: dict[int, tuple[Tensor, Any]] = {}  # slices: of what, and which
@@ -103,7 +109,7 @@ class GraphRecorder(TorchFunctionMode):
 
     @contextmanager
     def patch_modules(self) -> Iterator[None]:
-        """Every module but the model itself tells when it is called."""
+        """Patch every module except the model itself to note its calls."""
         with ExitStack() as stack:
             for path, module in self.model.named_modules():
                 if path:
@@ -213,7 +219,7 @@ class GraphRecorder(TorchFunctionMode):
     def record_inplace(
         self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], constant: bool
     ) -> Tensor:
-        """A call in place: its result takes the place of the tensor in all later steps."""
+        """Record an in-place call: later nodes read its result instead of the tensor."""
         base = name[:-1]
         places = (*((functional, torch) if not _is_method(func, name) else ()), Tensor)
         if kwargs.get("inplace"):
@@ -231,7 +237,7 @@ class GraphRecorder(TorchFunctionMode):
         return self.rebind_tensor(args[0], node, constant)
 
     def rebind_tensor(self, tensor: Tensor, node: fx.Node, constant: bool = False) -> Tensor:
-        """From now on the tensor is what the step gives, and so is the part of another that it is a slice of."""
+        """Let a tensor stand for a node from now on, and write a slice back to its source."""
         whole, index = self.origins.get(id(tensor), (tensor, None))
         sound = whole is not tensor and not self.aliases.is_stale(whole)
         self.aliases.mark_written(tensor)
@@ -253,7 +259,7 @@ class GraphRecorder(TorchFunctionMode):
     def node_for_call(
         self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> fx.Node:
-        """The step for a call, as torch.fx would write it."""
+        """Add the node of a call, as torch.fx would write it."""
         if name == "__get__":
             return self.add_node("call_function", getattr, (args[0], func.__self__.__name__), {})
         if name in REFLECTED_OPS:
@@ -284,7 +290,7 @@ class GraphRecorder(TorchFunctionMode):
         return node
 
     def bind_output(self, value: Any, node: fx.Node, args: Any, kwargs: Any, constant: bool) -> Any:
-        """What a step gives, as blanks that are known from now on."""
+        """Return the output of a node as fake tensors that stand for it."""
         if isinstance(value, Tensor):
             made = self.fake_output(value, constant)
             self.bind_tensor(made, node, constant)
@@ -311,7 +317,7 @@ class GraphRecorder(TorchFunctionMode):
     def fake_output(self, value: Tensor, constant: bool) -> Tensor:
         self.total += value.numel()
         if self.total > MAX_ACTIVATION_NUMEL * self.images:
-            raise ValueError(f"more than {MAX_ACTIVATION_NUMEL * 4 / 2**30:.1f} GB pass through it")
+            raise ValueError(f"its activations exceed {MAX_ACTIVATION_NUMEL * 4 / 2**30:.1f} GB")
         return value if constant else constant_tensor(value)
 
     def bind_tensor(self, tensor: Tensor, node: fx.Node, constant: bool = False) -> None:
@@ -321,7 +327,7 @@ class GraphRecorder(TorchFunctionMode):
             self.constant.add(id(tensor))
 
     def map_to_nodes(self, value: Any) -> Any:
-        """The same with the step in the place of every tensor."""
+        """Replace every tensor in a value by its node."""
 
         def node(item: Any) -> Any:
             if isinstance(item, Tensor):
@@ -349,7 +355,7 @@ class GraphRecorder(TorchFunctionMode):
         return found
 
     def attribute_for_tensor(self, tensor: Tensor) -> str:
-        """A name for a tensor that a module holds without having registered it."""
+        """Name a tensor that a module holds without having registered it."""
         for module in self.model.modules():
             if any(item is tensor for value in vars(module).values() for item in _tensors(value)):
                 count = sum(name.startswith("_tensor_constant") for name in vars(self.model))

@@ -1,4 +1,7 @@
-"""A graph in DOT, the language of Graphviz: merges by shape and color, skips as colored edges, stages as clusters."""
+"""Write a graph in DOT, the language of Graphviz.
+
+Merges differ by shape and color; skips are colored edges, stages are clusters.
+"""
 
 from collections.abc import Iterator
 
@@ -19,12 +22,29 @@ SHAPES = {MergeKind.ADD: "circle", MergeKind.CONCAT: "trapezium", MergeKind.GATE
 
 
 def to_dot(graph: GraphData, name: str = "model") -> str:
-    """The graph for `dot -Tpdf`: names stand in quotes, whatever they hold; an identity skip is bold, others dashed."""
+    """Write a graph for `dot -Tpdf`.
+
+    Args:
+        graph: the graph.
+        name: name of the DOT graph.
+
+    Returns:
+        The document. An identity skip is bold, a projection is dashed.
+    """
     return "\n".join(_lines(graph, name)) + "\n"
 
 
 def quote(text: str) -> str:
-    """A DOT string: Graphviz reads a backslash as the start of something, and an entity as its character."""
+    """Quote text as a DOT string.
+
+    Graphviz interprets backslashes and entities, so both are escaped.
+
+    Args:
+        text: any text.
+
+    Returns:
+        The text in double quotes.
+    """
     plain = (
         text.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;").replace("\n", "\\n")
     )
@@ -32,40 +52,45 @@ def quote(text: str) -> str:
 
 
 def _lines(graph: GraphData, name: str) -> Iterator[str]:
+    """Yield the lines of the document."""
     yield f"digraph {quote(name)} {{"
-    yield '  node [shape=box, style="rounded,filled", fillcolor="#F7F6F3", fontname="Helvetica", fontsize=10];'
+    box = 'shape=box, style="rounded,filled", fillcolor="#F7F6F3"'
+    yield f'  node [{box}, fontname="Helvetica", fontsize=10];'
     yield '  edge [color="#6E747E", arrowsize=0.6];'
     inner = group_by_stage(graph)
-    blocks = {block.name: block for block in graph.nodes}
-    for place, (stage, names) in enumerate(inner.items()):
-        yield f"  subgraph cluster_{place} {{"
+    nodes = {node.name: node for node in graph.nodes}
+    for number, (stage, names) in enumerate(inner.items()):
+        yield f"  subgraph cluster_{number} {{"
         yield f'    label={quote(stage)}; style="rounded"; color="#A2A7AF"; fontname="Helvetica";'
-        yield from (f"    {_node(blocks[name])}" for name in names)
+        yield from (f"    {_node(nodes[name])}" for name in names)
         yield "  }"
     staged = {name for names in inner.values() for name in names}
-    yield from (f"  {_node(block)}" for block in graph.nodes if block.name not in staged)
+    yield from (f"  {_node(node)}" for node in graph.nodes if node.name not in staged)
     skips = {(skip.merge, skip.operand): skip for skip in graph.skips}
     for source, target, operand in graph.edges:
         yield f"  {quote(source)} -> {quote(target)}{_edge(skips.get((target, operand)))};"
     yield "}"
 
 
-def _node(block: Node) -> str:
-    words = [block.name, block.op, format_shape(block.shape)]
-    if block.parameters:
-        words.append(f"{block.parameters:,} parameters")
-    if block.kind:
-        words = [f"{MERGE_SYMBOLS[block.kind]} {block.op}", format_shape(block.shape)]
-    if block.repeat_count > 1:
-        words[0] += f" ×{block.repeat_count}"
+def _node(node: Node) -> str:
+    """Format the statement of a node."""
+    words = [node.name, node.op, format_shape(node.shape)]
+    if node.parameters:
+        words.append(f"{node.parameters:,} parameters")
+    if node.kind:
+        words = [f"{MERGE_SYMBOLS[node.kind]} {node.op}", format_shape(node.shape)]
+    if node.repeat_count > 1:
+        words[0] += f" ×{node.repeat_count}"
     label = "\\n".join(quote(word)[1:-1] for word in words if word)
-    if block.kind is None:
-        return f'{quote(block.name)} [label="{label}"];'
-    color = COLORS[block.kind]
-    return f'{quote(block.name)} [label="{label}", shape={SHAPES[block.kind]}, color="{color}", fontcolor="{color}"];'
+    if node.kind is None:
+        return f'{quote(node.name)} [label="{label}"];'
+    color = COLORS[node.kind]
+    look = f'shape={SHAPES[node.kind]}, color="{color}", fontcolor="{color}"'
+    return f'{quote(node.name)} [label="{label}", {look}];'
 
 
 def _edge(skip: SkipConnection | None) -> str:
+    """Format the attributes of an edge; `skip` is the skip connection that it ends."""
     if skip is None:
         return ""
     style = "bold" if skip.projection is None else "dashed"

@@ -127,7 +127,7 @@ def _rules(colors: tuple[str, ...]) -> str:
 def _title(graph: GraphData, title: str) -> Iterator[str]:
     if title:
         yield svg_text(16, 30, title, "ink name", 18)
-    totals = f"{graph.parameters:,} parameters · {format_count(graph.macs)} multiply-adds"
+    totals = f"{graph.parameters:,} parameters · {format_count(graph.macs)} MACs"
     yield svg_text(16, 50, totals, "soft", 12)
 
 
@@ -170,7 +170,7 @@ def _totals(graph: GraphData) -> dict[str, tuple[str, ...]]:
         stage: (
             format_shape(blocks[-1].shape),
             f"{format_count(sum(block.parameters for block in blocks))} parameters",
-            f"{format_count(sum(block.macs for block in blocks))} mult-adds",
+            f"{format_count(sum(block.macs for block in blocks))} MACs",
         )
         for stage, blocks in found.items()
     }
@@ -234,6 +234,6 @@ def _words(block: Node, x: float, y: float) -> Iterator[str]:
 
 def _told(block: Node) -> str:
     """All of a block in words."""
-    counts = f"{block.parameters:,} parameters, {block.macs:,} multiply-adds"
+    counts = f"{block.parameters:,} parameters, {block.macs:,} MACs"
     times = f" ×{block.repeat_count}" if block.repeat_count > 1 else ""
     return f"{block.name}{times}: {block.op}, {format_shape(block.shape)}, {counts}"

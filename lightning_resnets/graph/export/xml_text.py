@@ -9,7 +9,15 @@ XML_FORBIDDEN = re.compile(
 
 
 def escape_control_chars(text: str) -> str:
-    """The text with what XML forbids as `\\x00`, and a backslash as two where one could be taken for that."""
+    """Escape characters that XML forbids.
+
+    Args:
+        text: any text.
+
+    Returns:
+        The text with such characters as `\\x00`, and backslashes doubled where one could be
+        mistaken for that.
+    """
     if not XML_FORBIDDEN.search(text) and "\\x" not in text:
         return text
     return XML_FORBIDDEN.sub(
@@ -18,7 +26,14 @@ def escape_control_chars(text: str) -> str:
 
 
 def escape_xml(text: object) -> str:
-    """The text as it may stand in an element or between double quotes."""
+    """Escape text for an element or an attribute in double quotes.
+
+    Args:
+        text: any value.
+
+    Returns:
+        The escaped text.
+    """
     return escape(
         escape_control_chars(str(text)), {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
     )
