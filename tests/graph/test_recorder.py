@@ -329,7 +329,7 @@ def test_a_skip_of_a_recorded_net_is_recorded_cut_and_played_again() -> None:
         assert torch.equal(shown(image), whole)
         one = image[:1].clone()
         replay = IncrementalRunner(shown, trace_nodes(shown, SIZE))
-        assert torch.equal(replay.run(one, ["add"], [])[0], shown(one))
+        assert torch.equal(replay.run_image(one, ["add"], [])[0], shown(one))
     assert [skip.operand for skip in trace(shown, SIZE).skips] == [0]
 
 

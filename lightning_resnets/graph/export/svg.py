@@ -70,10 +70,18 @@ HEADER_HEIGHT = 64.0  # under the title
 
 
 def to_svg(graph: GraphData, title: str = "", theme: Theme = "auto") -> str:
-    """The graph from top to bottom: text in boxes, totals and a legend of what occurs above it.
+    """Draw a graph from top to bottom, with totals and a legend above it.
 
-    `theme` "auto" follows the reader's screen (prefers-color-scheme). Fold the graph first: an image of every
-    operation is long. Anything of the model's own is escaped, and stands in full behind a box as its tool tip.
+    Fold the graph first: a drawing of every operation is long. Names are escaped, and each box
+    has its full text as tool tip.
+
+    Args:
+        graph: the graph.
+        title: heading of the drawing.
+        theme: "auto" follows the reader's screen (prefers-color-scheme).
+
+    Returns:
+        The SVG document.
     """
     items = legend_items(graph)
     width = max(layout_drawing(graph).width, 460.0)

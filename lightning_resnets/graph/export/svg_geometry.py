@@ -91,7 +91,15 @@ class Drawing:
 
 
 def layout_drawing(graph: GraphData, top: float = 0.0) -> Drawing:
-    """The shapes of a graph, from `top` downwards."""
+    """Lay out the shapes of a graph.
+
+    Args:
+        graph: the graph.
+        top: y of the first row in pixels.
+
+    Returns:
+        The drawing.
+    """
     return _Drawing(graph, top).draw()
 
 
@@ -102,9 +110,7 @@ class _Drawing:
         self.image = Drawing()
         self.skips = {(skip.merge, skip.operand): skip for skip in graph.skips}
         self.ribbons = {merge: dense for dense in self.places.dense for merge in dense.merges}
-        self.given: dict[str, list[str]] = {block.name: [] for block in graph.nodes}
-        for source, target, _ in sorted(graph.edges, key=lambda edge: edge[2]):
-            self.given[target].append(source)
+        self.given = graph.all_inputs()
         self.looks = self._looks()
         self.arcs = [edge for edge in graph.edges if self._is_arc(*edge)]
 

@@ -1,7 +1,7 @@
-"""Where the blocks of a graph stand in an image from top to bottom: in which row, and in which lane beside the spine.
+"""Assign the nodes of a graph to rows and lanes of a drawing.
 
-Rows are longest ways from the input (Sugiyama et al. 1981). The spine is the main way back from the output; every other
-way gets the nearest free lane to its right, from where it forks off to where it is read.
+Rows are longest paths from the input (Sugiyama et al. 1981). The spine is the main path back from
+the output. Every other path gets the nearest free lane to its right, from its fork to its end.
 """
 
 from dataclasses import dataclass
@@ -32,8 +32,15 @@ class GridLayout:
 
 
 def assign_rows_and_lanes(graph: GraphData) -> GridLayout:
-    """Rows and lanes for all blocks."""
-    given = _given(graph)
+    """Assign every node to a row and a lane.
+
+    Args:
+        graph: the graph.
+
+    Returns:
+        The layout.
+    """
+    given = graph.all_inputs()
     rows: dict[str, int] = {}
     for block in graph.nodes:
         rows[block.name] = 1 + max((rows[source] for source in given[block.name]), default=-1)
@@ -42,19 +49,8 @@ def assign_rows_and_lanes(graph: GraphData) -> GridLayout:
     return GridLayout(rows, lanes, main, ends, _dense(graph, given))
 
 
-def _given(graph: GraphData) -> dict[str, tuple[str, ...]]:
-    """The operands of every block, in their order."""
-    found: dict[str, list[tuple[int, str]]] = {block.name: [] for block in graph.nodes}
-    for source, target, operand in graph.edges:
-        found[target].append((operand, source))
-    return {
-        name: tuple(source for _, source in sorted(pairs, key=lambda pair: pair[0]))
-        for name, pairs in found.items()
-    }
-
-
 def _main(graph: GraphData, given: dict[str, tuple[str, ...]]) -> dict[str, str | None]:
-    """Of what a block reads, what it continues: the branch at an Add, the tensor at a Gate, the newest part."""
+    """Return the main input of every node."""
     order = {block.name: place for place, block in enumerate(graph.nodes)}
     skipped: dict[str, set[int]] = {}
     for skip in graph.skips:
@@ -132,7 +128,14 @@ def _dense(graph: GraphData, given: dict[str, tuple[str, ...]]) -> tuple[DenseBl
 
 
 def arc_levels(spans: list[tuple[int, int]]) -> list[int]:
-    """For arcs over these rows: how far out each lies, short ones inside, so that none lies on another."""
+    """Assign arcs to levels so that none overlap, short ones inside.
+
+    Args:
+        spans: first and last row of each arc.
+
+    Returns:
+        The level of each arc.
+    """
     order = sorted(range(len(spans)), key=lambda i: (spans[i][1] - spans[i][0], spans[i][0]))
     found = [0] * len(spans)
     used: list[list[tuple[int, int]]] = []
