@@ -185,7 +185,7 @@ def format_table(lines: Iterable[Sequence[str]]) -> str:
 
 def main() -> None:
     """Write the page, or with `--check` say whether it is up to date."""
-    target, records = ROOT / "RESULTS.md", read_records(ROOT / "records")
+    target, records = ROOT / "docs" / "results.md", read_records(ROOT / "checkpoints" / "records")
     text = render_page(records)
     if "--check" in sys.argv[1:]:
         sys.exit(

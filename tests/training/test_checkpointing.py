@@ -16,12 +16,12 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 
 from lightning_resnets.errors import CheckpointError
+from lightning_resnets.training.callbacks import checkpointing
 from lightning_resnets.training.callbacks.checkpointing import (
     AtomicCheckpointIO,
     LastCheckpoint,
     is_safe_to_save,
 )
-from lightning_resnets.training.callbacks import checkpointing
 from lightning_resnets.utils.atomic_write import atomic_torch_save
 from tests.helpers.tiny_module import QUIET, Points, Tiny
 from tests.helpers.two_ranks import ended, forked

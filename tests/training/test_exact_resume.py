@@ -19,13 +19,13 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 
 from lightning_resnets.cli.main import main
+from lightning_resnets.training.callbacks import checkpointing
 from lightning_resnets.training.callbacks.checkpointing import AtomicCheckpointIO, LastCheckpoint
 from lightning_resnets.training.callbacks.exact_resume import (
     ExactResume,
     get_rng_state,
     set_rng_state,
 )
-from lightning_resnets.training.callbacks import checkpointing
 from tests.helpers.tiny_module import QUIET, Points, Tiny
 from tests.helpers.two_ranks import ended, forked
 

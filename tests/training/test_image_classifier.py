@@ -14,36 +14,13 @@ from torch.utils.data import DataLoader
 from lightning_resnets import create_model
 from lightning_resnets.checkpoint.load import load_model
 from lightning_resnets.checkpoint.model_card import ModelCard
-from lightning_resnets.data.cifar10 import CIFAR10Sample, ImagesAndLabels
 from lightning_resnets.models.pretrained_weights import PretrainedWeights
 from lightning_resnets.preprocessing import Preprocessing
 from lightning_resnets.training.callbacks.model_card import ModelCardCallback
 from lightning_resnets.training.image_classifier import ImageClassifier, lr_factor
 from lightning_resnets.training.run_dir import save_final_checkpoint
 from lightning_resnets.utils.download import RemoteFile
-
-
-class Few(CIFAR10Sample):
-    """64 training and 40 test images."""
-
-    def read(self) -> tuple[ImagesAndLabels, ImagesAndLabels]:
-        (images, labels), (test, classes) = super().read()
-        return (images[::31][:64], labels[::31][:64]), (test[::25], classes[::25])
-
-
-def trainer(folder: Path, **options: Any) -> L.Trainer:
-    quiet: dict[str, Any] = {
-        "accelerator": "cpu",
-        "devices": 1,
-        "default_root_dir": folder,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "enable_checkpointing": any(
-            isinstance(c, ModelCheckpoint) for c in options.get("callbacks", [])
-        ),
-        "logger": False,
-    }
-    return L.Trainer(**quiet | options)
+from tests.helpers.few_images import Few, trainer
 
 
 def fitted(
@@ -167,12 +144,15 @@ def test_a_card_does_not_say_that_published_weights_were_asked_for(
     """Else whoever opens the file would fetch them again. What the weights need of the model is said there."""
     wants = Preprocessing(input_size=(3, 32, 32), mean=(0.5,) * 3, std=(0.5,) * 3)
     weights = PretrainedWeights(
-        "resnet20", "timm", "legacy", RemoteFile("", ""), wants, {"shortcut": "B"}
+        "resnet20", "timm", "legacy", RemoteFile("", ""), wants, {"shortcut_type": "B"}
     )
     filled: list[PretrainedWeights] = []
     monkeypatch.setattr(
         "lightning_resnets.models.pretrained_weights.get_pretrained",
         lambda model, name=True: weights,
+    )
+    monkeypatch.setattr(
+        "lightning_resnets.models.registry.get_pretrained", lambda model, name=True: weights
     )
     monkeypatch.setattr(
         "lightning_resnets.models.registry.load_into_model",
@@ -185,7 +165,7 @@ def test_a_card_does_not_say_that_published_weights_were_asked_for(
     save_final_checkpoint(run, path)
     model, card = load_model(path)
     assert filled == [weights]  # once, before the training
-    assert card.model_kwargs == {"shortcut": "B", "zero_init_last": True}
+    assert card.model_kwargs == {"shortcut_type": "B", "zero_init_last": True}
     assert all(
         torch.equal(weight, module.model.state_dict()[name])
         for name, weight in model.state_dict().items()

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightning_resnets.training.image_classifier import ImageClassifier
 from lightning_resnets.training.trainer_defaults import trainer_defaults
-from tests.training.test_image_classifier import Few, trainer
+from tests.helpers.few_images import Few, trainer
 
 
 class Reads(TorchDispatchMode):

@@ -71,11 +71,11 @@ def test_what_was_not_run_says_so() -> None:
 
 
 def test_the_page_is_what_the_records_say() -> None:
-    assert (ROOT / "RESULTS.md").read_text() == render_page(read_records(ROOT / "records"))
+    assert (ROOT / "docs" / "results.md").read_text() == render_page(read_records(ROOT / "checkpoints" / "records"))
 
 
 def test_every_net_that_ships_has_its_record() -> None:
-    records = {record.recipe: record for record in read_records(ROOT / "records")}
+    records = {record.recipe: record for record in read_records(ROOT / "checkpoints" / "records")}
     for name, path in bundled_checkpoints().items():
         card = checkpoint.read_card(path)
         assert records[name].epochs == card.training["epochs"]
@@ -161,7 +161,7 @@ def test_fit_leaves_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ]
     small = [
         "--data",
-        "test_classifier.Few",
+        "tests.helpers.few_images.Few",
         "--data.batch_size",
         "16",
         "--trainer.precision",
@@ -183,7 +183,7 @@ def test_fit_leaves_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
     assert (record.train_images, record.metrics["test_images"]) == (64, 40)
     assert record.command.startswith(
-        "lightning-resnets fit --config seresnet20-cifar10 --data test_classifier.Few"
+        "lightning-resnets fit --config seresnet20-cifar10 --data tests.helpers.few_images.Few"
     )
     main(
         [
