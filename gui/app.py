@@ -51,7 +51,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         prog="lightning-resnets-gui", description="See what the skips of a trained model do."
     )
     parser.add_argument(
-        "checkpoint", nargs="?", help="a checkpoint, or the name of a model that ships"
+        "checkpoint", nargs="?", help="a checkpoint file, or the name of a bundled model"
     )
     parser.add_argument("image", nargs="?", help="an image")
     parser.add_argument(

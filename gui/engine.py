@@ -144,7 +144,7 @@ def load_catalog() -> Catalog:
 
 
 def catalog_entry(name: str, path: Path) -> CatalogEntry:
-    """A shipped model's card for the start page; one that cannot be read says so on its card."""
+    """Read the card of a bundled model for the start page; show the error where that fails."""
     try:
         card = read_card(path)
     except ValueError as error:
@@ -157,18 +157,18 @@ def catalog_entry(name: str, path: Path) -> CatalogEntry:
 
 
 def format_accuracy(card: ModelCard) -> str:
-    """The card's accuracy in words, empty where it has none."""
+    """Format the accuracy of the card; empty where it has none."""
     return card.title.split(" · ")[-1] if "accuracy" in card.title else ""
 
 
 def open_model(key: str, own: str | None = None) -> tuple[InteractiveModel, ModelInfo]:
-    """A checkpoint by its path or a shipped model by its name; `own` is the name that the user gave it himself."""
+    """Open a checkpoint by its path or a bundled model by its name; `own` names a custom model."""
     interactive = InteractiveModel.open(key, own)
     return interactive, describe_model(key, interactive)
 
 
 def describe_model(key: str, interactive: InteractiveModel) -> ModelInfo:
-    """A model for the screen: its folded graph and what its card says."""
+    """Describe a model for the screen: its folded graph and the facts of its card."""
     graph, card = interactive.graph, interactive.card
     folded = graph.fold()
     facts = [
@@ -228,7 +228,7 @@ def node_kind(block: ModelNode) -> NodeKind:
 
 
 def to_intervention(edit: Edit) -> Intervention:
-    """An edit of the screen as surgery."""
+    """Convert an edit of the screen to an intervention."""
     match edit.kind:
         case "drop":
             return RemoveBlock(edit.target)

@@ -11,7 +11,7 @@ from gui.colormaps import blend, diverging_colormap, hex_to_rgb, sequential_colo
 from gui.theme import DARK, LIGHT, Theme
 
 # Machado, Oliveira, Fernandes 2009, severity 1.0, on linear RGB.
-RESULT = {
+COLOR_VISION = {
     "normal": np.eye(3),
     "protanopia": np.array(
         [
@@ -59,13 +59,14 @@ def test_contrast_of_black_on_white() -> None:
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
-@pytest.mark.parametrize("sight", RESULT)
-def test_merges_stay_apart(theme: Theme, result: str) -> None:
-    seen = {
-        kind: lab(RESULT[result] @ linear(theme.accent(kind))) for kind in ("add", "concat", "gate")
+@pytest.mark.parametrize("color_vision", COLOR_VISION)
+def test_merges_stay_apart(theme: Theme, color_vision: str) -> None:
+    lab_colors = {
+        kind: lab(COLOR_VISION[color_vision] @ linear(theme.accent(kind)))
+        for kind in ("add", "concat", "gate")
     }
-    for one, other in combinations(seen, 2):
-        assert np.linalg.norm(seen[one] - seen[other]) > 15, (one, other)
+    for one, other in combinations(lab_colors, 2):
+        assert np.linalg.norm(lab_colors[one] - lab_colors[other]) > 15, (one, other)
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
