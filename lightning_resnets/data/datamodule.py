@@ -1,4 +1,4 @@
-"""What the datamodules of this package share: resuming in the middle of an epoch, and ranks."""
+"""Base class of the datamodules: resuming in the middle of an epoch, and ranks."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -79,7 +79,7 @@ def by_hand(model: ImageClassifier) -> Rows:
     return rows
 
 
-def model(name: str) -> ImageClassifier:
+def make_model(name: str) -> ImageClassifier:
     if name == "seresnet20-cifar10":
         return ImageClassifier.load_from_checkpoint(resolve_checkpoint(name))
     torch.manual_seed(0)
@@ -88,7 +88,7 @@ def model(name: str) -> ImageClassifier:
 
 def run(folder: Path, name: str, **options: Any) -> None:
     trainer(folder, callbacks=[GateStatistics()], **options).test(
-        model(name), datamodule=Few(eval_batch_size=20), verbose=False
+        make_model(name), datamodule=Few(eval_batch_size=20), verbose=False
     )
 
 
@@ -97,7 +97,7 @@ def run(folder: Path, name: str, **options: Any) -> None:
 )
 def test_each_class_is_weighed_as_a_loop_over_its_pictures_says(tmp_path: Path, name: str) -> None:
     run(tmp_path, name)
-    rows, expected = written(tmp_path / "gate_statistics_test.csv"), by_hand(model(name))
+    rows, expected = written(tmp_path / "gate_statistics_test.csv"), by_hand(make_model(name))
     assert rows.keys() == expected.keys()
     for key, values in expected.items():
         assert rows[key] == pytest.approx(values, abs=1e-4), key
@@ -141,7 +141,7 @@ def test_sums_are_those_of_the_formula() -> None:
 
 
 def test_no_hook_is_left_and_bfloat16_is_taken(tmp_path: Path) -> None:
-    model = module("seresnet20-cifar10")
+    model = make_model("seresnet20-cifar10")
     options: dict[str, Any] = {
         "precision": "bf16-true",
         "callbacks": [GateStatistics()],
