@@ -17,7 +17,7 @@ class Gate:
         self.asked: list[object] = []
         self.threads: set[threading.Thread] = set()
 
-    def answer(self, kind: str, request: object) -> object:
+    def handle(self, kind: str, request: object) -> object:
         self.asked.append(request)
         self.threads.add(threading.current_thread())
         self.started.set()
