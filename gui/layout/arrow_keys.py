@@ -1,4 +1,4 @@
-"""Where the arrow keys lead from each node: along the edges of the graph, never into a dead end."""
+"""Arrow key targets of each node: along the edges of the graph, never into a dead end."""
 
 from collections import deque
 from itertools import pairwise
@@ -14,68 +14,120 @@ OFF_SPINE_SHAPES = ("pill", "side")
 
 
 def arrow_key_map(diagram: Graph, placement: GraphLayout) -> dict[str, dict[Direction, str]]:
-    """Right and left follow the flow, up and down reach projections, squeeze paths and the rows beside."""
-    places = {place.name: place for place in placement.boxes}
-    at = {node.name: i for i, node in enumerate(diagram.nodes)}
+    """Map each node to its neighbors by arrow key.
+
+    Right and left follow the data flow. Up and down reach projections, squeeze paths and the
+    rows above and below.
+
+    Args:
+        diagram: The folded graph.
+        placement: Its layout.
+
+    Returns:
+        For each node name the target of each direction that leads anywhere.
+    """
+    boxes = {box.name: box for box in placement.boxes}
+    order = {node.name: i for i, node in enumerate(diagram.nodes)}
     sources = {
-        name: [link.source for link in links] for name, links in input_edges(diagram).items()
+        name: [edge.source for edge in edges] for name, edges in input_edges(diagram).items()
     }
     targets: dict[str, list[str]] = {name: [] for name in sources}
-    for link in diagram.edges:
-        targets[link.source].append(link.target)
-    found: dict[str, dict[Direction, str]] = {}
-    for name in at:
-        ways: dict[Direction, str] = {}
-        on = [t for t in targets[name] if places[t].shape not in OFF_SPINE_SHAPES] or targets[name]
-        back = [s for s in sources[name] if places[s].shape not in OFF_SPINE_SHAPES] or sources[
-            name
-        ]
-        if on:
-            ways["right"] = min(on, key=at.__getitem__)
-        if back:
-            ways["left"] = max(back, key=at.__getitem__)
-        aside = [n for n in (*sources[name], *targets[name]) if places[n].shape in OFF_SPINE_SHAPES]
-        beside: tuple[tuple[Direction, str], ...] = (("up", "pill"), ("down", "side"))
-        for way, shape in beside:
-            near = [n for n in aside if places[n].shape == shape] or _rows(
-                places, places[name], way
-            )
-            if near:
-                ways[way] = near[0]
-        found[name] = ways
-    _open(found, list(at))
-    return found
+    for edge in diagram.edges:
+        targets[edge.source].append(edge.target)
+    key_map: dict[str, dict[Direction, str]] = {}
+    for name in order:
+        flow = _flow_keys(boxes, order, sources[name], targets[name])
+        neighbors = [*sources[name], *targets[name]]
+        key_map[name] = flow | _vertical_keys(boxes, boxes[name], neighbors)
+    _connect_unreachable(key_map, list(order))
+    return key_map
 
 
-def _rows(places: dict[str, NodeBox], here: NodeBox, way: Direction) -> list[str]:
-    """Nodes above or below, nearest first, those of the same column before those aside."""
-    x, y = here.rect.center
-    sign = -1 if way == "up" else 1
+def _flow_keys(
+    boxes: dict[str, NodeBox], order: dict[str, int], sources: list[str], targets: list[str]
+) -> dict[Direction, str]:
+    """Choose the targets of the right and left keys, on the spine where possible."""
+    keys: dict[Direction, str] = {}
+    following = _prefer_spine(boxes, targets)
+    preceding = _prefer_spine(boxes, sources)
+    # The nearest node in execution order, so that no node on the spine is jumped over.
+    if following:
+        keys["right"] = min(following, key=order.__getitem__)
+    if preceding:
+        keys["left"] = max(preceding, key=order.__getitem__)
+    return keys
 
-    def far(place: NodeBox) -> tuple[float, str]:
-        dx, dy = abs(place.rect.center[0] - x), (place.rect.center[1] - y) * sign
-        return dy + 3 * dx, place.name
 
+def _prefer_spine(boxes: dict[str, NodeBox], names: list[str]) -> list[str]:
+    """Keep the nodes on the spine, or all nodes if none is on it."""
+    on_spine = [name for name in names if boxes[name].shape not in OFF_SPINE_SHAPES]
+    return on_spine or names
+
+
+def _vertical_keys(
+    boxes: dict[str, NodeBox], box: NodeBox, neighbors: list[str]
+) -> dict[Direction, str]:
+    """Choose the targets of the up and down keys."""
+    keys: dict[Direction, str] = {}
+    # Projections are drawn above the spine, the weight paths of gates below it.
+    beside: tuple[tuple[Direction, str], ...] = (("up", "pill"), ("down", "side"))
+    for direction, shape in beside:
+        near = [name for name in neighbors if boxes[name].shape == shape]
+        near = near or _nodes_in_direction(boxes, box, direction)
+        if near:
+            keys[direction] = near[0]
+    return keys
+
+
+def _nodes_in_direction(
+    boxes: dict[str, NodeBox], start: NodeBox, direction: Direction
+) -> list[str]:
+    """List the nodes above or below, nearest first, the same column before the others."""
+    x, y = start.rect.center
+    sign = -1 if direction == "up" else 1
+
+    def distance(box: NodeBox) -> tuple[float, str]:
+        dx = abs(box.rect.center[0] - x)
+        dy = (box.rect.center[1] - y) * sign
+        # Sideways counts three times, so that the keys stay in a column.
+        return dy + 3 * dx, box.name
+
+    # Boxes of one row differ by a few units in height; 8 keeps them out.
     beyond = [
-        p for p in places.values() if (p.rect.center[1] - y) * sign > 8 and p.name != here.name
+        box
+        for box in boxes.values()
+        if (box.rect.center[1] - y) * sign > 8 and box.name != start.name
     ]
-    return [place.name for place in sorted(beyond, key=far)]
+    return [box.name for box in sorted(beyond, key=distance)]
 
 
-def _open(found: dict[str, dict[Direction, str]], order: list[str]) -> None:
-    """Makes every node reachable from the first: what is not, takes over a key of the node executed before it."""
+def _connect_unreachable(key_map: dict[str, dict[Direction, str]], order: list[str]) -> None:
+    """Make every node reachable from the first one.
+
+    An unreachable node takes over a key of the node that is executed before it.
+    """
     for before, name in pairwise(order):
-        if name not in reachable_from(found, order[0]):
-            way: Direction = "up" if found[before].get("down") in found else "down"
-            found[before][way] = name
+        if name not in reachable_from(key_map, order[0]):
+            is_down_taken = key_map[before].get("down") in key_map
+            direction: Direction = "up" if is_down_taken else "down"
+            key_map[before][direction] = name
 
 
-def reachable_from(found: dict[str, dict[Direction, str]], start: str) -> set[str]:
-    """All nodes that the arrow keys reach from `start`."""
-    seen, queue = {start}, deque([start])
+def reachable_from(key_map: dict[str, dict[Direction, str]], start: str) -> set[str]:
+    """Return all nodes that the arrow keys reach from a node.
+
+    Args:
+        key_map: The result of `arrow_key_map`.
+        start: The name of the node to start from.
+
+    Returns:
+        The names of the reachable nodes, with `start`.
+    """
+    reached = {start}
+    queue = deque([start])
     while queue:
-        for name in found[queue.popleft()].values():
-            if name not in seen:
-                seen.add(name)
+        for name in key_map[queue.popleft()].values():
+            if name not in reached:
+                reached.add(name)
                 queue.append(name)
-    return seen
+    return reached

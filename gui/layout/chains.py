@@ -1,145 +1,239 @@
-"""Reads a diagram as one way from input to output with skips around it, or says that it is none."""
+"""Recognition of graphs that are one chain from input to output with skips around it."""
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from gui.graph import Edge, Graph, Node, SkipConnection
 from gui.layout.geometry import input_edges, spatial_size
 
+Path = tuple[str, ...]
+InputEdges = dict[str, tuple[Edge, ...]]
+
 
 @dataclass(frozen=True, slots=True)
 class ResidualChain:
-    """The nodes on the way, those that lie on a shortcut by (merge, operand), those that make a gate's weight."""
+    """The nodes of a chain with additive shortcuts and gates.
 
-    order: tuple[str, ...]
-    projection_nodes: dict[tuple[str, int], tuple[str, ...]]
-    gate_weight_nodes: dict[str, tuple[str, ...]]
+    Attributes:
+        order: The nodes on the spine, in execution order.
+        projection_nodes: The nodes on each shortcut, by (merge, operand).
+        gate_weight_nodes: The nodes that compute the weight of each gate.
+    """
+
+    order: Path
+    projection_nodes: dict[tuple[str, int], Path]
+    gate_weight_nodes: dict[str, Path]
 
 
 @dataclass(frozen=True, slots=True)
 class DenseBlock:
-    """A run of concatenations, each of all that the one before had and one layer more."""
+    """A run of concatenations, each with all inputs of the previous one and one more layer."""
 
-    sources: tuple[str, ...]
-    merges: tuple[str, ...]
+    sources: Path
+    merges: Path
 
 
 @dataclass(frozen=True, slots=True)
 class DenseChain:
-    """The nodes on the way and the dense blocks along it."""
+    """The nodes of a chain and the dense blocks along it."""
 
-    order: tuple[str, ...]
+    order: Path
     blocks: tuple[DenseBlock, ...]
 
 
-def path_between(
-    links: dict[str, tuple[Edge, ...]], merge: str, operand: int, stop: str
-) -> tuple[str, ...] | None:
-    """The nodes between `stop` and `operand` of `merge`, in order; None where that is no single way."""
-    first = next((link.source for link in links[merge] if link.operand == operand), None)
-    found: list[str] = []
-    while first is not None and first != stop:
-        found.append(first)
-        before = links[first]
-        first = before[0].source if len(before) == 1 else None
-    return None if first is None else tuple(reversed(found))
+def path_between(links: InputEdges, merge: str, operand: int, stop: str) -> Path | None:
+    """Return the nodes between a fork and an operand of a merge.
+
+    Args:
+        links: The edges into each node, from `input_edges`.
+        merge: The name of the merge.
+        operand: The index of its operand.
+        stop: The name of the fork.
+
+    Returns:
+        The names in execution order, or None if there is not exactly one path.
+    """
+    current = next((edge.source for edge in links[merge] if edge.operand == operand), None)
+    path: list[str] = []
+    while current is not None and current != stop:
+        path.append(current)
+        incoming = links[current]
+        current = incoming[0].source if len(incoming) == 1 else None
+    return None if current is None else tuple(reversed(path))
 
 
 def match_residual_chain(diagram: Graph) -> ResidualChain | None:
-    """The diagram as a chain with additive shortcuts and gates, None where some link fits neither."""
+    """Match a graph against a chain with additive shortcuts and gates.
+
+    Args:
+        diagram: The folded graph.
+
+    Returns:
+        The chain, or None if any edge does not fit.
+    """
     links = input_edges(diagram)
-    beside: dict[tuple[str, int], tuple[str, ...]] = {}
-    below: dict[str, tuple[str, ...]] = {}
+    projections = _projection_nodes(diagram, links)
+    weights = _gate_weight_nodes(diagram, links)
+    if projections is None or weights is None:
+        return None
+    side_paths = [*projections.values(), *weights.values()]
+    off_spine = set(chain.from_iterable(side_paths))
+    order = tuple(node.name for node in diagram.nodes if node.name not in off_spine)
+    if not _covers_all_edges(diagram, order, side_paths):
+        return None
+    on_spine = set(order)
+    # An arc starts and ends on the spine; anything else needs the layered drawing.
+    if any(not {skip.source, skip.merge} <= on_spine for skip in diagram.skips):
+        return None
+    return ResidualChain(order, projections, weights)
+
+
+def _projection_nodes(diagram: Graph, links: InputEdges) -> dict[tuple[str, int], Path] | None:
+    """Collect the nodes on each additive shortcut, None if a skip does not fit."""
+    projections: dict[tuple[str, int], Path] = {}
     for skip in diagram.skips:
-        way = path_between(links, skip.merge, skip.operand, skip.source)
-        if skip.kind == "concat" or way is None or (skip.kind == "gate" and way):
+        path = path_between(links, skip.merge, skip.operand, skip.source)
+        if skip.kind == "concat" or path is None:
+            return None
+        # The skip of a gate is the gated value itself, with no node in between.
+        if skip.kind == "gate" and path:
             return None
         if skip.kind == "add":
-            beside[skip.merge, skip.operand] = way
-        for link in links[skip.merge] if skip.kind == "gate" else ():
-            if link.operand != skip.operand:
-                weight = path_between(links, skip.merge, link.operand, skip.source)
-                if not weight or skip.merge in below:
-                    return None
-                below[skip.merge] = weight
-    off = {name for way in (*beside.values(), *below.values()) for name in way}
-    order = tuple(node.name for node in diagram.nodes if node.name not in off)
-    steps = set(pairwise(order))
-    direct = {(link.source, link.target) for link in diagram.edges}
-    spoken = len(steps) + sum(len(way) + 1 for way in (*beside.values(), *below.values()))
-    if not steps <= direct or spoken != len(diagram.edges):
-        return None
-    place = {name: i for i, name in enumerate(order)}
-    forks = all(skip.source in place and skip.merge in place for skip in diagram.skips)
-    return ResidualChain(order, beside, below) if forks else None
+            projections[skip.merge, skip.operand] = path
+    return projections
+
+
+def _gate_weight_nodes(diagram: Graph, links: InputEdges) -> dict[str, Path] | None:
+    """Collect the nodes that compute the weight of each gate, None if a gate does not fit."""
+    weights: dict[str, Path] = {}
+    for skip in diagram.skips:
+        if skip.kind != "gate":
+            continue
+        for edge in links[skip.merge]:
+            if edge.operand == skip.operand:
+                continue
+            path = path_between(links, skip.merge, edge.operand, skip.source)
+            # There is space below a block for one weight path.
+            if not path or skip.merge in weights:
+                return None
+            weights[skip.merge] = path
+    return weights
+
+
+def _covers_all_edges(diagram: Graph, order: Path, side_paths: list[Path]) -> bool:
+    """Return True if the spine and the side paths are exactly the edges of the graph."""
+    spine_edges = set(pairwise(order))
+    graph_edges = {(edge.source, edge.target) for edge in diagram.edges}
+    # A path of n nodes beside the spine has n + 1 edges.
+    side_edge_count = sum(len(path) + 1 for path in side_paths)
+    edge_count = len(spine_edges) + side_edge_count
+    return spine_edges <= graph_edges and edge_count == len(diagram.edges)
 
 
 def match_dense_chain(diagram: Graph) -> DenseChain | None:
-    """The diagram as a chain of dense blocks, None where some link fits neither."""
+    """Match a graph against a chain of dense blocks.
+
+    Args:
+        diagram: The folded graph.
+
+    Returns:
+        The chain, or None if any edge does not fit.
+    """
     if not diagram.skips or any(skip.kind != "concat" for skip in diagram.skips):
         return None
     links = input_edges(diagram)
     order = tuple(node.name for node in diagram.nodes)
     for before, name in pairwise(order):
+        # The last operand of every node is the node executed before it.
         if not links[name] or links[name][-1].source != before:
             return None
-    kinds = {node.name: node.kind for node in diagram.nodes}
+    blocks = _dense_blocks(diagram, links)
+    return None if blocks is None else DenseChain(order, blocks)
+
+
+def _dense_blocks(diagram: Graph, links: InputEdges) -> tuple[DenseBlock, ...] | None:
+    """Collect the dense blocks in execution order, None if a node does not fit."""
     blocks: list[DenseBlock] = []
-    for name in order:
-        if kinds[name] != "concat":
-            if len(links[name]) > 1:
+    for node in diagram.nodes:
+        sources = tuple(edge.source for edge in links[node.name])
+        if node.kind != "concat":
+            if len(sources) > 1:
                 return None
-            continue
-        sources = tuple(link.source for link in links[name])
-        if blocks and sources[:-1] == blocks[-1].sources:
-            blocks[-1] = DenseBlock(sources, (*blocks[-1].merges, name))
+        elif blocks and sources[:-1] == blocks[-1].sources:
+            blocks[-1] = DenseBlock(sources, (*blocks[-1].merges, node.name))
         elif len(sources) == 2:
-            blocks.append(DenseBlock(sources, (name,)))
+            blocks.append(DenseBlock(sources, (node.name,)))
         else:
             return None
-    return DenseChain(order, tuple(blocks))
+    return tuple(blocks)
 
 
-def unbreakable_groups(
-    order: tuple[str, ...], skips: tuple[SkipConnection, ...]
-) -> list[tuple[str, ...]]:
-    """The chain cut into pieces that must stay on one line: a skip keeps all between its fork and its merge."""
-    at = {name: i for i, name in enumerate(order)}
-    joined = {i for skip in skips for i in range(at[skip.source] + 2, at[skip.merge] + 1)}
-    joined |= {at[skip.merge] for skip in skips}
-    pieces: list[list[str]] = []
+def unbreakable_groups(order: Path, skips: tuple[SkipConnection, ...]) -> list[Path]:
+    """Split a chain into groups that must stay on one line.
+
+    Args:
+        order: The nodes on the spine.
+        skips: The skip connections; each keeps the nodes from its fork to its merge together.
+
+    Returns:
+        The groups in execution order.
+    """
+    index = {name: i for i, name in enumerate(order)}
+    joined: set[int] = set()
+    for skip in skips:
+        # The node after the fork starts the group, the ones after it join.
+        joined.update(range(index[skip.source] + 2, index[skip.merge] + 1))
+        joined.add(index[skip.merge])
+    groups: list[list[str]] = []
     for i, name in enumerate(order):
-        if pieces and i in joined:
-            pieces[-1].append(name)
+        if groups and i in joined:
+            groups[-1].append(name)
         else:
-            pieces.append([name])
-    return [tuple(piece) for piece in pieces]
+            groups.append([name])
+    return [tuple(group) for group in groups]
 
 
-def group_by_resolution(
-    pieces: list[tuple[str, ...]], nodes: dict[str, Node]
-) -> list[list[tuple[str, ...]]]:
-    """Pieces grouped by the spatial size they put out; lone ones at the front join the next, vectors the last."""
-    rows: list[list[tuple[str, ...]]] = []
-    size: tuple[int, ...] | None = None
-    for piece in pieces:
-        here = spatial_size(nodes[piece[-1]])
-        alone = (
-            bool(rows)
-            and len(rows) == 1
-            and all(len(p) == 1 for p in rows[0])
-            and trailing_run_length(rows[0], nodes) < 2
-        )
-        if rows and (not here or here == size or alone):
-            rows[-1].append(piece)
+def group_by_resolution(groups: list[Path], nodes: dict[str, Node]) -> list[list[Path]]:
+    """Collect groups of equal output resolution into stages.
+
+    Single nodes at the front join the next stage, vectors the last one.
+
+    Args:
+        groups: The result of `unbreakable_groups`.
+        nodes: The nodes of the graph by name.
+
+    Returns:
+        One list of groups per stage.
+    """
+    stages: list[list[Path]] = []
+    last_size: tuple[int, ...] | None = None
+    for group in groups:
+        size = spatial_size(nodes[group[-1]])
+        # A stem alone is too little for a row of its own.
+        is_stem_alone = len(stages) == 1 and _is_stem(stages[0], nodes)
+        if stages and (not size or size == last_size or is_stem_alone):
+            stages[-1].append(group)
         else:
-            rows.append([piece])
-        size = here or size
-    return rows
+            stages.append([group])
+        last_size = size or last_size
+    return stages
 
 
-def trailing_run_length(row: list[tuple[str, ...]], nodes: dict[str, Node]) -> int:
-    """How many nodes at the end of a row, the input not counted, have one spatial size."""
-    names = [name for piece in row for name in piece if nodes[name].kind != "input"]
+def _is_stem(stage: list[Path], nodes: dict[str, Node]) -> bool:
+    """Return True for single nodes of which at most the last has its resolution."""
+    return all(len(group) == 1 for group in stage) and trailing_run_length(stage, nodes) < 2
+
+
+def trailing_run_length(stage: list[Path], nodes: dict[str, Node]) -> int:
+    """Count the nodes with the resolution of the last one, without the input.
+
+    Args:
+        stage: The groups of one stage.
+        nodes: The nodes of the graph by name.
+
+    Returns:
+        The number of nodes, 0 for a stage of nothing but the input.
+    """
+    names = [name for name in chain.from_iterable(stage) if nodes[name].kind != "input"]
     sizes = [spatial_size(nodes[name]) for name in names]
-    return sum(1 for size in sizes if size == sizes[-1]) if sizes else 0
+    return sizes.count(sizes[-1]) if sizes else 0
