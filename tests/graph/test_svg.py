@@ -12,7 +12,8 @@ from hypothesis import strategies as some
 
 from lightning_resnets.graph import trace
 from lightning_resnets.graph.export import to_svg
-from lightning_resnets.graph.export.svg_geometry import Drawing, layout_drawing
+from lightning_resnets.graph.export.svg_drawing import Drawing
+from lightning_resnets.graph.export.svg_geometry import layout_drawing
 from lightning_resnets.graph.export.svg_layout import arc_levels, assign_rows_and_lanes
 from lightning_resnets.graph.export.xml_text import escape_control_chars
 from lightning_resnets.graph.model_graph import ModelGraph

@@ -9,13 +9,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from lightning_resnets.graph.data import GraphData, Node
-from lightning_resnets.graph.export.svg_geometry import (
-    BOX_WIDTH,
-    Drawing,
-    EdgeLine,
-    NodeBox,
-    layout_drawing,
-)
+from lightning_resnets.graph.export.svg_drawing import BOX_WIDTH, Drawing, EdgeLine, NodeBox
+from lightning_resnets.graph.export.svg_geometry import layout_drawing
 from lightning_resnets.graph.export.svg_legend import (
     ROW_HEIGHT,
     draw_legend_item,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from lightning_resnets.graph.data import GraphData
-from lightning_resnets.graph.export.svg_geometry import Point
+from lightning_resnets.graph.export.svg_drawing import Point
 from lightning_resnets.graph.export.svg_layout import assign_rows_and_lanes
 from lightning_resnets.graph.export.svg_shapes import svg_merge_symbol, svg_text
 from lightning_resnets.merges import MergeKind

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lightning_resnets.graph.export.svg_geometry import Point
+from lightning_resnets.graph.export.svg_drawing import Point
 from lightning_resnets.graph.export.xml_text import escape_xml
 from lightning_resnets.merges import MergeKind
 
