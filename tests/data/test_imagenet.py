@@ -167,7 +167,7 @@ def test_repeated_pictures_are_other_pictures_in_other_processes(root: Path) -> 
         order = data.train_dataloader().sampler
         order.rank, order.world_size = rank, 2
         shares.append([key for batch in order for key in batch])
-    assert [key.number for key in shares[0]] == [key.number for key in shares[1]]
+    assert [key.image_index for key in shares[0]] == [key.image_index for key in shares[1]]
     assert {key.repeat for key in shares[0]} == {0}
 
 
