@@ -1,4 +1,4 @@
-"""The image of a graph: nothing on top of another, every merge and skip there, safe and well-formed for any name."""
+"""Test the SVG drawing: no overlaps, all merges and skips, well-formed for any name."""
 
 import re
 from collections import Counter
@@ -84,7 +84,7 @@ def test_no_line_runs_through_a_block(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_link_is_drawn(name: str) -> None:
-    """Each as a line of its own, but what a ribbon carries: there each source joins once, each concat reads once."""
+    """Each edge is a line; in a ribbon each source joins once and each concat reads once."""
     folded, dense = graph(name).fold(), assign_rows_and_lanes(graph(name).fold()).dense
     carried = sum(len(folded.inputs(merge)) - 1 for run in dense for merge in run.merges)
     joined = sum(len(run.sources) - 1 for run in dense)
@@ -175,16 +175,17 @@ def test_light_dark_and_as_the_screen_is() -> None:
     assert "@media" not in made["light"] + made["dark"]
 
 
-def test_the_colours_are_the_apps() -> None:
+def test_merge_colors_are_those_of_the_app() -> None:
     from gui.theme import DARK as APP_DARK
     from gui.theme import LIGHT as APP_LIGHT
-    from lightning_resnets.graph.export.svg import DARK, LIGHT
+    from lightning_resnets.graph.export.svg_theme import DARK, LIGHT
 
     for ours, app in ((LIGHT, APP_LIGHT), (DARK, APP_DARK)):
-        assert ours[-3:] == tuple(app.accent(kind) for kind in MergeKind)
+        colors = (ours.add, ours.concat, ours.gate)
+        assert colors == tuple(app.accent(kind) for kind in MergeKind)
 
 
-def test_a_net_of_a_thousand_operations() -> None:
+def test_large_models_are_drawn_completely() -> None:
     whole = graph("densenet121").fold("module")
     assert len(whole.nodes) > 400
     long = trace(create_model("preresnet1001"), (3, 32, 32)).fold()

@@ -4,7 +4,7 @@ The spine runs straight down and its forks stand to the right. Identity skips ar
 left, longer ones further out. The inputs that dense layers accumulate are a ribbon that widens.
 """
 
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from lightning_resnets.graph.data import Edge, GraphData
 from lightning_resnets.graph.export.svg_drawing import (
@@ -60,7 +60,7 @@ class _DrawingLayout:
         self.grid = assign_rows_and_lanes(graph)
         self.inputs = graph.all_inputs()
         self.styles = choose_edge_styles(graph)
-        self.ribbon_merges = {merge for dense in self.grid.dense for merge in dense.merges}
+        self.ribbon_merges = set(chain.from_iterable(dense.merges for dense in self.grid.dense))
         self.arcs = [edge for edge in graph.edges if self._is_arc(edge)]
         self.columns = place_columns(self.grid, self.arcs)
         self.rows = place_rows(graph, self.grid, top)

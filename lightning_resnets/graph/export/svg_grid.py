@@ -1,6 +1,7 @@
 """Compute where the rows and lanes of a drawing stand, in pixels."""
 
 from dataclasses import dataclass
+from itertools import chain
 
 from lightning_resnets.graph.data import Edge, GraphData, Node
 from lightning_resnets.graph.export.svg_drawing import (
@@ -51,13 +52,15 @@ def place_columns(grid: GridLayout, arcs: list[Edge]) -> Columns:
         The lanes. Left of each there is room for its arcs and ribbons.
     """
     lanes = grid.lanes
-    ribbon_lanes = {lanes[merge] for dense in grid.dense for merge in dense.merges}
+    merges = [dense.merges for dense in grid.dense]
+    ribbon_lanes = {lanes[merge] for merge in chain.from_iterable(merges)}
     levels: dict[Edge, int] = {}
     middles: list[float] = []
     x = MARGIN + TITLE_WIDTH
     for lane in range(max(lanes.values(), default=0) + 1):
         lane_levels = _arc_levels_of_lane(grid, arcs, lane)
         levels |= lane_levels
+        # Left of a lane stand, from left to right: a gap, its ribbon, its arcs.
         if lane > 0:
             x += LANE_GAP
         if lane in ribbon_lanes:

@@ -1,4 +1,4 @@
-"""What the signs and lines of an image mean, and how many there are of each: only what occurs in it."""
+"""Draw the legend: the symbols and lines that occur in a drawing, with their counts."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,74 +9,114 @@ from lightning_resnets.graph.export.svg_layout import assign_rows_and_lanes
 from lightning_resnets.graph.export.svg_shapes import svg_merge_symbol, svg_text
 from lightning_resnets.merges import MergeKind
 
-LegendItem = tuple[str, str]  # how its mark looks, and words
-
+LegendItem = tuple[str, str]  # how its mark looks, text
 
 ROW_HEIGHT = 22.0
-
+LEFT = 16.0  # of every row
+LETTER_WIDTH = 6.3  # mean, in pixels
 
 LEGEND_TEXT = {MergeKind.ADD: "adds", MergeKind.CONCAT: "concatenates", MergeKind.GATE: "gates"}
 
 
 def legend_items(graph: GraphData) -> list[LegendItem]:
-    """What occurs in the graph: (its mark, words)."""
-    times = {block.name: block.repeat_count for block in graph.nodes}
-    merges, skips, projected = Counter[MergeKind](), Counter[MergeKind](), 0
-    for block in graph.merges:
-        assert block.kind
-        merges[block.kind] += block.repeat_count
+    """Return what the legend of a graph explains.
+
+    Args:
+        graph: the graph.
+
+    Returns:
+        Mark and text of each item. Only what occurs in the graph has one.
+    """
+    items = [*_merge_items(graph), *_skip_items(graph)]
+    if assign_rows_and_lanes(graph).dense:
+        items.append(("ribbon", "all parts so far, as wide as their channels"))
+    if any(skip.kind is MergeKind.GATE for skip in graph.skips):
+        items.append(("gate skip", "way to a gate's weight"))
+    if any(node.repeat_count > 1 for node in graph.nodes):
+        items.append(("frame", "equal neighbors, drawn once; numbers are of all"))
+    items.append(("", "in a block, right: what comes out, and parameters"))
+    return items
+
+
+def _merge_items(graph: GraphData) -> Iterator[LegendItem]:
+    """Yield an item per kind of merge, with the number of merges."""
+    counts = Counter[MergeKind]()
+    for node in graph.merges:
+        assert node.kind
+        counts[node.kind] += node.repeat_count
+    for kind, text in LEGEND_TEXT.items():
+        if counts[kind]:
+            yield str(kind), f"{text} ({counts[kind]})"
+
+
+def _skip_items(graph: GraphData) -> Iterator[LegendItem]:
+    """Yield an item per kind of skip line, with the number of skips."""
+    repeat_counts = {node.name: node.repeat_count for node in graph.nodes}
+    skips = Counter[MergeKind]()
+    projected = 0
     for skip in graph.skips:
-        skips[skip.kind] += times[skip.merge]
-        projected += times[skip.merge] if skip.projection else 0
-    found: list[tuple[object, str, str]] = [
-        *((merges[kind], kind, f"{words} ({merges[kind]})") for kind, words in LEGEND_TEXT.items()),
-        (
-            skips[MergeKind.ADD] - projected,
-            "add skip",
-            f"skip, identity ({skips[MergeKind.ADD] - projected})",
-        ),
-        (projected, "add skip dashed", f"skip, projected ({projected})"),
-        (skips[MergeKind.CONCAT], "concat skip", f"skip into a concat ({skips[MergeKind.CONCAT]})"),
-        (
-            assign_rows_and_lanes(graph).dense,
-            "ribbon",
-            "all parts so far, as wide as their channels",
-        ),
-        (skips[MergeKind.GATE], "gate skip", "way to a gate's weight"),
-        (
-            max(times.values(), default=1) > 1,
-            "frame",
-            "equal neighbors, drawn once; numbers are of all",
-        ),
-        (True, "", "in a block, right: what comes out, and parameters"),
-    ]
-    return [(look, words) for there, look, words in found if there]
+        count = repeat_counts[skip.merge]
+        skips[skip.kind] += count
+        projected += count if skip.projection else 0
+    identities = skips[MergeKind.ADD] - projected
+    if identities:
+        yield "add skip", f"skip, identity ({identities})"
+    if projected:
+        yield "add skip dashed", f"skip, projected ({projected})"
+    if skips[MergeKind.CONCAT]:
+        yield "concat skip", f"skip into a concat ({skips[MergeKind.CONCAT]})"
 
 
 def wrap_items(
     items: list[LegendItem], width: float, top: float
 ) -> tuple[list[tuple[Point, LegendItem]], int]:
-    """Where each item of the legend stands, and in how many rows."""
-    found: list[tuple[Point, LegendItem]] = []
-    x, row = 16.0, 0
+    """Arrange the items of a legend in rows.
+
+    Args:
+        items: the items.
+        width: width of the drawing in pixels.
+        top: y of the first row in pixels.
+
+    Returns:
+        Each item with its position, and the number of rows.
+    """
+    positions: list[tuple[Point, LegendItem]] = []
+    x = LEFT
+    row = 0
     for item in items:
-        wide = 40 + len(item[1]) * 6.3
-        if x > 16 and x + wide > width - 10:
-            x, row = 16.0, row + 1
-        found.append(((x, top + row * ROW_HEIGHT), item))
-        x += wide + 10
-    return found, row + 1 if items else 0
+        item_width = 40 + len(item[1]) * LETTER_WIDTH
+        if x > LEFT and x + item_width > width - 10:
+            x = LEFT
+            row += 1
+        positions.append(((x, top + row * ROW_HEIGHT), item))
+        x += item_width + 10
+    return positions, row + 1 if items else 0
 
 
 def draw_legend_item(x: float, y: float, item: LegendItem) -> Iterator[str]:
-    look, words = item
-    if look in set(MergeKind):
-        yield from svg_merge_symbol(MergeKind(look), x + 13, y, 24.0)
-    elif look == "frame":
+    """Draw the mark and the text of a legend item.
+
+    Args:
+        x: left edge in pixels.
+        y: middle in pixels.
+        item: mark and text.
+
+    Yields:
+        The SVG elements.
+    """
+    mark, text = item
+    yield from _draw_mark(x, y, mark)
+    yield svg_text(x + (33 if mark else 0), y + 4, text, "soft", 11)
+
+
+def _draw_mark(x: float, y: float, mark: str) -> Iterator[str]:
+    """Draw a merge symbol, a frame, a piece of ribbon or a line."""
+    if mark in set(MergeKind):
+        yield from svg_merge_symbol(MergeKind(mark), x + 13, y, 24.0)
+    elif mark == "frame":
         yield f'<rect class="frame" x="{x:.1f}" y="{y - 7:.1f}" width="26" height="14" rx="4"/>'
-    elif look == "ribbon":
+    elif mark == "ribbon":
         yield f'<path class="concat-fill" fill-opacity="0.42" d="M{x:.1f} {y - 6:.1f}h26v6h-26z"/>'
         yield f'<path class="concat-fill" fill-opacity="0.22" d="M{x + 10:.1f} {y:.1f}h16v6h-16z"/>'
-    elif look:
-        yield f'<path class="{look}" d="M{x:.1f} {y:.1f}h26"/>'
-    yield svg_text(x + (33 if look else 0), y + 4, words, "soft", 11)
+    elif mark:
+        yield f'<path class="{mark}" d="M{x:.1f} {y:.1f}h26"/>'
