@@ -1,4 +1,4 @@
-"""From a diagram to positions: pure, without Qt; which of three drawings serves is read off the graph itself."""
+"""Layout of a graph without Qt, as rows, dense blocks or layers, chosen by its edges."""
 
 from gui.graph import Graph
 from gui.layout.arrow_keys import Direction as Direction
@@ -25,27 +25,43 @@ from gui.layout.merge_inputs import input_for_node as input_for_node
 from gui.layout.merge_inputs import merge_inputs as merge_inputs
 from gui.layout.residual import layout_residual as layout_residual
 
+# Width and height in units of a drawing before the size of its view is known.
 DEFAULT_SIZE: Point = (860.0, 396.0)
 
 
+# Below this width in units the labels of blocks would overlap.
 MIN_WIDTH = 560.0
 
 
 def available_size(width: float, height: float) -> Point:
-    """The room that a drawing should fill to be shown in a view of `width` by `height` pixels, whatever its zoom."""
-    wide = DEFAULT_SIZE[1] * width / max(height, 1.0)
-    return (
-        (wide, DEFAULT_SIZE[1])
-        if wide > MIN_WIDTH
-        else (MIN_WIDTH, MIN_WIDTH * height / max(width, 1.0))
-    )
+    """Compute the room that a drawing should fill, with the aspect ratio of its view.
+
+    Args:
+        width: The width of the view in pixels.
+        height: The height of the view in pixels.
+
+    Returns:
+        The width and height of the room in units, independent of the zoom.
+    """
+    # A view that is not laid out yet has no height.
+    room_width = DEFAULT_SIZE[1] * width / max(height, 1.0)
+    if room_width > MIN_WIDTH:
+        return room_width, DEFAULT_SIZE[1]
+    return MIN_WIDTH, MIN_WIDTH * height / max(width, 1.0)
 
 
 def layout_graph(diagram: Graph, room: Point = DEFAULT_SIZE) -> GraphLayout:
-    """Where everything of `diagram` lies; `room` is the (width, height) that it should fill at zoom 1.
+    """Lay out a graph; equal graphs have equal layouts.
 
-    A chain with additive skips and gates becomes rows of blocks under arcs, a chain of dense blocks ribbons over
-    triangles, anything else a layered drawing. The same diagram always gives the same placement.
+    A chain with additive skips and gates becomes rows of blocks under arcs. A chain of dense
+    blocks becomes ribbons over triangles. Any other graph becomes a layered drawing.
+
+    Args:
+        diagram: The folded graph.
+        room: The width and height in units that the drawing should fill at zoom 1.
+
+    Returns:
+        The layout in units, empty for an empty graph.
     """
     if not diagram.nodes:
         return GraphLayout()

@@ -1,4 +1,4 @@
-"""Where everything of a model lies on the canvas: frozen plain data in scene units, 1 unit = 1 pixel at zoom 1."""
+"""Geometry of a layout: frozen plain data in scene units, 1 unit = 1 pixel at zoom 1."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -29,8 +29,11 @@ SHAPES: dict[str, Shape] = {
 MERGE_KINDS = ("add", "gate", "concat")
 
 
-# In units: between stages, between lines of one stage, around the lines of a stage, around everything.
-LANE_GAP, LINE_GAP, PAD, MARGIN = 12.0, 8.0, 9.0, 8.0
+# In units.
+LANE_GAP = 12.0  # between stages
+LINE_GAP = 8.0  # between lines of one stage
+PAD = 9.0  # around the lines of a stage
+MARGIN = 8.0  # around the whole drawing
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +47,25 @@ class Rect:
 
     @property
     def right(self) -> float:
+        """Return the x of the right edge."""
         return self.x + self.w
 
     @property
     def bottom(self) -> float:
+        """Return the y of the bottom edge."""
         return self.y + self.h
 
     @property
     def center(self) -> Point:
+        """Return the center point."""
         return self.x + self.w / 2, self.y + self.h / 2
 
     def intersects(self, other: "Rect") -> bool:
-        """True where the two share more than an edge."""
+        """Return True if two rectangles share more than an edge.
+
+        Args:
+            other: The other rectangle.
+        """
         apart = (
             self.right <= other.x
             or other.right <= self.x
@@ -65,15 +75,20 @@ class Rect:
         return not apart
 
     def contains(self, point: Point, slack: float = 0.01) -> bool:
+        """Return True if a point is inside or on the edge.
+
+        Args:
+            point: The point.
+            slack: The distance in units that a point may lie outside, for rounding errors.
+        """
         x, y = point
-        return (
-            self.x - slack <= x <= self.right + slack and self.y - slack <= y <= self.bottom + slack
-        )
+        is_between = self.x - slack <= x <= self.right + slack
+        return is_between and self.y - slack <= y <= self.bottom + slack
 
 
 @dataclass(frozen=True, slots=True)
 class NodeBox:
-    """One node: its rectangle, what shape it has in there and the words that fit; `row` counts stages."""
+    """One node: its rectangle, its shape and the lines of text that fit; `row` is its stage."""
 
     name: str
     rect: Rect
@@ -84,7 +99,7 @@ class NodeBox:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """The way of one link that is no skip, a polyline whose corners are rounded by `radius`."""
+    """The polyline of one plain edge; `radius` rounds its corners."""
 
     source: str
     target: str
@@ -96,7 +111,7 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class Arc:
-    """The way of one skip, from its fork to its merge."""
+    """The polyline of one skip, from its fork to its merge."""
 
     kind: MergeKind
     source: str
@@ -109,7 +124,7 @@ class Arc:
 
 @dataclass(frozen=True, slots=True)
 class MatrixCell:
-    """One connection of a dense block; `skip` is False for the chain, the layer directly before."""
+    """One connection of a dense block; `skip` is False for the output of the previous layer."""
 
     row: int
     column: int
@@ -126,7 +141,7 @@ class ConnectivityMatrix:
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
-    consumers: tuple[str, ...]  # what stands behind each concat
+    consumers: tuple[str, ...]  # the node after each concat
     cells: tuple[MatrixCell, ...]
     rect: Rect
     caption: str
@@ -134,19 +149,22 @@ class ConnectivityMatrix:
 
 @dataclass(frozen=True, slots=True)
 class RibbonStrip:
-    """One layer of a ribbon: the channels of `source` (number `index` of `count`) on their way to the last concat."""
+    """One layer of a ribbon: the channels of `source` (number `index` of `count`).
+
+    Each strip runs from its source to the last concat of its dense block.
+    """
 
     source: str
     index: int
     count: int
     rect: Rect
-    root: Point  # where it leaves its source
+    root: Point  # the point where it leaves its source
     end: str  # the concat where the ribbon ends
 
 
 @dataclass(frozen=True, slots=True)
 class StageBand:
-    """The ground of one stage with its two lines of title."""
+    """The background of one stage with its title and subtitle."""
 
     rect: Rect
     title: str
@@ -157,7 +175,7 @@ class StageBand:
 
 @dataclass(frozen=True, slots=True)
 class GraphLayout:
-    """Everything to draw, nodes in execution order."""
+    """All items to draw, nodes in execution order."""
 
     style: LayoutStyle = "spine"
     boxes: tuple[NodeBox, ...] = ()
@@ -169,34 +187,68 @@ class GraphLayout:
     bounds: Rect = Rect(0, 0, 0, 0)
 
     def box(self, name: str | None) -> NodeBox | None:
-        return next((place for place in self.boxes if place.name == name), None)
+        """Return the box of a node, None for an unknown name.
+
+        Args:
+            name: The name of the node.
+        """
+        return next((box for box in self.boxes if box.name == name), None)
 
 
 def input_edges(diagram: Graph) -> dict[str, tuple[Edge, ...]]:
-    """The links into each node, by operand."""
-    found: dict[str, list[Edge]] = {node.name: [] for node in diagram.nodes}
-    for link in diagram.edges:
-        found[link.target].append(link)
-    return {
-        name: tuple(sorted(links, key=lambda link: link.operand)) for name, links in found.items()
-    }
+    """Collect the edges into each node.
+
+    Args:
+        diagram: The folded graph.
+
+    Returns:
+        The edges by name of the node, sorted by operand.
+    """
+    edges: dict[str, list[Edge]] = {node.name: [] for node in diagram.nodes}
+    # A stable sort by operand alone leaves the edges of each node in order.
+    for edge in sorted(diagram.edges, key=lambda edge: edge.operand):
+        edges[edge.target].append(edge)
+    return {name: tuple(incoming) for name, incoming in edges.items()}
 
 
 def spatial_size(node: Node) -> tuple[int, ...]:
-    """The spatial size of a node's output, () for a vector."""
+    """Return the height and width of a node's output, () for a vector.
+
+    Args:
+        node: The node, with an output shape of (channels, height, width) or (features,).
+    """
     return node.shape[1:] if len(node.shape) == 3 else ()
 
 
 def format_spatial_size(node: Node) -> str:
+    """Format the height and width of a node's output, "vector" without them.
+
+    Args:
+        node: The node.
+    """
     return "×".join(str(side) for side in spatial_size(node)) or "vector"
 
 
-def text_width(words: str, size: float) -> float:
-    """About how wide `words` are at a font of `size` units, on the safe side."""
-    return len(words) * size * 0.6
+def text_width(text: str, size: float) -> float:
+    """Estimate the width of a text in units, rather too wide than too narrow.
+
+    Args:
+        text: The text.
+        size: The font size in units.
+    """
+    # Qt is not available here to measure; 0.6 em is wider than the mean letter.
+    return len(text) * size * 0.6
 
 
 def bounding_rect(rects: list[Rect], margin: float) -> Rect:
-    left, top = min(r.x for r in rects), min(r.y for r in rects)
-    right, bottom = max(r.right for r in rects), max(r.bottom for r in rects)
+    """Return the smallest rectangle around others.
+
+    Args:
+        rects: The rectangles, at least one.
+        margin: The distance in units around them.
+    """
+    left = min(rect.x for rect in rects)
+    top = min(rect.y for rect in rects)
+    right = max(rect.right for rect in rects)
+    bottom = max(rect.bottom for rect in rects)
     return Rect(left - margin, top - margin, right - left + 2 * margin, bottom - top + 2 * margin)

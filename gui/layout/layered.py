@@ -1,6 +1,6 @@
-"""Any folded graph on the canvas: one row a stage, columns by the longest way to a node (Sugiyama et al. 1981)."""
+"""Layout of any folded graph: one row per stage, columns by longest path (Sugiyama et al. 1981)."""
 
-from gui.graph import Graph, Node
+from gui.graph import Edge, Graph, Node, SkipConnection
 from gui.layout.geometry import (
     LANE_GAP,
     MARGIN,
@@ -14,199 +14,341 @@ from gui.layout.geometry import (
     Rect,
     StageBand,
     Wire,
+    WireRole,
     bounding_rect,
     format_spatial_size,
     input_edges,
     spatial_size,
 )
 
-STEP, SLOT, TITLE = 104.0, 46.0, 34.0
+# In units: the distance of columns, the distance of nodes in a column, the height of a title.
+STEP = 104.0
+SLOT = 46.0
+TITLE = 34.0
 
+# In units: a block's width, its height, the diameter of a merge, the width of a concat bar.
+WIDE = 82.0
+TALL = 34.0
+ROUND = 22.0
+BAR_WIDTH = 8.0
 
-WIDE, TALL, ROUND = 82.0, 34.0, 22.0
+CORNER_RADIUS = 10.0
+
+Column = tuple[int, int]  # (row, column)
 
 
 def assign_stages(diagram: Graph) -> dict[str, int]:
-    """The row of each node: one more wherever the spatial size of the output falls below any before."""
-    row, least, found = 0, None, {}
+    """Assign each node to a row, a new one wherever the resolution falls below all before.
+
+    Args:
+        diagram: The folded graph.
+
+    Returns:
+        The row of each node by name, from 0.
+    """
+    row = 0
+    least: int | None = None
+    rows: dict[str, int] = {}
     for i, node in enumerate(diagram.nodes):
-        here = spatial_size(node)
-        area = here[0] * here[1] if len(here) == 2 else None
+        size = spatial_size(node)
+        area = size[0] * size[1] if len(size) == 2 else None
         if area is not None and (least is None or area < least):
-            row += least is not None and i > 1
+            # The input stays in the first row, whatever the stem does to its resolution.
+            if least is not None and i > 1:
+                row += 1
             least = area
-        found[node.name] = row
-    return found
+        rows[node.name] = row
+    return rows
 
 
 def assign_columns(diagram: Graph, rows: dict[str, int]) -> dict[str, int]:
-    """The column of each node: the longest way to it inside its row."""
+    """Assign each node to a column by the longest path to it inside its row.
+
+    Args:
+        diagram: The folded graph.
+        rows: The row of each node by name.
+
+    Returns:
+        The column of each node by name, from 0.
+    """
     links = input_edges(diagram)
-    found: dict[str, int] = {}
+    columns: dict[str, int] = {}
     for node in diagram.nodes:
-        before = [
-            found[x.source]
-            for x in links[node.name]
-            if x.source in found and rows[x.source] == rows[node.name]
-        ]
-        found[node.name] = 1 + max(before, default=-1)
-    return found
+        row = rows[node.name]
+        sources = [edge.source for edge in links[node.name]]
+        before = [columns[name] for name in sources if name in columns and rows[name] == row]
+        columns[node.name] = 1 + max(before, default=-1)
+    return columns
 
 
 def order_columns(
     diagram: Graph, rows: dict[str, int], rank: dict[str, int]
-) -> dict[tuple[int, int], list[str | None]]:
-    """Who stands above whom in each (row, column); None is a free lane for a link that passes by."""
-    columns: dict[tuple[int, int], list[tuple[float, int, str | None]]] = {}
+) -> dict[Column, list[str | None]]:
+    """Order the nodes of each column from top to bottom.
+
+    Args:
+        diagram: The folded graph.
+        rows: The row of each node by name.
+        rank: The column of each node by name.
+
+    Returns:
+        The names by (row, column); None is a free lane for an edge that passes by.
+    """
+    columns: dict[Column, list[tuple[float, int, str | None]]] = {}
     height: dict[str, float] = {}
     links = input_edges(diagram)
     for i, node in enumerate(diagram.nodes):
-        near = [height[link.source] for link in links[node.name] if link.source in height]
-        height[node.name] = sum(near) / len(near) if near else 0.0
         column = columns.setdefault((rows[node.name], rank[node.name]), [])
-        height[node.name] += 0.5 * len(column)
+        # Half a step per node above keeps nodes with the same sources in execution order.
+        height[node.name] = _mean_height(links[node.name], height) + 0.5 * len(column)
         column.append((height[node.name], i, node.name))
-    for i, (row, left, right) in enumerate(sorted(long_edges(diagram, rows, rank))):
-        for k in range(left + 1, right):
+    for i, (row, first, last) in enumerate(sorted(long_edges(diagram, rows, rank))):
+        for k in range(first + 1, last):
             columns.setdefault((row, k), []).append((-1.0, i, None))
-    return {
-        at: [name for _, _, name in sorted(column, key=lambda x: x[:2])]
-        for at, column in columns.items()
-    }
+    return {key: _names_from_top(column) for key, column in columns.items()}
+
+
+def _mean_height(links: tuple[Edge, ...], height: dict[str, float]) -> float:
+    """Return the mean height of the sources, which keeps edges short; 0 without sources."""
+    near = [height[edge.source] for edge in links if edge.source in height]
+    return sum(near) / len(near) if near else 0.0
+
+
+def _names_from_top(column: list[tuple[float, int, str | None]]) -> list[str | None]:
+    """Sort a column by height, then by execution order."""
+    return [name for _, _, name in sorted(column, key=lambda entry: entry[:2])]
 
 
 def long_edges(
     diagram: Graph, rows: dict[str, int], rank: dict[str, int]
 ) -> set[tuple[int, int, int]]:
-    """(row, first column, last column) of the links inside a row that are longer than one step."""
+    """Find the edges inside a row that pass over a column.
+
+    Args:
+        diagram: The folded graph.
+        rows: The row of each node by name.
+        rank: The column of each node by name.
+
+    Returns:
+        Their (row, first column, last column).
+    """
     return {
-        (rows[link.source], rank[link.source], rank[link.target])
-        for link in diagram.edges
-        if rows[link.source] == rows[link.target] and rank[link.target] - rank[link.source] > 1
+        (rows[edge.source], rank[edge.source], rank[edge.target])
+        for edge in diagram.edges
+        if rows[edge.source] == rows[edge.target] and rank[edge.target] - rank[edge.source] > 1
     }
 
 
 def layout_layered(diagram: Graph) -> GraphLayout:
-    """Places any diagram: no node on another, every link drawn, skips as lines of their own."""
+    """Lay out any graph: nodes do not overlap, every edge and every skip is drawn.
+
+    Args:
+        diagram: The folded graph.
+
+    Returns:
+        The layout, in units.
+    """
     rows = assign_stages(diagram)
     rank = assign_columns(diagram, rows)
     columns = order_columns(diagram, rows, rank)
-    count = max(rows.values()) + 1
-    tops, y = [], 0.0
-    high = [
-        max(len(column) for (row, _), column in columns.items() if row == r) for r in range(count)
-    ]
-    for r in range(count):
-        tops.append(y)
-        y += TITLE + high[r] * SLOT + PAD + LANE_GAP
-    places: dict[str, NodeBox] = {}
-    nodes = {node.name: node for node in diagram.nodes}
-    for (row, k), column in columns.items():
-        free = (high[row] - len(column)) * SLOT / 2
-        for i, name in enumerate(column):
-            if name is not None:
-                middle = PAD + STEP * (k + 0.5), tops[row] + TITLE + free + SLOT * (i + 0.5)
-                places[name] = place_node(nodes[name], middle, row)
+    slots = _slots_per_row(columns)
+    tops = _row_tops(slots)
+    boxes = _place_columns(diagram, columns, slots, tops)
     width = 2 * PAD + STEP * (1 + max(rank.values()))
     bands = tuple(
-        stage_band(diagram, rows, r, Rect(0, tops[r], width, TITLE + high[r] * SLOT + PAD))
-        for r in range(count)
+        stage_band(diagram, rows, row, Rect(0, top, width, TITLE + count * SLOT + PAD))
+        for row, (top, count) in enumerate(zip(tops, slots, strict=True))
     )
-    wires, arcs = edge_lines(diagram, places, tops)
-    found = tuple(places[node.name] for node in diagram.nodes)
+    wires, arcs = edge_lines(diagram, boxes, tops)
     return GraphLayout(
         "layered",
-        found,
+        tuple(boxes[node.name] for node in diagram.nodes),
         wires,
         arcs,
         bands=bands,
-        bounds=bounding_rect([b.rect for b in bands], MARGIN),
+        bounds=bounding_rect([band.rect for band in bands], MARGIN),
     )
+
+
+def _slots_per_row(columns: dict[Column, list[str | None]]) -> list[int]:
+    """Count the nodes and lanes in the fullest column of each row."""
+    slots: dict[int, int] = {}
+    for (row, _), column in columns.items():
+        slots[row] = max(slots.get(row, 0), len(column))
+    return [slots[row] for row in range(len(slots))]
+
+
+def _row_tops(slots: list[int]) -> list[float]:
+    """Stack the rows from top to bottom."""
+    tops: list[float] = []
+    y = 0.0
+    for count in slots:
+        tops.append(y)
+        y += TITLE + count * SLOT + PAD + LANE_GAP
+    return tops
+
+
+def _place_columns(
+    diagram: Graph, columns: dict[Column, list[str | None]], slots: list[int], tops: list[float]
+) -> dict[str, NodeBox]:
+    """Place the nodes of every column, centered in its row."""
+    nodes = {node.name: node for node in diagram.nodes}
+    boxes: dict[str, NodeBox] = {}
+    for (row, k), column in columns.items():
+        free = (slots[row] - len(column)) * SLOT / 2
+        for i, name in enumerate(column):
+            if name is not None:
+                x = PAD + STEP * (k + 0.5)
+                y = tops[row] + TITLE + free + SLOT * (i + 0.5)
+                boxes[name] = place_node(nodes[name], (x, y), row)
+    return boxes
 
 
 def place_node(node: Node, middle: Point, row: int) -> NodeBox:
-    wide, tall = (
-        (8.0, TALL)
-        if node.kind == "concat"
-        else (ROUND, ROUND)
-        if node.kind in MERGE_KINDS
-        else (WIDE, TALL)
-    )
+    """Place one node.
+
+    Args:
+        node: The node.
+        middle: The center of its box, in units.
+        row: The row of its stage.
+
+    Returns:
+        Its box.
+    """
+    wide, tall = _node_size(node)
     rect = Rect(middle[0] - wide / 2, middle[1] - tall / 2, wide, tall)
-    words = (
-        ()
-        if node.kind in MERGE_KINDS
-        else (node.label, node.op)
-        if node.kind == "block"
-        else (node.label,)
-    )
-    return NodeBox(node.name, rect, SHAPES.get(node.kind, "box"), words, row)
+    return NodeBox(node.name, rect, SHAPES.get(node.kind, "box"), _node_lines(node), row)
+
+
+def _node_size(node: Node) -> Point:
+    """Return the width and height of a node's box."""
+    if node.kind == "concat":
+        return BAR_WIDTH, TALL
+    if node.kind in MERGE_KINDS:
+        return ROUND, ROUND
+    return WIDE, TALL
+
+
+def _node_lines(node: Node) -> tuple[str, ...]:
+    """Return the text in a node's box; merges have a symbol instead."""
+    if node.kind in MERGE_KINDS:
+        return ()
+    if node.kind == "block":
+        return node.label, node.op
+    return (node.label,)
 
 
 def stage_band(diagram: Graph, rows: dict[str, int], row: int, rect: Rect) -> StageBand:
-    node = [
+    """Build the background of one stage, titled by its last output.
+
+    Args:
+        diagram: The folded graph.
+        rows: The row of each node by name.
+        row: The row of the stage.
+        rect: Its rectangle in units.
+
+    Returns:
+        The band.
+    """
+    # The first row serves as a fallback for a row of nothing but vectors.
+    candidates = [
         node
         for node in diagram.nodes
-        if (rows[node.name] == row and spatial_size(node)) or not rows[node.name]
-    ][-1]
-    return StageBand(
-        rect, format_spatial_size(node), f"{node.shape[0]} channels", (PAD, rect.y + 8), False
-    )
+        if not rows[node.name] or (rows[node.name] == row and spatial_size(node))
+    ]
+    node = candidates[-1]
+    subtitle = f"{node.shape[0]} channels"
+    return StageBand(rect, format_spatial_size(node), subtitle, (PAD, rect.y + 8), False)
 
 
 def edge_lines(
     diagram: Graph, places: dict[str, NodeBox], tops: list[float]
 ) -> tuple[tuple[Wire, ...], tuple[Arc, ...]]:
-    """A line for every link; those that are skips become arcs, and a skip over other nodes gets one of its own."""
+    """Route every edge and every skip.
+
+    Args:
+        diagram: The folded graph.
+        places: The box of each node by name.
+        tops: The top of each row in units.
+
+    Returns:
+        The wires of plain edges, and the arcs of skips.
+    """
     wires: list[Wire] = []
     arcs: list[Arc] = []
-    for link in diagram.edges:
-        skip = diagram.skip(link.target, link.operand)
-        points = route_edge(places[link.source], places[link.target], tops)
-        if skip and skip.source == link.source:
-            arcs.append(
-                Arc(skip.kind, skip.source, skip.merge, skip.operand, skip.projection, points, 10.0)
-            )
+    for edge in diagram.edges:
+        points = route_edge(places[edge.source], places[edge.target], tops)
+        skip = diagram.skip(edge.target, edge.operand)
+        if skip and skip.source == edge.source:
+            arcs.append(_skip_arc(skip, points))
         else:
-            role = "turn" if places[link.source].row != places[link.target].row else "spine"
-            wires.append(Wire(link.source, link.target, link.operand, points, role, 10.0))
+            role = _wire_role(places[edge.source], places[edge.target])
+            wires.append(Wire(edge.source, edge.target, edge.operand, points, role, CORNER_RADIUS))
+    # A skip with a projection spans several edges, so it has an arc of its own.
     drawn = {(arc.merge, arc.operand) for arc in arcs}
     for skip in diagram.skips:
         if (skip.merge, skip.operand) not in drawn:
-            a, b = places[skip.source], places[skip.merge]
-            points = route_edge(a, b, tops)
-            arcs.append(
-                Arc(
-                    skip.kind,
-                    skip.source,
-                    skip.merge,
-                    skip.operand,
-                    skip.projection,
-                    points,
-                    10.0,
-                )
-            )
+            points = route_edge(places[skip.source], places[skip.merge], tops)
+            arcs.append(_skip_arc(skip, points))
     return tuple(wires), tuple(arcs)
 
 
-def route_edge(a: NodeBox, b: NodeBox, tops: list[float]) -> tuple[Point, ...]:
-    """Straight to a neighbor, over the top of what lies between, through the gap to another row."""
-    start, end = (a.rect.right, a.rect.center[1]), (b.rect.x, b.rect.center[1])
-    if a.row != b.row:
-        y = tops[b.row] - LANE_GAP / 2
-        out, into = start[0] + 10, end[0] - 10
-        return start, (out, start[1]), (out, y), (into, y), (into, end[1]), end
+def _skip_arc(skip: SkipConnection, points: tuple[Point, ...]) -> Arc:
+    """Build the arc of a skip along a route."""
+    return Arc(
+        skip.kind, skip.source, skip.merge, skip.operand, skip.projection, points, CORNER_RADIUS
+    )
+
+
+def _wire_role(source: NodeBox, target: NodeBox) -> WireRole:
+    """Return "turn" for an edge to another row, else "spine"."""
+    return "spine" if source.row == target.row else "turn"
+
+
+def route_edge(source: NodeBox, target: NodeBox, tops: list[float]) -> tuple[Point, ...]:
+    """Route an edge from the right of one node to another.
+
+    Args:
+        source: The box where the edge starts.
+        target: The box where it ends.
+        tops: The top of each row in units.
+
+    Returns:
+        The corners of the line: straight to a neighbor, above the nodes in between, or through
+        the gap to another row.
+    """
+    start = (source.rect.right, source.rect.center[1])
+    end = (target.rect.x, target.rect.center[1])
+    if source.row != target.row:
+        return _route_to_row(start, end, tops[target.row] - LANE_GAP / 2)
     if end[0] - start[0] <= STEP:
-        return (
-            (start, end)
-            if start[1] == end[1]
-            else (start, (end[0] - 12, start[1]), (end[0] - 12, end[1]), end)
-        )
-    y = tops[a.row] + TITLE - 4 + 8 * (stable_jitter(a.name) % 3)
-    out, into = start[0] + 7, b.rect.center[0]
-    return start, (out, start[1]), (out, y), (into, y), (into, b.rect.y)
+        return _route_to_neighbor(start, end)
+    # Lines start at three heights, so that parallel ones do not hide each other.
+    y = tops[source.row] + TITLE - 4 + 8 * (stable_jitter(source.name) % 3)
+    out = start[0] + 7
+    into = target.rect.center[0]
+    return start, (out, start[1]), (out, y), (into, y), (into, target.rect.y)
+
+
+def _route_to_row(start: Point, end: Point, gap_y: float) -> tuple[Point, ...]:
+    """Route an edge to another row through the gap above that row."""
+    out = start[0] + 10
+    into = end[0] - 10
+    return start, (out, start[1]), (out, gap_y), (into, gap_y), (into, end[1]), end
+
+
+def _route_to_neighbor(start: Point, end: Point) -> tuple[Point, ...]:
+    """Route an edge to the next column, with a bend where the heights differ."""
+    if start[1] == end[1]:
+        return start, end
+    bend = end[0] - 12
+    return start, (bend, start[1]), (bend, end[1]), end
 
 
 def stable_jitter(name: str) -> int:
-    """A small number that is the same in every run, to keep parallel lines apart."""
+    """Return a number that depends on the name only, to keep parallel lines apart.
+
+    Args:
+        name: The name of a node.
+    """
     return sum(map(ord, name))
