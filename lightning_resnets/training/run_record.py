@@ -1,7 +1,6 @@
-"""The record of a run: what was trained, how, on what and how well, as one small JSON file for `RESULTS.md`."""
+"""Run record: one small JSON file with the model, settings and results of a training run."""
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
@@ -11,8 +10,9 @@ from typing import Any, Self
 import lightning as L
 
 from lightning_resnets.checkpoint.model_card import ModelCard
+from lightning_resnets.utils.atomic_write import atomic_write
 
-# Said otherwise, or of no weight.
+# Left out of the command: recorded elsewhere, or without influence on the result.
 OMITTED_OPTIONS = (
     "--config",
     "--ckpt_path",
@@ -22,13 +22,31 @@ OMITTED_OPTIONS = (
     "--checkpoint_every_steps",
 )
 
-
-PATH_OPTIONS = ("dir", "path")  # options whose values are places on one machine
+# Endings of options whose values are paths of one machine.
+PATH_OPTIONS = ("dir", "path")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """One run, tested with the weights of its last epoch; `metrics` in shares of 1, `seconds` those of the training."""
+    """Record of a run that was tested with the weights of its last epoch.
+
+    Attributes:
+        recipe: name of the recipe.
+        arch: name of the model.
+        model_kwargs: options of the model.
+        dataset: name of the dataset.
+        seed: random seed of the run.
+        parameters: number of the model's parameters.
+        train_images: number of training images.
+        epochs: number of epochs.
+        steps: number of optimizer steps.
+        seconds: training time in seconds, without the test.
+        hardware: device and number of devices.
+        precision: precision of the Trainer.
+        versions: versions of the packages.
+        metrics: metrics of validation and test; errors and accuracies as fractions of 1.
+        command: command that repeats the run.
+    """
 
     recipe: str
     arch: str
@@ -48,12 +66,19 @@ class RunRecord:
 
     @classmethod
     def from_card(cls, card: ModelCard, parameters: int, seed: int, command: str) -> Self:
-        """The record of the run that wrote a card and was tested since."""
-        trained = {
-            name: card.training[name]
-            for name in (field.name for field in fields(cls))
-            if name in card.training
-        }
+        """Create the record of a run from the model card of its tested checkpoint.
+
+        Args:
+            card: model card of the checkpoint.
+            parameters: number of the model's parameters.
+            seed: random seed of the run.
+            command: command that repeats the run.
+
+        Returns:
+            The record.
+        """
+        names = [field.name for field in fields(cls)]
+        training = {name: card.training[name] for name in names if name in card.training}
         metrics = {
             name: value
             for name, value in card.metrics.items()
@@ -69,37 +94,58 @@ class RunRecord:
             versions=card.versions,
             metrics=metrics,
             command=command,
-            **trained,
+            **training,
         )
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """From a file; raises ValueError, one sentence."""
+        """Read a record.
+
+        Args:
+            path: JSON file.
+
+        Returns:
+            The record.
+
+        Raises:
+            ValueError: the file is not a run record.
+        """
         try:
             return cls(**json.loads(path.read_text()))
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"{path} is no record of a run ({error}): take runs/<recipe>/record.json."
+                f"'{path}' is not a run record ({error}). Use runs/<recipe>/record.json."
             ) from None
 
     def write(self, path: Path) -> None:
-        """As a file that a person can read and compare, whole or not at all."""
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
+        """Write the record as an indented JSON file.
+
+        Args:
+            path: file to write.
+
+        Raises:
+            CheckpointError: the file cannot be written.
+        """
+        with atomic_write(path) as part:
             part.write_text(json.dumps(asdict(self), indent=1) + "\n")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def incomplete_reason(trainer: L.Trainer, seed: object, extended: bool) -> str:
-    """Why a run is no result, as a clause; empty where it is one."""
+    """Return the reason why a run does not count as a result.
+
+    Args:
+        trainer: Trainer of the run, after the test.
+        seed: `seed_everything` of the run.
+        extended: True if the number of epochs was changed when the run was resumed.
+
+    Returns:
+        A clause; empty if the run counts.
+    """
     if extended:
         return "it was begun with another number of epochs"
-    if any(
-        limit != 1.0 or type(limit) is int
-        for limit in (trainer.limit_train_batches, trainer.limit_test_batches)
-    ):
+    limits = (trainer.limit_train_batches, trainer.limit_test_batches)
+    # Lightning means all batches by the float 1.0, but one batch by the int 1.
+    if any(limit != 1.0 or type(limit) is int for limit in limits):
         return "only a part of the images was used"
     if trainer.current_epoch != trainer.max_epochs:
         return "it ended before its last epoch"
@@ -107,21 +153,51 @@ def incomplete_reason(trainer: L.Trainer, seed: object, extended: bool) -> str:
 
 
 def reproduce_command(args: Iterable[str], recipe: str) -> str:
-    """What one types to make the run again: the recipe's name, the options given, no place of this machine."""
+    """Return the command that repeats a run on any machine.
+
+    Args:
+        args: command-line arguments of the run, the subcommand first.
+        recipe: name of the recipe.
+
+    Returns:
+        The command; "DIR" replaces paths of this machine.
+    """
     words = ["lightning-resnets", "fit", "--config", recipe]
-    parts = [
-        part for arg in args for part in (arg.split("=", 1) if arg.startswith("--") else [arg])
-    ]
-    for option, value in pairwise([*parts, ""]):
-        if option.startswith("--") and option not in OMITTED_OPTIONS:
-            words += (
-                [option]
-                if value.startswith("--") or not value
-                else [option, mask_path(option, value)]
-            )
+    for option, value in pairwise([*split_assignments(args), ""]):
+        if not option.startswith("--") or option in OMITTED_OPTIONS:
+            continue
+        words.append(option)
+        # A flag is followed by another option, or by nothing.
+        if value and not value.startswith("--"):
+            words.append(mask_path(option, value))
     return " ".join(words)
 
 
+def split_assignments(args: Iterable[str]) -> list[str]:
+    """Split "--option=value" into two arguments.
+
+    Args:
+        args: command-line arguments.
+
+    Returns:
+        The arguments without such assignments.
+    """
+    parts: list[str] = []
+    for arg in args:
+        parts += arg.split("=", 1) if arg.startswith("--") else [arg]
+    return parts
+
+
 def mask_path(option: str, value: str) -> str:
+    """Replace a path of this machine by "DIR".
+
+    Args:
+        option: name of the option.
+        value: its value.
+
+    Returns:
+        "DIR" for paths, otherwise the value.
+    """
     name = option.rpartition(".")[2].removeprefix("--")
-    return "DIR" if name.endswith(PATH_OPTIONS) or value.startswith(("/", "~", ".")) else value
+    is_path = name.endswith(PATH_OPTIONS) or value.startswith(("/", "~", "."))
+    return "DIR" if is_path else value

@@ -61,35 +61,35 @@ def test_it_is_on_the_disk_before_it_has_its_name(
     assert order == ["flush", "name", "flush"]
 
 
-def test_a_kill_within_the_write_leaves_the_file_of_before(tmp_path: Path) -> None:
+def test_kill_while_writing_keeps_the_previous_file(tmp_path: Path) -> None:
     def action() -> None:
         def half(values: Any, file: Any) -> None:
             file.write(b"PK half a checkpoint")
             file.flush()
             os.kill(os.getpid(), signal.SIGKILL)
 
-        checkpointing.torch.save = half  # type: ignore[assignment]
+        torch.save = half  # type: ignore[assignment]
         atomic_torch_save({"step": 2}, Path("last.ckpt"))
 
     atomic_torch_save({"step": 1}, tmp_path / "last.ckpt")
     assert ended(forked(tmp_path, action)) == -signal.SIGKILL
     assert torch.load(tmp_path / "last.ckpt", weights_only=True) == {"step": 1}
     left = [path.name for path in tmp_path.iterdir() if path.suffix != ".txt"]
-    assert sorted(left) == [".last.ckpt.part", "last.ckpt"]
+    assert sorted(left) == [".last.part.ckpt", "last.ckpt"]
     atomic_torch_save({"step": 3}, tmp_path / "last.ckpt")
     assert torch.load(tmp_path / "last.ckpt", weights_only=True) == {"step": 3}
-    assert not (tmp_path / ".last.ckpt.part").exists()
+    assert not (tmp_path / ".last.part.ckpt").exists()
 
 
-def test_half_a_file_is_not_taken_for_the_last(tmp_path: Path) -> None:
-    (tmp_path / ".last.ckpt.part").write_bytes(b"PK half a checkpoint")
+def test_partial_file_is_not_found_as_last(tmp_path: Path) -> None:
+    (tmp_path / ".last.part.ckpt").write_bytes(b"PK half a checkpoint")
     saver = LastCheckpoint(tmp_path)
     assert not saver._find_last_checkpoints(L.Trainer(logger=False, callbacks=[saver], **QUIET))
     (tmp_path / "last.ckpt").touch()
     assert saver._find_last_checkpoints(L.Trainer(logger=False, callbacks=[saver], **QUIET))
 
 
-def test_a_full_disk_gets_a_sentence_and_keeps_the_last_good_file(tmp_path: Path) -> None:
+def test_full_disk_raises_and_keeps_the_previous_file(tmp_path: Path) -> None:
     """The system's own refusal, by its limit for a file."""
 
     def action() -> None:
@@ -103,8 +103,8 @@ def test_a_full_disk_gets_a_sentence_and_keeps_the_last_good_file(tmp_path: Path
 
     assert ended(forked(tmp_path, action)) == 1
     assert (tmp_path / "log.txt").read_text() == (
-        "last.ckpt could not be written (File too large); the file of before is whole: see to the disk's space and the "
-        "folder's permissions, then go on with --ckpt_path last.\n"
+        "Cannot write 'last.ckpt' (File too large). The previous file is intact. Check the free disk "
+        "space and the permissions of its folder, then resume with --ckpt_path last.\n"
     )
     assert torch.load(tmp_path / "last.ckpt", weights_only=True) == {"step": 1}
     assert {path.name for path in tmp_path.iterdir()} == {"last.ckpt", "log.txt"}
@@ -116,8 +116,9 @@ os.chdir(sys.argv[1])
 sys.argv = ["", "fit", "--config", "demo", "--trainer.limit_train_batches", "4", "--data.batch_size", "8",
     "--checkpoint_every_steps", "2", "--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu",
     "--trainer.max_epochs", "3"]
-import lightning_resnets.cli.main as cli, lightning_resnets.training.callbacks.checkpointing as saving
-write, count = checkpointing.write_whole, 0
+import lightning_resnets.cli.main as cli
+from lightning_resnets.training.callbacks import checkpointing
+write, count = checkpointing.atomic_torch_save, 0
 def fill(values, path):
     global count
     count += 1
@@ -130,7 +131,7 @@ def fill(values, path):
             except OSError:
                 pass
     write(values, path)
-checkpointing.write_whole = fill
+checkpointing.atomic_torch_save = fill
 try:
     cli.main()
 finally:
@@ -161,7 +162,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "step 4 ['last.ckpt', 'version_0']"
     assert "No space left on device" in done.stderr.splitlines()[-1]
     assert done.stderr.splitlines()[-1].startswith("lightning-resnets: ")
-    assert "go on with --ckpt_path last" in done.stderr
+    assert "resume with --ckpt_path last" in done.stderr
     assert "Traceback" not in done.stderr
 
 

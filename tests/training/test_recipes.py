@@ -63,22 +63,22 @@ def test_every_recipe_runs(recipe: str) -> None:
     )
 
 
-def test_every_promised_net_has_its_recipe() -> None:
+def test_every_documented_model_has_a_recipe() -> None:
     assert {name.removesuffix("-cifar10") for name in CIFAR} >= PROMISED
     for name in CIFAR:
         assert (
-            yaml.safe_load(list_recipes()[name].read_text())["model"]["model"]
+            yaml.safe_load(list_recipes()[name].read_text())["model"]["arch"]
             == name.partition("-")[0]
         )
         assert name.partition("-")[0] in MODELS
 
 
 @pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
-def test_twins_are_trained_alike(depth: int) -> None:
+def test_plain_and_residual_recipes_differ_only_in_the_model(depth: int) -> None:
     plain, residual = (
         yaml.safe_load(list_recipes()[f"{kind}{depth}-cifar10"].read_text())
         for kind in ("plain", "resnet")
     )
-    assert plain["model"].pop("model") != residual["model"].pop("model")
+    assert plain["model"].pop("arch") != residual["model"].pop("arch")
     residual["model"].pop("model_kwargs", None)  # zero_gamma, for which a plain model has no use
     assert plain == residual

@@ -1,4 +1,4 @@
-"""The table of results: its numbers are those of the records, its page is up to date, what was not run says so."""
+"""Tests of the results page and of run records."""
 
 import json
 import statistics
@@ -34,12 +34,12 @@ RUN = RunRecord(
 
 
 def cells(text: str, model: str) -> list[list[str]]:
-    """Of each line of a model that was run."""
+    """Split the rows of a model with results into cells."""
     lines = [line for line in text.splitlines() if f"| {model} |" in line and "not run" not in line]
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
 
 
-def test_a_line_holds_the_mean_and_the_spread_of_its_seeds() -> None:
+def test_row_shows_mean_and_standard_deviation_over_seeds() -> None:
     errors = (0.08, 0.084, 0.079)
     runs = [
         replace(
@@ -50,32 +50,41 @@ def test_a_line_holds_the_mean_and_the_spread_of_its_seeds() -> None:
         )
         for seed, error in enumerate(errors)
     ]
-    ((_, count, paper, error, mirror, seeds, epochs, seconds, hardware, versions, typed),) = cells(
-        render_page(runs), "resnet20"
-    )
+    (
+        (_, count, published, error, flip_tta, seeds, epochs, seconds, hardware, versions, command),
+    ) = cells(render_page(runs), "resnet20")
     mean, deviation = statistics.mean(errors) * 100, statistics.stdev(errors) * 100
-    assert (error, mirror) == (f"{mean:.2f} ± {deviation:.2f}", f"{mean - 1:.2f} ± {deviation:.2f}")
-    assert (count, paper, seeds, epochs, seconds) == ("269,722", "8.75", "3", "60", "3,723")
-    assert (hardware, versions, typed) == ("1 x GPU, bf16-mixed", "torch 2.9", f"`{RUN.command}`")
+    assert (error, flip_tta) == (
+        f"{mean:.2f} ± {deviation:.2f}",
+        f"{mean - 1:.2f} ± {deviation:.2f}",
+    )
+    assert (count, published, seeds, epochs, seconds) == ("269,722", "8.75", "3", "60", "3,723")
+    assert (hardware, versions, command) == ("1 x GPU, bf16-mixed", "torch 2.9", f"`{RUN.command}`")
 
 
-def test_runs_by_other_commands_are_lines_of_their_own() -> None:
+def test_other_command_gets_its_own_row() -> None:
     other = replace(RUN, epochs=30, command=RUN.command + " --trainer.max_epochs 30")
     assert [line[6] for line in cells(render_page([RUN, other]), "resnet20")] == ["60", "30"]
 
 
-def test_what_was_not_run_says_so() -> None:
+def test_recipe_without_record_is_not_run() -> None:
     text = render_page([])
-    assert text.count("| not run |") == len(list_recipes()) - 1  # the demo is no result
+    assert text.count("| not run |") == len(list_recipes()) - 1  # The demo has no result.
     assert all(f"--config {name} " in text for name in list_recipes() if name != "demo")
 
 
-def test_the_page_is_what_the_records_say() -> None:
-    assert (ROOT / "docs" / "results.md").read_text() == render_page(read_records(ROOT / "checkpoints" / "records"))
+def test_results_page_is_up_to_date() -> None:
+    records = read_records(ROOT / "checkpoints" / "records")
+    assert (ROOT / "docs" / "results.md").read_text() == render_page(records)
 
 
-def test_every_net_that_ships_has_its_record() -> None:
-    records = {record.recipe: record for record in read_records(ROOT / "checkpoints" / "records")}
+def test_every_bundled_checkpoint_has_its_record() -> None:
+    # Bundled checkpoints come from the runs with seed 0.
+    records = {
+        record.recipe: record
+        for record in read_records(ROOT / "checkpoints" / "records")
+        if record.seed == 0
+    }
     for name, path in bundled_checkpoints().items():
         card = checkpoint.read_card(path)
         assert records[name].epochs == card.training["epochs"]
@@ -84,42 +93,45 @@ def test_every_net_that_ships_has_its_record() -> None:
         )
 
 
-NO_RESULT = {
-    "trained on a part": (
+INVALID_RECORDS = {
+    "part of the training images": (
         [replace(RUN, train_images=45_000)],
-        "saw 45,000 images of cifar10 .* a result needs all",
+        "used 45,000 training and 10000 test images of cifar10; a result needs 50,000 and 10,000",
     ),
-    "tested on a part": (
+    "part of the test images": (
         [replace(RUN, metrics={"test_error": 0.0, "test_images": 100})],
-        "a result needs all",
+        "used 50,000 training and 100 test images",
     ),
-    "not tested": ([replace(RUN, metrics={})], "was tested on None"),
-    "twice": ([RUN, RUN], "Two records are of the same command and seed"),
-    "another model": ([replace(RUN, arch="resnet56")], "trained resnet56 in place of resnet20"),
-    "no recipe": ([replace(RUN, recipe="mine")], "no recipe called mine"),
+    "not tested": ([replace(RUN, metrics={})], "50,000 training and None test images"),
+    "twice": ([RUN, RUN], "Two records have the same command and seed"),
+    "another model": (
+        [replace(RUN, arch="resnet56")],
+        "trained resnet56, but its recipe resnet20-cifar10 trains resnet20",
+    ),
+    "no recipe": ([replace(RUN, recipe="mine")], "Unknown recipe 'mine'"),
 }
 
 
-@pytest.mark.parametrize("name", NO_RESULT)
-def test_what_is_no_result_is_refused(tmp_path: Path, name: str) -> None:
-    records, expected = NO_RESULT[name]
-    for place, record in enumerate(records):
-        record.write(tmp_path / f"{place}.json")
+@pytest.mark.parametrize("name", INVALID_RECORDS)
+def test_invalid_record_raises(tmp_path: Path, name: str) -> None:
+    records, expected = INVALID_RECORDS[name]
+    for index, record in enumerate(records):
+        record.write(tmp_path / f"{index}.json")
     with pytest.raises(ValueError, match=expected):
         read_records(tmp_path)
 
 
-def test_runs_on_other_hardware_are_lines_of_their_own() -> None:
+def test_other_hardware_gets_its_own_row() -> None:
     other = replace(RUN, seed=1, hardware="2 x GPU", command=RUN.command + " --seed_everything 1")
     assert [line[5] for line in cells(render_page([RUN, other]), "resnet20")] == ["1", "1"]
 
 
-def test_a_record_is_read_as_it_was_written_and_nothing_else_is(tmp_path: Path) -> None:
+def test_record_round_trip_and_invalid_files(tmp_path: Path) -> None:
     RUN.write(tmp_path / "a.json")
     assert read_records(tmp_path) == [RUN]
     for text in ("", "{}", json.dumps({**asdict(RUN), "more": 1}), "[1]"):
         (tmp_path / "a.json").write_text(text)
-        with pytest.raises(ValueError, match="no record of a run"):
+        with pytest.raises(ValueError, match="is not a run record"):
             read_records(tmp_path)
 
 
@@ -142,7 +154,7 @@ def test_a_record_is_read_as_it_was_written_and_nothing_else_is(tmp_path: Path) 
         ),
     ],
 )
-def test_the_command_holds_what_was_asked_for_and_no_place(args: list[str], expected: str) -> None:
+def test_command_keeps_options_and_masks_paths(args: list[str], expected: str) -> None:
     assert (
         reproduce_command(args, "resnet20-cifar10")
         == f"lightning-resnets fit --config resnet20-cifar10 {expected}"
@@ -195,8 +207,8 @@ def test_fit_leaves_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             "runs/seresnet20-cifar10/last.ckpt",
         ]
     )
-    assert RunRecord.read(path) == record, "a test changes no record"
+    assert RunRecord.read(path) == record, "testing must not change the record"
     main([*fit, "2", "--ckpt_path", "last"])
-    assert not path.exists(), "one epoch and one more are not the recipe's two"
+    assert not path.exists(), "an extended run is not a result"
     main([*fit, "1", "--trainer.limit_test_batches", "2"])
     assert not path.exists()

@@ -204,10 +204,10 @@ def test_a_run_of_two_processes_goes_on_exactly(tmp_path: Path) -> None:
         assert "running" in name or "num_batches" in name or torch.equal(other[name], weight), name
 
 
-def test_predict_works_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predict_with_two_processes_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     images = ["--data", "lightning_resnets.data.CIFAR10Sample", "--ckpt_path", "resnet20-cifar10"]
     two = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
-    with pytest.raises(SystemExit, match=r"predict works in one process: add --trainer.devices 1"):
+    with pytest.raises(SystemExit, match=r"predict needs a single process: add --trainer.devices 1"):
         main(["predict", "--config", "resnet20-cifar10", *images, *two])
     assert not (tmp_path / "runs").exists()
