@@ -1,7 +1,7 @@
-"""What one operation is called in a drawing, and the shape that it makes; for leaf modules and for traced functions."""
+"""Name single operations in a drawing, and compute their output shapes without running them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,120 +26,188 @@ NORM_MODULES = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn
 MACS_UNKNOWN = (nn.Bilinear, nn.Transformer, nn.TransformerDecoder, nn.TransformerDecoderLayer)
 
 
-LEAF_MODULES = (
-    Merge,
-    *CONV_MODULES,
-    *NORM_MODULES,
-    nn.Linear,
-)  # one operation each, subclasses too
+# One operation each, subclasses too.
+LEAF_MODULES = (Merge, *CONV_MODULES, *NORM_MODULES, nn.Linear)
 
 
 FUNCTION_NAMES = {"getitem": "slice", "add": "sum", "iadd": "sum", "mul": "product", "cat": "join"}
 
 
 def module_label(module: nn.Module) -> str:
-    """A short word: `conv 3x3 /2`, `batch norm`, `avg pool`, `add`."""
-    word = _words(type(module).__name__).removesuffix(" shortcut")  # "pad"
+    """Return a short label of a module: `conv 3x3 /2`, `batch norm`, `avg pool`, `add`.
+
+    Args:
+        module: a module that is one operation.
+    """
     if isinstance(module, Merge):
         return str(module.kind)
     if isinstance(module, CONV_MODULES):
-        word = "conv transpose" if module.transposed else "conv"
-        return (
-            word
-            + _window(module)
-            + _unless(" groups ", module.groups)
-            + _unless(" dilated ", module.dilation)
-        )
-    note = ", multiply-adds unknown" if isinstance(module, MACS_UNKNOWN) else ""
-    return word + _window(module) if word.endswith("pool") else word + note
+        return _conv_label(module)
+    # The label of a PadShortcut is `pad`.
+    label = _split_words(type(module).__name__).removesuffix(" shortcut")
+    if label.endswith("pool"):
+        return label + _window_label(module)
+    return f"{label}, multiply-adds unknown" if isinstance(module, MACS_UNKNOWN) else label
+
+
+def _conv_label(conv: Any) -> str:
+    """Return the label of a convolution: `conv 3x3 /2 groups 32`."""
+    name = "conv transpose" if conv.transposed else "conv"
+    groups = _setting_label(" groups ", conv.groups)
+    dilation = _setting_label(" dilated ", conv.dilation)
+    return name + _window_label(conv) + groups + dilation
 
 
 def function_label(target: Callable[..., Any] | str) -> str:
-    """The same for a function or a tensor's method: `flatten`, `relu`, `slice`, `pad`."""
+    """Return a short label of a function or method: `flatten`, `relu`, `slice`, `pad`.
+
+    Args:
+        target: the function, or the name of a tensor's method.
+    """
     name = target if isinstance(target, str) else getattr(target, "__name__", type(target).__name__)
     name = name.strip("_")
-    return FUNCTION_NAMES.get(name) or _words(name.replace("_", " "))
+    return FUNCTION_NAMES.get(name) or _split_words(name.replace("_", " "))
 
 
-def conv_output_shape(conv: nn.Conv2d, given: Tensor) -> tuple[int, ...] | None:
-    """The shape (N, C, H, W) that a convolution makes, None where only torch can tell.
+def conv_output_shape(conv: nn.Conv2d, image: Tensor) -> tuple[int, ...] | None:
+    """Return the output shape of a convolution.
 
-    Raises ValueError where the channels do not fit or nothing is left.
+    Args:
+        conv: the module.
+        image: its input (N, C, H, W).
+
+    Returns:
+        (N, C, H, W), or None if only torch can tell.
+
+    Raises:
+        ValueError: the channels do not fit or the output is empty.
     """
-    if given.dim() != 4 or isinstance(conv.padding, str):
+    if image.dim() != 4 or isinstance(conv.padding, str):
         return None
-    if given.shape[1] != conv.in_channels:
-        raise ValueError(f"a convolution of {conv.in_channels} channels is given {given.shape[1]}")
-    window = zip(
-        given.shape[2:], conv.padding, conv.dilation, conv.kernel_size, conv.stride, strict=True
-    )
-    sides = [
-        (side + 2 * int(pad) - gap * (kernel - 1) - 1) // step + 1
-        for side, pad, gap, kernel, step in window
-    ]
-    if min(sides) < 1:
+    if image.shape[1] != conv.in_channels:
+        raise ValueError(f"a convolution of {conv.in_channels} channels is given {image.shape[1]}")
+    padding = [int(pad) for pad in conv.padding]
+    size = _conv_size(image.shape[2:], conv.kernel_size, padding, conv.dilation, conv.stride)
+    if min(size) < 1:
         raise ValueError(
-            f"nothing is left of {given.shape[2]}x{given.shape[3]} pixels behind a convolution"
+            f"nothing is left of {image.shape[2]}x{image.shape[3]} pixels behind a convolution"
         )
-    return (given.shape[0], conv.out_channels, *sides)
+    return (image.shape[0], conv.out_channels, *size)
+
+
+def _conv_size(
+    sizes: Sequence[int],
+    kernels: Sequence[int],
+    paddings: Sequence[int],
+    dilations: Sequence[int],
+    strides: Sequence[int],
+) -> list[int]:
+    """Return the output size of a convolution along each axis, as in the docs of Conv2d."""
+    axes = zip(sizes, kernels, paddings, dilations, strides, strict=True)
+    return [
+        (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+        for size, kernel, padding, dilation, stride in axes
+    ]
 
 
 def functional_conv_output_shape(
-    input: Tensor,
+    input: Tensor,  # noqa: A002 - named as in torch, for keyword arguments
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Any = 1,
-    padding: Any = 0,  # noqa: A002
+    padding: Any = 0,
     dilation: Any = 1,
     groups: int = 1,
 ) -> tuple[int, ...] | None:
-    """The same for a convolution written as a function of its weight (C, C / groups, H, W), named as torch does."""
-    given = input
-    if given.dim() != 4 or isinstance(padding, str) or given.shape[1] != weight.shape[1] * groups:
+    """Return the output shape of `torch.conv2d`.
+
+    Args:
+        input: images (N, C, H, W).
+        weight: weight (outputs, C / groups, H, W).
+        bias: not used.
+        stride: one number or one per axis.
+        padding: one number or one per axis.
+        dilation: one number or one per axis.
+        groups: number of groups.
+
+    Returns:
+        (N, C, H, W), or None if only torch can tell.
+    """
+    if input.dim() != 4 or isinstance(padding, str) or input.shape[1] != weight.shape[1] * groups:
         return None
-    pairs = [
-        (side, side) if isinstance(side, int) else tuple(side) * (2 // len(side))
-        for side in (padding, dilation, stride)
-    ]
-    rows = zip(given.shape[2:], weight.shape[2:], *pairs, strict=True)
-    sides = [
-        (side + 2 * pad - gap * (kernel - 1) - 1) // step + 1
-        for side, kernel, pad, gap, step in rows
-    ]
-    return (given.shape[0], weight.shape[0], *sides) if min(sides) > 0 else None
+    window = (_pair(padding), _pair(dilation), _pair(stride))
+    size = _conv_size(input.shape[2:], weight.shape[2:], *window)
+    return (input.shape[0], weight.shape[0], *size) if min(size) > 0 else None
 
 
-def linear_output_shape(linear: nn.Linear, given: Tensor) -> tuple[int, ...]:
-    """The same for a linear layer: the last axis changes."""
-    if given.shape[-1] != linear.in_features:
+def _pair(value: Any) -> tuple[int, ...]:
+    """Return one value for each of two axes."""
+    if isinstance(value, int):
+        return (value, value)
+    return tuple(value) * (2 // len(value))
+
+
+def linear_output_shape(linear: nn.Linear, features: Tensor) -> tuple[int, ...]:
+    """Return the output shape of a linear layer: the last axis changes.
+
+    Args:
+        linear: the module.
+        features: its input (..., inputs).
+
+    Returns:
+        (..., outputs).
+
+    Raises:
+        ValueError: the last axis does not fit.
+    """
+    if features.shape[-1] != linear.in_features:
         raise ValueError(
-            f"a linear layer of {linear.in_features} inputs is given {given.shape[-1]}"
+            f"a linear layer of {linear.in_features} inputs is given {features.shape[-1]}"
         )
-    return (*given.shape[:-1], linear.out_features)
+    return (*features.shape[:-1], linear.out_features)
 
 
 def functional_linear_output_shape(
-    input: Tensor,
+    input: Tensor,  # noqa: A002 - named as in torch, for keyword arguments
     weight: Tensor,
-    bias: Tensor | None = None,  # noqa: A002
+    bias: Tensor | None = None,
 ) -> tuple[int, ...] | None:
-    """The same for a linear layer written as a function of its weight."""
-    return (
-        (*input.shape[:-1], len(weight))
-        if weight.dim() == 2 and input.shape[-1] == weight.shape[1]
-        else None
-    )
+    """Return the output shape of `functional.linear`.
+
+    Args:
+        input: features (..., inputs).
+        weight: weight (outputs, inputs).
+        bias: not used.
+
+    Returns:
+        (..., outputs), or None if only torch can tell.
+    """
+    if weight.dim() != 2 or input.shape[-1] != weight.shape[1]:
+        return None
+    return (*input.shape[:-1], len(weight))
 
 
-def norm_output_shape(norm: nn.BatchNorm2d, given: Tensor) -> tuple[int, ...]:
-    """The same for a batch norm, which changes nothing."""
-    if given.dim() != 4 or given.shape[1] != norm.num_features:
+def norm_output_shape(norm: nn.BatchNorm2d, image: Tensor) -> tuple[int, ...]:
+    """Return the output shape of a batch norm, which is that of its input.
+
+    Args:
+        norm: the module.
+        image: its input (N, C, H, W).
+
+    Returns:
+        (N, C, H, W).
+
+    Raises:
+        ValueError: the channels do not fit.
+    """
+    if image.dim() != 4 or image.shape[1] != norm.num_features:
         raise ValueError(
-            f"a batch norm of {norm.num_features} channels is given {tuple(given.shape)}"
+            f"a batch norm of {norm.num_features} channels is given {tuple(image.shape)}"
         )
-    return tuple(given.shape)
+    return tuple(image.shape)
 
 
+# Exact types only: a subclass may compute something else.
 MODULE_SHAPE_RULES: dict[type[nn.Module], Callable[[Any, Tensor], tuple[int, ...] | None]] = {
     nn.Conv2d: conv_output_shape,
     nn.Linear: linear_output_shape,
@@ -153,24 +221,31 @@ FUNCTION_SHAPE_RULES: dict[Callable[..., Any], Callable[..., tuple[int, ...] | N
 }
 
 
-def _words(name: str) -> str:
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", re.sub(r"\dd$", "", name)).lower()
+def _split_words(name: str) -> str:
+    """Split the name of a class into words: `AdaptiveAvgPool2d` is `avg pool`."""
+    without_dimension = re.sub(r"\dd$", "", name)
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", without_dimension).lower()
     return spaced.removeprefix("adaptive ")
 
 
-def _window(module: nn.Module) -> str:
-    size, stride = getattr(module, "kernel_size", None), getattr(module, "stride", None)
-    return (f" {_sides(size)}" if size else "") + (_unless(" /", stride) if size else "")
-
-
-def _sides(size: object) -> str:
-    sides = size if isinstance(size, tuple) else (size, size)
-    return "x".join(str(side) for side in sides)
-
-
-def _unless(mark: str, value: object) -> str:
-    """The mark and the value, one number where all sides agree, nothing where it is 1."""
-    sides = set(value) if isinstance(value, tuple) else {value}
-    if sides <= {1, None}:
+def _window_label(module: nn.Module) -> str:
+    """Return kernel size and stride: ` 3x3 /2`."""
+    kernel_size = getattr(module, "kernel_size", None)
+    if not kernel_size:
         return ""
-    return f"{mark}{next(iter(sides)) if len(sides) == 1 else _sides(value)}"
+    return f" {_format_size(kernel_size)}{_setting_label(' /', getattr(module, 'stride', None))}"
+
+
+def _format_size(size: object) -> str:
+    """Format a size in pixels; one number stands for both axes."""
+    lengths = size if isinstance(size, tuple) else (size, size)
+    return "x".join(str(length) for length in lengths)
+
+
+def _setting_label(prefix: str, value: object) -> str:
+    """Return a setting after its prefix; nothing for 1, one number if all axes have the same."""
+    distinct = set(value) if isinstance(value, tuple) else {value}
+    if distinct <= {1, None}:
+        return ""
+    number = str(next(iter(distinct))) if len(distinct) == 1 else _format_size(value)
+    return f"{prefix}{number}"
