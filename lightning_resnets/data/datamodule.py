@@ -1,5 +1,6 @@
 """Base class of the datamodules: resuming in the middle of an epoch, and ranks."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,3 +59,22 @@ class ResumableDataModule(L.LightningDataModule):
         self._resume_state = state_dict
         if self._train_loader:
             self._train_loader.load_state_dict(state_dict)
+
+
+def identity_collate(batch: Any) -> Any:
+    """Return a batch, which comes whole from the dataset.
+
+    Args:
+        batch: anything.
+
+    Returns:
+        The same object. A lambda could not be sent to worker processes.
+    """
+    return batch
+
+
+def num_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

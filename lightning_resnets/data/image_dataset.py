@@ -161,7 +161,7 @@ class TrainImages(Dataset[ImageBatch]):
             DataError: the file cannot be read.
             ImageError: it cannot be read as an image.
         """
-        rng = Random(f"{self.seed} {key.epoch} {key.image_index} {key.repeat}")
+        rng = Random(f"{self.seed} {key.epoch} {key.image_index} {key.repeat}")  # noqa: S311
         data, label = self.source.read(key.image_index)
         try:
             pixels = random_resized_crop(data, key.image_size, rng, self.min_crop_scale)

@@ -219,6 +219,7 @@ def load_batches(
     """
 
     def load(image: PathOrImage) -> Tensor:
+        """Read and preprocess one image."""
         pixels = _load_image(image) if isinstance(image, Path) else image
         return preprocess(
             pixels,

@@ -3,7 +3,6 @@
 Russakovsky et al. 2015, ImageNet Large Scale Visual Recognition Challenge (arXiv:1409.0575).
 """
 
-import os
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lightning_resnets.data.augment import Augmentation, erase_boxes, sample_erase_boxes
 from lightning_resnets.data.batches import Normalize
-from lightning_resnets.data.datamodule import ResumableDataModule
+from lightning_resnets.data.datamodule import ResumableDataModule, identity_collate, num_cores
 from lightning_resnets.data.image_dataset import (
     AutoAugmentPolicy,
     EvalImages,
@@ -302,22 +301,3 @@ class ImageNet(ResumableDataModule):
         mix = sample_mix(self.augmentation, image_size, self.seed, epoch, position)
         images = apply_mix(images, mix).contiguous(memory_format=torch.channels_last)
         return images, mix_targets(labels, self.num_classes, mix)
-
-
-def identity_collate(batch: Any) -> Any:
-    """Return a batch, which comes whole from the dataset.
-
-    Args:
-        batch: anything.
-
-    Returns:
-        The same object. A lambda could not be sent to worker processes.
-    """
-    return batch
-
-
-def num_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

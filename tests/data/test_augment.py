@@ -1,4 +1,4 @@
-"""Batched augmentation against slow twins that treat one image at a time."""
+"""Batched augmentation against slow references that treat one image at a time."""
 
 import pytest
 import torch
@@ -77,15 +77,17 @@ def test_draws_depend_on_seed_and_epoch_alone_and_cover_their_range() -> None:
     assert not sample_epoch(500, 32, Augmentation(flip=False), 3, 7).flip.any()
 
 
-def mixed_by(transform: torch.nn.Module, share: float, images: torch.Tensor, labels: torch.Tensor):
-    """What torchvision's own transform makes of a batch when its draw is `share`."""
-    transform._dist.sample = lambda *_: torch.tensor(share)  # type: ignore[union-attr,operator,method-assign]
+def mix_with_torchvision(
+    transform: torch.nn.Module, weight: float, images: torch.Tensor, labels: torch.Tensor
+):
+    """Apply torchvision's own transform to a batch with a fixed random draw."""
+    transform._dist.sample = lambda *_: torch.tensor(weight)  # type: ignore[union-attr,operator,method-assign]
     return transform(images, labels)
 
 
 def test_mixup_is_torchvisions() -> None:
     images, labels = torch.rand(6, 3, 8, 8), torch.tensor([0, 1, 2, 3, 4, 4])
-    theirs, targets = mixed_by(MixUp(num_classes=5), 0.3, images, labels)
+    theirs, targets = mix_with_torchvision(MixUp(num_classes=5), 0.3, images, labels)
     torch.testing.assert_close(apply_mix(images, BatchMix(0.3)), theirs)
     torch.testing.assert_close(mix_targets(labels, 5, BatchMix(0.3)), targets)
 
@@ -95,7 +97,7 @@ def test_cutmix_is_torchvisions(monkeypatch: pytest.MonkeyPatch) -> None:
     center = iter((torch.tensor([5]), torch.tensor([2])))  # column, then row
     with monkeypatch.context() as patch:
         patch.setattr(torch, "randint", lambda *_, **__: next(center))
-        theirs, targets = mixed_by(
+        theirs, targets = mix_with_torchvision(
             CutMix(num_classes=5), 0.75, images, labels
         )  # a square of half the side
     mix = BatchMix(0.75, (0, 4, 3, 7))

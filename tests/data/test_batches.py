@@ -1,4 +1,4 @@
-"""Batches from memory: every image once an epoch, resumable at any batch, shared out over processes unpadded."""
+"""Test batches from memory: order of an epoch, resuming, and how ranks split the images."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""CIFAR-10: both official layouts, MD5 checks, roles; torchvision as oracle where the official files are at hand."""
+"""Test CIFAR-10 in both official layouts, its MD5 checks and splits, against torchvision."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Decoding and cropping: PIL and torchvision as oracles, what odd files become, and what the draws depend on."""
+"""Test decoding and cropping against PIL and torchvision, unusual files, and random draws."""
 
 import io
 from pathlib import Path
@@ -22,7 +22,7 @@ from tests.helpers.imagenet_images import photographs
 
 
 def smooth(width: int = 700, height: int = 500) -> Image.Image:
-    """An image without fine detail, so that ways of making it smaller agree."""
+    """Return an image without fine detail, so that all resampling methods agree."""
     rows, columns = np.mgrid[0:height, 0:width]
     waves = [np.sin(columns / 40), np.cos(rows / 50), np.sin((rows + columns) / 60)]
     return Image.fromarray((127 + 120 * np.stack(waves, 2)).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Folders of images: torchvision's ImageFolder as oracle for what is found, every way of naming classes, batches."""
+"""Test folders of images against torchvision's ImageFolder, class names, and batches."""
 
 import threading
 from pathlib import Path

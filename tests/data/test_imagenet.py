@@ -1,4 +1,4 @@
-"""ImageNet: torchvision as oracle, what depends on what, resuming, sharing out, streamed copies, and each recipe."""
+"""Test ImageNet against torchvision, seeds, resuming, ranks, streamed copies and recipes."""
 
 import itertools
 import shutil
@@ -43,7 +43,7 @@ Batches = list[tuple[Tensor, Tensor]]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """train and val: 24 real images of 8 classes to train on, 10 others of 5 of these classes to test on."""
+    """Copy 24 images of 8 classes to train, and 10 others of 5 of these classes to val."""
     root = tmp_path_factory.mktemp("imagenet")
     files = sorted(photographs().glob("*/*.jpg"))
     for place, file in enumerate(files[:34]):
@@ -67,7 +67,7 @@ def module(root: Path | str, stage: str = "fit", **options: Any) -> ImageNet:
 
 
 def ready(data: ImageNet, count: int) -> Batches:
-    """The next `count` batches, over the ends of epochs, as a model gets them."""
+    """Return the next `count` batches, across epochs, as a model gets them."""
 
     def endless() -> Any:
         while True:
@@ -99,9 +99,7 @@ def test_files_and_classes_are_those_of_torchvision(root: Path) -> None:
 @pytest.mark.parametrize(
     ("crop", "resample"), [(0.9655, "bilinear"), (1.0, "bilinear"), (0.875, "bicubic")]
 )
-def test_evaluation_shows_the_net_what_the_app_shows_it(
-    root: Path, crop: float, resample: str
-) -> None:
+def test_evaluation_preprocesses_like_the_app(root: Path, crop: float, resample: str) -> None:
     data = module(root, "test", eval_crop_pct=crop)
     data.interpolation = resample
     images = torch.cat(
@@ -115,10 +113,8 @@ def test_evaluation_shows_the_net_what_the_app_shows_it(
     assert torch.equal(images, torch.cat(expected))
 
 
-def test_evaluation_of_square_pictures_is_torchvisions_but_for_rounding(
-    root: Path, tmp_path: Path
-) -> None:
-    """Of others ours cuts the middle before it scales, torchvision after: the same part but for half a pixel."""
+def test_square_images_equal_torchvision_up_to_rounding(root: Path, tmp_path: Path) -> None:
+    """Compare square images; of others we crop before resizing, and torchvision after."""
     from torchvision.transforms import v2
 
     for part in ("train", "val"):
@@ -145,7 +141,7 @@ def test_labels_of_mixed_batches_are_the_mixed_labels(root: Path) -> None:
         assert other.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_each_picture_once_an_epoch(root: Path) -> None:
+def test_an_epoch_has_each_image_once(root: Path) -> None:
     data = module(root, batch_size=6, train_image_size=8)
     epochs = data.train_dataloader()
     orders = [[key.image_index for batch in epochs.sampler for key in batch]]
@@ -155,7 +151,7 @@ def test_each_picture_once_an_epoch(root: Path) -> None:
     assert orders[0] != orders[1]
 
 
-def test_repeated_pictures_are_other_pictures_in_other_processes(root: Path) -> None:
+def test_repeats_of_an_image_differ_and_go_to_different_ranks(root: Path) -> None:
     data = module(root, batch_size=6, num_augment_repeats=2)
     keys = [key for batch in data.train_dataloader().sampler for key in batch]
     assert len({key.image_index for key in keys}) == 12
@@ -231,7 +227,7 @@ def test_processes_share_an_epoch_and_the_test_without_overlap_or_padding(
         assert torch.equal(pixels, images[rank::3])
 
 
-def test_pictures_grow(root: Path) -> None:
+def test_image_size_grows_by_epoch(root: Path) -> None:
     data = module(root, train_image_size={0: 16, 1: 24, 3: 40})
     assert [images.shape[-1] for images, _ in ready(data, 16)[::4]] == [16, 24, 24, 40]
 
@@ -263,7 +259,7 @@ def test_a_folder_of_classes_alone_is_tested_on_what_is_held_out_and_says_so(roo
 
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("role", ["train", "val"])
-def test_a_damaged_picture_is_named_in_a_sentence(
+def test_damaged_image_raises_with_its_name(
     root: Path, tmp_path: Path, workers: int, role: str
 ) -> None:
     shutil.copytree(root, tmp_path / "copy")
@@ -281,7 +277,7 @@ def test_a_damaged_picture_is_named_in_a_sentence(
         list(data.train_dataloader() if role == "train" else data.test_dataloader())
 
 
-def test_a_wrong_folder_gets_a_sentence(root: Path, tmp_path: Path) -> None:
+def test_invalid_folders_raise(root: Path, tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"There is no ImageNet in '.*nowhere'.*--data.data_dir DIR"
     ):
@@ -318,14 +314,12 @@ def test_a_wrong_folder_gets_a_sentence(root: Path, tmp_path: Path) -> None:
         ({"auto_augment_magnitude": 31}, "auto_augment_magnitude must be 0 to 30"),
     ],
 )
-def test_an_option_that_makes_no_sense_gets_a_sentence(
-    root: Path, options: dict[str, Any], sentence: str
-) -> None:
+def test_invalid_options_raise(root: Path, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
         module(root, **options)
 
 
-def test_the_card_says_all_that_the_app_needs(root: Path) -> None:
+def test_model_card_has_all_preprocessing_fields(root: Path) -> None:
     data, trainer, model = (
         module(root),
         Mock(),
@@ -373,7 +367,7 @@ def test_all_thousand_pictures_come_once() -> None:
 
 @pytest.fixture(scope="module")
 def copy(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The images as litdata keeps them."""
+    """Save the images as a litdata-optimized copy."""
     if not find_spec("litdata"):
         pytest.skip("litdata is not installed: pip install lightning-resnets[litdata]")
     out = tmp_path_factory.mktemp("streamed")

@@ -19,7 +19,7 @@ SAMPLE = SOURCE.with_name("imagenet-sample")
 
 @pytest.fixture
 def torchvision_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path | None], None]:
-    """Makes torchvision be found in that folder, or not at all; the names are read anew, here and afterwards."""
+    """Return a function that lets torchvision be found in a folder, or not at all."""
 
     def place(folder: Path | None) -> None:
         spec = None
@@ -94,7 +94,8 @@ def test_the_file_is_read_and_not_run(tmp_path: Path) -> None:
 
 def test_neither_torchvision_nor_torch_is_imported() -> None:
     code = (  # the file by itself: its package imports torch
-        "import runpy, sys; names = runpy.run_path(sys.argv[1])['class_names']; assert names()[0] == 'tench'; "
+        "import runpy, sys; names = runpy.run_path(sys.argv[1])['class_names']; "
+        "assert names()[0] == 'tench'; "
         "print(sorted({'torch', 'torchvision', 'lightning'} & sys.modules.keys()))"
     )
     done = subprocess.run(

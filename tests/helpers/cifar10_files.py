@@ -1,4 +1,4 @@
-"""Where the official CIFAR-10 lies for the tests that need it; they skip with a reason where it cannot be had."""
+"""Find the official CIFAR-10 for the tests that need it; they are skipped without it."""
 
 import functools
 import os
@@ -18,7 +18,7 @@ SOURCE = ROOT.parent / "shared" / "data" / "get_data.py"
 
 @functools.cache
 def cifar10() -> Path:
-    """The folder that holds it: $CIFAR10_ROOT, `data/` of the checkout, or there made from the data beside it."""
+    """Return its folder: $CIFAR10_ROOT, or `data/` of the checkout, created if missing."""
     for folder in (os.environ.get("CIFAR10_ROOT"), ROOT / "data"):
         if folder and find_cifar10(Path(folder)):
             return Path(folder)
