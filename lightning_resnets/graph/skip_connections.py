@@ -7,10 +7,10 @@ GhostNet's stride, Han et al. 2020, arXiv:1911.11907).
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from lightning_resnets.graph.data import Edge, GraphData, Node, SkipConnection
-from lightning_resnets.graph.traced_model import TracedModel
+from lightning_resnets.graph.data import Edge, Node, SkipConnection
+from lightning_resnets.graph.dominators import immediate_dominators
 from lightning_resnets.merges import MergeKind
 
 # Operations with which a shortcut is still a projection of the fork.
@@ -50,37 +50,6 @@ def find_skip_connections(
     return _SkipFinder(nodes, edges).find()
 
 
-def immediate_dominators(sources: Sequence[Sequence[int]]) -> list[int]:
-    """Return the immediate dominator of every node of an acyclic graph.
-
-    Cooper, Harvey, Kennedy 2001, "A simple, fast dominance algorithm"; one pass is enough
-    without cycles.
-
-    Args:
-        sources: input nodes of each node, in topological order.
-
-    Returns:
-        The dominator of each node; a root has itself.
-    """
-    dominators: list[int] = []
-    for node, inputs in enumerate(sources):
-        fork = inputs[0] if inputs else node
-        for other in inputs[1:]:
-            fork = _common_dominator(dominators, fork, other)
-        dominators.append(fork)
-    return dominators
-
-
-def _common_dominator(dominators: Sequence[int], one: int, other: int) -> int:
-    """Walk up from two nodes until they meet."""
-    while one != other:
-        if one > other:
-            one = dominators[one]
-        else:
-            other = dominators[other]
-    return one
-
-
 class _SkipFinder:
     """Nodes are numbered in order of execution; a path is the nodes after the fork."""
 
@@ -92,7 +61,8 @@ class _SkipFinder:
             inputs[index[target]].append((operand, index[source]))
         self.sources = [[source for _, source in sorted(pairs)] for pairs in inputs]
         self.forks = immediate_dominators(self.sources)
-        self.ancestors: list[int] = []  # of every node and itself, as bits
+        # Every node and its ancestors, as bits of one integer, so that a union is one operation.
+        self.ancestors: list[int] = []
         for i, sources in enumerate(self.sources):
             bits = 1 << i
             for source in sources:
@@ -100,6 +70,7 @@ class _SkipFinder:
             self.ancestors.append(bits)
 
     def find(self) -> tuple[SkipConnection, ...]:
+        """Return all skips in order of their merges."""
         rules = {
             MergeKind.ADD: self.skips_of_add,
             MergeKind.CONCAT: self.skips_of_concat,
@@ -114,12 +85,14 @@ class _SkipFinder:
     def skips_of_add(self, merge: int) -> list[SkipConnection]:
         """Return the lighter path into an Add, if it is light enough to be a skip."""
         fork = self.forks[merge]
+        # From the fork to each operand; the path of the fork itself is empty.
         paths = [self.path(fork, source) for source in self.sources[merge]]
         if self.are_parallel(merge, fork, paths):
             return []
         weights = [self.path_weight(path) for path in paths]
         shortest = min(range(len(paths)), key=lambda i: (weights[i], len(paths[i])))
         path = paths[shortest]
+        # Two branches of the same weight merge as equals, unless one of them is the fork itself.
         has_equal_weights = all(weight == weights[shortest] for weight in weights)
         if (has_equal_weights and path) or not self.is_shortcut(path):
             return []
@@ -153,6 +126,7 @@ class _SkipFinder:
             return self.nodes[self.sources[i][0]].shape[-1] > node.shape[-1]
         if node.op not in ("join", "sum", "product") or self.has_cost(i):
             return False
+        # Padded channels are a join with zeros, so one other operand remains.
         return sum("zeros" not in self.nodes[source].op for source in self.sources[i]) == 1
 
     def begins_with_slice(self, fork: int, path: Sequence[int]) -> bool:
@@ -177,6 +151,7 @@ class _SkipFinder:
         found: set[int] = set()
         for i in path:
             after = following.get(i)
+            # Norms do not part the two convolutions of a separable one.
             while after is not None and "norm" in self.nodes[after].op:
                 after = following.get(after)
             if after is None or not self.nodes[after].op.startswith("conv 1x1"):
@@ -240,6 +215,7 @@ class _SkipFinder:
         before = self.nodes[fork].shape
         after = self.nodes[path[-1]].shape
         width = f"{before[0]}→{after[0]}" if before[0] != after[0] else str(after[0])
+        # Spatial sizes tell the stride; a path after global pooling has none.
         stride = before[-1] // after[-1] if len(after) > 1 and after[-1] else 1
         suffix = f" /{stride}" if stride > 1 else ""
         ops = [self.nodes[i].op for i in path if "norm" not in self.nodes[i].op]
@@ -249,69 +225,7 @@ class _SkipFinder:
     def make_skip(
         self, merge: int, operand: int, source: int, projection: str | None
     ) -> SkipConnection:
+        """Return the skip from a node into an operand of a merge."""
         node = self.nodes[merge]
         assert node.kind
         return SkipConnection(node.kind, self.nodes[source].name, node.name, operand, projection)
-
-
-ShortcutOperands = Mapping[str, int]  # operand index by Add
-
-
-def shortcut_operands(traced: TracedModel) -> dict[str, int]:
-    """Return the shortcut operand of every Add that has one.
-
-    It is the skip or, in a highway layer y = H(x) T(x) + x (1 - T(x)) (Srivastava et al. 2015,
-    arXiv:1505.00387), the carry: the product that the fork itself is an input of.
-
-    Args:
-        traced: a traced model.
-
-    Returns:
-        The operand index by module name. An Add that is called twice with different shortcuts
-        is left out.
-    """
-    graph = traced.graph
-    skips = {skip.merge: skip.operand for skip in graph.skips if skip.kind is MergeKind.ADD}
-    by_module: dict[str, set[int]] = {}
-    for name, operand in (_carry_operands(graph) | skips).items():
-        module = str(traced.node_by_name[name].target)
-        by_module.setdefault(module, set()).add(operand)
-    return {name: min(operands) for name, operands in by_module.items() if len(operands) == 1}
-
-
-def add_inputs(traced: TracedModel) -> dict[str, tuple[str, ...]]:
-    """Return the inputs of every Add.
-
-    Args:
-        traced: a traced model.
-
-    Returns:
-        Names of the source nodes in operand order, by module name of the Add.
-    """
-    inputs = traced.graph.all_inputs()
-    adds = [node.name for node in traced.graph.merges if node.kind is MergeKind.ADD]
-    return {str(traced.node_by_name[name].target): inputs[name] for name in adds}
-
-
-def _carry_operands(graph: GraphData) -> dict[str, int]:
-    """Return the carry of every highway layer: both operands are products, one of the fork."""
-    index = {node.name: i for i, node in enumerate(graph.nodes)}
-    inputs = graph.all_inputs()
-    sources = [[index[source] for source in inputs[node.name]] for node in graph.nodes]
-    forks = immediate_dominators(sources)
-    products = {node.name for node in graph.nodes if _is_product(node)}
-    found: dict[str, int] = {}
-    for node in graph.merges:
-        operands = inputs[node.name]
-        if node.kind is not MergeKind.ADD or not products.issuperset(operands):
-            continue
-        fork = graph.nodes[forks[index[node.name]]].name
-        carried = [i for i, operand in enumerate(operands) if fork in inputs[operand]]
-        if len(carried) == 1:
-            found[node.name] = carried[0]
-    return found
-
-
-def _is_product(node: Node) -> bool:
-    """Return True for a Gate and for a product of functions."""
-    return node.kind is MergeKind.GATE or node.op == "product"

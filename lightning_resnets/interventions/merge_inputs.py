@@ -9,7 +9,11 @@ from torch import fx, nn
 
 from lightning_resnets.errors import InterventionError, TraceError
 from lightning_resnets.graph import TracedModel, trace_nodes
-from lightning_resnets.graph.skip_connections import ShortcutOperands, add_inputs, shortcut_operands
+from lightning_resnets.graph.shortcut_operands import (
+    ShortcutOperands,
+    add_inputs,
+    shortcut_operands,
+)
 from lightning_resnets.interventions.concat_inputs import ConcatInputs, concat_inputs_of
 
 # Sides in pixels of images that a model may take, the most common first.

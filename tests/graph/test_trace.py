@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_resnets.graph import ModelGraph, SkipConnection, TraceError, trace, trace_nodes
+from lightning_resnets.graph.dominators import immediate_dominators
 from lightning_resnets.graph.insert_merges import insert_merges
-from lightning_resnets.graph.skip_connections import immediate_dominators
 from lightning_resnets.merges import Add, Concat, Gate, Merge, MergeKind
 from lightning_resnets.models.registry import create_model
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from lightning_resnets.graph import trace_nodes
 from lightning_resnets.graph.insert_merges import insert_merges
-from lightning_resnets.graph.skip_connections import shortcut_operands
+from lightning_resnets.graph.shortcut_operands import shortcut_operands
 from lightning_resnets.interventions import (
     BypassBlock,
     Intervention,
