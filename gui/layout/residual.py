@@ -1,6 +1,6 @@
-"""A model with additive skips and gates on the canvas: one row a stage, blocks left to right, shortcuts as arcs above."""
+"""Layout of additive skips and gates: one row per stage, blocks left to right, arcs above."""
 
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from gui.graph import Graph, Node, SkipConnection
 from gui.layout.chains import ResidualChain
@@ -28,7 +28,15 @@ MAX_CORNER_RADIUS = 20.0  # greatest radius of an arc's corners
 
 
 def wrap_label(op: str, width: float) -> tuple[str, ...]:
-    """An operation in one line, or in two where that is too wide."""
+    """Split an operation into two lines if one is too wide.
+
+    Args:
+        op: The operation, its parts separated by commas.
+        width: The available width in units.
+
+    Returns:
+        The lines, none for an empty operation.
+    """
     parts = op.split(", ")
     if len(parts) < 2 or text_width(op, 7.6) <= width:
         return (op,) if op else ()
@@ -36,20 +44,37 @@ def wrap_label(op: str, width: float) -> tuple[str, ...]:
     return ", ".join(parts[:half]), ", ".join(parts[half:])
 
 
-def shorten_label(words: str, width: float) -> str:
-    """The words of a projection, without how it is made and then without its stride where they are too wide."""
-    tries = words, words.split(",")[0], words.split(" ")[0]
-    return next((short for short in tries if text_width(short, 8) <= width), tries[-1])
+def shorten_label(label: str, width: float) -> str:
+    """Shorten the label of a projection: first its method, then its stride is left out.
+
+    Args:
+        label: The label, such as "16→32 /2, pad".
+        width: The available width in units.
+
+    Returns:
+        The longest version that fits, or the shortest one.
+    """
+    versions = (label, label.split(",")[0], label.split(" ")[0])
+    return next((text for text in versions if text_width(text, 8) <= width), versions[-1])
 
 
 class ResidualLayout:
-    """Collects places and lines while it walks along the spine."""
+    """Collect boxes and lines along the spine.
+
+    Args:
+        diagram: The folded graph.
+        spine: Its chain.
+        room: The width and height in units that the drawing should fill at zoom 1.
+    """
 
     def __init__(self, diagram: Graph, spine: ResidualChain, room: Point) -> None:
-        self.diagram, self.spine = diagram, spine
+        self.diagram = diagram
+        self.spine = spine
         self.nodes = {node.name: node for node in diagram.nodes}
         self.lines, self.g = fit_rows(diagram, spine, room)
-        self.lead = max(self.g.end * max(len(line.head) for line in self.lines), self.title_width())
+        self.lead = max(
+            self.g.end * max(len(line.head) for line in self.lines), self._title_width()
+        )
         self.tail = self.g.end * max(len(line.tail) for line in self.lines)
         self.body = self.g.pitch * max(len(line.body) for line in self.lines)
         self.places: dict[str, NodeBox] = {}
@@ -59,24 +84,27 @@ class ResidualLayout:
         self.tops: list[float] = []
 
     def placement(self) -> GraphLayout:
-        self.set_row_tops()
+        """Build the layout."""
+        self._set_row_tops()
         for i, line in enumerate(self.lines):
-            self.set_line(i, line)
-        self.set_spine()
-        arcs = tuple(self.arc(skip) for skip in self.diagram.skips)
-        self.place_gate_weights()
+            self._set_line(i, line)
+        self._set_spine()
+        arcs = tuple(self._arc(skip) for skip in self.diagram.skips)
+        self._place_gate_weights()
         places = tuple(self.places[node.name] for node in self.diagram.nodes)
-        bands = self.bands()
+        bands = self._bands()
         box = bounding_rect([band.rect for band in bands], MARGIN)
         return GraphLayout("spine", places, tuple(self.wires), arcs, bands=bands, bounds=box)
 
-    def title_width(self) -> float:
-        """What the titles need left of the first block, where each stands in one line."""
+    def _title_width(self) -> float:
+        """Return the width of the widest title of one line, left of the first block."""
+        # With room for names, titles are stacked above the blocks instead.
         last = [self.nodes[(line.body or line.tail)[-1][-1]] for line in self.lines]
         words = max((f"{format_spatial_size(node)}  {node.shape[0]} ch" for node in last), key=len)
         return 0.0 if self.g.has_room_for_names else text_width(words, 10.5) + 5.0 * self.g.gap
 
-    def set_row_tops(self) -> None:
+    def _set_row_tops(self) -> None:
+        """Stack the lines from top to bottom."""
         y = 0.0
         for i, line in enumerate(self.lines):
             if i:
@@ -84,26 +112,31 @@ class ResidualLayout:
             self.tops.append(y)
             y += self.g.line
 
-    def spine_y(self, i: int) -> float:
+    def _spine_y(self, i: int) -> float:
+        """Return the y of the centers of the blocks on line `i`."""
         return self.tops[i] + PAD + self.g.arc_height
 
-    def set_line(self, i: int, line: LayoutRow) -> None:
-        y, g = self.spine_y(i), self.g
+    def _set_line(self, i: int, line: LayoutRow) -> None:
+        """Place the groups of a line from left to right."""
+        y = self._spine_y(i)
+        g = self.g
         x = PAD + self.lead - g.end * len(line.head)
         for piece in line.pieces:
             ends = piece in line.head or piece in line.tail
             at = x + g.gap * 1.5
             for name in piece:
-                width = g.end - 2 * g.gap if ends else self.width(name)
-                self.place_node(name, at, y, width, i)
+                width = g.end - 2 * g.gap if ends else self._width(name)
+                self._place_node(name, at, y, width, i)
                 at += width + g.gap
             x += g.end if ends else g.pitch
 
-    def width(self, name: str) -> float:
-        kind = self.nodes[name].kind
-        return self.g.plus if kind == "add" else self.g.gate if kind == "gate" else self.g.block
+    def _width(self, name: str) -> float:
+        """Return the width of a node's box by its kind."""
+        widths = {"add": self.g.plus, "gate": self.g.gate}
+        return widths.get(self.nodes[name].kind, self.g.block)
 
-    def place_node(self, name: str, x: float, y: float, width: float, i: int) -> None:
+    def _place_node(self, name: str, x: float, y: float, width: float, i: int) -> None:
+        """Place a node on line `i`; additions and gates are as high as wide."""
         node = self.nodes[name]
         tall = width if node.kind in MERGE_KINDS else self.g.tall
         rect = Rect(x, y - tall / 2, width, tall)
@@ -111,162 +144,187 @@ class ResidualLayout:
             name,
             rect,
             SHAPES.get(node.kind, "box"),
-            self.node_lines(node, width),
+            self._node_lines(node, width),
             self.lines[i].row,
         )
         self.line_of[name] = i
 
-    def node_lines(self, node: Node, width: float) -> tuple[str, ...]:
+    def _node_lines(self, node: Node, width: float) -> tuple[str, ...]:
+        """Return the text in a node's box; merges have a symbol instead."""
         if node.kind in MERGE_KINDS:
             return ()
         if self.g.has_room_for_names:
-            return (
-                (node.label, *wrap_label(node.op, width))
-                if node.kind == "block" and width >= 60
-                else (node.label,)
-            )
+            # Below 60 units an operation does not fit on two lines.
+            has_op = node.kind == "block" and width >= 60
+            return (node.label, *wrap_label(node.op, width)) if has_op else (node.label,)
         last = node.label.rpartition(".")[2]
         fits = text_width(node.label, 8) <= width - 4
         return (node.label if fits else last,)
 
-    def set_spine(self) -> None:
-        order, g = self.spine.order, self.g
-        for source, target in pairwise(order):
-            a, b = self.places[source].rect, self.places[target].rect
-            start, end = (a.right, a.center[1]), (b.x, b.center[1])
-            self.forks[source] = (end[0] - g.gap * 0.9, end[1])
-            operand = next(
-                x.operand for x in self.diagram.edges if (x.source, x.target) == (source, target)
-            )
-            if self.diagram.skip(target, operand):
-                continue  # what a gate weighs: its own line, drawn as a skip
-            if self.line_of[source] == self.line_of[target]:
-                role = "branch" if self.places[target].shape in ("plus", "diamond") else "spine"
-                self.wires.append(Wire(source, target, operand, (start, end), role, 0.0))
-            else:
-                points = self.turn(start, end, self.line_of[target])
-                self.wires.append(
-                    Wire(source, target, operand, points, "turn", min(10.0, g.plus * 0.8))
-                )
+    def _set_spine(self) -> None:
+        """Connect the nodes of the spine, and record where arcs fork off."""
+        for source, target in pairwise(self.spine.order):
+            end = self.places[target].rect
+            self.forks[source] = (end.x - self.g.gap * 0.9, end.center[1])
+            operand = self._operand(source, target)
+            # The gated value is a skip, so it has an arc instead of a wire.
+            if not self.diagram.skip(target, operand):
+                self.wires.append(self._spine_wire(source, target, operand))
 
-    def turn(self, start: Point, end: Point, line: int) -> tuple[Point, ...]:
-        """From the end of one line to the start of the next, through the gap between them."""
-        between = LANE_GAP if self.lines[line].row != self.lines[line - 1].row else LINE_GAP - PAD
-        y, out, into = (
-            self.tops[line] - between / 2,
-            start[0] + 1.6 * self.g.gap,
-            end[0] - 3.2 * self.g.gap,
+    def _operand(self, source: str, target: str) -> int:
+        """Return the operand of the edge from `source` to `target`."""
+        edges = self.diagram.edges
+        return next(
+            edge.operand for edge in edges if (edge.source, edge.target) == (source, target)
         )
+
+    def _spine_wire(self, source: str, target: str, operand: int) -> Wire:
+        """Connect two nodes on a line, or the end of a line and the start of the next."""
+        first = self.places[source].rect
+        second = self.places[target].rect
+        start = (first.right, first.center[1])
+        end = (second.x, second.center[1])
+        if self.line_of[source] == self.line_of[target]:
+            is_branch = self.places[target].shape in ("plus", "diamond")
+            role = "branch" if is_branch else "spine"
+            return Wire(source, target, operand, (start, end), role, 0.0)
+        points = self._turn(start, end, self.line_of[target])
+        return Wire(source, target, operand, points, "turn", min(10.0, self.g.plus * 0.8))
+
+    def _turn(self, start: Point, end: Point, line: int) -> tuple[Point, ...]:
+        """Route a wire to the start of the next line, through the gap between the lines."""
+        between = LANE_GAP if self.lines[line].row != self.lines[line - 1].row else LINE_GAP - PAD
+        y = self.tops[line] - between / 2
+        out = start[0] + 1.6 * self.g.gap
+        into = end[0] - 3.2 * self.g.gap
         return start, (out, start[1]), (out, y), (into, y), (into, end[1]), end
 
-    def arc(self, skip: SkipConnection) -> Arc:
-        fork, merge = self.forks[skip.source], self.places[skip.merge].rect
-        way = self.spine.projection_nodes.get((skip.merge, skip.operand), ())
+    def _arc(self, skip: SkipConnection) -> Arc:
+        """Build the arc of a skip, and place its projection on it."""
+        merge = self.places[skip.merge].rect
         if skip.kind == "gate":
+            # The gated value runs along the spine, straight into the gate.
             source = self.places[skip.source].rect
-            line = (source.right, source.center[1]), (merge.x, merge.center[1])
-            return Arc(skip.kind, skip.source, skip.merge, skip.operand, skip.projection, line, 0.0)
-        x, span = merge.center[0], merge.center[0] - fork[0]
+            line = ((source.right, source.center[1]), (merge.x, merge.center[1]))
+            return self._skip_arc(skip, line, 0.0)
+        fork = self.forks[skip.source]
+        x = merge.center[0]
+        span = x - fork[0]
         top = fork[1] - self.g.arc_height + 11.0 - (0 if self.g.has_room_for_names else 5)
-        points = fork, (fork[0], top), (x, top), (x, merge.y)
-        radius = min(
-            fork[1] - top,
-            span / 2,
-            MAX_CORNER_RADIUS,
-            span / 5 if way and self.g.pitch > 60 else span,
-        )
-        self.place_projections(way, skip, fork[0] + radius, x - radius, top)
+        path = self.spine.projection_nodes.get((skip.merge, skip.operand), ())
+        radius = min(fork[1] - top, span / 2, MAX_CORNER_RADIUS)
+        # A projection needs a flat part of the arc to lie on.
+        if path and self.g.pitch > 60:
+            radius = min(radius, span / 5)
+        self.place_projections(path, skip, fork[0] + radius, x - radius, top)
+        return self._skip_arc(skip, (fork, (fork[0], top), (x, top), (x, merge.y)), radius)
+
+    def _skip_arc(self, skip: SkipConnection, points: tuple[Point, ...], radius: float) -> Arc:
+        """Build the arc of a skip along a route."""
         return Arc(
             skip.kind, skip.source, skip.merge, skip.operand, skip.projection, points, radius
         )
 
     def place_projections(
-        self, way: tuple[str, ...], skip: SkipConnection, left: float, right: float, y: float
+        self, path: tuple[str, ...], skip: SkipConnection, left: float, right: float, y: float
     ) -> None:
-        """The projection's nodes on the flat part of its arc, side by side."""
-        for i, name in enumerate(way):
-            tall = 18.0 if self.g.has_room_for_names else max(9.0, min(15.0, self.g.pitch * 0.17))
-            each = max(right - left, self.g.pitch / 3) / len(way)
-            words = (
-                (skip.projection or self.nodes[name].label)
-                if len(way) == 1
-                else self.nodes[name].label
-            )
-            words = shorten_label(words, each - 8)
-            width = min(each - 2, text_width(words, 9.5) + 12)
-            x = (left + right) / 2 + each * (i - len(way) / 2) + (each - width) / 2
-            self.places[name] = NodeBox(
-                name, Rect(x, y - tall / 2, width, tall), "pill", (words,), self.row(skip.merge)
-            )
+        """Place the nodes of a projection on the flat part of its arc, side by side."""
+        tall = 18.0 if self.g.has_room_for_names else max(9.0, min(15.0, self.g.pitch * 0.17))
+        for i, name in enumerate(path):
+            each = max(right - left, self.g.pitch / 3) / len(path)
+            label = shorten_label(self._projection_label(path, skip, name), each - 8)
+            width = min(each - 2, text_width(label, 9.5) + 12)
+            x = (left + right) / 2 + each * (i - len(path) / 2) + (each - width) / 2
+            rect = Rect(x, y - tall / 2, width, tall)
+            self.places[name] = NodeBox(name, rect, "pill", (label,), self._row(skip.merge))
 
-    def row(self, name: str) -> int:
+    def _projection_label(self, path: tuple[str, ...], skip: SkipConnection, name: str) -> str:
+        """Return the label of a node of a projection; a single node stands for all of it."""
+        if len(path) == 1 and skip.projection:
+            return skip.projection
+        return self.nodes[name].label
+
+    def _row(self, name: str) -> int:
+        """Return the stage of a placed node."""
         return self.places[name].row
 
-    def place_gate_weights(self) -> None:
-        """What makes a gate's weight, under the block that it reads, with its two wires."""
-        for gate, way in self.spine.gate_weight_nodes.items():
-            source, merge = self.fork_point(gate), self.places[gate].rect
-            left, each = source.x + source.w * 0.12, source.w * 0.76 / len(way)
-            if each < 14:  # a narrow block: up to under the gate
-                left, each = source.x, (merge.center[0] - source.x) * 0.85 / len(way)
-            tall = 18.0 if self.g.has_room_for_names else 8.0
+    def _place_gate_weights(self) -> None:
+        """Place the nodes of each gate's weight under its block, with their wires."""
+        tall = 18.0 if self.g.has_room_for_names else 8.0
+        for gate, path in self.spine.gate_weight_nodes.items():
+            source = self._fork_point(gate)
+            merge = self.places[gate].rect
+            left = source.x + source.w * 0.12
+            each = source.w * 0.76 / len(path)
+            if each < 14:  # a narrow block: use the space up to the gate
+                left = source.x
+                each = (merge.center[0] - source.x) * 0.85 / len(path)
             y = source.center[1] + self.g.depth_below - tall / 2
-            for i, name in enumerate(way):
+            for i, name in enumerate(path):
                 rect = Rect(left + i * each + 1, y - tall / 2, each - 2, tall)
-                self.places[name] = NodeBox(
-                    name, rect, "side", self.side_words(name), self.row(gate)
-                )
-            self.wire_side(gate, way, source, merge)
+                words = self._side_words(name)
+                self.places[name] = NodeBox(name, rect, "side", words, self._row(gate))
+            self._wire_side(gate, path, source, merge)
 
-    def side_words(self, name: str) -> tuple[str, ...]:
+    def _side_words(self, name: str) -> tuple[str, ...]:
+        """Return the last part of a label, empty where names do not fit."""
         node = self.nodes[name]
         return (node.label.rpartition(".")[2] if self.g.has_room_for_names else "",)
 
-    def wire_side(self, gate: str, way: tuple[str, ...], source: Rect, merge: Rect) -> None:
-        first, last = self.places[way[0]].rect, self.places[way[-1]].rect
-        fork = next(skip.source for skip in self.diagram.skips if skip.merge == gate)
-        operand = next(
-            x.operand for x in self.diagram.edges if (x.source, x.target) == (way[-1], gate)
-        )
-        down = (first.center[0], source.bottom), (first.center[0], first.y)
-        self.wires.append(Wire(fork, way[0], 0, down, "weight", 0.0))
-        for a, b in pairwise(way):
-            x, y = self.places[a].rect.right, self.places[a].rect.center[1]
-            self.wires.append(Wire(a, b, 0, ((x, y), (self.places[b].rect.x, y)), "weight", 0.0))
-        up = (
-            (last.right, last.center[1]),
-            (merge.center[0], last.center[1]),
-            (merge.center[0], merge.bottom),
-        )
-        self.wires.append(Wire(way[-1], gate, operand, up, "weight", min(8.0, self.g.gap)))
+    def _wire_side(self, gate: str, path: tuple[str, ...], source: Rect, merge: Rect) -> None:
+        """Connect a block, the nodes of its gate's weight, and the gate."""
+        first = self.places[path[0]].rect
+        last = self.places[path[-1]].rect
+        down = ((first.center[0], source.bottom), (first.center[0], first.y))
+        self.wires.append(Wire(self._gate_source(gate), path[0], 0, down, "weight", 0.0))
+        for before, after in pairwise(path):
+            rect = self.places[before].rect
+            y = rect.center[1]
+            line = ((rect.right, y), (self.places[after].rect.x, y))
+            self.wires.append(Wire(before, after, 0, line, "weight", 0.0))
+        x = merge.center[0]
+        up = ((last.right, last.center[1]), (x, last.center[1]), (x, merge.bottom))
+        operand = self._operand(path[-1], gate)
+        self.wires.append(Wire(path[-1], gate, operand, up, "weight", min(8.0, self.g.gap)))
 
-    def fork_point(self, gate: str) -> Rect:
-        return self.places[
-            next(skip.source for skip in self.diagram.skips if skip.merge == gate)
-        ].rect
+    def _gate_source(self, gate: str) -> str:
+        """Return the node whose output a gate scales."""
+        return next(skip.source for skip in self.diagram.skips if skip.merge == gate)
 
-    def bands(self) -> tuple[StageBand, ...]:
+    def _fork_point(self, gate: str) -> Rect:
+        """Return the rectangle of the node whose output a gate scales."""
+        return self.places[self._gate_source(gate)].rect
+
+    def _bands(self) -> tuple[StageBand, ...]:
+        """Build the background of each stage."""
+        return tuple(self._band(row) for row in sorted({line.row for line in self.lines}))
+
+    def _band(self, row: int) -> StageBand:
+        """Build the background of one stage, titled by its last block."""
+        mine = [i for i, line in enumerate(self.lines) if line.row == row]
+        # Only a line with blocks has a last block; a later line may hold the tail alone.
+        blocks = list(chain.from_iterable(self.lines[i].body for i in mine))
+        node = self.nodes[blocks[-1][-1]]
+        top = self.tops[mine[0]]
+        bottom = self.tops[mine[-1]] + self.g.line
         width = 2 * PAD + self.lead + self.body + self.tail
-        found: list[StageBand] = []
-        for row in sorted({line.row for line in self.lines}):
-            mine = [i for i, line in enumerate(self.lines) if line.row == row]
-            names = [name for i in mine for piece in self.lines[i].body for name in piece]
-            node = self.nodes[names[-1]]
-            top, bottom = self.tops[mine[0]], self.tops[mine[-1]] + self.g.line
-            stacked = self.g.has_room_for_names and PAD + self.g.arc_height - self.g.tall / 2 > 41
-            note = f"{node.shape[0]} {'channels' if stacked else 'ch'}"
-            found.append(
-                StageBand(
-                    Rect(0, top, width, bottom - top),
-                    format_spatial_size(node),
-                    note,
-                    (PAD + 3, top + 7),
-                    stacked,
-                )
-            )
-        return tuple(found)
+        rect = Rect(0, top, width, bottom - top)
+        # Two lines of title need 41 units above the blocks.
+        stacked = self.g.has_room_for_names and PAD + self.g.arc_height - self.g.tall / 2 > 41
+        unit = "channels" if stacked else "ch"
+        subtitle = f"{node.shape[0]} {unit}"
+        return StageBand(rect, format_spatial_size(node), subtitle, (PAD + 3, top + 7), stacked)
 
 
 def layout_residual(diagram: Graph, spine: ResidualChain, room: Point) -> GraphLayout:
-    """Places a chain with shortcuts; `room` (width, height) is what the drawing should fill at zoom 1."""
+    """Lay out a chain with shortcuts.
+
+    Args:
+        diagram: The folded graph.
+        spine: Its chain.
+        room: The width and height in units that the drawing should fill at zoom 1.
+
+    Returns:
+        The layout in units.
+    """
     return ResidualLayout(diagram, spine, room).placement()
