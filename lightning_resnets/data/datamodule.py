@@ -32,6 +32,13 @@ class ResumableDataModule(L.LightningDataModule):
             return torch.device("cpu"), 0, 1
         return trainer.strategy.root_device, trainer.global_rank, trainer.world_size
 
+    def _resolve_num_workers(self, num_workers: int | None) -> int:
+        """Return the number of worker processes; None shares the cores among the devices."""
+        if num_workers is not None:
+            return num_workers
+        num_devices = self.trainer.num_devices if self.trainer else 1
+        return max(1, num_cores() // num_devices)
+
     def _disable_validation_if_empty(self, stage: str | None, num_val_images: int) -> None:
         """Turn validation off where no images were split off."""
         if stage == "fit" and not num_val_images and self.trainer is not None:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lightning_resnets.data.augment import Augmentation, erase_boxes, sample_erase_boxes
 from lightning_resnets.data.batches import Normalize
-from lightning_resnets.data.datamodule import ResumableDataModule, identity_collate, num_cores
+from lightning_resnets.data.datamodule import ResumableDataModule, identity_collate
 from lightning_resnets.data.image_dataset import (
     AutoAugmentPolicy,
     EvalImages,
@@ -199,14 +199,10 @@ class ImageNet(ResumableDataModule):
 
     def _loader(self, dataset: Dataset[Any], batch_sampler: Any) -> DataLoader[Any]:
         """Build a loader with worker processes."""
-        num_workers = self.num_workers
-        if num_workers is None:
-            num_devices = self.trainer.num_devices if self.trainer else 1
-            num_workers = max(1, num_cores() // num_devices)
         return DataLoader(
             dataset,
             batch_sampler=batch_sampler,
-            num_workers=num_workers,
+            num_workers=self._resolve_num_workers(self.num_workers),
             collate_fn=identity_collate,
             pin_memory=self._device_and_rank()[0].type == "cuda",
             # A generator of its own: the run's draws must not depend on the loader.
