@@ -1,6 +1,6 @@
 """Layout of dense blocks: layers in a row, a widening ribbon above, a matrix of cells below."""
 
-from gui.graph import Graph, Node
+from gui.graph import Graph
 from gui.layout.chains import DenseBlock, DenseChain
 from gui.layout.dense_sizes import (
     ARC_HEIGHT,
@@ -31,6 +31,7 @@ from gui.layout.geometry import (
     input_edges,
     text_width,
 )
+from gui.layout.labels import shorten_node_label
 
 
 class DenseLayout:
@@ -125,7 +126,7 @@ class DenseLayout:
         node = self.nodes[name]
         top = self.sizes.spine - self.sizes.tall / 2 + down
         rect = Rect(middle - width / 2, top, width, self.sizes.tall)
-        lines = (_node_label(node, width),)
+        lines = (shorten_node_label(node, width),)
         self.places[name] = NodeBox(name, rect, SHAPES.get(node.kind, "box"), lines, row)
 
     def _column(self, left: float, j: int) -> float:
@@ -246,16 +247,6 @@ class DenseLayout:
             radius = min(6.0, max(end[0] - x, 0.1))
             return ((x, y), (x, spine), end), radius
         return ((source.rect.right, spine), end), 0.0
-
-
-def _node_label(node: Node, width: float) -> str:
-    """Shorten a label to its last part, and that of a layer to its number if it is too wide."""
-    last = node.label.rpartition(".")[2]
-    if text_width(last, 8) <= width:
-        return last
-    digits = last[len(last.rstrip("0123456789")) :]
-    is_numbered_layer = node.kind == "block" and digits and "layer" in last
-    return digits if is_numbered_layer else last
 
 
 def layout_dense(diagram: Graph, chain: DenseChain, room: Point) -> GraphLayout:

@@ -22,40 +22,10 @@ from gui.layout.geometry import (
     format_spatial_size,
     text_width,
 )
+from gui.layout.labels import shorten_label, wrap_label
 from gui.layout.residual_sizes import LayoutRow, fit_rows
 
 MAX_CORNER_RADIUS = 20.0  # greatest radius of an arc's corners
-
-
-def wrap_label(op: str, width: float) -> tuple[str, ...]:
-    """Split an operation into two lines if one is too wide.
-
-    Args:
-        op: The operation, its parts separated by commas.
-        width: The available width in units.
-
-    Returns:
-        The lines, none for an empty operation.
-    """
-    parts = op.split(", ")
-    if len(parts) < 2 or text_width(op, 7.6) <= width:
-        return (op,) if op else ()
-    half = -(-len(parts) // 2)
-    return ", ".join(parts[:half]), ", ".join(parts[half:])
-
-
-def shorten_label(label: str, width: float) -> str:
-    """Shorten the label of a projection: first its method, then its stride is left out.
-
-    Args:
-        label: The label, such as "16→32 /2, pad".
-        width: The available width in units.
-
-    Returns:
-        The longest version that fits, or the shortest one.
-    """
-    versions = (label, label.split(",")[0], label.split(" ")[0])
-    return next((text for text in versions if text_width(text, 8) <= width), versions[-1])
 
 
 class ResidualLayout:
