@@ -1,1 +1,1 @@
-"""Callbacks: checkpoints, exact resume, divergence, signals, model cards, and logs of skips and gates."""
+"""Callbacks for checkpoints, resuming, divergence, signals, model cards, skips and gates."""

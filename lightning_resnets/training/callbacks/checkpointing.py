@@ -1,4 +1,4 @@
-"""Checkpoints that a kill, a full disk or a power cut leaves whole, written often enough that little is lost."""
+"""Checkpoint files that stay intact after a kill, a full disk or a power cut."""
 
 import time
 from pathlib import Path
@@ -10,19 +10,21 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from lightning_resnets.utils.atomic_write import atomic_torch_save
 
-SYNC_EVERY_N_STEPS = 20  # several processes agree whether to save once in so many steps: it makes them wait for each other
+# Processes agree on saving only every so many steps, because they wait for each other.
+SYNC_EVERY_N_STEPS = 20
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's way to the disk, by `write_whole`; for `Trainer(plugins=[WholeFiles()])`.
+    """Write checkpoints atomically; for `Trainer(plugins=[AtomicCheckpointIO()])`.
 
-    Lightning's own also renames, but builds the file in memory first, does not flush it, and answers a full disk with
-    a trace. Addresses (`s3://...`) are left to it.
+    Lightning's TorchCheckpointIO builds the file in memory, does not flush it, and shows a
+    traceback if the disk is full. URLs (`s3://...`) are still written by it.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
+        """Save a checkpoint; see `TorchCheckpointIO.save_checkpoint`."""
         if "://" in str(path) or storage_options is not None:
             super().save_checkpoint(checkpoint, path, storage_options)
         else:
@@ -30,39 +32,51 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Keep `dirpath/last.ckpt`: at every epoch's end, and within an epoch every so many `minutes` or `steps` (0: not).
+    """Keep `dirpath/last.ckpt`, which `ckpt_path="last"` finds.
 
-    It is what `ckpt_path="last"` finds. Lightning's own saving within an epoch is not exact where something else
-    follows the batch: a validation that falls due there or the epoch's end would be left out by the run that goes on,
-    and gradients that are being accumulated are not saved. So a save that falls due at such a batch is made later.
-    For the best of several checkpoints use Lightning's ModelCheckpoint beside this.
+    It is saved at the end of every epoch and at intervals within an epoch. Saves within an epoch
+    are postponed past batches that precede a validation, the end of an epoch, or an optimizer
+    step that still accumulates gradients: a resumed run would skip these. To keep the best
+    checkpoints as well, add Lightning's ModelCheckpoint.
+
+    Args:
+        dirpath: folder of the file.
+        every_minutes: minutes between saves within an epoch; 0 disables them.
+        every_steps: optimizer steps between saves within an epoch; 0 disables them.
     """
 
     def __init__(
         self, dirpath: str | Path, every_minutes: float = 5.0, every_steps: int = 0
     ) -> None:
         super().__init__(dirpath, save_last=True, save_top_k=0, enable_version_counter=False)
-        self.every_minutes, self.every_steps = every_minutes, every_steps
-        self._time, self._step = 0.0, 0
+        self.every_minutes = every_minutes
+        self.every_steps = every_steps
+        self._time = 0.0
+        self._step = 0
         self._saved: tuple[int, int] | None = None
 
     @property
     def state_key(self) -> str:
+        """Return the key of the callback's state in checkpoints."""
         return type(self).__qualname__
 
     def state_dict(self) -> dict[str, Any]:
+        """Return no state: the file's name is fixed by `dirpath`."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing: the one file's name is not the file's to say."""
+        """Load nothing: the file's name is fixed by `dirpath`."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._time, self._step = time.monotonic(), trainer.global_step
+        """Start the intervals, and remember the file that the run resumes from."""
+        self._time = time.monotonic()
+        self._step = trainer.global_step
         if trainer.ckpt_path and self._path.is_file() and self._path.samefile(trainer.ckpt_path):
             self.last_model_path = str(self._path)
 
     @property
     def _path(self) -> Path:
+        """Return the path of `last.ckpt`."""
         return Path(self.dirpath or ".") / f"{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}"
 
     def on_train_batch_end(
@@ -73,42 +87,60 @@ class LastCheckpoint(ModelCheckpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
+        """Save if an interval has passed and the batch allows it."""
         if is_safe_to_save(trainer, batch_idx) and self._due(trainer):
             self.save(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save."""
         self.save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Nothing: a file written between validation and the epoch's end could not be gone on from exactly."""
+        """Save nothing: resuming between validation and the end of the epoch is not exact."""
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Nothing: the last epoch's end was saved."""
+        """Save nothing: the end of the last epoch was saved."""
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Nothing: in the middle of a step there is no state to go on from."""
+        """Save nothing: a run cannot resume in the middle of a step."""
 
     def _due(self, trainer: L.Trainer) -> bool:
+        """Return True if an interval has passed."""
         if self.every_steps and trainer.global_step - self._step >= self.every_steps:
             return True
         late = bool(self.every_minutes) and time.monotonic() - self._time >= 60 * self.every_minutes
         return any_rank(trainer, late)
 
     def save(self, trainer: L.Trainer) -> None:
-        """Write `last.ckpt` now, where it does not hold this very moment; for the end of a batch or of an epoch."""
+        """Write `last.ckpt` unless it was already saved at this step and epoch.
+
+        Args:
+            trainer: Trainer at the end of a batch or an epoch.
+        """
         epochs = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
-        moment = trainer.global_step, epochs
+        moment = (trainer.global_step, epochs)
         if trainer.fast_dev_run or moment == self._saved:  # type: ignore[attr-defined]
             return
         trainer.save_checkpoint(self._path, weights_only=False)
         self.last_model_path = self.best_model_path = str(self._path)
-        self._saved, self._time, self._step = moment, time.monotonic(), trainer.global_step
+        self._saved = moment
+        self._time = time.monotonic()
+        self._step = trainer.global_step
 
 
 def any_rank(trainer: L.Trainer, request: bool, always: bool = False) -> bool:
-    """Whether any process wishes so; of several, asked only once in `AGREE` steps, and No between, unless `always`."""
+    """Return True if any process requests something.
+
+    Args:
+        trainer: Trainer of the run.
+        request: request of this process.
+        always: ask the other processes at every step, not only every `SYNC_EVERY_N_STEPS`.
+
+    Returns:
+        The same answer in all processes; False at steps where they do not ask each other.
+    """
     if trainer.world_size == 1:
         return request
     if not always and trainer.global_step % SYNC_EVERY_N_STEPS:
@@ -117,8 +149,17 @@ def any_rank(trainer: L.Trainer, request: bool, always: bool = False) -> bool:
 
 
 def is_safe_to_save(trainer: L.Trainer, batch_idx: int) -> bool:
-    """Whether, after this batch, the next one is all that comes: no validation, no epoch's end, no half of a step."""
-    done, step = batch_idx + 1, trainer.global_step
+    """Return True if a run can resume exactly after a batch.
+
+    Args:
+        trainer: Trainer of the run.
+        batch_idx: index of the batch in its epoch.
+
+    Returns:
+        False if validation or the end of the epoch follows, or if gradients are accumulated.
+    """
+    done = batch_idx + 1
+    step = trainer.global_step
     last = (
         done >= trainer.num_training_batches
         or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
@@ -129,10 +170,19 @@ def is_safe_to_save(trainer: L.Trainer, batch_idx: int) -> bool:
 
 
 def validation_is_due(trainer: L.Trainer, done: int) -> bool:
-    """Whether validation falls due after so many batches of the epoch."""
+    """Return True if validation follows a batch.
+
+    Args:
+        trainer: Trainer of the run.
+        done: number of finished batches of the epoch.
+
+    Returns:
+        True if validation is due.
+    """
     every = trainer.val_check_batch
     if not trainer.enable_validation or every is None or every == float("inf"):
         return False
-    if trainer.check_val_every_n_epoch is None:  # counted over epochs
+    # Without an epoch interval Lightning counts batches over all epochs.
+    if trainer.check_val_every_n_epoch is None:
         done = trainer.fit_loop.total_batch_idx + 1
     return done % every == 0

@@ -1,4 +1,4 @@
-"""A loss that is no number, or stays absurd: the run stops, says at which step, and keeps the last finite weights."""
+"""Stop training when the loss diverges, and keep the last finite weights."""
 
 import math
 from typing import Any
@@ -12,38 +12,52 @@ from lightning_resnets.errors import TrainingDivergedError
 from lightning_resnets.training.callbacks.checkpointing import LastCheckpoint
 from lightning_resnets.utils.atomic_write import display_path
 
+# Above every step number, so that the minimum over processes ignores it.
 NO_STEP = 2**62
 
 
-MAX_LOSS = 1e6  # a mean loss that no training comes back from
+# Training does not recover from a mean loss above this.
+MAX_LOSS = 1e6
 
 
-HINT = "a lower learning rate (--model.lr), a longer warm-up (--model.warmup_fraction) or --trainer.precision 32-true"
+HINT = (
+    "a lower learning rate (--model.lr), a longer warm-up (--model.warmup_fraction) "
+    "or --trainer.precision 32-true"
+)
 
 
 class StopOnDivergence(Callback):
-    """Raise `Diverged` where the loss is not finite, above a million, or was above `limit` in `patience` steps on end.
+    """Raise `TrainingDivergedError` if the loss is NaN, inf, above a million, or stays high.
 
-    `limit` is by default twice ln(classes), where the datamodule knows its `num_classes`: the loss of a guess that
-    knows nothing is ln(classes), and a model that does twice as badly for hundreds of steps is not on its way back.
-    Spikes, which high rates bring about in the beginning, are shorter. 0 is no limit.
+    Losses stay on their device and are read together every `every` steps, at the end of an epoch
+    and before a checkpoint is written, so that no step waits for the device. A checkpoint with
+    NaN or inf weights is never written. `training_step` must return the loss or a dictionary
+    with "loss".
 
-    Losses are kept on their device and read together every `every` steps, at the end of an epoch, and before any
-    checkpoint is written, so that no step waits; none is written with weights that are not finite. `training_step`
-    returns the loss, or a dictionary with "loss".
+    Args:
+        limit: loss that counts as high; 0 disables this check. By default twice ln(classes), if
+            the datamodule has `num_classes`: ln(classes) is the loss of a uniform guess. Spikes
+            from a high learning rate are shorter than `patience`.
+        patience: number of consecutive steps with a high loss before training stops.
+        every: number of steps between checks.
     """
 
     def __init__(self, limit: float | None = None, patience: int = 500, every: int = 50) -> None:
-        self.limit, self.patience, self.every = limit, patience, every
-        self._limit, self._high = math.inf, 0
+        self.limit = limit
+        self.patience = patience
+        self.every = every
+        self._limit = math.inf
+        self._high = 0
         self._steps: list[int] = []
         self._losses: Tensor | None = None  # (every,) float32
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Set the limit and start with no losses."""
         classes = getattr(getattr(trainer, "datamodule", None), "num_classes", 0)
         chance = 2 * math.log(classes) if classes > 1 else 0.0
         self._limit = (chance if self.limit is None else self.limit) or math.inf
-        self._high, self._steps = 0, []
+        self._high = 0
+        self._steps = []
         self._losses = torch.zeros(self.every, device=pl_module.device)
 
     def on_train_batch_end(
@@ -54,6 +68,7 @@ class StopOnDivergence(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
+        """Store the loss, and check the stored ones every `every` steps."""
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if not isinstance(loss, Tensor) or self._losses is None:
             return
@@ -63,12 +78,15 @@ class StopOnDivergence(Callback):
             self._read(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Check the losses of the epoch's last steps."""
         self._read(trainer)
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        if self._losses is None:  # no training: nothing to judge
+        """Check the losses and the weights before a checkpoint is written."""
+        # Without training there are no losses to check.
+        if self._losses is None:
             return
         self._read(trainer)
         weights = [value for value in pl_module.state_dict().values() if value.is_floating_point()]
@@ -79,7 +97,7 @@ class StopOnDivergence(Callback):
             )
 
     def _read(self, trainer: L.Trainer) -> None:
-        """Raise for the first step, over all processes, whose loss was wrong."""
+        """Raise for the first step of any process whose loss diverged."""
         lost, wild, high = NO_STEP, NO_STEP, NO_STEP
         assert self._losses is not None
         for step, loss in zip(self._steps, self._losses.tolist(), strict=False):
@@ -102,6 +120,7 @@ class StopOnDivergence(Callback):
             raise self._diverged(trainer, f"The loss was above {self._limit:.1f} in all {steps}")
 
     def _diverged(self, trainer: L.Trainer, what: str) -> TrainingDivergedError:
+        """Build the error with the path of the last checkpoint."""
         self._losses = None
         paths = [
             saver.last_model_path
