@@ -19,9 +19,11 @@ def check_image_size(image: Tensor, size: tuple[int, ...]) -> None:
         ValueError: the size differs.
     """
     if tuple(image.shape[1:]) != tuple(size):
-        known, given = ("×".join(map(str, sides)) for sides in (size, image.shape[1:]))
+        recorded = "×".join(map(str, size))
+        actual = "×".join(map(str, image.shape[1:]))
         raise ValueError(
-            f"The steps of this model were recorded for images of {known}: they hold for none of {given}."
+            f"The steps of this model were recorded for images of {recorded}: "
+            f"they hold for none of {actual}."
         )
 
 
@@ -37,7 +39,8 @@ def check_branch(question: Tensor, answer: bool) -> None:
     """
     if bool(question) is not answer:
         raise ValueError(
-            "This model takes other steps for this image than those recorded: they depend on its values."
+            "This model takes other steps for this image than those recorded: "
+            "they depend on its values."
         )
 
 

@@ -7,7 +7,6 @@ later pass is checked to decide the same: the graph is one of several possible o
 """
 
 import inspect
-import numbers
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,21 +14,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.node import map_aggregate
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from lightning_resnets.graph.fake_tensors import (
-    MAX_ACTIVATION_NUMEL,
-    constant_tensor,
-    fake_tensor,
-    run_function_fake,
-    run_module_fake,
-)
+from lightning_resnets.graph.fake_tensors import fake_tensor, run_function_fake, run_module_fake
 from lightning_resnets.graph.fx_tracer import ModuleOutputs, is_inplace_name, is_leaf
+from lightning_resnets.graph.node_writer import NodeWriter, tensors_in
 from lightning_resnets.graph.recorded_ops import apply_out_of_place, check_branch, check_image_size
-from lightning_resnets.graph.storage_aliases import StorageAliases
 
+# Methods whose operands come in reverse order, and the functions that torch.fx writes instead.
 REFLECTED_OPS = {
     "__rsub__": operator.sub,
     "__rdiv__": operator.truediv,
@@ -39,7 +32,7 @@ REFLECTED_OPS = {
     "__rmatmul__": operator.matmul,
 }
 
-
+# These take values out of a tensor, so the following steps may depend on the image.
 DATA_DEPENDENT_OPS = {
     "__float__",
     "__int__",
@@ -72,40 +65,39 @@ def record_graph(model: nn.Module, image: Tensor) -> tuple[fx.Graph, ModuleOutpu
     recorder = GraphRecorder(model)
     with torch.random.fork_rng(devices=[]), torch.no_grad(), recorder.patch_modules():
         recorder.run(image)
-    return recorder.graph, recorder.outputs
+    return recorder.writer.graph, recorder.outputs
 
 
 class GraphRecorder(TorchFunctionMode):
-    """Records every call of torch as a node; a module that is one operation is one node."""
+    """Records every call of torch as a node; a module that is one operation is one node.
+
+    Args:
+        model: the fake model.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model, self.graph, self.outputs = model, fx.Graph(), ModuleOutputs()
-        self.known: dict[int, fx.Node] = {}  # the step that made a tensor
-        # Known tensors stay alive, so that no other tensor gets their id.
-        self.kept: list[Tensor] = []
-        # Tensors that depend neither on the image nor on weights have their real values.
-        self.constant: set[int] = set()
-        self.parts: list[fx.Node] = []  # steps that take a tuple apart
-        self.aliases = StorageAliases()
-        self.origins: dict[int, tuple[Tensor, Any]] = {}  # slices: of what, and which
-        self.stack: dict[str, tuple[str, type]] = {}
-        named = (*model.named_parameters(), *model.named_buffers())
-        self.weights = {id(weight): name for name, weight in named}
-        self.total, self.images, self.busy = 0, 1, False
+        self.model = model
+        self.writer = NodeWriter(model)
+        self.outputs = ModuleOutputs()
+        # True while a call is recorded: the calls within it are not nodes of their own.
+        self.busy = False
 
     def run(self, image: Tensor) -> None:
+        """Run the model once and record its nodes.
+
+        Args:
+            image: fake image (N, C, H, W).
+        """
         name = next(iter(inspect.signature(self.model.forward).parameters), "x")
-        self.image = self.graph.placeholder(name)
-        self.graph.call_function(check_image_size, (self.image, tuple(image.shape[1:])))
-        given, self.images = fake_tensor(image), len(image)
-        self.bind_tensor(given, self.image)
+        node = self.writer.add_image(name)
+        self.writer.graph.call_function(check_image_size, (node, tuple(image.shape[1:])))
+        self.writer.images = len(image)
+        fake_image = fake_tensor(image)
+        self.writer.bind_tensor(fake_image, node)
         with self:
-            value = self.model(given)
-        self.graph.output(self.map_to_nodes(value))
-        for part in self.parts:
-            if not part.users:
-                self.graph.erase_node(part)
+            value = self.model(fake_image)
+        self.writer.add_output(value)
 
     @contextmanager
     def patch_modules(self) -> Iterator[None]:
@@ -115,35 +107,49 @@ class GraphRecorder(TorchFunctionMode):
                 if path:
                     own = vars(module).get("forward")
                     vars(module)["forward"] = self.wrap_forward(module, path, module.forward)
-                    undo = (lambda m=module, f=own: vars(m).update(forward=f)) if own else None
-                    stack.callback(undo or (lambda m=module: vars(m).pop("forward")))
+                    stack.callback(_restore_forward, module, own)
             yield
 
     def wrap_forward(
         self, module: nn.Module, path: str, forward: Callable[..., Any]
     ) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
+        """Return a forward method that notes its module and its output.
+
+        Args:
+            module: the module.
+            path: its name.
+            forward: its forward method.
+
+        Returns:
+            The wrapped method.
+        """
+
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            """Run the module, as one node if it is one operation."""
             if self.busy:
                 return forward(*args, **kwargs)
-            before, self.stack = self.stack, {**self.stack, path: (path, type(module))}
+            outer_stack = self.writer.stack
+            self.writer.stack = {**outer_stack, path: (path, type(module))}
             try:
-                self.busy = True
-                try:
-                    leaf = is_leaf(module, args, kwargs)
-                finally:
-                    self.busy = False
-                value = (
-                    self.record_module(module, path, forward, args, kwargs)
-                    if leaf
-                    else forward(*args, **kwargs)
-                )
+                if self._is_leaf(module, args, kwargs):
+                    value = self.record_module(module, path, forward, args, kwargs)
+                else:
+                    value = forward(*args, **kwargs)
             finally:
-                self.stack = before
-            if isinstance(value, Tensor) and id(value) in self.known:
-                self.outputs.record_output(path, self.node_for_tensor(value))
+                self.writer.stack = outer_stack
+            if isinstance(value, Tensor) and id(value) in self.writer.known:
+                self.outputs.record_output(path, self.writer.node_for_tensor(value))
             return value
 
-        return call
+        return wrapped
+
+    def _is_leaf(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Return True for a module that is one operation, without recording the question."""
+        self.busy = True
+        try:
+            return is_leaf(module, args, kwargs)
+        finally:
+            self.busy = False
 
     def record_module(
         self,
@@ -153,26 +159,27 @@ class GraphRecorder(TorchFunctionMode):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        inplace = vars(module).get("inplace") is True
+        """Record a module as one node."""
+        is_inplace = vars(module).get("inplace") is True
         self.busy = True
         try:
-            if inplace:
+            # A fake tensor is one number in memory, so nothing can be written into it.
+            if is_inplace:
                 vars(module)["inplace"] = False
             value = run_module_fake(module, forward, args, kwargs)
-            node = self.add_node("call_module", path, args, kwargs)
-            return (
-                self.rebind_tensor(args[0], node)
-                if inplace and args
-                else self.bind_output(value, node, args, kwargs, False)
-            )
+            node = self.writer.add_node("call_module", path, args, kwargs)
+            if is_inplace and args:
+                return self.writer.rebind_tensor(args[0], node)
+            return self.writer.bind_output(value, node, tensors_in((args, kwargs)))
         finally:
             self.busy = False
-            if inplace:
+            if is_inplace:
                 vars(module)["inplace"] = True
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
+        """Record a call of torch, unless it happens within another."""
         kwargs = kwargs or {}
         if self.busy:
             return func(*args, **kwargs)
@@ -183,9 +190,10 @@ class GraphRecorder(TorchFunctionMode):
             self.busy = False
 
     def record_call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Record a function or a method of a tensor as a node, and return its fake output."""
         name = getattr(func, "__name__", "")
-        tensors = _tensors((args, kwargs))
-        constant = all(id(tensor) in self.constant for tensor in tensors)
+        tensors = tensors_in((args, kwargs))
+        constant = all(id(tensor) in self.writer.constant for tensor in tensors)
         if not constant and (name == "__bool__" or name in DATA_DEPENDENT_OPS):
             return self.record_branch(name, tensors)
         if kwargs.get("out") is not None:
@@ -196,181 +204,80 @@ class GraphRecorder(TorchFunctionMode):
             if constant:
                 func(*args, **kwargs)
             return self.record_inplace(func, name, args, kwargs, constant)
+        # Constants have real values, so that a model may branch on them.
         value = func(*args, **kwargs) if constant else run_function_fake(func, args, kwargs)
-        if not _tensors(value):
+        if not tensors_in(value):
             return value
-        made = self.bind_output(
-            value, self.node_for_call(func, name, args, kwargs), args, kwargs, constant
-        )
-        if name == "__getitem__" and self.aliases.share_storage(args[0], made):
-            self.origins[id(made)] = (args[0], args[1])
-        return made
+        node = self.node_for_call(func, name, args, kwargs)
+        output = self.writer.bind_output(value, node, tensors, constant)
+        if name == "__getitem__" and self.writer.aliases.share_storage(args[0], output):
+            self.writer.origins[id(output)] = (args[0], args[1])
+        return output
 
     def record_branch(self, name: str, tensors: list[Tensor]) -> bool:
-        where = f" in '{list(self.stack)[-1]}'" if self.stack else ""
-        if name != "__bool__" or id(tensors[0]) in self.weights:
+        """Record how the model branches on a tensor, as a check for later images."""
+        stack = list(self.writer.stack)
+        where = f" in '{stack[-1]}'" if stack else ""
+        if name != "__bool__" or id(tensors[0]) in self.writer.weights:
             raise ValueError(
                 f"its steps depend on values: '{name.strip('_')}' takes one out of a tensor{where}"
             )
         answer = bool(tensors[0])
-        self.add_node("call_function", check_branch, (tensors[0], answer), {})
+        self.writer.add_node("call_function", check_branch, (tensors[0], answer), {})
         return answer
 
     def record_inplace(
         self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], constant: bool
     ) -> Tensor:
         """Record an in-place call: later nodes read its result instead of the tensor."""
-        base = name[:-1]
-        places = (*((functional, torch) if not _is_method(func, name) else ()), Tensor)
-        if kwargs.get("inplace"):
-            node = self.add_node("call_function", func, args, {**kwargs, "inplace": False})
-        elif name != "__setitem__" and places[0] is Tensor and hasattr(Tensor, base):
-            node = self.add_node("call_method", base, args, kwargs)
-        elif name != "__setitem__" and (
-            home := next((place for place in places if hasattr(place, base)), None)
-        ):
-            node = self.add_node("call_function", getattr(home, base), args, kwargs)
-        else:
-            node = self.add_node(
-                "call_function", apply_out_of_place, (args[0], name, *args[1:]), kwargs
-            )
-        return self.rebind_tensor(args[0], node, constant)
+        node = self._node_for_inplace(func, name, args, kwargs)
+        return self.writer.rebind_tensor(args[0], node, constant)
 
-    def rebind_tensor(self, tensor: Tensor, node: fx.Node, constant: bool = False) -> Tensor:
-        """Let a tensor stand for a node from now on, and write a slice back to its source."""
-        whole, index = self.origins.get(id(tensor), (tensor, None))
-        sound = whole is not tensor and not self.aliases.is_stale(whole)
-        self.aliases.mark_written(tensor)
-        self.known[id(tensor)] = node
-        if not constant:
-            self.constant.discard(id(tensor))
-        if sound:
-            self.aliases.mark_valid(whole)
-            self.rebind_tensor(
-                whole,
-                self.add_node(
-                    "call_function", apply_out_of_place, (whole, "__setitem__", index, tensor), {}
-                ),
-                constant,
-            )
-            self.aliases.mark_valid(tensor)
-        return tensor
+    def _node_for_inplace(
+        self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> fx.Node:
+        """Add the node of the same operation out of place."""
+        add_node = self.writer.add_node
+        if kwargs.get("inplace"):
+            return add_node("call_function", func, args, {**kwargs, "inplace": False})
+        base = name[:-1]
+        if name != "__setitem__":
+            if _is_method(func, name) and hasattr(Tensor, base):
+                return add_node("call_method", base, args, kwargs)
+            owners = (Tensor,) if _is_method(func, name) else (functional, torch, Tensor)
+            owner = next((owner for owner in owners if hasattr(owner, base)), None)
+            if owner:
+                return add_node("call_function", getattr(owner, base), args, kwargs)
+        # No out-of-place form exists: a copy is changed instead.
+        return add_node("call_function", apply_out_of_place, (args[0], name, *args[1:]), kwargs)
 
     def node_for_call(
         self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> fx.Node:
         """Add the node of a call, as torch.fx would write it."""
+        add_node = self.writer.add_node
+        # The getter of an attribute, such as `x.shape`.
         if name == "__get__":
-            return self.add_node("call_function", getattr, (args[0], func.__self__.__name__), {})
+            return add_node("call_function", getattr, (args[0], func.__self__.__name__), {})
         if name in REFLECTED_OPS:
-            return self.add_node("call_function", REFLECTED_OPS[name], args[::-1], {})
+            return add_node("call_function", REFLECTED_OPS[name], args[::-1], {})
         if name == "__getitem__":
-            return self.add_node("call_function", operator.getitem, args, {})
+            return add_node("call_function", operator.getitem, args, {})
         if _is_method(func, name):
-            return self.add_node("call_method", name, args, kwargs)
-        return self.add_node("call_function", func, args, kwargs)
-
-    def add_node(
-        self, op: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> fx.Node:
-        nodes, named = self.map_to_nodes(args), self.map_to_nodes(kwargs)
-        if isinstance(
-            named.get("device"), torch.device
-        ):  # what is made on the way is made where the image is
-            named = {
-                **named,
-                "device": self.tag_module_stack(
-                    self.graph.call_function(getattr, (self.image, "device"))
-                ),
-            }
-        return self.tag_module_stack(self.graph.create_node(op, target, nodes, named))
-
-    def tag_module_stack(self, node: fx.Node) -> fx.Node:
-        node.meta["nn_module_stack"] = self.stack
-        return node
-
-    def bind_output(self, value: Any, node: fx.Node, args: Any, kwargs: Any, constant: bool) -> Any:
-        """Return the output of a node as fake tensors that stand for it."""
-        if isinstance(value, Tensor):
-            made = self.fake_output(value, constant)
-            self.bind_tensor(made, node, constant)
-            self.aliases.register(made, value, _tensors((args, kwargs)), is_whole=True)
-            return made
-        if not isinstance(value, (tuple, list)):
-            raise ValueError(
-                f"'{node.target}' gives a {type(value).__name__}, and that cannot be written down"
-            )
-        parts = [
-            self.fake_output(part, constant) if isinstance(part, Tensor) else part for part in value
-        ]
-        for i, (part, old) in enumerate(zip(parts, value, strict=True)):
-            if isinstance(part, Tensor):
-                self.parts.append(
-                    self.tag_module_stack(self.graph.call_function(operator.getitem, (node, i)))
-                )
-                self.bind_tensor(part, self.parts[-1], constant)
-                self.aliases.register(part, old, _tensors((args, kwargs)), is_whole=False)
-        if isinstance(value, list):
-            return parts
-        return type(value)(parts) if not hasattr(value, "_fields") else type(value)(*parts)
-
-    def fake_output(self, value: Tensor, constant: bool) -> Tensor:
-        self.total += value.numel()
-        if self.total > MAX_ACTIVATION_NUMEL * self.images:
-            raise ValueError(f"its activations exceed {MAX_ACTIVATION_NUMEL * 4 / 2**30:.1f} GB")
-        return value if constant else constant_tensor(value)
-
-    def bind_tensor(self, tensor: Tensor, node: fx.Node, constant: bool = False) -> None:
-        self.known[id(tensor)] = node
-        self.kept.append(tensor)
-        if constant:
-            self.constant.add(id(tensor))
-
-    def map_to_nodes(self, value: Any) -> Any:
-        """Replace every tensor in a value by its node."""
-
-        def node(item: Any) -> Any:
-            if isinstance(item, Tensor):
-                return self.node_for_tensor(item)
-            plain = type(item) in (int, float, bool, complex) or not isinstance(item, numbers.Real)
-            return (
-                item if plain else int(item) if isinstance(item, numbers.Integral) else float(item)
-            )  # numpy's
-
-        return map_aggregate(value, node)
-
-    def node_for_tensor(self, tensor: Tensor) -> fx.Node:
-        if self.aliases.is_stale(tensor):
-            raise ValueError(
-                "a tensor is used again after a part of it was overwritten, and that cannot be written down"
-            )
-        found = self.known.get(id(tensor))
-        if found is None:
-            found = self.tag_module_stack(
-                self.graph.get_attr(
-                    self.weights.get(id(tensor)) or self.attribute_for_tensor(tensor)
-                )
-            )
-            self.bind_tensor(tensor, found)
-        return found
-
-    def attribute_for_tensor(self, tensor: Tensor) -> str:
-        """Name a tensor that a module holds without having registered it."""
-        for module in self.model.modules():
-            if any(item is tensor for value in vars(module).values() for item in _tensors(value)):
-                count = sum(name.startswith("_tensor_constant") for name in vars(self.model))
-                setattr(self.model, name := f"_tensor_constant{count}", tensor)
-                return name
-        raise ValueError("a tensor comes from where torch's calls cannot be seen")
+            return add_node("call_method", name, args, kwargs)
+        return add_node("call_function", func, args, kwargs)
 
 
-def _tensors(value: Any) -> list[Tensor]:
-    found: list[Tensor] = []
-    map_aggregate(value, lambda item: found.append(item) if isinstance(item, Tensor) else None)
-    return found
+def _restore_forward(module: nn.Module, forward: Callable[..., Any] | None) -> None:
+    """Undo the patch of a module; `forward` is the one that it had as an attribute of its own."""
+    if forward:
+        vars(module)["forward"] = forward
+    else:
+        del vars(module)["forward"]
 
 
 def _is_method(func: Any, name: str) -> bool:
+    """Return True for a method of a tensor."""
     return getattr(Tensor, name, None) is func or getattr(func, "__qualname__", "").startswith(
         ("Tensor.", "TensorBase.")
     )
