@@ -92,19 +92,24 @@ def is_leaf(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         return True
     if len(args) != 1 or kwargs or isinstance(args[0], (list, tuple, dict)):
         return False
-    held = chain(module.children(), module.parameters(recurse=False), module.buffers(recurse=False))
-    return next(held, None) is None and not contains_hidden_merge(module)
+    own = chain(module.children(), module.parameters(recurse=False), module.buffers(recurse=False))
+    return next(own, None) is None and not contains_hidden_merge(module)
 
 
 def contains_hidden_merge(module: nn.Module) -> bool:
-    """Return True if paths meet within a module that has no parts of its own: `torch.cat((x, -x), 1)`."""
+    """Return True if paths meet within a module without parts: `torch.cat((x, -x), 1)`.
+
+    Args:
+        module: a module without submodules, weights and buffers.
+    """
     try:
         return may_contain_merge(fx.Tracer().trace(module))
-    except Exception:  # noqa: BLE001 - it branches on values, or calls what it did not register: one step, as it was
+    except Exception:  # noqa: BLE001 - it branches on values or calls unregistered modules
+        # A module that cannot be traced stays one operation.
         return False
 
 
-# What may give its first argument again, or a part of it, over the same memory.
+# Operations whose output may share the memory of their first argument.
 VIEW_OPS = {
     "chunk",
     "contiguous",
@@ -129,13 +134,8 @@ VIEW_OPS = {
 }
 
 
-VIEW_MODULES = (
-    nn.Identity,
-    nn.Flatten,
-    nn.Unflatten,
-    nn.Dropout,
-    nn.Dropout2d,
-)  # modules that do, in evaluation
+# Modules that do so in evaluation mode.
+VIEW_MODULES = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout2d)
 
 
 def is_inplace_name(name: str) -> bool:
@@ -148,17 +148,27 @@ def is_inplace_name(name: str) -> bool:
 
 
 def check_inplace_safety(graph: fx.Graph, model: nn.Module, values: Mapping[fx.Node, Any]) -> None:
-    """Raises ValueError where a step works in place and what it was given is used later: torch.fx cannot see that."""
+    """Check that no tensor is used after it was overwritten, which torch.fx cannot see.
+
+    Args:
+        graph: the traced nodes.
+        model: the model.
+        values: fake output of each node.
+
+    Raises:
+        ValueError: a tensor is used again after an in-place operation.
+    """
     order = {node: i for i, node in enumerate(graph.nodes)}
     modules = dict(model.named_modules(remove_duplicate=False))
-    written = (node for node in graph.nodes if node.args and _written(node, modules))
-    if any(
-        isinstance(values.get(node), Tensor) and _again(node, order, modules) for node in written
-    ):
-        raise ValueError("a tensor is used again after it was overwritten")
+    for node in graph.nodes:
+        if not node.args or not _is_inplace(node, modules):
+            continue
+        if isinstance(values.get(node), Tensor) and _is_reused(node, order, modules):
+            raise ValueError("a tensor is used again after it was overwritten")
 
 
-def _written(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+def _is_inplace(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+    """Return True if a node overwrites its first argument."""
     if node.op == "call_module":
         return vars(modules[str(node.target)]).get("inplace") is True
     name = target_name(node)
@@ -166,45 +176,52 @@ def _written(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
     return marked or name == "setitem" or (node.op != "get_attr" and is_inplace_name(name))
 
 
-def _again(node: fx.Node, order: Mapping[fx.Node, int], modules: Mapping[str, nn.Module]) -> bool:
-    def later(given: fx.Node) -> bool:
-        views = (user for user in given.users if user is not node and _view(user, modules))
-        return any(order[user] > order[node] for user in given.users) or any(
-            later(view) for view in views
-        )
+def _is_reused(
+    node: fx.Node, order: Mapping[fx.Node, int], modules: Mapping[str, nn.Module]
+) -> bool:
+    """Return True if what a node overwrites is used later, by itself or through a view."""
 
-    given = node.args[0]
-    while isinstance(given, fx.Node):
-        if later(given):
+    def is_used_later(source: fx.Node) -> bool:
+        """Return True if the node or a view of it has a later user."""
+        if any(order[user] > order[node] for user in source.users):
             return True
-        given = given.args[0] if given.args and _view(given, modules) else None
+        views = (user for user in source.users if user is not node and _is_view(user, modules))
+        return any(is_used_later(view) for view in views)
+
+    # Up to the tensor that owns the memory.
+    source = node.args[0]
+    while isinstance(source, fx.Node):
+        if is_used_later(source):
+            return True
+        source = source.args[0] if source.args and _is_view(source, modules) else None
     return False
 
 
-def _view(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+def _is_view(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
+    """Return True if the output may share the memory of the first argument."""
     if node.op == "call_module":
         return isinstance(modules[str(node.target)], VIEW_MODULES)
-    name = target_name(node)
-    return name in VIEW_OPS
+    return target_name(node) in VIEW_OPS
 
 
 class _Proxy(fx.Proxy):
     """Marks `x += y`, which torch.fx takes for `x = x + y`."""
 
     def __iadd__(self, other: Any) -> Any:
-        return _marked(operator.add(self, other))
+        return _mark_inplace(operator.add(self, other))
 
     def __isub__(self, other: Any) -> Any:
-        return _marked(operator.sub(self, other))
+        return _mark_inplace(operator.sub(self, other))
 
     def __imul__(self, other: Any) -> Any:
-        return _marked(operator.mul(self, other))
+        return _mark_inplace(operator.mul(self, other))
 
     def __itruediv__(self, other: Any) -> Any:
-        return _marked(operator.truediv(self, other))
+        return _mark_inplace(operator.truediv(self, other))
 
 
-def _marked(proxy: fx.Proxy) -> fx.Proxy:
+def _mark_inplace(proxy: fx.Proxy) -> fx.Proxy:
+    """Note that an operation overwrites its first operand."""
     proxy.node.meta["in place"] = True
     return proxy
 
