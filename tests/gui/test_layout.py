@@ -1,4 +1,4 @@
-"""The placement of a graph: pure, nothing on top of anything, every skip drawn and ending where it merges."""
+"""Tests of graph layout: no overlaps, and every skip is drawn and ends at its merge."""
 
 import pickle
 from dataclasses import replace
@@ -51,7 +51,7 @@ def placed(name: str) -> GraphLayout:
 
 def at(placement: GraphLayout, name: str) -> NodeBox:
     place = placement.box(name)
-    assert place, f"{name} has no place"
+    assert place, f"{name} is not in the layout"
     return place
 
 
@@ -65,7 +65,7 @@ def drawn(placement: GraphLayout) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("name", ["resnet20", "plain20", "seresnet20", "densenet_bc_40_12"])
-def test_the_hand_made_diagrams_have_the_joints_of_the_real_nets(name: str, model: Graph) -> None:
+def test_built_graphs_have_nodes_and_skips_of_traced_models(name: str, model: Graph) -> None:
     real = as_diagram(trace(create_model(name), (3, 32, 32)).fold())
     drop = {"classifier": "fc"}
     assert sorted((s.kind, s.source, s.merge, s.operand) for s in real.skips) == sorted(
@@ -78,9 +78,7 @@ def test_the_hand_made_diagrams_have_the_joints_of_the_real_nets(name: str, mode
 
 
 @every
-def test_the_same_diagram_gives_the_same_placement_and_is_left_alone(
-    model: Graph, placed: GraphLayout
-) -> None:
+def test_layout_is_deterministic_and_keeps_the_graph(model: Graph, placed: GraphLayout) -> None:
     before = pickle.dumps(model)
     assert layout_graph(model) == placed
     assert layout_graph(pickle.loads(before)) == placed
@@ -88,7 +86,7 @@ def test_the_same_diagram_gives_the_same_placement_and_is_left_alone(
 
 
 @every
-def test_no_node_lies_on_another(placed: GraphLayout) -> None:
+def test_nodes_do_not_overlap(placed: GraphLayout) -> None:
     rects = [(p.name, p.rect) for p in placed.boxes]
     assert [
         (a, b) for i, (a, x) in enumerate(rects) for b, y in rects[i + 1 :] if x.intersects(y)
@@ -97,7 +95,7 @@ def test_no_node_lies_on_another(placed: GraphLayout) -> None:
 
 
 @every
-def test_every_node_has_a_place_inside_the_bounds(model: Graph, placed: GraphLayout) -> None:
+def test_every_node_is_inside_the_bounds(model: Graph, placed: GraphLayout) -> None:
     assert [p.name for p in placed.boxes] == [node.name for node in model.nodes]
     assert all(placed.bounds.contains((p.rect.x, p.rect.y)) for p in placed.boxes)
     assert all(placed.bounds.contains((p.rect.right, p.rect.bottom)) for p in placed.boxes)
@@ -115,7 +113,7 @@ def test_every_arc_ends_at_its_merge(placed: GraphLayout) -> None:
 
 
 @every
-def test_every_link_is_a_wire_an_arc_or_a_cell(model: Graph, placed: GraphLayout) -> None:
+def test_every_edge_is_a_wire_an_arc_or_a_cell(model: Graph, placed: GraphLayout) -> None:
     cells = {(cell.source, cell.merge) for matrix in placed.matrices for cell in matrix.cells}
     wires = {(wire.source, wire.target) for wire in placed.wires}
     arcs = {arc.merge for arc in placed.arcs}
@@ -126,7 +124,7 @@ def test_every_link_is_a_wire_an_arc_or_a_cell(model: Graph, placed: GraphLayout
 
 
 @every
-def test_the_arrow_keys_reach_every_node(model: Graph, placed: GraphLayout) -> None:
+def test_arrow_keys_reach_every_node(model: Graph, placed: GraphLayout) -> None:
     ways = arrow_key_map(model, placed)
     assert reachable_from(ways, "input") == {node.name for node in model.nodes}
     assert all(ways[name].get("right") for name in ways if name != "output"), (
@@ -144,7 +142,7 @@ def test_the_arrow_keys_reach_every_node(model: Graph, placed: GraphLayout) -> N
         ("inception", "layered"),
     ],
 )
-def test_the_drawing_is_chosen_by_the_graph(style: str, placed: GraphLayout) -> None:
+def test_layout_style_depends_on_the_graph(style: str, placed: GraphLayout) -> None:
     assert placed.style == style
 
 
@@ -160,13 +158,13 @@ def test_blocks_run_left_to_right_and_stages_downwards() -> None:
     assert [band.subtitle for band in placed.bands] == ["16 channels", "32 channels", "64 channels"]
 
 
-def test_the_plain_twin_lies_as_its_residual_net_does() -> None:
-    twin = {p.name: p.rect for p in PLACED["plain20"].boxes}
-    assert all(twin[p.name] == p.rect for p in PLACED["resnet20"].boxes if p.name in twin)
+def test_plain_model_has_the_positions_of_its_residual_model() -> None:
+    plain = {p.name: p.rect for p in PLACED["plain20"].boxes}
+    assert all(plain[p.name] == p.rect for p in PLACED["resnet20"].boxes if p.name in plain)
     assert PLACED["plain20"].arcs == ()
 
 
-def test_a_projection_carries_its_words_on_its_arc() -> None:
+def test_projection_label_is_on_its_arc() -> None:
     pill = at(PLACED["resnet20"], "layer2.0.downsample")
     arc = next(arc for arc in PLACED["resnet20"].arcs if arc.merge == "layer2.0.add")
     assert (pill.shape, pill.lines) == ("pill", ("16→32 /2, pad",))
@@ -174,7 +172,7 @@ def test_a_projection_carries_its_words_on_its_arc() -> None:
     assert any(y == pytest.approx(pill.rect.center[1]) for _, y in arc.points)
 
 
-def test_the_weight_of_a_gate_is_made_below_its_block() -> None:
+def test_gate_weight_is_below_its_block() -> None:
     placed = PLACED["seresnet20"]
     gate, side, block = (at(placed, f"layer1.0{end}") for end in (".se.gate", ".se", ""))
     assert (gate.shape, side.shape) == ("diamond", "side")
@@ -183,7 +181,7 @@ def test_the_weight_of_a_gate_is_made_below_its_block() -> None:
     assert gate.rect.contains(wire.points[-1])
 
 
-def test_long_stages_are_wrapped_so_that_numbers_stay_legible() -> None:
+def test_long_stages_wrap() -> None:
     placed = PLACED["resnet152"]
     assert len(placed.bands) == 4
     assert placed.bounds.w < 1000, "36 blocks on one line would be 1,500 wide"
@@ -193,7 +191,7 @@ def test_long_stages_are_wrapped_so_that_numbers_stay_legible() -> None:
 @pytest.mark.parametrize(
     ("name", "counts"), [("densenet_bc_40_12", [21] * 3), ("densenet121", [21, 78, 300, 136])]
 )
-def test_a_dense_block_of_n_layers_has_half_n_times_n_plus_1_skips(
+def test_dense_block_of_n_layers_has_half_n_times_n_plus_1_skips(
     placed: GraphLayout, counts: list[int]
 ) -> None:
     assert [sum(cell.skip for cell in matrix.cells) for matrix in placed.matrices] == counts
@@ -206,7 +204,7 @@ def test_a_dense_block_of_n_layers_has_half_n_times_n_plus_1_skips(
         )
 
 
-def test_a_ribbon_widens_by_what_joins_it() -> None:
+def test_ribbon_widens_by_the_channels_of_each_layer() -> None:
     placed, model = PLACED["densenet_bc_40_12"], MODELS["densenet_bc_40_12"]
     strips = [s for s in placed.strips if s.end == "features.denseblock1.concat"]
     assert len(strips) == 7
@@ -217,7 +215,7 @@ def test_a_ribbon_widens_by_what_joins_it() -> None:
     assert strips[0].rect.h / strips[1].rect.h == pytest.approx(shape["features.conv0"] / 12)
 
 
-def test_arcs_of_a_dense_block_are_there_only_for_the_layer_in_question() -> None:
+def test_dense_arcs_are_built_for_the_selected_layer_only() -> None:
     placed = PLACED["densenet_bc_40_12"]
     layer, concat = "features.denseblock2.denselayer4", "features.denseblock2.denselayer4.concat"
     assert selected_arcs(placed, layer) == selected_arcs(placed, concat)
@@ -229,17 +227,17 @@ def test_arcs_of_a_dense_block_are_there_only_for_the_layer_in_question() -> Non
 
 
 @pytest.mark.parametrize("room", [(400.0, 700.0), (1900.0, 500.0)])
-def test_any_room_gives_a_sound_drawing(room: tuple[float, float]) -> None:
+def test_nodes_do_not_overlap_in_any_room(room: tuple[float, float]) -> None:
     for name in ("resnet110", "seresnet20", "densenet_bc_40_12"):
         rects = [p.rect for p in layout_graph(MODELS[name], room).boxes]
         assert not any(a.intersects(b) for i, a in enumerate(rects) for b in rects[i + 1 :]), name
 
 
-def test_an_empty_diagram_has_an_empty_placement() -> None:
+def test_empty_graph_has_an_empty_layout() -> None:
     assert layout_graph(Graph()) == GraphLayout()
 
 
-def test_a_broken_chain_is_still_drawn() -> None:
+def test_graph_that_is_not_a_chain_is_layered() -> None:
     model = MODELS["resnet20"]
     odd = replace(model, edges=(*model.edges, Edge("input", "layer3.2.add", 2)))
     placed = layout_graph(odd)
@@ -248,49 +246,50 @@ def test_a_broken_chain_is_still_drawn() -> None:
     assert drawn(placed) == drawn(PLACED["resnet20"])
 
 
-def test_incoming_links_are_sorted_by_operand() -> None:
+def test_input_edges_are_sorted_by_operand() -> None:
     shuffled = replace(MODELS["resnet20"], edges=MODELS["resnet20"].edges[::-1])
     assert [link.operand for link in input_edges(shuffled)["layer1.0.add"]] == [0, 1]
     assert layout_graph(shuffled) == PLACED["resnet20"]
 
 
-def test_rectangles_that_share_an_edge_do_not_meet() -> None:
+def test_rectangles_that_share_an_edge_do_not_intersect() -> None:
     assert not Rect(0, 0, 2, 2).intersects(Rect(2, 0, 2, 2))
     assert Rect(0, 0, 2, 2).intersects(Rect(1.9, 1.9, 2, 2))
 
 
-def test_the_words_for_those_who_cannot_see_it() -> None:
-    model, dense = MODELS["seresnet20"], MODELS["densenet_bc_40_12"]
-    assert (
-        describe_graph(model, PLACED["seresnet20"])
-        == "43 blocks in 3 stages, 9 additive skips, 9 gates."
-    )
+def test_screen_reader_text_describes_graph_and_nodes() -> None:
+    model = MODELS["seresnet20"]
+    text = describe_graph(model, PLACED["seresnet20"])
+    assert text == "43 blocks in 3 stages, 9 additive skips, 9 gates."
     assert describe_graph(MODELS["plain20"], PLACED["plain20"]).endswith("no skips.")
     node = model.node("layer1.0")
     assert node
     assert describe_node(node) == "layer1.0 · 2 × conv 3×3 · 16×32×32 · 9 parameters"
-    assert (
-        describe_merge_input(model, "layer2.0.add", 0)
-        == "layer1.2 → layer2.0 · added · projected 16→32 /2, pad"
-    )
-    for done in (
-        "16, norm",
-        "32→16, slice",
-    ):  # neither a convolution nor a pool: nothing is made to fit
-        skips = tuple(replace(skip, projection=done) for skip in model.skips)
-        assert describe_merge_input(replace(model, skips=skips), "layer2.0.add", 0).endswith(
-            f"added · through {done}"
-        )
-    cut = (Edit("scale", "layer2.0.add", 0, 0.0),)
-    assert describe_merge_input(model, "layer2.0.add", 0, cut).endswith("· cut")
-    words = describe_merge_input(dense, "features.denseblock1.denselayer4.concat", 1)
-    assert words == "denseblock1.denselayer1 → denseblock1.denselayer4 · concatenated"
     assert "reads layer1.0, layer1.0.se" in describe_for_screen_reader(model, "layer1.0.se.gate")
     assert typeset_op("max pool 3x3 /2, experts") == "max pool 3×3 /2, experts"
 
 
+def test_merge_input_text_names_the_projection() -> None:
+    model = MODELS["seresnet20"]
+    text = describe_merge_input(model, "layer2.0.add", 0)
+    assert text == "layer1.2 → layer2.0 · added · projected 16→32 /2, pad"
+    # Neither a convolution nor a pool: the shape is not projected.
+    for projection in ("16, norm", "32→16, slice"):
+        skips = tuple(replace(skip, projection=projection) for skip in model.skips)
+        text = describe_merge_input(replace(model, skips=skips), "layer2.0.add", 0)
+        assert text.endswith(f"added · through {projection}")
+
+
+def test_merge_input_text_names_cuts_and_concatenations() -> None:
+    cut = (Edit("scale", "layer2.0.add", 0, 0.0),)
+    assert describe_merge_input(MODELS["seresnet20"], "layer2.0.add", 0, cut).endswith("· cut")
+    dense = MODELS["densenet_bc_40_12"]
+    text = describe_merge_input(dense, "features.denseblock1.denselayer4.concat", 1)
+    assert text == "denseblock1.denselayer1 → denseblock1.denselayer4 · concatenated"
+
+
 @pytest.mark.parametrize(
-    ("node", "way"),
+    ("node", "merge_input"),
     [
         ("layer2.0.downsample", ("layer2.0.add", 0)),
         ("layer1.0.se", ("layer1.0.se.gate", 1)),
@@ -300,11 +299,13 @@ def test_the_words_for_those_who_cannot_see_it() -> None:
         ("nobody", None),
     ],
 )
-def test_a_menu_on_a_node_means_the_way_it_lies_on(node: str, way: tuple[str, int] | None) -> None:
-    assert input_for_node(MODELS["seresnet20"], PLACED["seresnet20"], node) == way
+def test_input_for_node_is_the_input_that_the_node_belongs_to(
+    node: str, merge_input: tuple[str, int] | None
+) -> None:
+    assert input_for_node(MODELS["seresnet20"], PLACED["seresnet20"], node) == merge_input
 
 
-def test_the_ends_of_a_way_are_where_it_forks_and_where_it_merges() -> None:
+def test_input_endpoints_are_the_fork_and_the_merge() -> None:
     model = MODELS["seresnet20"]
     assert input_endpoints(model, ("layer2.0.add", 0)) == {"layer1.2.add", "layer2.0.add"}
     assert input_endpoints(model, ("layer2.0.add", 1)) == {"layer2.0.se.gate", "layer2.0.add"}
@@ -313,7 +314,7 @@ def test_the_ends_of_a_way_are_where_it_forks_and_where_it_merges() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(860, 396), (968, 344), (500, 700), (3000, 1000)])
-def test_the_room_has_the_shape_of_the_view(width: float, height: float) -> None:
+def test_available_size_has_the_aspect_ratio_of_the_view(width: float, height: float) -> None:
     wide, high = available_size(width, height)
     assert wide / high == pytest.approx(width / height)
     assert wide >= 560
@@ -321,9 +322,7 @@ def test_the_room_has_the_shape_of_the_view(width: float, height: float) -> None
 
 @pytest.mark.parametrize("name", ["regnet_y_400mf", "mobilenet_v3_small"])
 @pytest.mark.parametrize("room", [(860.0, 396.0), (500.0, 300.0), (1600.0, 700.0)])
-def test_blocks_of_foreign_nets_that_hold_several_nodes_do_not_lie_on_one_another(
-    name: str, room: tuple[float, float]
-) -> None:
+def test_blocks_of_several_nodes_do_not_overlap(name: str, room: tuple[float, float]) -> None:
     model = build_external(f"torchvision/{name}", 10)
     placed = layout_graph(as_diagram(trace(insert_merges(model), (3, 224, 224)).fold()), room)
     rects = [(one.name, one.rect) for one in placed.boxes]

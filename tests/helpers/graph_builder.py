@@ -1,4 +1,4 @@
-"""Diagrams put together by hand, so that tests of layout and drawing need no model: residual, dense, gated, branching."""
+"""Graphs built by hand, so that layout tests run without models."""
 
 from gui.graph import Edge, Graph, MergeKind, Node, NodeKind, SkipConnection, short_name
 
@@ -6,7 +6,7 @@ Shape = tuple[int, ...]
 
 
 class Sketch:
-    """Puts a diagram together by hand, node by node, in the order of execution."""
+    """Build a graph by hand, node by node, in execution order."""
 
     def __init__(self, size: int) -> None:
         self.nodes: list[Node] = []
@@ -43,14 +43,22 @@ class Sketch:
 def resnet(
     counts: tuple[int, ...], width: int = 16, size: int = 32, se: bool = False, plain: bool = False
 ) -> Graph:
-    """A residual model with a parameter-free projection where a stage begins; as SE network or as plain twin."""
-    sketch, channels = Sketch(size), width
+    """Build a residual graph whose stages begin with a parameter-free projection.
+
+    With `se` every block has a gate; with `plain` there are no skips.
+    """
+    sketch = Sketch(size)
+    channels = width
     last = sketch.add("conv1", "block", (width, size, size), "input")
     for stage, count in enumerate(counts, 1):
         for k in range(count):
-            before, first = channels, stage > 1 and k == 0
-            channels, size = (channels * 2, size // 2) if first else (channels, size)
-            shape, name = (channels, size, size), f"layer{stage}.{k}"
+            before = channels
+            first = stage > 1 and k == 0
+            if first:
+                channels *= 2
+                size //= 2
+            shape = (channels, size, size)
+            name = f"layer{stage}.{k}"
             branch = sketch.add(name, "block", shape, last, op="2 × conv 3x3")
             if se:
                 weight = sketch.add(
@@ -62,34 +70,39 @@ def resnet(
             if plain:
                 last = branch
                 continue
-            way = (
-                sketch.add(f"{name}.downsample", "block", shape, last, op="pad") if first else last
-            )
-            add = sketch.add(f"{name}.add", "add", shape, way, branch)
-            sketch.skip("add", last, add, 0, f"{before}→{channels} /2, pad" if first else None)
+            shortcut = last
+            projection = None
+            if first:
+                shortcut = sketch.add(f"{name}.downsample", "block", shape, last, op="pad")
+                projection = f"{before}→{channels} /2, pad"
+            add = sketch.add(f"{name}.add", "add", shape, shortcut, branch)
+            sketch.skip("add", last, add, 0, projection)
             last = add
     return sketch.finished(last, channels)
 
 
 def densenet(counts: tuple[int, ...], first: int = 24, growth: int = 12, size: int = 32) -> Graph:
-    """A densely connected model; every operand of a concatenation but the last is a skip."""
-    sketch, channels = Sketch(size), first
+    """Build a dense graph; every operand of a concatenation but the last is a skip."""
+    sketch = Sketch(size)
+    channels = first
     last = sketch.add("features.conv0", "block", (channels, size, size), "input")
     for b, count in enumerate(counts, 1):
-        block, made = f"features.denseblock{b}", [last]
+        block = f"features.denseblock{b}"
+        sources = [last]
         for k in range(1, count + 2):
             if k > 1:
                 name = f"{block}.denselayer{k}.concat" if k <= count else f"{block}.concat"
-                last = sketch.add(name, "concat", (channels, size, size), *made)
-                for i, source in enumerate(made[:-1]):
+                last = sketch.add(name, "concat", (channels, size, size), *sources)
+                for i, source in enumerate(sources[:-1]):
                     sketch.skip("concat", source, last, i)
             if k <= count:
-                made.append(
+                sources.append(
                     sketch.add(f"{block}.denselayer{k}", "block", (growth, size, size), last)
                 )
                 channels += growth
         if b < len(counts):
-            channels, size = channels // 2, size // 2
+            channels //= 2
+            size //= 2
             last = sketch.add(f"features.transition{b}", "block", (channels, size, size), last)
     return sketch.finished(
         sketch.add("features.norm5", "block", (channels, size, size), last), channels
@@ -97,17 +110,19 @@ def densenet(counts: tuple[int, ...], first: int = 24, growth: int = 12, size: i
 
 
 def inception() -> Graph:
-    """Three branches that are concatenated, with a residual around them: no chain, so the layered drawing."""
+    """Build three concatenated branches with an addition around them, which is not a chain."""
     sketch = Sketch(64)
     last = sketch.add("stem", "block", (64, 32, 32), "input")
     for k in range(3):
         side = 32 >> k
-        ways = [sketch.add(f"mixed{k}.{i}.0", "block", (32, side, side), last) for i in range(3)]
-        ways[1] = sketch.add(f"mixed{k}.1.1", "block", (32, side, side), ways[1])
-        ways[2] = sketch.add(f"mixed{k}.2.1", "block", (32, side, side), ways[2])
-        ways[2] = sketch.add(f"mixed{k}.2.2", "block", (32, side, side), ways[2])
-        joined = sketch.add(f"mixed{k}.concat", "concat", (96, side, side), *ways)
-        sketch.skip("concat", ways[0], joined)
+        branches = [
+            sketch.add(f"mixed{k}.{i}.0", "block", (32, side, side), last) for i in range(3)
+        ]
+        branches[1] = sketch.add(f"mixed{k}.1.1", "block", (32, side, side), branches[1])
+        branches[2] = sketch.add(f"mixed{k}.2.1", "block", (32, side, side), branches[2])
+        branches[2] = sketch.add(f"mixed{k}.2.2", "block", (32, side, side), branches[2])
+        joined = sketch.add(f"mixed{k}.concat", "concat", (96, side, side), *branches)
+        sketch.skip("concat", branches[0], joined)
         add = sketch.add(f"mixed{k}.add", "add", (96, side, side), last, joined)
         sketch.skip("add", last, add)
         last = add
