@@ -1,4 +1,4 @@
-"""What Lightning's checkpoint lacks for a run that goes on from it to end as if it had never stopped."""
+"""Make a resumed run equal to an uninterrupted one."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ CHECKPOINT_KEY = "resume"
 
 
 def get_rng_state() -> dict[str, Any]:
-    """The state of every global random generator of this process, in tensors and numbers."""
+    """Return the states of all global random generators of this process."""
     kind, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 - others may draw from it
     version, inner, spare = random.getstate()
     assert kind == "MT19937"
@@ -35,7 +35,7 @@ def get_rng_state() -> dict[str, Any]:
 
 
 def set_rng_state(state: Mapping[str, Any]) -> None:
-    """Put the generators back; those of GPUs only where there are as many."""
+    """Restore the random generators; those of GPUs only if their number is the same."""
     torch.set_rng_state(state["torch"])
     if len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])
@@ -46,7 +46,7 @@ def set_rng_state(state: Mapping[str, Any]) -> None:
 
 
 def gather_from_all_ranks(own: Any) -> list[Any]:
-    """What each process has, by rank, in every one of them."""
+    """Gather a value from all processes, ordered by rank."""
     if not torch.distributed.is_available() or not torch.distributed.is_initialized():
         return [own]
     states: list[Any] = [None] * torch.distributed.get_world_size()
@@ -55,7 +55,7 @@ def gather_from_all_ranks(own: Any) -> list[Any]:
 
 
 def csv_log_path(logger: Any) -> Path | None:
-    """The file of a CSVLogger in the process that writes it; in others its experiment is a dummy."""
+    """Return the file of a CSVLogger; None in processes that do not write it."""
     path = logger.experiment.metrics_file_path if isinstance(logger, CSVLogger) else None
     return Path(path) if isinstance(path, str) else None
 

@@ -1,4 +1,4 @@
-"""What gates weigh: mean and spread of every Gate's weights by class and depth, over the images of an evaluation."""
+"""Write mean and spread of every gate's weights by class, over the images of an evaluation."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,11 @@ from torch.utils.hooks import RemovableHandle
 from lightning_resnets.analysis.gate_weights import COLUMNS, GateAccumulator, find_gates
 from lightning_resnets.interventions.record import bind_operands
 from lightning_resnets.merges import Gate
+from lightning_resnets.utils.atomic_write import atomic_write
 
 
 class GateStatistics(Callback):
-    """Write how every Gate weighs the images of each class, in validation and in test.
+    """Write statistics of every Gate's weights by class, in validation and in test.
 
     `gate_statistics_val.csv` and `gate_statistics_test.csv` in the Trainer's `default_root_dir` have a row for each
     gate and class (`COLUMNS`; depth counts the gates from the input). To the logger, if there is one, go
@@ -155,10 +156,17 @@ class GateStatistics(Callback):
 
 
 def write_csv(path: Path, sums: Mapping[str, GateAccumulator], class_names: Sequence[str]) -> None:
-    """A row for each gate and class of which there was an image; complete or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="") as file:
+    """Write a CSV row for each gate and each class with images.
+
+    Args:
+        path: file to write.
+        sums: accumulated weights by gate, from the input on.
+        class_names: names of the classes.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    with atomic_write(path) as part, part.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)
         for depth, (name, one) in enumerate(sums.items(), 1):
@@ -167,4 +175,3 @@ def write_csv(path: Path, sums: Mapping[str, GateAccumulator], class_names: Sequ
                     rows.writerow(
                         (name, depth, label, int(count), *(f"{value:.6f}" for value in values))
                     )
-    part.replace(path)

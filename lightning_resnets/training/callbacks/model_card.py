@@ -1,4 +1,4 @@
-"""What accompanies a run: the card in every checkpoint."""
+"""Write the model card into every checkpoint."""
 
 import time
 from collections.abc import Mapping
@@ -91,7 +91,7 @@ class ModelCardCallback(Callback):
         )
 
     def _known(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
-        """What the datamodule and the hyperparameters say."""
+        """Collect the fields known from the datamodule and the hyperparameters."""
         data = getattr(trainer, "datamodule", None)
         said = {
             name: getattr(data, name)
@@ -106,5 +106,12 @@ class ModelCardCallback(Callback):
 
 
 def to_floats(metrics: Mapping[str, torch.Tensor]) -> dict[str, float]:
-    """Metrics as numbers, rounded to what float32 holds."""
+    """Convert metrics to numbers, rounded to the precision of float32.
+
+    Args:
+        metrics: scalar tensors by name.
+
+    Returns:
+        The numbers by name.
+    """
     return {name: round(float(value), 7) for name, value in metrics.items()}

@@ -1,4 +1,4 @@
-"""The settings that decide what a run trains, kept in its checkpoints: it goes on under the same ones or not at all."""
+"""Keep the settings of a run in its checkpoints, to resume only with the same ones."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -41,7 +41,7 @@ IGNORED_DATA_OPTIONS = (
 
 
 def run_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a configuration, by the names that one types: "model.lr", "data.cutout"."""
+    """Return the settings of a configuration by option: "model.lr", "data.cutout"."""
     data = config["data"]
     given = {"seed_everything": config["seed_everything"], "data": data["class_path"]}
     given |= {
@@ -64,7 +64,7 @@ def flatten(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, A
 
 
 def config_differences(kept: object, now: Mapping[str, Any]) -> list[str]:
-    """What a checkpoint was trained under and is otherwise now, as in "model.lr 0.4, not 0.1"."""
+    """List the settings that differ from those of a checkpoint: "model.lr 0.4, not 0.1"."""
     held = kept if isinstance(kept, dict) else {}
     return [
         sanitize(f"{name} {held[name]}, not {value}")
@@ -74,7 +74,7 @@ def config_differences(kept: object, now: Mapping[str, Any]) -> list[str]:
 
 
 def is_extended(kept: object, now: Mapping[str, Any]) -> bool:
-    """Whether a run was begun with another end in view than it has now."""
+    """Return True if the number of epochs or steps was changed since the run began."""
     held = kept if isinstance(kept, dict) else {}
     return held.get(EXTENDED_KEY) is True or any(
         name in held and held[name] != now[name] for name in LENGTH_OPTIONS

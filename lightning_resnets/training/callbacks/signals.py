@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: the run is saved where it is, says how to go on, and ends with the signal's exit code."""
+"""Save a run and stop it at SIGTERM or Ctrl-C."""
 
 import os
 import signal
@@ -22,11 +22,12 @@ SIGNAL_NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
 
 
 class StopOnSignal(Checkpoint):
-    """At SIGTERM or Ctrl-C, finish the batch, have every `SaveLast` write its file, and raise `Interrupted`.
+    """Finish the batch at SIGTERM or Ctrl-C, save, and raise `RunInterrupted`.
 
-    Where validation or the epoch's end follows the batch, the run ends after that. A second Ctrl-C ends at once, by the
-    signal itself. Lightning's own ways are an exit code of 0 after SIGTERM, and no checkpoint either way. (A
-    Checkpoint only so that Lightning calls it after all others.)
+    Every `LastCheckpoint` writes its file. If validation or the end of the epoch follows the
+    batch, the run stops after that. A second Ctrl-C stops it immediately. Lightning itself saves
+    no checkpoint and exits with code 0 after SIGTERM. This class is a Checkpoint only because
+    Lightning calls those after all other callbacks.
     """
 
     def __init__(self) -> None:
@@ -53,7 +54,7 @@ class StopOnSignal(Checkpoint):
         self._give_back()
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """A test has nothing to save: it ends at once."""
+        """Stop a test immediately at a signal: there is nothing to save."""
 
         def end(number: int, frame: FrameType | None) -> None:
             if not trainer.is_global_zero:
@@ -97,7 +98,8 @@ class StopOnSignal(Checkpoint):
         for saver in _savers(trainer):
             saver.save(trainer)
         if not trainer.is_global_zero:
-            raise RunInterrupted(0)  # a launcher that sees another process fail kills the first one
+            # A launcher kills rank 0 when another rank fails.
+            raise RunInterrupted(0)
         path = _file(trainer)
         where = f"saved in {path}: go on with --ckpt_path last" if path else "nothing was saved"
         print(
@@ -116,6 +118,6 @@ def _savers(trainer: L.Trainer) -> list[LastCheckpoint]:
 
 
 def _file(trainer: L.Trainer) -> str:
-    """The file that a run goes on from; nothing where there is none."""
+    """Return the path of the checkpoint to resume from; empty if there is none."""
     paths = [saver.last_model_path for saver in _savers(trainer) if saver.last_model_path]
     return display_path(paths[0]) if paths else ""

@@ -1,4 +1,4 @@
-"""How strong shortcut and branch are where they meet, and how strong the gradients that go back into them, by depth."""
+"""Log the norms of shortcut and branch, and of their gradients, at every addition."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ OPERAND_NAMES = Add.operands
 
 
 class SkipNorms(Callback):
-    """Log the norms of what meets at every Add, and of the gradients there, every `every` steps.
+    """Log the norms of the inputs of every Add, and of their gradients, every `every` steps.
 
     For each Add, called by the block that owns it: `skip_norms/layer1.0/shortcut`, `.../branch`,
     `.../shortcut_gradient` and `.../branch_gradient`. A norm is that of one image's (C, H, W), as the root mean
@@ -123,7 +123,14 @@ class SkipNorms(Callback):
 
 
 def find_adds(module: nn.Module) -> dict[str, Add]:
-    """Every Add of the module's model, by the name of the block that owns it."""
+    """Return every Add of the module's model by the name of its block.
+
+    Args:
+        module: a LightningModule with the attribute `model`, or a model.
+
+    Returns:
+        The Add modules in order.
+    """
     model = getattr(module, "model", module)
     return {
         name.removesuffix(".add"): part
@@ -133,11 +140,27 @@ def find_adds(module: nn.Module) -> dict[str, Add]:
 
 
 def squared_norm(tensor: Tensor) -> Tensor:
-    """The squared norm, in float32 whatever the tensor has."""
+    """Compute the squared norm in float32.
+
+    Args:
+        tensor: any shape.
+
+    Returns:
+        A scalar tensor.
+    """
     return torch.linalg.vector_norm(tensor.detach(), dtype=torch.float32).square()
 
 
 def loss_scale(trainer: L.Trainer) -> float:
-    """What the loss was multiplied by before the gradients were taken: other than 1 with 16-mixed or accumulation."""
+    """Return the factor of the loss in the backward pass.
+
+    It differs from 1 with 16-mixed precision or gradient accumulation.
+
+    Args:
+        trainer: Trainer of the run.
+
+    Returns:
+        The factor.
+    """
     scaler = getattr(trainer.precision_plugin, "scaler", None)
     return (scaler.get_scale() if scaler is not None else 1.0) / trainer.accumulate_grad_batches
