@@ -1,4 +1,6 @@
-"""One table of everything the user can do: it feeds menus, shortcuts, the command palette, the help sheet and tests."""
+"""One table of everything the user can do: it feeds menus, shortcuts, the command palette, the help
+sheet and tests.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +10,9 @@ Menu = Literal["File", "Image", "Edit", "Go", "View", "Help"]
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`name` is the controller's method, `keys` its shortcuts; scope "graph" holds while the graph has the focus."""
+    """`name` is the controller's method, `keys` its shortcuts; scope "graph" holds while the graph
+    has the focus.
+    """
 
     name: str
     title: str
@@ -20,7 +24,11 @@ class Action:
 
 ACTIONS: tuple[Action, ...] = (
     Action(
-        "open_checkpoint", "Open a checkpoint…", "File", ("Ctrl+O",), hint="a .ckpt or .safetensors file"
+        "open_checkpoint",
+        "Open a checkpoint…",
+        "File",
+        ("Ctrl+O",),
+        hint="a .ckpt or .safetensors file",
     ),
     Action(
         "show_start",
@@ -78,7 +86,9 @@ def find(name: str) -> Action:
 
 
 def matches(query: str) -> tuple[Action, ...]:
-    """Actions whose title holds all words of the query, earliest hit first; all of them for an empty query."""
+    """Actions whose title holds all words of the query, earliest hit first; all of them for an
+    empty query.
+    """
     words = query.lower().split()
     hits = [
         action

@@ -1,4 +1,6 @@
-"""Window, controller and worker put together; torch is imported by the worker, after the window stands."""
+"""Window, controller and worker put together; torch is imported by the worker, after the window
+stands.
+"""
 
 import argparse
 import gc
@@ -18,10 +20,11 @@ GC_INTERVAL_MS = 2000
 
 
 def make_engine() -> RequestHandler:
-    """Runs on the worker thread: this import brings torch, with at most half of the cores, so that the window has one.
+    """Runs on the worker thread: this import brings torch, with at most half of the cores, so that
+    the window has one.
 
-    On a busy machine threads that wait for each other make a look of 10 ms one of 500 ms; OMP_NUM_THREADS overrules.
-    """
+    On a busy machine threads that wait for each other make a look of 10 ms one of 500 ms;
+    OMP_NUM_THREADS overrules."""
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(4, (os.cpu_count() or 2) // 2))))
     from gui.engine import Engine
 
@@ -29,7 +32,9 @@ def make_engine() -> RequestHandler:
 
 
 class GuiThreadGC(QObject):
-    """Collects garbage on the GUI thread only, until `stop`: the worker could free a Qt object in a collection."""
+    """Collects garbage on the GUI thread only, until `stop`: the worker could free a Qt object in a
+    collection.
+    """
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -57,7 +62,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--model",
         metavar="NAME",
-        help="which model the checkpoint holds, where you know better, or module:function of your own (it is then run)",
+        help="architecture (overrides detection), or module:function of your own (its code is run)",
     )
     parser.add_argument(
         "--screenshot",

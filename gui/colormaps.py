@@ -4,7 +4,8 @@ import numpy as np
 
 from gui.theme import Theme
 
-# Anchors of the color tables for maps: one that only grows lighter, and one that says the sign as well.
+# Anchors of the color tables for maps: one that only grows lighter, and one that says the sign as
+# well.
 _RISING = (
     "#0B0724",
     "#2B1460",
@@ -51,12 +52,16 @@ def sequential_colormap(theme: Theme) -> np.ndarray:
 
 
 def diverging_colormap(theme: Theme) -> np.ndarray:
-    """Colors for values around zero: blue below, orange above, the ground of the theme at zero (entry 128)."""
+    """Colors for values around zero: blue below, orange above, the ground of the theme at zero
+    (entry 128).
+    """
     return interpolate_colors(_SIGNED_DARK if theme.dark else _SIGNED_LIGHT)
 
 
 def source_color(index: int, count: int, theme: Theme) -> str:
-    """The color of the `index`th of `count` sources of a concatenation, along one ramp from early to late."""
+    """The color of the `index`th of `count` sources of a concatenation, along one ramp from early
+    to late.
+    """
     ramp = ("#3B4CC0", "#1E8FB5", "#2FA67A", "#A7A424", "#DE8A1E", "#B4380F")
     at = 0.0 if count < 2 else index / (count - 1) * (len(ramp) - 1)
     low = min(int(at), len(ramp) - 2)

@@ -1,4 +1,6 @@
-"""What the user does becomes a new Wish; what the engine saw becomes a Screen; the views are given what differs."""
+"""Turn what the user does into requests, and results into a view state; give the views
+what differs.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -97,7 +99,9 @@ class Controller(QObject):
         self._progress()
 
     def load_checkpoint(self, path: str, own: str | None = None) -> None:
-        """Another model: its edits start empty; those of the model that is shown can be undone until it has come."""
+        """Another model: its edits start empty; those of the model that is shown can be undone
+        until it has come.
+        """
         self.window.banner.set_text("")
         shown = self.result.model.key if self.result.model else None
         if shown is not None and self.request.checkpoint == shown:
@@ -252,7 +256,9 @@ class Controller(QObject):
     # the loop: wish, sight, screen
 
     def _want(self, request: Request, ask: bool = True, gently: bool = False) -> None:
-        """`gently` waits for the answer under way, so that every step of a scrub that can be shown is shown."""
+        """`gently` waits for the answer under way, so that every step of a scrub that can be shown
+        is shown.
+        """
         self.request = request
         if ask and request.checkpoint is not None:
             self._again = gently and self.worker.is_pending("see")
@@ -271,7 +277,9 @@ class Controller(QObject):
         self._refresh()
 
     def _take_result(self, result: Result) -> None:
-        """An image that was refused leaves the wish; what is shown stays until another image has been seen."""
+        """An image that was refused leaves the wish; what is shown stays until another image has
+        been seen.
+        """
         if result.image_error:
             self._say(result.image_error)
             self.request = replace_rejected_image(self.request, self._good, self.catalog)
@@ -321,10 +329,13 @@ class Controller(QObject):
         self._refresh()
 
     def _ask_trust(self, path: str, model: str) -> None:
-        """What is shown stays; the code that the file names is run only once the user has typed its name."""
+        """Keep what is shown; the code that the file names is run only once the user has typed its
+        name.
+        """
         self.request = last_good_request(self.request, self._good, self.result)
         self._say(
-            f"{Path(path).name} holds a model of somebody's own, {model}: its code runs once you type its name."
+            f"{Path(path).name} contains a custom model, {model}. "
+            "Its code runs only after you enter its name."
         )
         self.window.ask_to_run_code(path, model, lambda: self.load_checkpoint(path, model))
 
@@ -341,7 +352,7 @@ class Controller(QObject):
         self._enable()
 
     def _progress(self) -> None:
-        """What is awaited, quietly."""
+        """Show quietly what is awaited."""
         self.window.start.set_status(
             waiting := self.screen.status if self._ready else "loading PyTorch…"
         )

@@ -1,4 +1,5 @@
-"""What stands on the canvas in words: for the status line, tool tips and people who cannot see it."""
+"""Describe what stands on the canvas in words: for the status line, tool tips and people who cannot
+see it."""
 
 from gui.graph import Edit, Graph, Node, name_suffix, short_name
 from gui.layout.geometry import GraphLayout, input_edges
@@ -37,7 +38,8 @@ def describe_node(node: Node) -> str:
     """A node in one line: name, what it does, shape, parameters."""
     shape = "×".join(str(side) for side in node.shape)
     parameters = f"{node.parameters:,} parameters" if node.parameters else "no parameters"
-    return f"{short_name(node.name) if node.kind == 'block' else node.name} · {typeset_op(node.op)} · {shape} · {parameters}"
+    name = short_name(node.name) if node.kind == "block" else node.name
+    return f"{name} · {typeset_op(node.op)} · {shape} · {parameters}"
 
 
 def typeset_op(op: str) -> str:
@@ -54,7 +56,8 @@ def describe_merge_input(
     """One way into a merge in one line: from where to where, how, and what was done to it."""
     skip = diagram.skip(merge, operand)
     link = next((x for x in input_edges(diagram).get(merge, ()) if x.operand == operand), None)
-    source = skip.source if skip else link.source if link else "?"
+    origin = skip or link
+    source = origin.source if origin else "?"
     node = diagram.node(merge)
     kind = node.kind if node else "add"
     what = {"add": "added", "concat": "concatenated", "gate": "weighed"}.get(kind, "read")

@@ -1,4 +1,6 @@
-"""The user's edits: each one undoable, a slider's whole way undone at once, and the menu that offers them."""
+"""The user's edits: each one undoable, a slider's whole way undone at once, and the menu that
+offers them.
+"""
 
 from collections.abc import Callable
 
@@ -14,7 +16,9 @@ from gui.views.window import MainWindow
 
 
 class EditController(QObject):
-    """Turns cut, fade, hold and restore into the tuple of active edits; `changed(edits, gently)` carries it out."""
+    """Turns cut, fade, hold and restore into the tuple of active edits; `changed(edits, gently)`
+    carries it out.
+    """
 
     changed = Signal(tuple, bool)
 
@@ -94,7 +98,8 @@ class EditController(QObject):
         """The menu of a skip, shown at a point of the screen."""
         diagram = self._screen().diagram
         skip, node = diagram.skip(merge, operand), diagram.node(merge)
-        kind = skip.kind if skip else node.kind if node else "block"
+        merge_or_node = skip or node
+        kind = merge_or_node.kind if merge_or_node else "block"
         now = find_edit(self.edits, ("scale", merge, operand))
         held = find_edit(self.edits, ("hold", merge, 1)) is not None
         menu = SkipMenu(

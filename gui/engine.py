@@ -1,11 +1,13 @@
-"""The worker's side: a wish in, what was seen out; all it knows of torch is `lightning_resnets.interactive.model`. No Qt."""
+"""The worker's side: a wish in, what was seen out; all it knows of torch is
+`lightning_resnets.interactive.model`. No Qt.
+"""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import cachetools
 import numpy as np
 
 from gui.graph import Edge, Edit, Graph, MergeKind, Node, NodeKind, SkipConnection, short_name
@@ -42,7 +44,9 @@ SAMPLES_PER_CLASS = 4
 
 
 class Engine:
-    """Answers "shelf" with a Shelf and "see" with a Sight; a ValueError carries the sentence for the user."""
+    """Answers "shelf" with a Shelf and "see" with a Sight; a ValueError carries the sentence for
+    the user.
+    """
 
     def __init__(self) -> None:
         self._models = LRUCache[tuple[str, str | None], tuple[InteractiveModel, ModelInfo]](3)
@@ -57,10 +61,11 @@ class Engine:
         return self.run(request)
 
     def run(self, request: Request) -> Result:
-        """Open, look, and describe the selected block; whatever was looked at before comes from memory.
+        """Open, look, and describe the selected block; whatever was looked at before comes from
+        memory.
 
-        A model that cannot be opened raises; an image that cannot be read leaves the model, and `refused` says why.
-        """
+        A model that cannot be opened raises; an image that cannot be read leaves the model, and
+        `refused` says why."""
         began = time.perf_counter()
         if request.checkpoint is None:
             return Result()
@@ -109,18 +114,15 @@ class Engine:
 
 
 class LRUCache(Generic[K, V]):
-    """The last few values by key; the one not asked for longest is forgotten first."""
+    """A bounded cache that forgets the least recently used value first."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
-        self._values: OrderedDict[K, V] = OrderedDict()
+        self._values: cachetools.LRUCache[K, V] = cachetools.LRUCache(size)
 
     def get(self, key: K, make: Callable[[], V]) -> V:
+        """Return the value of a key, made by `make` if it is not in the cache."""
         if key not in self._values:
             self._values[key] = make()
-        self._values.move_to_end(key)
-        while len(self._values) > self._size:
-            self._values.popitem(last=False)
         return self._values[key]
 
 
@@ -181,15 +183,11 @@ def describe_model(key: str, interactive: InteractiveModel) -> ModelInfo:
         facts.insert(1, ("accuracy", known.replace(" test accuracy", " on the test set")))
     if card.dialect:  # a file without a card, recognized
         facts.append(("names", f"{card.dialect}'s names"))
-    untold = (
-        interactive.notes[0]
-        if interactive.notes
-        else ""
-        if known or card.dialect
-        else "accuracy unknown"
-    )
+    warning = "" if known or card.dialect else "accuracy unknown"
+    if interactive.notes:
+        warning = interactive.notes[0]
     return ModelInfo(
-        key, card.arch, card.arch, card.class_names, to_gui_graph(folded), tuple(facts), untold
+        key, card.arch, card.arch, card.class_names, to_gui_graph(folded), tuple(facts), warning
     )
 
 
@@ -248,7 +246,9 @@ def load_pixels(image: ImageInput) -> np.ndarray:
 
 
 def as_maps(values: np.ndarray) -> np.ndarray:
-    """Any output as maps (C, H, W): a vector becomes maps of one element, groups (R, C, H, W) stand in a row."""
+    """Any output as maps (C, H, W): a vector becomes maps of one element, groups (R, C, H, W) stand
+    in a row.
+    """
     return (
         values.reshape(len(values), 1, -1)
         if values.ndim < 3
@@ -257,7 +257,7 @@ def as_maps(values: np.ndarray) -> np.ndarray:
 
 
 def detail(shown: Graph, name: str | None, view: InferenceResult) -> Detail | None:
-    """What the inspector shows of the selected block."""
+    """Return what the inspector shows of the selected node."""
     node = shown.node(name)
     if node is None:
         return None
@@ -289,7 +289,9 @@ def detail(shown: Graph, name: str | None, view: InferenceResult) -> Detail | No
 
 
 def concat_parts(shown: Graph, merge: str, widths: list[int]) -> tuple[ConcatPart, ...]:
-    """Who made which channels of a concatenation: its operands in order, each as wide as it is."""
+    """Return the source of each channel of a concatenation: its operands in order, each as wide as
+    it is.
+    """
     into: dict[str, dict[int, str]] = {}
     for link in shown.edges:
         into.setdefault(link.target, {})[link.operand] = link.source
@@ -312,7 +314,9 @@ def concat_parts(shown: Graph, merge: str, widths: list[int]) -> tuple[ConcatPar
 def relative_changes(
     shown: Graph, before: InferenceResult, now: InferenceResult
 ) -> dict[str, float]:
-    """How far each block's output has moved, |now - before| / |before|, by the node's name."""
+    """Return the relative change of each block's output, |now - before| / |before|, by the node's
+    name.
+    """
     moved: dict[str, float] = {}
     for node in shown.nodes:
         old, new = before.outputs.get(node.hook_point), now.outputs.get(node.hook_point)

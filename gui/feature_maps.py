@@ -1,4 +1,5 @@
-"""Feature maps to one image: all channels of a layer as a single uint8 atlas, and back from a pixel to a channel.
+"""Feature maps to one image: all channels of a layer as a single uint8 atlas, and back from a pixel
+to a channel.
 
 Values become levels 0 to 254; level 255 is the gap between tiles. numpy only.
 """
@@ -19,7 +20,8 @@ ColormapKind = Literal["rising", "signed"]
 
 @dataclass(frozen=True, slots=True)
 class TileGrid:
-    """Where the tiles of an atlas lie, in atlas pixels: `columns` a row, each tile height x width, `gap` around it."""
+    """Positions of the tiles of an atlas, in atlas pixels: `columns` a row, each tile height x
+    width, `gap` around it."""
 
     count: int
     height: int
@@ -61,7 +63,9 @@ class TileGrid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureMapAtlas:
-    """Levels (H, W) uint8, C-contiguous; where the tiles lie; the values at the ends of the ramp, per channel."""
+    """Levels (H, W) uint8, C-contiguous; where the tiles lie; the values at the ends of the ramp,
+    per channel.
+    """
 
     pixels: np.ndarray
     grid: TileGrid
@@ -71,8 +75,10 @@ class FeatureMapAtlas:
 
 
 def tile_gap(side: int) -> int:
-    """Gap in atlas pixels that looks even at every tile size."""
-    return 1 if side <= 16 else 2 if side <= 40 else 4
+    """Return the gap in atlas pixels that looks even at every tile size."""
+    if side <= 16:
+        return 1
+    return 2 if side <= 40 else 4
 
 
 def best_grid(count: int, height: int, width: int, room: tuple[float, float]) -> TileGrid:
@@ -97,7 +103,9 @@ def best_grid(count: int, height: int, width: int, room: tuple[float, float]) ->
 def value_range(
     values: np.ndarray, shared: bool, ramp: ColormapKind
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Least and greatest value (C,) that the ramp spans, per channel or one for all; around zero where signed."""
+    """Least and greatest value (C,) that the ramp spans, per channel or one for all; around zero
+    where signed.
+    """
     flat = values.reshape(len(values), -1)
     low, high = flat.min(1), flat.max(1)
     if shared:
@@ -109,7 +117,9 @@ def value_range(
 
 
 def quantize(values: np.ndarray, low: np.ndarray, high: np.ndarray, flat: int = 0) -> np.ndarray:
-    """Values (C, H, W) to levels 0 to 254 of the span low to high (C,); `flat` where it spans nothing."""
+    """Values (C, H, W) to levels 0 to 254 of the span low to high (C,); `flat` where it spans
+    nothing.
+    """
     span = high - low
     usual = span > 0
     scale, start = (
@@ -129,7 +139,9 @@ def colormap_for(*values: np.ndarray) -> ColormapKind:
 def make_atlas(
     values: np.ndarray, grid: TileGrid, shared: bool = False, span: float | None = None
 ) -> FeatureMapAtlas:
-    """One atlas of maps (C, H, W); `span` fixes the ramp to -span..span or 0..span for all, whatever the values."""
+    """One atlas of maps (C, H, W); `span` fixes the ramp to -span..span or 0..span for all,
+    whatever the values.
+    """
     ramp = colormap_for(values)
     if span is None:
         low, high = value_range(values, shared, ramp)
@@ -152,7 +164,9 @@ def make_atlas(
 
 
 def robust_range(*values: np.ndarray, beyond: float = 0.002) -> float:
-    """The span that one scale for all of `values` should have: all but the share `beyond` of the elements lie in it."""
+    """The span that one scale for all of `values` should have: all but the share `beyond` of the
+    elements lie in it.
+    """
     magnitudes = np.abs(np.concatenate([array.ravel() for array in values]))
     magnitudes = magnitudes[np.isfinite(magnitudes)]
     return max(float(np.quantile(magnitudes, 1 - beyond)), 1e-12) if magnitudes.size else 1.0
@@ -160,7 +174,9 @@ def robust_range(*values: np.ndarray, beyond: float = 0.002) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ResidualStats:
-    """What a residual sum did: Euclidean norms, cosine of branch and shortcut, |branch| / |shortcut|."""
+    """Figures of a residual sum: Euclidean norms, cosine of branch and shortcut, |branch| /
+    |shortcut|.
+    """
 
     shortcut: float
     branch: float

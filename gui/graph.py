@@ -38,7 +38,9 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class SkipConnection:
-    """A path around something: from `source` to `merge`; `projected` says how it was made to fit, None for identity."""
+    """A path around something: from `source` to `merge`; `projected` says how it was made to fit,
+    None for identity.
+    """
 
     kind: MergeKind
     source: str
@@ -66,7 +68,9 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One intervention: scale an operand of a merge, hold it at a value, or drop a block; unique by `key`."""
+    """One intervention: scale an operand of a merge, hold it at a value, or drop a block; unique by
+    `key`.
+    """
 
     kind: EditKind
     target: str
@@ -84,7 +88,9 @@ class Edit:
 
 
 def with_edit(edits: Sequence[Edit], edit: Edit) -> tuple[Edit, ...]:
-    """`edits` with `edit` in place of the one of its key; a scale by 1 changes nothing and is left out."""
+    """`edits` with `edit` in place of the one of its key; a scale by 1 changes nothing and is left
+    out.
+    """
     kept = without_edit(edits, edit.key)
     return kept if edit.kind == "scale" and edit.value == 1.0 else (*kept, edit)
 
@@ -98,7 +104,9 @@ def find_edit(edits: Sequence[Edit], key: tuple[str, str, int]) -> Edit | None:
 
 
 def short_name(name: str) -> str:
-    """A module path without what every reader knows: `layer1.0.add` is `layer1.0`, `features.` falls off the front."""
+    """A module path without what every reader knows: `layer1.0.add` is `layer1.0`, `features.`
+    falls off the front.
+    """
     parts = name.removeprefix("features.").split(".")
     if len(parts) > 1 and parts[-1] in ("add", "concat", "gate"):
         parts = parts[:-1]
@@ -106,6 +114,8 @@ def short_name(name: str) -> str:
 
 
 def name_suffix(name: str) -> str:
-    """The end of a block's name that tells it from its neighbors: `denseblock1.denselayer3` is `layer3`."""
+    """The end of a block's name that tells it from its neighbors: `denseblock1.denselayer3` is
+    `layer3`.
+    """
     parts = short_name(name).split(".")
     return ".".join(parts[-2:]) if parts[-1].isdigit() else parts[-1].removeprefix("dense")

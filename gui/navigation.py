@@ -14,13 +14,17 @@ def neighbor(diagram: Graph, name: str | None, by: int) -> str | None:
 
 
 def skip_source(diagram: Graph, name: str | None) -> str | None:
-    """Where the skip that ends here (or goes around this block) forks off."""
+    """Return the node where the skip connection that ends here (or goes around this block) forks
+    off.
+    """
     skip = skip_for_node(diagram, name)
     return skip.source if skip else None
 
 
 def skip_for_node(diagram: Graph, name: str | None) -> SkipConnection | None:
-    """The skip that ends at a merge; for a block that runs into a merge, the skip that goes around it."""
+    """The skip that ends at a merge; for a block that runs into a merge, the skip that goes around
+    it.
+    """
     ending = next((skip for skip in diagram.skips if skip.merge == name), None)
     if ending:
         return ending
@@ -31,7 +35,9 @@ def skip_for_node(diagram: Graph, name: str | None) -> SkipConnection | None:
 
 
 def default_selection(diagram: Graph) -> str | None:
-    """The block to show first: a gate if there is one, else the second merge of a skip, else the first block."""
+    """The block to show first: a gate if there is one, else the second merge of a skip, else the
+    first block.
+    """
     gate = next((skip.merge for skip in diagram.skips if skip.kind == "gate"), None)
     merges = list(dict.fromkeys(skip.merge for skip in diagram.skips))
     inner = [node.name for node in diagram.nodes if node.kind == "block"]

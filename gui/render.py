@@ -1,4 +1,6 @@
-"""A Screen onto the window: each view is given its part only where that differs from what it shows."""
+"""A Screen onto the window: each view is given its part only where that differs from what it
+shows.
+"""
 
 from collections.abc import Callable
 

@@ -1,7 +1,8 @@
-"""What the user wants (Wish), what the engine saw (Sight), what to paint (Screen): plain frozen data, one pure step.
+"""The user's request, the engine's result and the view state to paint: plain frozen
+data, one pure step.
 
-Only numpy and the standard library live here, so views, controller, worker and engine can all speak of these.
-"""
+Only numpy and the standard library live here, so views, controller, worker and engine can all speak
+of these."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,9 @@ Order = Literal["channel", "weight"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageInput:
-    """An image as it was given: a file's path, its bytes, or pixels (H, W, 3) uint8; equal only to itself."""
+    """An image as it was given: a file's path, its bytes, or pixels (H, W, 3) uint8; equal only to
+    itself.
+    """
 
     label: str
     path: str | None = None
@@ -46,7 +49,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """An opened checkpoint: `key` is what was asked for, `facts` are (label, value) pairs to show."""
+    """An opened checkpoint: `key` is what was asked for, `facts` are (label, value) pairs to
+    show.
+    """
 
     key: str
     title: str
@@ -77,7 +82,9 @@ class AddDetail:
 
 @dataclass(frozen=True, slots=True)
 class ConcatPart:
-    """Channels start to stop of a concatenation, made by `source`, the `place`th of `places` that its block has."""
+    """Channels start to stop of a concatenation, made by `source`, the `place`th of `places` that
+    its block has.
+    """
 
     source: str
     start: int
@@ -110,11 +117,11 @@ Detail = FeatureMaps | AddDetail | ConcatDetail | GateDetail
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """What the engine saw of one wish; `before` are the probabilities without any edit.
+    """The engine's answer to one request; `before` are the probabilities without any edit.
 
-    `refused` says in a sentence why the wished image could not be read; then there is the model alone. `asks` is the
-    `module:function` that the wished file names and the user has to give himself; then there is nothing.
-    """
+    `refused` says in a sentence why the wished image could not be read; then there is the model
+    alone. `asks` is the `module:function` that the wished file names and the user has to give
+    himself; then there is nothing."""
 
     model: ModelInfo | None = None
     image: ImageInput | None = None
@@ -140,14 +147,14 @@ class CatalogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What the start page and the gallery offer: models that ship and sample images."""
+    """Bundled models and sample images that the start page offers."""
 
     models: tuple[CatalogEntry, ...] = ()
     samples: tuple[ImageInput, ...] = ()
     note: str = ""
 
     def sample_index(self, image: ImageInput | None) -> int | None:
-        """Which of the samples an image is; None where it came from elsewhere."""
+        """Return the index of a sample image; None where it came from elsewhere."""
         return next((i for i, sample in enumerate(self.samples) if sample is image), None)
 
 
@@ -193,7 +200,8 @@ class ViewState:
 
 
 def last_good_request(request: Request, good: Request, result: Result) -> Request:
-    """The wish to go back to where the model of `wish` could not be opened: the last `good` one, or the start page.
+    """The wish to go back to where the model of `wish` could not be opened: the last `good` one, or
+    the start page.
 
     The start page keeps an image that was named with a model: no model was there to try it on.
     """
@@ -203,7 +211,9 @@ def last_good_request(request: Request, good: Request, result: Result) -> Reques
 
 
 def replace_rejected_image(request: Request, good: Request, catalog: Catalog) -> Request:
-    """The wish without its image, which was refused: with the last good one, or else the first sample."""
+    """The wish without its image, which was refused: with the last good one, or else the first
+    sample.
+    """
     others = (good.image if good.checkpoint else None, *catalog.samples[:1])
     return replace(
         request, image=next((one for one in others if one and one is not request.image), None)
@@ -211,7 +221,7 @@ def replace_rejected_image(request: Request, good: Request, catalog: Catalog) ->
 
 
 def make_view_state(request: Request, result: Result) -> ViewState:
-    """What to paint: choices come from the wish at once, values from the newest sight."""
+    """Combine the pending request with the latest result into the view state."""
     model = result.model
     if model is None:
         return ViewState(status="Opening…" if request.checkpoint else "")
@@ -240,7 +250,9 @@ def make_view_state(request: Request, result: Result) -> ViewState:
 def prediction_bars(
     result: Result, class_names: Sequence[str], count: int = 5
 ) -> tuple[ClassBar, ...]:
-    """The `count` likeliest classes, best first; with edits, what each was before, and the former best in any case."""
+    """The `count` likeliest classes, best first; with edits, what each was before, and the former
+    best in any case.
+    """
     if result.probabilities is None:
         return ()
     best = [int(i) for i in np.argsort(-result.probabilities, kind="stable")[:count]]

@@ -1,14 +1,17 @@
-"""All colors of the app, light and dark, in one place; chosen to stay apart for color-blind eyes (a test keeps it).
+"""All colors of the app, light and dark, in one place; chosen to stay apart for color-blind eyes (a
+test keeps it).
 
-Blue adds, orange concatenates, magenta gates; every merge has its own shape as well: no meaning hangs on color alone.
-"""
+Blue adds, orange concatenates, magenta gates; every merge has its own shape as well: no meaning
+hangs on color alone."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """One set of colors, each "#rrggbb": grounds, inks, and one accent (with a pale tint) per kind of merge."""
+    """One set of colors, each "#rrggbb": grounds, inks, and one accent (with a pale tint) per kind
+    of merge.
+    """
 
     name: str
     dark: bool

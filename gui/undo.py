@@ -1,4 +1,6 @@
-"""One undoable step: the edits before and after it; the steps of one slider scrub are undone together."""
+"""One undoable step: the edits before and after it; the steps of one slider scrub are undone
+together.
+"""
 
 from collections.abc import Callable
 from itertools import count

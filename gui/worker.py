@@ -1,7 +1,8 @@
-"""The one thread boundary: requests go in, newest wins, answers come out on the GUI thread with their generation.
+"""The one thread boundary: requests go in, newest wins, answers come out on the GUI thread with
+their generation.
 
-No Qt object is touched off the GUI thread: the worker leaves answers in a queue and rings a socket that Qt listens to.
-"""
+No Qt object is touched off the GUI thread: the worker leaves answers in a queue and rings a socket
+that Qt listens to."""
 
 import contextlib
 import queue
@@ -14,13 +15,16 @@ from PySide6.QtCore import QObject, QSocketNotifier, Signal
 
 
 class RequestHandler(Protocol):
-    """What runs on the worker thread: plain data in, plain data out; ValueError carries a sentence for the user."""
+    """The part that runs on the worker thread: plain data in, plain data out; ValueError carries a
+    sentence for the user."""
 
     def handle(self, kind: str, request: object) -> object: ...
 
 
 class LatestRequestQueue:
-    """A queue of length one per kind of request: a new request takes the place of a waiting one of its kind."""
+    """A queue of length one per kind of request: a new request takes the place of a waiting one of
+    its kind.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -53,7 +57,9 @@ class LatestRequestQueue:
 
 
 class Worker(QObject):
-    """One persistent daemon thread around an Answerer that is made on it, so that heavy imports happen there."""
+    """One persistent daemon thread around an Answerer that is made on it, so that heavy imports
+    happen there.
+    """
 
     answered = Signal(str, object)
     failed = Signal(str, str)
@@ -80,7 +86,9 @@ class Worker(QObject):
         self._thread.start()
 
     def submit(self, kind: str, request: object = None) -> int:
-        """Queue a request; a waiting one of the same kind is forgotten, and so is the answer of a running one."""
+        """Queue a request; a waiting one of the same kind is forgotten, and so is the answer of a
+        running one.
+        """
         generation = self._slots.put(kind, request)
         self._newest[kind] = generation
         self._pending.add(kind)

@@ -1,4 +1,6 @@
-"""One torch thread, Qt without a screen, fonts that are there, and no test that leaves a widget, thread or timer."""
+"""One torch thread, Qt without a screen, fonts that are there, and no test that leaves a widget,
+thread or timer.
+"""
 
 import os
 import sys
@@ -22,7 +24,9 @@ def fonts(qapp: object) -> None:
 
 @pytest.fixture(autouse=True)
 def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails a test that leaves a thread, and a test of the window that leaves a top-level widget or a running timer."""
+    """Fails a test that leaves a thread, and a test of the window that leaves a top-level widget or
+    a running timer.
+    """
     threads = set(threading.enumerate())
     gui = "qtbot" in request.fixturenames
     if gui:
@@ -45,7 +49,9 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def settle(collect: bool) -> None:
-    """Let everything that waits to be deleted be deleted; collecting garbage costs a second once torch is imported."""
+    """Let everything that waits to be deleted be deleted; collecting garbage costs a second once
+    torch is imported.
+    """
     import gc
 
     from PySide6.QtCore import QCoreApplication, QEvent
@@ -72,6 +78,8 @@ def timers_running() -> set[object]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish() -> None:
-    """Torch's thread count is part of what the tests promise: two cores are shared with trainings."""
+    """Torch's thread count is part of what the tests promise: two cores are shared with
+    trainings.
+    """
     if torch := sys.modules.get("torch"):
         assert torch.get_num_threads() == 1, "the tests must run torch on one thread"

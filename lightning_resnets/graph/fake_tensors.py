@@ -169,7 +169,7 @@ def _run(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
         (args, kwargs), lambda item: item.clone() if isinstance(item, Tensor) else item
     )
     # A function that writes to its own tensors needs real memory.
-    return function(*full[0], **full[1])  # pyright: ignore
+    return function(*full[0], **full[1])  # pyright: ignore[reportCallIssue]
 
 
 class ShapePropagator(fx.Interpreter):

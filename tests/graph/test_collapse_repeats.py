@@ -1,4 +1,6 @@
-"""Equal neighbors as one: counted as a slow second way does, nothing lost, and only what is equal."""
+"""Equal neighbors as one: counted as a slow second way does, nothing lost, and only what is
+equal.
+"""
 
 from functools import cache
 
@@ -43,7 +45,9 @@ def unfolded(folded: ModelGraph) -> list[tuple[str, int]]:
 
 
 def test_a_resnet_101_as_its_paper_writes_it() -> None:
-    """3, 4, 23 and 3 blocks (arXiv:1512.03385, table 1); the first of each stage has a projection of its own."""
+    """3, 4, 23 and 3 blocks (arXiv:1512.03385, table 1); the first of each stage has a projection
+    of its own.
+    """
     folded = graph("resnet101").fold("block", collapse_repeats=True)
     assert [block.repeat_count for block in folded.nodes if block.kind] == [1, 2, 1, 3, 1, 22, 1, 2]
     assert (
@@ -136,7 +140,9 @@ def test_only_a_plain_chain_of_equals_is_one(odd: str, times: list[int]) -> None
 
 
 class Wide(nn.Module):
-    """Several cells in a container and an Add around them, as MobileNetV3's; the last may end without a ReLU."""
+    """Several cells in a container and an Add around them, as MobileNetV3's; the last may end
+    without a ReLU.
+    """
 
     def __init__(self, last: bool) -> None:
         super().__init__()
@@ -172,7 +178,9 @@ def test_a_unit_may_have_several_cells() -> None:
 
 
 class Stage(nn.Module):
-    """Blocks and a downsampling in one module, which is then one cell (timm's ConvNeXt, torchvision's ViT)."""
+    """Blocks and a downsampling in one module, which is then one cell (timm's ConvNeXt,
+    torchvision's ViT).
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,6 @@
-"""Graphs as JSON, GraphML and DOT: read back by others, or by the grammar; nothing lost, whatever a name holds."""
+"""Graphs as JSON, GraphML and DOT: read back by others, or by the grammar; nothing lost, whatever a
+name holds.
+"""
 
 import json
 import re

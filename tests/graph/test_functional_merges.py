@@ -1,4 +1,6 @@
-"""What is a join in a foreign model, by either way of following it; expected by reading each forward pass."""
+"""What is a join in a foreign model, by either way of following it; expected by reading each
+forward pass.
+"""
 
 from collections import Counter
 

@@ -46,7 +46,9 @@ def text(name: str) -> str:
     size = MODELS[name].input_size if name in MODELS else USUAL
     with skip_init():
         model = create_model(name, 10)
-    return f"{trace(model if name in MODELS else insert_merges(model, size), size).fold('block', collapse_repeats=True)}\n"
+    if name not in MODELS:
+        model = insert_merges(model, size)
+    return f"{trace(model, size).fold('block', collapse_repeats=True)}\n"
 
 
 def file(name: str) -> Path:

@@ -1,4 +1,6 @@
-"""Whole graphs against what others know of the same models: the papers' counts, other packages' twins, files of ONNX."""
+"""Whole graphs against what others know of the same models: the papers' counts, other packages'
+twins, files of ONNX.
+"""
 
 from collections import Counter
 from functools import cache
@@ -29,7 +31,9 @@ def kinds(name: str) -> Counter[MergeKind | None]:
 
 
 def paths(found: ModelGraph) -> int:
-    """All ways from the input to the output, counted one step at a time; a gate's weight leads no further."""
+    """All ways from the input to the output, counted one step at a time; a gate's weight leads no
+    further.
+    """
     ways = {found.nodes[0].name: 1}
     for block in found.nodes[1:]:
         sources = found.inputs(block.name)
@@ -53,13 +57,17 @@ def test_n_residual_blocks_are_two_to_the_n_paths(name: str, blocks: int) -> Non
 def test_a_densenet_has_l_times_l_plus_1_half_skips_a_block(
     name: str, layers: tuple[int, ...]
 ) -> None:
-    """Huang et al. 2017, arXiv:1608.06993, section 3: L(L+1)/2 connections in a block of L layers."""
+    """Huang et al. 2017, arXiv:1608.06993, section 3: L(L+1)/2 connections in a block of L
+    layers.
+    """
     assert len(graph(name).skips) == sum(n * (n + 1) // 2 for n in layers)
     assert kinds(name) == {MergeKind.CONCAT: sum(layers)}
 
 
 def test_se_resnet_50_has_16_gates_and_16_adds() -> None:
-    """Hu et al. 2018, arXiv:1709.01507, table 1: one squeeze and excitation in each of ResNet-50's 16 blocks."""
+    """Hu et al. 2018, arXiv:1709.01507, table 1: one squeeze and excitation in each of ResNet-50's
+    16 blocks.
+    """
     assert kinds("seresnet50") == {MergeKind.ADD: 16, MergeKind.GATE: 16}
     assert Counter(skip.kind for skip in graph("seresnet50").skips) == {
         MergeKind.ADD: 16,
@@ -74,7 +82,9 @@ def test_branches_of_an_inception_module_are_no_skips(name: str) -> None:
 
 
 def nameless(found: ModelGraph) -> Plain:
-    """A graph without names, and without concatenations of one part, with which torchvision's dense blocks begin."""
+    """A graph without names, and without concatenations of one part, with which torchvision's dense
+    blocks begin.
+    """
     into: dict[str, str] = {}
     for block in found.nodes:
         sources = found.inputs(block.name)
@@ -134,10 +144,11 @@ LIGHT = {  # the files that the onnx package ships without weights
 
 
 def joins(name: str) -> tuple[int, int, int, int]:
-    """Adds, concatenations and layers with weights of an ONNX file; and all parts of all concatenations but one each.
+    """Adds, concatenations and layers with weights of an ONNX file; and all parts of all
+    concatenations but one each.
 
-    What does not depend on the image is no operand; a part that is itself a concatenation counts as its parts.
-    """
+    What does not depend on the image is no operand; a part that is itself a concatenation counts as
+    its parts."""
     onnx = pytest.importorskip("onnx")
     folder = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
     model = onnx.load(folder / f"light_{name}.onnx").graph

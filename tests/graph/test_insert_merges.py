@@ -1,4 +1,6 @@
-"""Foreign models with their joins named: equal logits to the bit, the counts of the papers, nothing left behind."""
+"""Foreign models with their joins named: equal logits to the bit, the counts of the papers, nothing
+left behind.
+"""
 
 import copy
 import operator

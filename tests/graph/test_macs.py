@@ -1,4 +1,6 @@
-"""Multiply-adds and parameters of operations however they are written: by hand, and as the real pass multiplies."""
+"""Multiply-adds and parameters of operations however they are written: by hand, and as the real
+pass multiplies.
+"""
 
 import math
 from collections.abc import Callable
@@ -27,7 +29,9 @@ fx.wrap("mapped")
 
 
 class Watch(TorchFunctionMode):
-    """Counts what every convolution and linear map multiplies, from the shapes that it is really given."""
+    """Counts what every convolution and linear map multiplies, from the shapes that it is really
+    given.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +55,9 @@ class Watch(TorchFunctionMode):
 
 
 class Model(nn.Module):
-    """A convolution to 8 channels, then what is asked about: a function of the module and its map (N, 8, 16, 16)."""
+    """A convolution to 8 channels, then what is asked about: a function of the module and its map
+    (N, 8, 16, 16).
+    """
 
     def __init__(self, behind: Callable[[Any, Tensor], Any], **parts: Any) -> None:
         super().__init__()
@@ -154,7 +160,9 @@ def test_a_product_with_a_learned_matrix_is_a_linear_map() -> None:
 
 @pytest.mark.parametrize("by", WAYS)
 def test_layers_that_give_several_tensors_are_blocks(by: TraceBackend) -> None:
-    """Attention: four maps of 8 to 8; LSTM: four gates from the input and the state, two layers and directions."""
+    """Attention: four maps of 8 to 8; LSTM: four gates from the input and the state, two layers and
+    directions.
+    """
 
     def behind(m: Any, x: Tensor) -> Tensor:
         tokens = x.flatten(2).transpose(1, 2)
@@ -202,7 +210,9 @@ def test_a_transformer_layer_is_its_linear_maps() -> None:
 
 
 def test_a_function_that_is_left_alone_is_looked_into() -> None:
-    """torchvision's Swin has its windows, with two linear maps, in a function that torch.fx is told not to follow."""
+    """torchvision's Swin has its windows, with two linear maps, in a function that torch.fx is told
+    not to follow.
+    """
 
     def behind(m: Any, x: Tensor) -> Tensor:
         return mapped(x.permute(0, 2, 3, 1), m.w)
@@ -220,7 +230,9 @@ def test_what_is_not_counted_says_so() -> None:
 
 
 def test_steps_without_the_picture_count_once() -> None:
-    """A position code by a 1x1 convolution of a learned map, added twice: 8 * 8 weights and biases at 256 places."""
+    """A position code by a 1x1 convolution of a learned map, added twice: 8 * 8 weights and biases
+    at 256 places.
+    """
 
     def behind(m: Any, x: Tensor) -> Tensor:
         code = m.code(m.map)
@@ -237,7 +249,9 @@ def test_steps_without_the_picture_count_once() -> None:
 
 
 class Mixed(nn.Module):
-    """A linear layer over channels that lie last, groups, a transposed convolution, and a function of a weight."""
+    """A linear layer over channels that lie last, groups, a transposed convolution, and a function
+    of a weight.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -254,7 +268,9 @@ class Mixed(nn.Module):
 
 
 def test_layers_of_all_sorts_by_hand() -> None:
-    """Images of 8x8; window, inputs of a group, outputs and positions as one would write them down."""
+    """Images of 8x8; window, inputs of a group, outputs and positions as one would write them
+    down.
+    """
     model = Mixed().eval()
     found = {one.name: one for one in count_layers(model, (3, 8, 8))}
     assert {

@@ -1,10 +1,11 @@
-"""Shapes, parameters and multiply-adds of every block against two libraries that count in their own way.
+"""Shapes, parameters and multiply-adds of every block against two libraries that count in their own
+way.
 
-torchinfo multiplies every parameter by the places where it is used, biases too; a norm's weight and bias count once,
-and so does a linear layer that is used in many places. fvcore counts convolutions and linear layers as we do, without
-biases, and beside them norms, pools and products of activations, which we leave out as the papers do. What is compared
-is the weight of every convolution and linear layer, exactly, block by block.
-"""
+torchinfo multiplies every parameter by the places where it is used, biases too; a norm's weight and
+bias count once, and so does a linear layer that is used in many places. fvcore counts convolutions
+and linear layers as we do, without biases, and beside them norms, pools and products of
+activations, which we leave out as the papers do. What is compared is the weight of every
+convolution and linear layer, exactly, block by block."""
 
 import math
 import warnings
@@ -153,7 +154,9 @@ def test_every_folded_block_has_the_parameters_that_torchinfo_counts(name: str) 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_module_as_fvcore_counts_it(name: str) -> None:
-    """Its `conv` and `linear` operators are what we count, summed over every module: blocks and stages too."""
+    """Its `conv` and `linear` operators are what we count, summed over every module: blocks and
+    stages too.
+    """
     analysis = pytest.importorskip("fvcore.nn").FlopCountAnalysis
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it stands on torch.jit

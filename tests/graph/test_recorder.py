@@ -1,4 +1,6 @@
-"""The recorder on models small enough to know the right answer, and beside torch.fx on models that both can follow."""
+"""The recorder on models small enough to know the right answer, and beside torch.fx on models that
+both can follow.
+"""
 
 import copy
 from collections import Counter
@@ -38,7 +40,9 @@ class Pyramid(nn.Module):
 
 
 class Halving(nn.Module):
-    """As many convolutions as the image can be halved: what torch.fx refuses for its control flow."""
+    """As many convolutions as the image can be halved: what torch.fx refuses for its control
+    flow.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +55,9 @@ class Halving(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth as it is commonly written: a mask of random zeros and ones while training."""
+    """Stochastic depth as it is commonly written: a mask of random zeros and ones while
+    training.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:

@@ -1,4 +1,6 @@
-"""What is called a skip, on models small enough to know the right answer, and on models of timm beside their papers."""
+"""What is called a skip, on models small enough to know the right answer, and on models of timm
+beside their papers.
+"""
 
 from collections import Counter
 from collections.abc import Callable
@@ -145,17 +147,22 @@ def kinds(graph: ModelGraph) -> Counter[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "blocks"), [("timm/dpn48b", 16), ("timm/dpn68", 22)])
 def test_a_dual_path_net_adds_and_concatenates(name: str, blocks: int) -> None:
-    """Chen et al. 2017, arXiv:1707.01629, section 3.3: both paths in each block; four begin them by a 1x1."""
+    """Chen et al. 2017, arXiv:1707.01629, section 3.3: both paths in each block; four begin them by
+    a 1x1.
+    """
     graph = shown(name)
     assert kinds(graph) == {"add": blocks, "concat": blocks - 4}
-    words = f"{blocks} add (4 projected, {blocks - 4} sliced), {blocks - 4} concat ({blocks - 4} sliced)"
+    adds = f"{blocks} add (4 projected, {blocks - 4} sliced)"
+    words = f"{adds}, {blocks - 4} concat ({blocks - 4} sliced)"
     assert f"{2 * blocks - 4} skips: {words}" in str(graph).splitlines()
     assert "4 merges of parallel branches (no skip)" in str(graph).splitlines()
 
 
 @pytest.mark.slow
 def test_half_of_a_shufflenet_passes_thirteen_of_sixteen_units_by() -> None:
-    """Ma et al. 2018, arXiv:1807.11164, table 5: 4, 8 and 4 units, the first of each without a split."""
+    """Ma et al. 2018, arXiv:1807.11164, table 5: 4, 8 and 4 units, the first of each without a
+    split.
+    """
     graph = shown("torchvision/shufflenet_v2_x1_0")
     assert kinds(graph) == {"concat": 3 + 7 + 3}
     assert "3 merges of parallel branches (no skip)" in str(graph).splitlines()
@@ -163,7 +170,9 @@ def test_half_of_a_shufflenet_passes_thirteen_of_sixteen_units_by() -> None:
 
 @pytest.mark.slow
 def test_every_bottleneck_of_a_ghostnet_has_a_shortcut() -> None:
-    """Han et al. 2020, arXiv:1911.11907, table 1: 16 bottlenecks; those that change stride or width project."""
+    """Han et al. 2020, arXiv:1911.11907, table 1: 16 bottlenecks; those that change stride or width
+    project.
+    """
     graph = shown("timm/ghostnet_100")
     adds = [skip for skip in graph.skips if skip.kind is MergeKind.ADD]
     blocks = [
@@ -178,8 +187,8 @@ def test_every_bottleneck_of_a_ghostnet_has_a_shortcut() -> None:
 
 @pytest.mark.slow
 def test_the_identities_of_repvgg_go_through_a_norm() -> None:
-    """Ding et al. 2021, arXiv:2101.03697, section 3.2 and table 2: 2, 4, 14 and 1 blocks and a stem, no identity where
-    the stride is two."""
+    """Ding et al. 2021, arXiv:2101.03697, section 3.2 and table 2: 2, 4, 14 and 1 blocks and a
+    stem, no identity where the stride is two."""
     graph = shown("timm/repvgg_a0")
     identities = (2 - 1) + (4 - 1) + (14 - 1) + (1 - 1)
     assert "17 skips: 17 add (17 norm only)" in str(graph).splitlines()

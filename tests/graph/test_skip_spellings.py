@@ -1,4 +1,6 @@
-"""One skip in many words: however a forward pass writes an identity, a padding or a scale, it is the same shortcut."""
+"""One skip in many words: however a forward pass writes an identity, a padding or a scale, it is
+the same shortcut.
+"""
 
 import pytest
 import torch

@@ -1,4 +1,6 @@
-"""What is over the same memory is told from what only looks alike, with torch's own memory as the judge."""
+"""What is over the same memory is told from what only looks alike, with torch's own memory as the
+judge.
+"""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,5 @@
-"""The graph of a model: shapes, costs and skips against second implementations; folding; the text form.
+"""The graph of a model: shapes, costs and skips against second implementations; folding; the text
+form.
 
 `python tests/test_graph.py` writes the golden texts anew; read what differs before you keep it.
 """

@@ -1,4 +1,6 @@
-"""The one table of actions: complete, without clashes, and each entry a method of the controller."""
+"""The one table of actions: complete, without clashes, and each entry a method of the
+controller.
+"""
 
 import inspect
 
@@ -32,7 +34,12 @@ def test_every_action_has_a_key_that_qt_understands() -> None:
 
 
 def test_documented_shortcuts() -> None:
-    expected = {"Ctrl+O": "open_checkpoint", "Ctrl+V": "paste_image", "X": "cut_skip", "Ctrl+Z": "undo"}
+    expected = {
+        "Ctrl+O": "open_checkpoint",
+        "Ctrl+V": "paste_image",
+        "X": "cut_skip",
+        "Ctrl+Z": "undo",
+    }
     expected |= {
         "Ctrl+Shift+Z": "redo",
         "Ctrl+K": "palette",

@@ -21,7 +21,9 @@ from tests.helpers.fake_engine import FakeEngine
 
 
 class Choosy(FakeEngine):
-    """Refuses images whose file's name begins with "bad", as the engine does: the model is there all the same."""
+    """Refuses images whose file's name begins with "bad", as the engine does: the model is there
+    all the same.
+    """
 
     def run(self, request: Request) -> Result:
         if request.image and request.image.path and Path(request.image.path).name.startswith("bad"):

@@ -1,4 +1,6 @@
-"""The engine against the lens itself, on models with random weights; and the sentences for what cannot be opened."""
+"""The engine against the lens itself, on models with random weights; and the sentences for what
+cannot be opened.
+"""
 
 import math
 from dataclasses import replace
@@ -214,7 +216,7 @@ def test_selecting_looks_only_once(
     def look(*_: object) -> None:
         raise AssertionError("the model ran again")
 
-    monkeypatch.setattr(InteractiveModel, "look", look)
+    monkeypatch.setattr(InteractiveModel, "run", look)
     assert engine.run(make_request(models["resnet20"], "layer1.0")).detail is not None
 
 

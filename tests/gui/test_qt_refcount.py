@@ -1,7 +1,8 @@
-"""PySide6 6.12.0 loses references at every emit and every void call, and kills Python 3.11 within seconds.
+"""PySide6 6.12.0 loses references at every emit and every void call, and kills Python 3.11 within
+seconds.
 
-From Python 3.12 on None and True are immortal and their counts constant: there the tests cannot fail, and need not.
-"""
+From Python 3.12 on None and True are immortal and their counts constant: there the tests cannot
+fail, and need not."""
 
 import sys
 

@@ -1,4 +1,6 @@
-"""Colors that stay apart for everyone: contrast on their grounds, and distance after simulated color blindness."""
+"""Colors that stay apart for everyone: contrast on their grounds, and distance after simulated
+color blindness.
+"""
 
 import re
 from dataclasses import fields

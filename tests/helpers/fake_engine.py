@@ -1,4 +1,6 @@
-"""An engine that answers at once with made-up but consistent numbers, and small diagrams: for tests of the views."""
+"""An engine that answers at once with made-up but consistent numbers, and small diagrams: for tests
+of the views.
+"""
 
 import threading
 import time
@@ -103,7 +105,9 @@ def pixels(seed: int = 0) -> np.ndarray:
 
 
 class FakeEngine:
-    """Records what it was asked; `slow` seconds an answer; refuses models whose name begins with "bad"."""
+    """Records what it was asked; `slow` seconds an answer; refuses models whose name begins with
+    "bad".
+    """
 
     def __init__(self, slow: float = 0.0) -> None:
         self.slow = slow

@@ -1,4 +1,6 @@
-"""Two processes that talk over gloo, as torchrun starts them, but forked: nothing is imported twice."""
+"""Two processes that talk over gloo, as torchrun starts them, but forked: nothing is imported
+twice.
+"""
 
 import os
 import socket
@@ -15,7 +17,8 @@ Work = Callable[[Path], Any]
 
 
 def pair(work: Work, folder: Path, count: int = 2) -> list[Any]:
-    """What `work(folder)` gives in each of the processes: plain values and tensors, in order of rank.
+    """What `work(folder)` gives in each of the processes: plain values and tensors, in order of
+    rank.
 
     `work` finds a Trainer's surroundings as under torchrun. What it raises is raised here.
     """

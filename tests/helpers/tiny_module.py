@@ -1,4 +1,6 @@
-"""A model of a hundred weights with all that makes it hard to go on exactly: a run of it takes a tenth of a second."""
+"""A model of a hundred weights with all that makes it hard to go on exactly: a run of it takes a
+tenth of a second.
+"""
 
 import random
 from collections.abc import Iterator
@@ -20,7 +22,9 @@ QUIET: dict[str, Any] = {
 
 
 class Tiny(L.LightningModule):
-    """Draws from three random generators, keeps a sum over the epoch, logs steps, epochs and validations."""
+    """Draws from three random generators, keeps a sum over the epoch, logs steps, epochs and
+    validations.
+    """
 
     def __init__(self, interval: str = "step") -> None:
         super().__init__()
@@ -32,7 +36,7 @@ class Tiny(L.LightningModule):
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
         loss = F.cross_entropy(self.model(images), labels) * (
-            1 + 0.1 * random.random() + 0.1 * np.random.rand()
+            1 + 0.1 * random.random() + 0.1 * np.random.rand()  # noqa: NPY002 - the global state is what resuming restores
         )
         loss = loss * self.scale
         self.total = self.total + loss.detach()
@@ -56,7 +60,9 @@ class Tiny(L.LightningModule):
 
 
 class Points(L.LightningDataModule):
-    """Ten batches of four points, in `TrainBatches`'s way of going on, or by torch's own DataLoader."""
+    """Ten batches of four points, in `TrainBatches`'s way of going on, or by torch's own
+    DataLoader.
+    """
 
     def __init__(self, plain: bool) -> None:
         super().__init__()

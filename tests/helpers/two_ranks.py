@@ -1,4 +1,6 @@
-"""Runs in child processes that are forked, so that they need not import anything anew, and may be killed."""
+"""Runs in child processes that are forked, so that they need not import anything anew, and may be
+killed.
+"""
 
 import os
 import sys
@@ -8,7 +10,9 @@ from pathlib import Path
 
 
 def forked(folder: Path, action: Callable[[], object]) -> int:
-    """Begin `action` in a child process whose folder that is, its output in `log.txt`; the child's id."""
+    """Begin `action` in a child process whose folder that is, its output in `log.txt`; the child's
+    id.
+    """
     child = os.fork()
     if child:
         return child

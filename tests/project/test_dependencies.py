@@ -16,7 +16,8 @@ MODULES = {  # where a distribution's module has another name
     "pyyaml": "yaml",
 }
 OPTIONAL = PROJECT["optional-dependencies"]
-PINNED_ONLY = {"shiboken6"}  # a part of PySide6: declared so that no release with known faults is chosen
+# A part of PySide6: declared so that no release with known faults is chosen.
+PINNED_ONLY = {"shiboken6"}
 PROVIDED = {"timm", "torchlens", "lightning_resnets", "gui"}  # timm is used where it is installed
 
 

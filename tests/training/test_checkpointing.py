@@ -1,4 +1,6 @@
-"""Checkpoints are whole or not there: a kill, a full disk and a closed folder leave the one of before."""
+"""Checkpoints are whole or not there: a kill, a full disk and a closed folder leave the one of
+before.
+"""
 
 import os
 import resource
@@ -16,7 +18,6 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 
 from lightning_resnets.errors import CheckpointError
-from lightning_resnets.training.callbacks import checkpointing
 from lightning_resnets.training.callbacks.checkpointing import (
     AtomicCheckpointIO,
     LastCheckpoint,
@@ -103,8 +104,8 @@ def test_full_disk_raises_and_keeps_the_previous_file(tmp_path: Path) -> None:
 
     assert ended(forked(tmp_path, action)) == 1
     assert (tmp_path / "log.txt").read_text() == (
-        "Cannot write 'last.ckpt' (File too large). The previous file is intact. Check the free disk "
-        "space and the permissions of its folder, then resume with --ckpt_path last.\n"
+        "Cannot write 'last.ckpt' (File too large). The previous file is intact. Check the free "
+        "disk space and the permissions of its folder, then resume with --ckpt_path last.\n"
     )
     assert torch.load(tmp_path / "last.ckpt", weights_only=True) == {"step": 1}
     assert {path.name for path in tmp_path.iterdir()} == {"last.ckpt", "log.txt"}
@@ -113,9 +114,9 @@ def test_full_disk_raises_and_keeps_the_previous_file(tmp_path: Path) -> None:
 FULL = """
 import os, sys
 os.chdir(sys.argv[1])
-sys.argv = ["", "fit", "--config", "demo", "--trainer.limit_train_batches", "4", "--data.batch_size", "8",
-    "--checkpoint_every_steps", "2", "--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu",
-    "--trainer.max_epochs", "3"]
+sys.argv = ["", "fit", "--config", "demo", "--trainer.limit_train_batches", "4",
+    "--data.batch_size", "8", "--checkpoint_every_steps", "2", "--trainer.max_epochs", "3",
+    "--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
 import lightning_resnets.cli.main as cli
 from lightning_resnets.training.callbacks import checkpointing
 write, count = checkpointing.atomic_torch_save, 0
@@ -136,7 +137,8 @@ try:
     cli.main()
 finally:
     import torch
-    print("step", torch.load("runs/demo/last.ckpt", weights_only=True)["global_step"], sorted(os.listdir("runs/demo")))
+    step = torch.load("runs/demo/last.ckpt", weights_only=True)["global_step"]
+    print("step", step, sorted(os.listdir("runs/demo")))
 """
 
 
@@ -154,7 +156,8 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     (tmp_path / "full.py").write_text(FULL)
     disk = tmp_path / "disk"
     disk.mkdir()
-    script = f"mount -t tmpfs -o size=8m none {disk} && exec {sys.executable} {tmp_path / 'full.py'} {disk}"
+    mount = f"mount -t tmpfs -o size=8m none {disk}"
+    script = f"{mount} && exec {sys.executable} {tmp_path / 'full.py'} {disk}"
     done = subprocess.run(
         ["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True, timeout=100
     )
@@ -247,7 +250,9 @@ def test_what_follows_a_batch(batch: int, changes: dict[str, Any], free: bool) -
 
 
 def test_averaged_weights_are_given_to_a_run_that_had_all_its_epochs(tmp_path: Path) -> None:
-    """Killed after its last epoch, it has nothing left to train; Lightning would leave it the last step's weights."""
+    """Killed after its last epoch, it has nothing left to train; Lightning would leave it the last
+    step's weights.
+    """
     from lightning_resnets.training.callbacks.exact_resume import ExactResume
 
     def run(path: Path | None) -> dict[str, torch.Tensor]:

@@ -1,4 +1,6 @@
-"""A loss that is no number stops the run at its exact step; what is kept is finite; no step waits for the device."""
+"""A loss that is no number stops the run at its exact step; what is kept is finite; no step waits
+for the device.
+"""
 
 import math
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Nothing is lost: a run that is killed at any moment and goes on ends as one that was never stopped, to the bit."""
+"""Nothing is lost: a run that is killed at any moment and goes on ends as one that was never
+stopped, to the bit.
+"""
 
 import os
 import random
@@ -100,7 +102,9 @@ def same(one: Any, two: Any, where: str = "") -> None:
 
 
 def compare(one: Path, two: Path) -> None:
-    """Two runs' folders: all that last.ckpt and the small file hold but the clock, and the rows of the log."""
+    """Two runs' folders: all that last.ckpt and the small file hold but the clock, and the rows of
+    the log.
+    """
     for name in ("last.ckpt", "tiny.ckpt"):
         files = [
             torch.load(folder / "runs/tiny" / name, weights_only=True) for folder in (one, two)
@@ -122,7 +126,9 @@ def version(path: Path) -> int:
 
 
 def killed(folder: Path, rng: random.Random) -> int:
-    """Begin or go on, and be killed: at the start, in a write, or some steps after the first write; the exit code."""
+    """Begin or go on, and be killed: at the start, in a write, or some steps after the first write;
+    the exit code.
+    """
     if rng.random() < 0.3:
         return ended(forked(folder, killed_in_a_write(rng.randint(1, 3), rng.random())))
     child = forked(folder, fit)
@@ -225,16 +231,16 @@ def test_random_states_come_back() -> None:
     state = get_rng_state()
     first = [
         torch.rand(3).tolist(),
-        np.random.rand(),
-        np.random.randn(),
+        np.random.rand(),  # noqa: NPY002
+        np.random.randn(),  # noqa: NPY002
         random.random(),
         random.gauss(0, 1),
     ]
     set_rng_state(state)
     assert [
         torch.rand(3).tolist(),
-        np.random.rand(),
-        np.random.randn(),
+        np.random.rand(),  # noqa: NPY002
+        np.random.randn(),  # noqa: NPY002
         random.random(),
         random.gauss(0, 1),
     ] == first

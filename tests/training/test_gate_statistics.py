@@ -1,4 +1,6 @@
-"""Gates' weights by class against a loop over images; written once, for all processes, and no hook is left."""
+"""Gates' weights by class against a loop over images; written once, for all processes, and no hook
+is left.
+"""
 
 import csv
 import itertools

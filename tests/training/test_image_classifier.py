@@ -1,4 +1,6 @@
-"""Training through Trainer.fit against a hand-written loop, exact resume, honest metrics, plain hyperparameters."""
+"""Training through Trainer.fit against a hand-written loop, exact resume, honest metrics, plain
+hyperparameters.
+"""
 
 import json
 from pathlib import Path
@@ -141,7 +143,9 @@ def test_the_card_says_what_the_net_is_and_hyperparameters_are_plain(tmp_path: P
 def test_a_card_does_not_say_that_published_weights_were_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else whoever opens the file would fetch them again. What the weights need of the model is said there."""
+    """Else whoever opens the file would fetch them again. What the weights need of the model is
+    said there.
+    """
     wants = Preprocessing(input_size=(3, 32, 32), mean=(0.5,) * 3, std=(0.5,) * 3)
     weights = PretrainedWeights(
         "resnet20", "timm", "legacy", RemoteFile("", ""), wants, {"shortcut_type": "B"}

@@ -16,7 +16,9 @@ from tests.helpers.few_images import Few, trainer
 
 
 class Reads(TorchDispatchMode):
-    """Where a number was read off a tensor (`item()`, `bool()`, `float()` all come to one operation)."""
+    """Where a number was read off a tensor (`item()`, `bool()`, `float()` all come to one
+    operation).
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,6 @@
-"""SIGTERM and Ctrl-C: the step is finished and saved, a sentence says how to go on, the exit code is the signal's."""
+"""SIGTERM and Ctrl-C: the step is finished and saved, a sentence says how to go on, the exit code
+is the signal's.
+"""
 
 import os
 import signal
@@ -127,8 +129,8 @@ def test_a_test_ends_at_once_and_what_was_trained_is_there(
     with pytest.raises(RunInterrupted) as caught:
         trainer.test(WithATest(), [[torch.zeros(4, 4)]])
     assert caught.value.code == 128 + number
-    said = f"Stopped by {name} while testing; what was trained is in {tmp_path / 'last.ckpt'}: test it with --ckpt_path"
-    assert said in capsys.readouterr().err
+    trained = f"what was trained is in {tmp_path / 'last.ckpt'}: test it with --ckpt_path"
+    assert f"Stopped by {name} while testing; {trained}" in capsys.readouterr().err
     assert signal.getsignal(number) is before
 
 

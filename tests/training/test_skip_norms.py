@@ -1,4 +1,6 @@
-"""Norms at every Add against autograd by hand; nothing is left behind and nothing is done between."""
+"""Norms at every Add against autograd by hand; nothing is left behind and nothing is done
+between.
+"""
 
 import os
 from collections.abc import Iterator
@@ -36,7 +38,9 @@ class Plainest(L.LightningModule):
 
 
 class Batches:
-    """The same few batches in every process; no list, which Lightning would take for several loaders."""
+    """The same few batches in every process; no list, which Lightning would take for several
+    loaders.
+    """
 
     def __init__(self, batches: list[tuple[Tensor, Tensor]]) -> None:
         self.batches = batches
@@ -73,7 +77,9 @@ def noted(
 
 
 def by_hand(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, float]:
-    """Each Add's operands kept, and the gradients of each image's share of the loss asked of autograd."""
+    """Each Add's operands kept, and the gradients of each image's share of the loss asked of
+    autograd.
+    """
     kept: dict[str, tuple[Tensor, ...]] = {}
     handles = [
         part.register_forward_hook(

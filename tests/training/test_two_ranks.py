@@ -1,4 +1,6 @@
-"""Two processes against one: every image counted once, the same gradients, runs that go on, what is refused."""
+"""Two processes against one: every image counted once, the same gradients, runs that go on, what is
+refused.
+"""
 
 import warnings
 from functools import partial
@@ -29,7 +31,9 @@ ODD = 201
 
 
 class Odd(CIFAR10Sample):
-    """64 training and 201 test images; with 2 processes and batches of 100, one has two batches and one has one."""
+    """64 training and 201 test images; with 2 processes and batches of 100, one has two batches and
+    one has one.
+    """
 
     def __init__(self, batch_size: int = 16, **options: Any) -> None:
         super().__init__(batch_size=batch_size, **{"eval_batch_size": 100} | options)
@@ -54,7 +58,9 @@ def scores(folder: Path) -> dict[str, float]:
 
 
 def padded(folder: Path) -> dict[str, float]:
-    """The same images through a DataLoader, for which Lightning makes the usual DistributedSampler."""
+    """The same images through a DataLoader, for which Lightning makes the usual
+    DistributedSampler.
+    """
     data = Odd()
     data.setup("test")
     images, labels = (torch.cat(parts) for parts in zip(*data.test_dataloader(), strict=True))
@@ -87,7 +93,9 @@ def whole(count: float) -> bool:
 
 
 def fitted(folder: Path) -> dict[str, Any]:
-    """A short run with validation, then a test of the weights it ends with: all that was logged, and the weights."""
+    """A short run with validation, then a test of the weights it ends with: all that was logged,
+    and the weights.
+    """
     L.seed_everything(5, verbose=False)
     model = ImageClassifier("resnet20", lr=0.05)
     save = ModelCheckpoint(folder, "{epoch}", save_last=True, enable_version_counter=False)
@@ -102,7 +110,9 @@ def fitted(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_what_is_measured_during_and_after_a_run_is_true_of_its_file(tmp_path: Path) -> None:
-    """Batch norm's statistics differ between processes: all must be evaluated with those that are written."""
+    """Batch norm's statistics differ between processes: all must be evaluated with those that are
+    written.
+    """
     first, second = pair(fitted, tmp_path)
     assert first == second
     (alone,) = trainer(tmp_path).test(
@@ -142,10 +152,10 @@ class Slopes(L.Callback):
 def descent(folder: Path, world: int, **augmentation: Any) -> tuple[Any, ...]:
     """Three steps on 16 images each, in all processes together.
 
-    Batch norms count in their own process, as everybody's do, so that two processes are not one where they are trained
-    (SyncBatchNorm, that makes them one, is for GPUs alone): here they stay in evaluation, with the statistics of a
-    trained model. In float64 all but the loss, so that what is seen is no rounding.
-    """
+    Batch norms count in their own process, as everybody's do, so that two processes are not one
+    where they are trained (SyncBatchNorm, that makes them one, is for GPUs alone): here they stay
+    in evaluation, with the statistics of a trained model. In float64 all but the loss, so that what
+    is seen is no rounding."""
     model, slopes = make_bundled(), Slopes()
     model.lr = 0.001  # a model whose batch norms stand still diverges at the usual rate
     data = Odd(batch_size=16 // world, seed=3, **augmentation)
@@ -208,6 +218,8 @@ def test_predict_with_two_processes_raises(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     images = ["--data", "lightning_resnets.data.CIFAR10Sample", "--ckpt_path", "resnet20-cifar10"]
     two = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
-    with pytest.raises(SystemExit, match=r"predict needs a single process: add --trainer.devices 1"):
+    with pytest.raises(
+        SystemExit, match=r"predict needs a single process: add --trainer.devices 1"
+    ):
         main(["predict", "--config", "resnet20-cifar10", *images, *two])
     assert not (tmp_path / "runs").exists()

@@ -61,19 +61,21 @@ def csv_log_path(logger: Any) -> Path | None:
 
 
 class ExactResume(Callback):
-    """Write into every checkpoint what Lightning leaves out, and restore it: `Trainer.fit(ckpt_path=...)` is exact.
+    """Write into every checkpoint what Lightning leaves out, and restore it:
+    `Trainer.fit(ckpt_path=...)` is exact.
 
-    That is: the global random generators of every process (dropout draws from torch's), the module's attributes named
-    in `keep` (tensors, as running sums of an epoch), the metrics logged so far, and the rows of CSVLogger's files:
-    Lightning begins a new file at each start, so this puts the earlier rows into it, without those of the steps that
-    are taken again. A run that had all its epochs gets its averaged weights (`WeightAveraging`), which Lightning would
-    hand over only at the end of a training.
+    That is: the global random generators of every process (dropout draws from torch's), the
+    module's attributes named in `keep` (tensors, as running sums of an epoch), the metrics logged
+    so far, and the rows of CSVLogger's files: Lightning begins a new file at each start, so this
+    puts the earlier rows into it, without those of the steps that are taken again. A run that had
+    all its epochs gets its averaged weights (`WeightAveraging`), which Lightning would hand over
+    only at the end of a training.
 
-    The loader's position is the datamodule's to save (`state_dict`). An average over an epoch that Lightning makes
-    (`self.log(..., on_epoch=True)`) begins anew where a run goes on in the middle of the epoch.
-    With `Trainer(max_steps=...)` Lightning repeats the hooks of an epoch's end that it goes on from: the weights are
-    the same, the log has a row more; `max_epochs` has no such flaw.
-    """
+    The loader's position is the datamodule's to save (`state_dict`). An average over an epoch that
+    Lightning makes (`self.log(..., on_epoch=True)`) begins anew where a run goes on in the middle
+    of the epoch. With `Trainer(max_steps=...)` Lightning repeats the hooks of an epoch's end that
+    it goes on from: the weights are the same, the log has a row more; `max_epochs` has no such
+    flaw."""
 
     def __init__(self, keep: Sequence[str] = ()) -> None:
         self.keep = tuple(keep)
@@ -102,7 +104,8 @@ class ExactResume(Callback):
         }
 
     def _row(self, trainer: L.Trainer) -> dict[str, float] | None:
-        """What Lightning will log of this step or epoch once all callbacks have seen its end: after this is written.
+        """Return what Lightning will log of this step or epoch once all callbacks have seen its
+        end: after this is written.
 
         `logged_metrics` would add what other steps have logged.
         """
@@ -178,7 +181,8 @@ def _to_cpu(value: Tensor | Metric) -> Tensor | dict[str, Tensor]:
     """Copy a tensor, or the states of a metric, to the CPU."""
     if isinstance(value, Tensor):
         return value.detach().cpu()
-    return {name: state.detach().cpu() for name, state in value.metric_state.items()}
+    states: dict[str, Any] = value.metric_state
+    return {name: state.detach().cpu() for name, state in states.items()}
 
 
 def _restore(pl_module: L.LightningModule, name: str, saved: Tensor | dict[str, Tensor]) -> None:
@@ -198,7 +202,9 @@ def to_floats(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def restore_csv_rows(logger: Any, text: str) -> None:
-    """Begin a CSVLogger's new file with the rows of an earlier one, which may have other columns."""
+    """Begin a CSVLogger's new file with the rows of an earlier one, which may have other
+    columns.
+    """
     file = csv_log_path(logger)
     if file is None or not text:
         return

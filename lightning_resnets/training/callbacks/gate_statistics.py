@@ -21,16 +21,17 @@ from lightning_resnets.utils.atomic_write import atomic_write
 class GateStatistics(Callback):
     """Write statistics of every Gate's weights by class, in validation and in test.
 
-    `gate_statistics_val.csv` and `gate_statistics_test.csv` in the Trainer's `default_root_dir` have a row for each
-    gate and class (`COLUMNS`; depth counts the gates from the input). To the logger, if there is one, go
-    `gates/layer1.0.se/mean`, `/closed` and `/open` (shares of weights below .05, above .95) and `/class_distance` between
-    the classes. Hu et al., arXiv:1709.01507, section 7.2: weights are alike for all classes in early layers, tell
-    classes apart in later ones, and saturate in the last. For Highway models the weight is the mean over space.
+    `gate_statistics_val.csv` and `gate_statistics_test.csv` in the Trainer's `default_root_dir`
+    have a row for each gate and class (`COLUMNS`; depth counts the gates from the input). To the
+    logger, if there is one, go `gates/layer1.0.se/mean`, `/closed` and `/open` (shares of weights
+    below .05, above .95) and `/class_distance` between the classes. Hu et al., arXiv:1709.01507,
+    section 7.2: weights are alike for all classes in early layers, tell classes apart in later
+    ones, and saturate in the last. For Highway models the weight is the mean over space.
 
-    Images are counted once, over all processes; sums stay on the device until the end. For any LightningModule
-    whose model (its `model`, or itself) has named merges and runs uncompiled in evaluation, as `Classifier`'s does, and
-    whose batches are images and labels (N,). `classes` are those of the datamodule where they are not given.
-    """
+    Images are counted once, over all processes; sums stay on the device until the end. For any
+    LightningModule whose model (its `model`, or itself) has named merges and runs uncompiled in
+    evaluation, as `Classifier`'s does, and whose batches are images and labels (N,). `classes` are
+    those of the datamodule where they are not given."""
 
     def __init__(self, class_names: Sequence[str] | None = None) -> None:
         self.classes = class_names
@@ -46,7 +47,8 @@ class GateStatistics(Callback):
         found = find_gates(pl_module)
         if not found:
             rank_zero_warn(
-                "GateStatistics has nothing to write: this model has no Gate (SE and Highway models have)."
+                "GateStatistics has nothing to write: this model has no Gate "
+                "(SE and Highway models have)."
             )
             return
         count = len(self._classes(trainer))
@@ -59,7 +61,7 @@ class GateStatistics(Callback):
         classes = self.classes or getattr(getattr(trainer, "datamodule", None), "class_names", None)
         if not classes:
             raise ValueError(
-                "GateStatistics must know the classes: give their names, GateStatistics(classes=...)."
+                "GateStatistics needs the class names: pass GateStatistics(class_names=...)."
             )
         return classes
 

@@ -23,13 +23,14 @@ VERSIONED_PACKAGES = ("torch", "lightning", "lightning-resnets")
 
 
 class ModelCardCallback(Callback):
-    """Write the card into every checkpoint: model, options, classes, input, metrics, recipe, circumstances, versions.
+    """Write the card into every checkpoint: model, options, classes, input, metrics, recipe,
+    circumstances, versions.
 
-    The datamodule says what the images are: `name`, `classes`, `size`, `mean`, `std`, and `crop` and `resample` where
-    it fits larger ones (`checkpoint.card.Card`); the module's hyperparameters `model` and `options` say which model it has,
-    as its attribute `model`. In a script of your own `facts` say any of these: `ModelCardCallback(arch="resnet20",
-    class_names=("cat", "dog"), input_size=(3, 32, 32), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))`.
-    """
+    The datamodule says what the images are: `name`, `classes`, `size`, `mean`, `std`, and `crop`
+    and `resample` where it fits larger ones (`checkpoint.card.Card`); the module's hyperparameters
+    `model` and `options` say which model it has, as its attribute `model`. In a script of your own
+    `facts` say any of these: `ModelCardCallback(arch="resnet20", class_names=("cat", "dog"),
+    input_size=(3, 32, 32), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))`."""
 
     def __init__(self, recipe: str = "", **facts: Any) -> None:
         if strange := facts.keys() - FIELDS:

@@ -19,16 +19,17 @@ OPERAND_NAMES = Add.operands
 class SkipNorms(Callback):
     """Log the norms of the inputs of every Add, and of their gradients, every `every` steps.
 
-    For each Add, called by the block that owns it: `skip_norms/layer1.0/shortcut`, `.../branch`,
-    `.../shortcut_gradient` and `.../branch_gradient`. A norm is that of one image's (C, H, W), as the root mean
-    square over the batch and all processes; a gradient is that of the image's own loss, where the batch's is their
-    mean. The gradient of a shortcut has both ways in it, the sum and the branch that begins there: in equation (5) of
-    He et al. 2016, arXiv:1603.05027, the 1 and what is added to it. That branches become weak with depth is section
-    4.2, "Analysis of layer responses", of He et al. 2015, arXiv:1512.03385.
+    Each Add is named after the block that owns it: `skip_norms/layer1.0/shortcut`, `.../branch`,
+    `.../shortcut_gradient` and `.../branch_gradient`. A norm is the norm of one image's tensor
+    (C, H, W), as the root mean square over the batch and all ranks. A gradient is that of the
+    image's own loss. The gradient of a shortcut contains both paths, the sum and the branch that
+    begins there: equation (5) of He et al. 2016, arXiv:1603.05027. Branches become weak with depth:
+    section 4.2, "Analysis of layer responses", of He et al. 2015, arXiv:1512.03385.
 
-    `every` is the Trainer's `log_every_n_steps` where it is not given. Other steps have no hooks and cost nothing. For
-    any LightningModule whose model (its `model`, or itself) has named merges; `reveal` names those of a foreign model. The
-    model has to run uncompiled; where no Add is seen at work, the run stops with a sentence (ValueError).
+    `every` defaults to the Trainer's `log_every_n_steps`. Other steps have no hooks and cost
+    nothing. It works with any LightningModule whose model (its `model`, or itself) has merge
+    modules; `insert_merges` adds them to a third-party model. The model must run uncompiled; if no
+    Add is seen at work, the run stops with a ValueError.
     """
 
     def __init__(self, every: int | None = None) -> None:
@@ -44,7 +45,8 @@ class SkipNorms(Callback):
         self._last = None
         if not find_adds(pl_module):
             rank_zero_warn(
-                "SkipNorms has nothing to log: this model has no Add (reveal() names those of a foreign model)."
+                "SkipNorms has nothing to log: this model has no Add "
+                "(insert_merges adds them to a third-party model)."
             )
 
     def on_train_batch_start(
@@ -92,7 +94,8 @@ class SkipNorms(Callback):
         self._leave()
         if looked and not squares:
             raise ValueError(
-                "SkipNorms saw no Add at work: it needs a model that is not compiled (--model.compile false)."
+                "SkipNorms saw no Add at work: it needs a model that is not compiled "
+                "(--model.compile false)."
             )
         if squares:
             self._log(trainer, step, squares)
