@@ -33,7 +33,7 @@ from tests.helpers.two_ranks import ended, forked
 
 RECIPE = {
     "seed_everything": 3,
-    "save_steps": 3,
+    "checkpoint_every_steps": 3,
     "model": {"arch": "preresnet20", "model_kwargs": {"dropout": 0.3}, "lr": 0.05},
     "data": {"class_path": "lightning_resnets.data.CIFAR10Sample", "init_args": {"batch_size": 4}},
     "trainer": {
