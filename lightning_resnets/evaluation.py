@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric
 
 from lightning_resnets.checkpoint.load import LoadedCheckpoint
 from lightning_resnets.checkpoint.model_card import ModelCard
@@ -16,9 +15,13 @@ from lightning_resnets.data.datasets import DATASETS
 from lightning_resnets.data.evaluation_sets import subsample
 
 OWN_DIALECT = "lightning_resnets"  # of a checkpoint whose weights have our names
-# The feature maps of larger batches leave the CPU's cache.
+
+
 PIXELS_PER_BATCH = 16 * 224 * 224
+
+
 MAX_DEFAULT_BATCH_SIZE = 64
+
 
 ProgressCallback = Callable[[int, int, int], None]  # images done, correct ones, all images
 
@@ -78,40 +81,6 @@ def label_rank(logits: Tensor, labels: Tensor) -> Tensor:
     return ranks_before.sum(1).masked_fill(has_nan, logits.shape[1])
 
 
-class TopKCounts(Metric):
-    """Counts of the images with a correct top-1 class, and with the label among the top 5.
-
-    Counts are int64, so they are exact. `compute` adds up the counts of all ranks.
-    """
-
-    full_state_update = False
-
-    top1: Tensor
-    top5: Tensor
-    total: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        for name in ("top1", "top5", "total"):
-            self.add_state(name, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-
-    def update(self, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch.
-
-        Args:
-            logits: (N, K).
-            labels: (N,) int64.
-        """
-        ranks = label_rank(logits, labels)
-        self.top1 += (ranks < 1).sum()
-        self.top5 += (ranks < 5).sum()
-        self.total += len(labels)
-
-    def compute(self) -> tuple[int, int]:
-        """Return the number of top-1 and of top-5 hits."""
-        return int(self.top1), int(self.top5)
-
-
 def no_progress(done: int, correct: int, total: int) -> None:
     """Ignore progress.
 
@@ -139,17 +108,18 @@ def count_correct(
     Returns:
         The number of top-1 and of top-5 hits.
     """
-    counts = TopKCounts()
+    done = top1 = top5 = 0
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    done = 0
     with torch.inference_mode():
         for batch in batches:
             logits = model(batch.contiguous(memory_format=torch.channels_last))
-            counts.update(logits, labels[done : done + len(batch)])
+            ranks = label_rank(logits, labels[done : done + len(batch)])
+            top1 += int((ranks < 1).sum())
+            top5 += int((ranks < 5).sum())
             done += len(batch)
-            progress(done, int(counts.top1), len(labels))
+            progress(done, top1, len(labels))
     assert done == len(labels), "a label for each image"
-    return counts.compute()
+    return top1, top5
 
 
 def evaluate(

@@ -1,7 +1,6 @@
 """Test the accuracy against a slow loop, and the labels of every dataset."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +32,7 @@ class MeanColor(nn.Module):
 
 
 def color_model(
-    names: tuple[str, ...] = ("red", "green", "blue"), **card_fields: Any
+    names: tuple[str, ...] = ("red", "green", "blue"), **card_fields: str
 ) -> LoadedCheckpoint:
     """Return a model that recognizes red, green and blue images."""
     card = ModelCard(
