@@ -185,7 +185,7 @@ def test_validation_during_a_run_is_written_beside_and_a_net_without_gates_is_to
     assert sum(values[1] for values in rows.values() if values[0] == 1) == 10
     with pytest.warns(UserWarning, match="this model has no Gate"):
         run(tmp_path, "resnet20", limit_test_batches=2)
-    with pytest.raises(ValueError, match="must know the classes"):
+    with pytest.raises(ValueError, match="needs the class names"):
         trainer(tmp_path, callbacks=[GateStatistics()]).test(
             ImageClassifier("seresnet20"), dataloaders=loader(), verbose=False
         )
