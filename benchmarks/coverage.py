@@ -44,9 +44,7 @@ MergeCounts = tuple[int, int, int]  # adds, concats, gates
 
 @dataclass(slots=True)
 class Row:
-    """What was found for one model; None where it was not measured, or there is nothing to
-    measure.
-    """
+    """Results for one model; None where it was not measured or there is nothing to measure."""
 
     model: str
     traced_by: str = ""

@@ -182,8 +182,8 @@ def save_screenshot_when_ready(controller: Controller, path: str, wants_model: b
         )
         if (
             done
-            and not controller.worker.is_pending("see")
-            and not controller.worker.is_pending("shelf")
+            and not controller.worker.is_pending("run")
+            and not controller.worker.is_pending("catalog")
         ):
             QTimer.singleShot(50, shoot)
 

@@ -95,7 +95,7 @@ class Controller(QObject):
             self.request = replace(self.request, image=ImageInput(Path(image).name, path=image))
         if model:
             self.load_checkpoint(model, own)
-        self.worker.submit("shelf")
+        self.worker.submit("catalog")
         self._progress()
 
     def load_checkpoint(self, path: str, own: str | None = None) -> None:
@@ -261,9 +261,9 @@ class Controller(QObject):
         """
         self.request = request
         if ask and request.checkpoint is not None:
-            self._again = gently and self.worker.is_pending("see")
+            self._again = gently and self.worker.is_pending("run")
             if not self._again:
-                self.worker.submit("see", request)
+                self.worker.submit("run", request)
         self._refresh()
 
     def _answered(self, kind: str, answer: object) -> None:
@@ -308,7 +308,7 @@ class Controller(QObject):
     def _failed(self, kind: str, sentence: str) -> None:
         """Back to the last wish that could be met; the sentence stands until it is dismissed."""
         self._ready = True
-        if kind == "see":
+        if kind == "run":
             if (
                 self.request.checkpoint == self._good.checkpoint
                 and self.request.edits != self._good.edits

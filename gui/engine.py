@@ -44,7 +44,7 @@ SAMPLES_PER_CLASS = 4
 
 
 class Engine:
-    """Answers "shelf" with a Shelf and "see" with a Sight; a ValueError carries the sentence for
+    """Answer "catalog" with a Catalog and "run" with a Result; a ValueError has the message for
     the user.
     """
 
@@ -54,8 +54,8 @@ class Engine:
         self._views = LRUCache[Hashable, InferenceResult](12)
 
     def handle(self, kind: str, request: object) -> object:
-        """One request of the window; `kind` is "shelf" or "see"."""
-        if kind == "shelf":
+        """One request of the window; `kind` is "catalog" or "run"."""
+        if kind == "catalog":
             return load_catalog()
         assert isinstance(request, Request), f"no such request: {kind}"
         return self.run(request)

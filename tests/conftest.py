@@ -12,6 +12,10 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("PYTEST_QT_API", "pyside6")
 
 import pytest
+from tqdm import tqdm
+
+# tqdm starts a thread that stays; a child forked beside it can wait for its locks for ever.
+tqdm.monitor_interval = 0
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +44,6 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
         assert not (left := widgets_alive() - widgets), f"top-level widgets left over: {left}"
         assert not (left := timers_running() - timers), f"timers left running: {left}"
     for thread in set(threading.enumerate()) - threads:
-        if (
-            thread.name == "tqdm_monitor"
-        ):  # one for the whole process, started by the first progress bar
-            continue
         thread.join(2.0)
         assert not thread.is_alive(), f"thread left running: {thread.name}"
 

@@ -88,7 +88,6 @@ def small(kind: type[Small] = Small, **options: Any) -> nn.Module:
 @pytest.fixture(autouse=True)
 def no_monitor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop tqdm, which the exporter uses, from leaving a monitor thread."""
-    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)
 
 
 @pytest.fixture

@@ -377,7 +377,7 @@ def copy(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "lightning_resnets.data.streaming",
         str(root),
         str(out),
-        "--workers",
+        "--num-workers",
         "1",
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110)
@@ -403,12 +403,12 @@ def test_a_streamed_copy_gives_the_same_pictures(root: Path, copy: Path, workers
 @pytest.mark.filterwarnings("ignore")
 def test_a_stream_that_is_none_gets_a_sentence(tmp_path: Path, copy: Path) -> None:
     (tmp_path / "index.json").write_text("{}")
-    with pytest.raises(DataError, match=r"cannot be streamed \(.*\): check the address"):
+    with pytest.raises(DataError, match=r"Cannot stream '.*' \(.*\)\. Check the address"):
         module(tmp_path)
     stream = StreamedImages(str(copy / "val"))
     stream.items = [(0, 1)]
     with pytest.raises(
-        DataError, match=r"Image 0 of .* is not an image and its class: make the copy with"
+        DataError, match=r"Image 0 of .* is not an image with its class\. Make the copy with"
     ):
         stream.read(0)
 

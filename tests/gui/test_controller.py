@@ -55,7 +55,7 @@ def controller(qtbot: QtBot, engine: FakeEngine) -> Iterator[Controller]:
 def settle(qtbot: QtBot, controller: Controller) -> None:
     """Until nothing is awaited any more."""
     waiting = controller.worker.is_pending
-    qtbot.waitUntil(lambda: not waiting("see") and not waiting("shelf"), timeout=5000)
+    qtbot.waitUntil(lambda: not waiting("run") and not waiting("catalog"), timeout=5000)
 
 
 @pytest.fixture
@@ -504,7 +504,7 @@ def test_the_window_is_never_blocked(qtbot: QtBot, opened: Controller, engine: F
     beats = [0]
 
     def beat() -> None:
-        beats[0] += opened.worker.is_pending("see")
+        beats[0] += opened.worker.is_pending("run")
 
     timer = QTimer()
     timer.timeout.connect(beat)

@@ -224,7 +224,7 @@ def test_without_a_picture_there_is_the_graph(engine: Engine, models: dict[str, 
     result = engine.run(Request(checkpoint=models["resnet20"]))
     assert result.model is not None
     assert result.probabilities is None
-    assert engine.handle("see", Request()) is not None
+    assert engine.handle("run", Request()) is not None
 
 
 @pytest.mark.parametrize("name", ["gone.ckpt", "text.ckpt", "cut.ckpt", "empty.ckpt"])

@@ -49,7 +49,7 @@ def opened(qtbot: QtBot) -> Iterator[Controller]:
     worker.start()
     controller.start("a.ckpt")
     qtbot.waitUntil(
-        lambda: controller.result.detail is not None and not worker.is_pending("shelf"),
+        lambda: controller.result.detail is not None and not worker.is_pending("catalog"),
         timeout=5000,
     )
     yield controller
@@ -393,7 +393,7 @@ def test_closing_the_window_ends_the_worker(qtbot: QtBot) -> None:
 def test_selecting_a_layer_repaints_quickly(opened: Controller, qtbot: QtBot) -> None:
     """Time from the selection to painted maps, without the model."""
     opened.select("conv1")
-    qtbot.waitUntil(lambda: not opened.worker.is_pending("see"), timeout=5000)
+    qtbot.waitUntil(lambda: not opened.worker.is_pending("run"), timeout=5000)
     view = opened.window.inspector.atlas
     began = time.perf_counter()
     for _ in range(5):

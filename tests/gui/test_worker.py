@@ -45,16 +45,16 @@ def worker(qtbot: QtBot, gate: Gate) -> Iterator[Worker]:
 
 def test_slots_hold_the_newest_of_each_kind() -> None:
     slots = LatestRequestQueue()
-    slots.put("see", 1)
-    slots.put("shelf", 2)
-    newest = slots.put("see", 3)
-    assert slots.take() == ("see", newest, 3)
-    assert slots.take() == ("shelf", 2, 2)
+    slots.put("run", 1)
+    slots.put("catalog", 2)
+    newest = slots.put("run", 3)
+    assert slots.take() == ("run", newest, 3)
+    assert slots.take() == ("catalog", 2, 2)
 
 
 def test_closed_slots_end_the_wait() -> None:
     slots = LatestRequestQueue()
-    slots.put("see", 1)
+    slots.put("run", 1)
     slots.close()
     assert slots.take() is None
 
@@ -62,13 +62,13 @@ def test_closed_slots_end_the_wait() -> None:
 def test_thirty_asks_are_one_answer(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
     answers: list[object] = []
     worker.answered.connect(lambda kind, answer: answers.append(answer))
-    worker.submit("see", 0)
+    worker.submit("run", 0)
     assert gate.started.wait(5)
     for i in range(1, 31):
-        worker.submit("see", i)
+        worker.submit("run", i)
     with qtbot.waitSignal(worker.idle, timeout=5000):
         gate.open.set()
-    assert answers == [("see", 30)]
+    assert answers == [("run", 30)]
     assert gate.asked == [0, 30], "the twenty-nine between were never begun"
 
 
@@ -77,9 +77,9 @@ def test_kinds_do_not_displace_each_other(qtbot: QtBot, worker: Worker, gate: Ga
     worker.answered.connect(lambda kind, answer: answers.append(answer))
     gate.open.set()
     with qtbot.waitSignal(worker.idle, timeout=5000):
-        worker.submit("see", 1)
-        worker.submit("shelf", 2)
-    assert answers == [("see", 1), ("shelf", 2)]
+        worker.submit("run", 1)
+        worker.submit("catalog", 2)
+    assert answers == [("run", 1), ("catalog", 2)]
 
 
 def test_answers_come_on_the_gui_thread_from_one_other(
@@ -90,7 +90,7 @@ def test_answers_come_on_the_gui_thread_from_one_other(
     gate.open.set()
     for i in range(3):
         with qtbot.waitSignal(worker.answered, timeout=5000):
-            worker.submit("see", i)
+            worker.submit("run", i)
     assert set(heard) == {threading.main_thread()}
     assert len(gate.threads) == 1
     assert threading.main_thread() not in gate.threads
@@ -99,18 +99,18 @@ def test_answers_come_on_the_gui_thread_from_one_other(
 def test_a_users_mistake_is_its_sentence(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
     gate.open.set()
     with qtbot.waitSignal(worker.failed, timeout=5000) as caught:
-        worker.submit("see", "bad")
-    assert caught.args == ["see", "That cannot be opened: choose another."]
+        worker.submit("run", "bad")
+    assert caught.args == ["run", "That cannot be opened: choose another."]
 
 
 def test_a_fault_of_ours_does_not_end_the_thread(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
     gate.open.set()
     with qtbot.waitSignal(worker.failed, timeout=5000) as caught:
-        worker.submit("see", "broken")
+        worker.submit("run", "broken")
     assert caught.args
     assert "KeyError" in caught.args[1]
     with qtbot.waitSignal(worker.answered, timeout=5000):
-        worker.submit("see", "good")
+        worker.submit("run", "good")
 
 
 def test_an_engine_that_cannot_be_made_says_so_and_is_tried_again(qtbot: QtBot) -> None:
@@ -127,19 +127,19 @@ def test_an_engine_that_cannot_be_made_says_so_and_is_tried_again(qtbot: QtBot) 
     worker = Worker(make)
     worker.start()
     with qtbot.waitSignal(worker.failed, timeout=5000):
-        worker.submit("see", 1)
+        worker.submit("run", 1)
     with qtbot.waitSignal(worker.answered, timeout=5000):
-        worker.submit("see", 2)
+        worker.submit("run", 2)
     worker.stop()
 
 
 def test_waiting_until_the_newest_is_answered(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
-    worker.submit("see", 1)
-    assert worker.is_pending("see")
-    assert not worker.is_pending("shelf")
+    worker.submit("run", 1)
+    assert worker.is_pending("run")
+    assert not worker.is_pending("catalog")
     with qtbot.waitSignal(worker.idle, timeout=5000):
         gate.open.set()
-    assert not worker.is_pending("see")
+    assert not worker.is_pending("run")
 
 
 def test_stop_is_quiet_before_start_and_twice(qtbot: QtBot) -> None:

@@ -118,7 +118,7 @@ class FakeEngine:
         self.asked.append((kind, request))
         self.threads.add(threading.current_thread().name)
         time.sleep(self.slow)
-        if kind == "shelf":
+        if kind == "catalog":
             samples = tuple(ImageInput(CLASSES[i], pixels=pixels(i)) for i in range(6))
             return Catalog(
                 (CatalogEntry("resnet20", "resnet20", "CIFAR-10 · 91.24 % test accuracy"),), samples

@@ -61,7 +61,6 @@ def test_loading_is_measured_beside_the_reference(
 def test_training_is_measured_beside_a_bare_loop_and_the_usual_script(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)  # its monitor is a thread that stays
     small = [
         "--batch-size",
         "16",

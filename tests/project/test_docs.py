@@ -95,7 +95,6 @@ def custom_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_custom_model_trains_and_opens_as_printed(
     custom_files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)
     own = [args for args in calls("lightning-resnets") if "mymodels:tiny" in args]
     assert [args[0] for args in own] == ["fit", "inspect"]
     short = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"]
@@ -111,7 +110,6 @@ def test_commands_on_a_file_run(
     """Smaller variant: on a bundled model, with sample images in place of the user's."""
     from lightning_resnets.data import cifar10_sample
 
-    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)
     images, labels = cifar10_sample.load_sample("test")
     for index in range(4):
         folder = tmp_path / "DIR" / cifar10_sample.CLASSES[labels[index]]

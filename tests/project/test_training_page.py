@@ -78,7 +78,6 @@ def test_recipe_ends_with_the_averaged_weights() -> None:
 )
 def test_script_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     # tqdm's monitor is a thread that outlives the test.
-    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)
     (script,) = [text for text in code_blocks("python") if not text.startswith("# ")]
     exec(compile(script, "training.md", "exec"), {"__name__": "page"})
     assert {path.name for path in Path().glob("*.c*")} == {"mine.ckpt", "gate_statistics_val.csv"}

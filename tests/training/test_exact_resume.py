@@ -21,7 +21,6 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 
 from lightning_resnets.cli.main import main
-from lightning_resnets.training.callbacks import checkpointing
 from lightning_resnets.training.callbacks.checkpointing import AtomicCheckpointIO, LastCheckpoint
 from lightning_resnets.training.callbacks.exact_resume import (
     ExactResume,
@@ -76,11 +75,11 @@ def killed_in_a_write(after: int, share: float) -> Callable[[], None]:
         calls += 1
         if calls == after:
             file.flush()
-            file.truncate(int(share * file.progress()))
+            file.truncate(int(share * file.tell()))
             os.kill(os.getpid(), signal.SIGKILL)
 
     def action() -> None:
-        checkpointing.torch.save = dying  # type: ignore[assignment]
+        torch.save = dying  # type: ignore[assignment]
         fit()
 
     return action
@@ -110,8 +109,8 @@ def compare(one: Path, two: Path) -> None:
             torch.load(folder / "runs/tiny" / name, weights_only=True) for folder in (one, two)
         ]
         for file in files:
-            file["card"]["trained"].pop("seconds")
-            file.get("callbacks", {}).pop("WriteCard", None)
+            file["card"]["training"].pop("seconds")
+            file.get("callbacks", {}).pop("ModelCardCallback", None)
         same(*files, name)
     logs = [
         max((folder / "runs/tiny").glob("version_*/metrics.csv"), key=version)

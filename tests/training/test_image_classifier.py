@@ -259,9 +259,6 @@ def test_a_compiled_net_keeps_its_names_and_trains_alike(
 
     real = torch.compile
     monkeypatch.setattr(torch, "compile", compiler)
-    monkeypatch.setattr(
-        "tqdm.std.tqdm.monitor_interval", 0
-    )  # torch's compiler shows a bar, which would leave a thread
     L.seed_everything(5, verbose=False)
     module = ImageClassifier(
         "resnet20", lr=0.002, label_smoothing=0.1, weight_decay=0.01, compile=True

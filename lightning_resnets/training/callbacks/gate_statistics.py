@@ -28,10 +28,11 @@ class GateStatistics(Callback):
     section 7.2: weights are alike for all classes in early layers, tell classes apart in later
     ones, and saturate in the last. For Highway models the weight is the mean over space.
 
-    Images are counted once, over all processes; sums stay on the device until the end. For any
-    LightningModule whose model (its `model`, or itself) has named merges and runs uncompiled in
-    evaluation, as `Classifier`'s does, and whose batches are images and labels (N,). `classes` are
-    those of the datamodule where they are not given."""
+    Images are counted once, over all ranks; sums stay on the device until the end. It works with
+    any LightningModule whose model (its `model`, or itself) has merge modules and runs uncompiled
+    in evaluation, as that of `ImageClassifier` does, and whose batches are images and labels (N,).
+    `class_names` default to those of the datamodule.
+    """
 
     def __init__(self, class_names: Sequence[str] | None = None) -> None:
         self.classes = class_names
