@@ -76,7 +76,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("toggle_contrast", "Color scale: per channel / shared", "View", ("C",)),
     Action("toggle_order", "Gate weights: by channel or sorted", "View", ("S",)),
     Action("toggle_theme", "Toggle dark mode", "View", ("Ctrl+D",)),
-    Action("palette", "Command palette…", "Help", ("Ctrl+K",)),
+    Action("palette", "Commands…", "Help", ("Ctrl+K",)),
     Action("help", "Keyboard shortcuts", "Help", ("?", "F1")),
 )
 

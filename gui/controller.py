@@ -357,7 +357,9 @@ class Controller(QObject):
             waiting := self.screen.status if self._ready else "loading PyTorch…"
         )
         timed = (
-            f"seen in {1000 * self.result.seconds:.0f} ms" if self.result.seconds > 0.001 else ""
+            f"forward pass: {1000 * self.result.seconds:.0f} ms"
+            if self.result.seconds > 0.001
+            else ""
         )
         self.window.set_state("" if self.screen.page == "start" else waiting or timed)
 

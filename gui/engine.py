@@ -175,7 +175,7 @@ def describe_model(key: str, interactive: InteractiveModel) -> ModelInfo:
     folded = graph.fold()
     facts = [
         ("parameters", f"{graph.parameters:,}"),
-        ("multiply-adds", f"{graph.macs / 1e6:,.1f} M"),
+        ("MACs", f"{graph.macs / 1e6:,.1f} M"),
     ]
     if card.dataset_title:
         facts.insert(0, ("data", card.dataset_title))
