@@ -24,8 +24,8 @@ from lightning_resnets.training.callbacks.checkpointing import (
     is_safe_to_save,
 )
 from lightning_resnets.utils.atomic_write import atomic_torch_save
+from tests.helpers.child_process import ended, forked
 from tests.helpers.tiny_module import QUIET, Points, Tiny
-from tests.helpers.two_ranks import ended, forked
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 

@@ -27,8 +27,8 @@ from lightning_resnets.training.callbacks.exact_resume import (
     get_rng_state,
     set_rng_state,
 )
+from tests.helpers.child_process import ended, forked
 from tests.helpers.tiny_module import QUIET, Points, Tiny
-from tests.helpers.two_ranks import ended, forked
 
 RECIPE = {
     "seed_everything": 3,

@@ -21,7 +21,7 @@ from lightning_resnets.training.callbacks.gate_statistics import (
     GateStatistics,
 )
 from lightning_resnets.training.image_classifier import ImageClassifier
-from tests.helpers.fork import Notes, pair, trainer
+from tests.helpers.two_ranks import Notes, pair, trainer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:This process .* is multi-threaded:DeprecationWarning"

@@ -19,8 +19,8 @@ from lightning_resnets.errors import RunInterrupted
 from lightning_resnets.training.callbacks.checkpointing import LastCheckpoint
 from lightning_resnets.training.callbacks.exact_resume import ExactResume
 from lightning_resnets.training.callbacks.signals import StopOnSignal
+from tests.helpers.child_process import ended, forked, wait_for
 from tests.helpers.tiny_module import QUIET, Points, Tiny
-from tests.helpers.two_ranks import ended, forked
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
@@ -168,8 +168,7 @@ def test_the_command_ends_with_the_signals_code(tmp_path: Path, number: int, cod
     recipe(folder)
     child = forked(folder, fit)
     last = folder / "runs/tiny/last.ckpt"
-    while not last.is_file():
-        time.sleep(0.01)
+    wait_for(last, child)
     os.kill(child, number)
     assert ended(child) == code, (folder / "log.txt").read_text()
     step = torch.load(last, weights_only=True)["global_step"]
@@ -199,8 +198,7 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     recipe(folder)
     child = forked(folder, slow)
-    while not (folder / "writing").is_file():
-        time.sleep(0.01)
+    wait_for(folder / "writing", child)
     os.kill(child, signal.SIGINT)
     time.sleep(0.2)
     os.kill(child, signal.SIGINT)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from lightning_resnets.merges import Add
 from lightning_resnets.models.registry import create_model
 from lightning_resnets.training.callbacks.skip_norms import SkipNorms, find_adds
-from tests.helpers.fork import Notes, pair, trainer
+from tests.helpers.two_ranks import Notes, pair, trainer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:This process .* is multi-threaded:DeprecationWarning"

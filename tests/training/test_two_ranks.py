@@ -21,7 +21,7 @@ from lightning_resnets.data.cifar10 import CIFAR10Sample, ImagesAndLabels
 from lightning_resnets.training.callbacks.exact_resume import ExactResume
 from lightning_resnets.training.callbacks.model_card import ModelCardCallback
 from lightning_resnets.training.image_classifier import ImageClassifier
-from tests.helpers.fork import pair, trainer
+from tests.helpers.two_ranks import pair, trainer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:This process .* is multi-threaded:DeprecationWarning"
