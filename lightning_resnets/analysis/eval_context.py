@@ -66,6 +66,23 @@ def _has_running_stats(norm: _BatchNorm) -> bool:
     return norm.running_var is not None and float((norm.running_var - 1).abs().sum()) != 0
 
 
+def run_graph(executor: PartialExecutor, images: Tensor) -> NodeValues:
+    """Run a forward pass node by node, with gradients where they are enabled.
+
+    Args:
+        executor: the model's executor; it retains the values that are needed.
+        images: images (N, C, H, W).
+
+    Returns:
+        Retained values by node, and the output.
+    """
+    values: NodeValues = {}
+    executor.set_images(images)
+    for _ in executor.run_from(values):
+        pass
+    return values
+
+
 def device_of(model: nn.Module) -> torch.device:
     """Return the device of a model.
 

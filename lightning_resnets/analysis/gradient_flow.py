@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from lightning_resnets.analysis.ablation_targets import residual_blocks
 from lightning_resnets.analysis.eval_context import (
-    NodeValues,
     PartialExecutor,
     eval_mode_with_batch_stats,
     image_size,
+    run_graph,
     to_model_device,
     with_merges,
 )
@@ -205,10 +205,8 @@ class _GradientMeter:
 
     def update(self, batch: slice) -> None:
         """Add the gradient norms of one batch."""
-        values: NodeValues = {}
-        self.executor.set_images(self.images.images[batch].clone().requires_grad_())
-        for _ in self.executor.run_from(values):
-            pass
+        images = self.images.images[batch].clone().requires_grad_()
+        values = run_graph(self.executor, images)
         logits, labels = check_labels(values[self.executor.nodes[-1]], self.images.labels[batch])
         # A sum, so that each image's gradient is that of its own loss.
         loss = F.cross_entropy(logits, labels, reduction="sum")

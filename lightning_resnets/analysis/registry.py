@@ -1,7 +1,7 @@
 """All analyses by name, with a common signature for the command line and the app."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightning_resnets.analysis.cost import cost
 from lightning_resnets.analysis.feature_reuse import feature_reuse
@@ -35,185 +35,134 @@ SALIENCY_IMAGES = 4
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """An analysis: a short description, a function that runs it, and whether it needs images."""
+    """An analysis and the inputs that it uses.
+
+    Attributes:
+        description: one line for the list of analyses.
+        function: the analysis; it takes the model, keyword arguments, `model_name` and `progress`.
+        uses: fields of `AnalysisInputs` that are passed to the keyword arguments of the same name.
+        prepare: changes the inputs first, for example to fewer images.
+    """
 
     description: str
-    run: Callable[[AnalysisInputs, ProgressCallback], Result]
-    needs_images: bool = True
+    function: Callable[..., Result]
+    uses: tuple[str, ...]
+    prepare: Callable[[AnalysisInputs], AnalysisInputs] | None = None
+
+    @property
+    def needs_images(self) -> bool:
+        """Return True if the analysis runs the model on images."""
+        return "images" in self.uses
+
+    def run(self, inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
+        """Run the analysis.
+
+        Args:
+            inputs: model, images and settings.
+            progress: called as `progress(done, total)`; it may raise AnalysisCancelled.
+
+        Returns:
+            Tables and a figure.
+
+        Raises:
+            AnalysisError: there are no images, or the model does not allow the analysis.
+        """
+        if self.needs_images:
+            inputs.require_images()
+        if self.prepare is not None:
+            inputs = self.prepare(inputs)
+        kwargs = {name: getattr(inputs, name) for name in self.uses}
+        return self.function(
+            inputs.model, **kwargs, model_name=inputs.model_name, progress=progress
+        )
 
 
-def _lesion(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
-    """Run `lesion`."""
-    return lesion(
-        inputs.model,
-        inputs.require_images(),
-        inputs.baseline,
-        seed=inputs.seed,
-        model_name=inputs.model_name,
-        baseline_name=inputs.baseline_name,
-        progress=progress,
-    )
+def _select_saliency_images(inputs: AnalysisInputs) -> AnalysisInputs:
+    """Keep as many images as fit into a figure."""
+    return replace(inputs, images=inputs.subset(SALIENCY_IMAGES))
 
 
-def _paths(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
-    """Run `paths`."""
-    return paths(
-        inputs.model,
-        inputs.require_images(),
-        seed=inputs.seed,
-        model_name=inputs.model_name,
-        progress=progress,
-    )
+def _select_landscape_images(inputs: AnalysisInputs) -> AnalysisInputs:
+    """Keep as many images as the model's cost allows."""
+    return replace(inputs, images=inputs.subset(landscape_image_count(inputs)))
 
 
-def _gradient_flow(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
-    """Run `gradient_flow`."""
-    return gradient_flow(
-        inputs.model,
-        inputs.require_images(),
-        inputs.untrained,
-        model_name=inputs.model_name,
-        progress=progress,
-    )
-
-
-def _shattered_gradients(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
-    """Run `shattered_gradients` on the models at initialization, as in the paper."""
+def _use_untrained_models(inputs: AnalysisInputs) -> AnalysisInputs:
+    """Analyze the models at initialization, as in the paper, on a line between two images."""
     model_name = ""
     baseline_name = ""
     if inputs.untrained is not None and inputs.model_name:
         # Tell these curves from those of the trained model.
         model_name = f"{inputs.model_name}, untrained"
         baseline_name = f"{inputs.untrained_baseline_name}, untrained"
-    return shattered_gradients(
-        inputs.untrained or inputs.model,
-        # The line leads from one image to another.
-        inputs.subset(2),
-        inputs.untrained_baseline,
-        seed=inputs.seed,
+    return replace(
+        inputs,
+        model=inputs.untrained or inputs.model,
+        baseline=inputs.untrained_baseline,
+        images=inputs.subset(2),
         model_name=model_name,
         baseline_name=baseline_name,
-        progress=progress,
-    )
-
-
-def _layer_responses(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
-    """Run `layer_responses`."""
-    return layer_responses(
-        inputs.model,
-        inputs.require_images(),
-        inputs.baseline,
-        model_name=inputs.model_name,
-        baseline_name=inputs.baseline_name,
-        progress=progress,
-    )
-
-
-def _gate_weights(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
-    """Run `gate_weights`."""
-    return gate_weights(
-        inputs.model,
-        inputs.require_images(),
-        inputs.class_names,
-        model_name=inputs.model_name,
-        progress=progress,
-    )
-
-
-def _feature_reuse(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
-    """Run `feature_reuse`, which reads weights only."""
-    return feature_reuse(
-        inputs.model, inputs.input_size, model_name=inputs.model_name, progress=progress
-    )
-
-
-def _saliency(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
-    """Run `saliency` on as many images as fit into a figure."""
-    return saliency(
-        inputs.model,
-        inputs.subset(SALIENCY_IMAGES),
-        class_names=inputs.class_names,
-        model_name=inputs.model_name,
-        progress=progress,
-    )
-
-
-def _receptive_field(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
-    """Run `receptive_field` on noise images."""
-    return receptive_field(
-        inputs.model,
-        inputs.input_size,
-        seed=inputs.seed,
-        model_name=inputs.model_name,
-        progress=progress,
-    )
-
-
-def _loss_landscape(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
-    """Run `loss_landscape` on as many images as the model's cost allows."""
-    return loss_landscape(
-        inputs.model,
-        inputs.subset(landscape_image_count(inputs)),
-        inputs.baseline,
-        seed=inputs.seed,
-        model_name=inputs.model_name,
-        baseline_name=inputs.baseline_name,
-        progress=progress,
-    )
-
-
-def _iterative_refinement(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
-    """Run `iterative_refinement`."""
-    return iterative_refinement(
-        inputs.model, inputs.require_images(), model_name=inputs.model_name, progress=progress
-    )
-
-
-def _cost(inputs: AnalysisInputs, progress: ProgressCallback) -> Result:
-    """Run `cost`, which needs no images."""
-    return cost(
-        inputs.model,
-        inputs.input_size,
-        test_error=inputs.test_error,
-        model_name=inputs.model_name,
-        progress=progress,
     )
 
 
 # `analyze all` runs them in this order.
 ANALYSES = {
     "lesion": Analysis(
-        "error without each block, without several, with neighbors swapped", _lesion
+        "error without each block, without several, with neighbors swapped",
+        lesion,
+        ("images", "baseline", "seed", "baseline_name"),
     ),
-    "paths": Analysis("number of paths by length, and the gradient that they carry", _paths),
+    "paths": Analysis(
+        "number of paths by length, and the gradient that they carry", paths, ("images", "seed")
+    ),
     "gradient_flow": Analysis(
-        "gradient through each shortcut and branch, trained and at initialization", _gradient_flow
+        "gradient through each shortcut and branch, trained and at initialization",
+        gradient_flow,
+        ("images", "untrained"),
     ),
     "shattered_gradients": Analysis(
-        "autocorrelation of the input gradient at initialization, by depth", _shattered_gradients
+        "autocorrelation of the input gradient at initialization, by depth",
+        shattered_gradients,
+        ("images", "baseline", "seed", "baseline_name"),
+        _use_untrained_models,
     ),
     "layer_responses": Analysis(
         "standard deviation of each layer's output, and branch relative to shortcut",
-        _layer_responses,
+        layer_responses,
+        ("images", "baseline", "baseline_name"),
     ),
-    "gate_weights": Analysis("weights of each gate by channel, depth and class", _gate_weights),
+    "gate_weights": Analysis(
+        "weights of each gate by channel, depth and class", gate_weights, ("images", "class_names")
+    ),
     "feature_reuse": Analysis(
-        "earlier layers read by each layer of a dense block", _feature_reuse, needs_images=False
+        "earlier layers read by each layer of a dense block", feature_reuse, ("input_size",)
     ),
     "saliency": Analysis(
-        "evidence for the prediction: CAM, Grad-CAM and Layer-CAM at every block", _saliency
+        "evidence for the prediction: CAM, Grad-CAM and Layer-CAM at every block",
+        saliency,
+        ("images", "class_names"),
+        _select_saliency_images,
     ),
     "receptive_field": Analysis(
         "theoretical and effective receptive field of each block, with and without skips",
-        _receptive_field,
-        needs_images=False,
+        receptive_field,
+        ("input_size", "seed"),
     ),
-    "loss_landscape": Analysis("loss around the checkpoint", _loss_landscape),
+    "loss_landscape": Analysis(
+        "loss around the checkpoint",
+        loss_landscape,
+        ("images", "baseline", "seed", "baseline_name"),
+        _select_landscape_images,
+    ),
     "iterative_refinement": Analysis(
-        "prediction of the head after every block of the last stage", _iterative_refinement
+        "prediction of the head after every block of the last stage",
+        iterative_refinement,
+        ("images",),
     ),
     "cost": Analysis(
-        "parameters and MACs layer by layer, and error against cost", _cost, needs_images=False
+        "parameters and MACs layer by layer, and error against cost",
+        cost,
+        ("input_size", "test_error"),
     ),
 }
 

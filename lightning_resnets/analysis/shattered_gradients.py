@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from lightning_resnets.analysis.eval_context import (
-    NodeValues,
     PartialExecutor,
     eval_mode_with_batch_stats,
     image_size,
+    run_graph,
     to_model_device,
 )
 from lightning_resnets.analysis.plotting import (
@@ -214,13 +214,10 @@ def input_gradients(
     outputs = _block_output_nodes(model, traced)
     generator = torch.Generator().manual_seed(seed)
     executor = PartialExecutor(model, traced, dict.fromkeys(outputs.values()))
-    values: NodeValues = {}
     gradients: dict[str, Tensor] = {}
     with eval_mode_with_batch_stats(model), torch.enable_grad():
         line = line.detach().requires_grad_()
-        executor.set_images(line)
-        for _ in executor.run_from(values):
-            pass
+        values = run_graph(executor, line)
         for block, node in outputs.items():
             output = values[node]
             # Drawn on the CPU: the same numbers on every device.

@@ -1,14 +1,13 @@
 """Analysis inputs of a bundled model, and a loss landscape that is quick to compute."""
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 
-from lightning_resnets.analysis import registry
 from lightning_resnets.analysis.labeled_images import LabeledImages
-from lightning_resnets.analysis.registry import AnalysisInputs
+from lightning_resnets.analysis.registry import ANALYSES, AnalysisInputs
 from lightning_resnets.checkpoint.bundled import resolve_checkpoint
 from lightning_resnets.checkpoint.load import load_checkpoint
 from lightning_resnets.cli.analysis_inputs import make_analysis_inputs
@@ -28,9 +27,6 @@ def bundled_inputs(name: str, count: int = 12) -> AnalysisInputs:
 
 def shrink_loss_landscape(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the registry compute the loss on 3 x 3 points instead of 11 x 11."""
-    original: Callable[..., Any] = registry.loss_landscape
-
-    def small(*args: Any, **kwargs: Any) -> Any:
-        return original(*args, **kwargs, num_points=3)
-
-    monkeypatch.setattr(registry, "loss_landscape", small)
+    original = ANALYSES["loss_landscape"]
+    small = replace(original, function=partial(original.function, num_points=3))
+    monkeypatch.setitem(ANALYSES, "loss_landscape", small)
