@@ -31,6 +31,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "mmpretrain resnet50": openmmlab.resnet50,
     "mmpretrain seresnet50": openmmlab.seresnet50,
     "detectron2 msra blobs": detectron2.msra_blobs,
+    "detectron2 msra blobs, flat": detectron2.msra_blobs_flat,
     "detectron2 from torchvision": detectron2.converted_torchvision,
     "detectron2 detector": detectron2.detector,
     "paddle resnet50": paddle.resnet50,

@@ -1,4 +1,4 @@
-"""What a third-party checkpoint contains and what its own project computes from it."""
+"""Content of a third-party checkpoint, and what its own project computes from it."""
 
 import pickle
 from collections.abc import Mapping

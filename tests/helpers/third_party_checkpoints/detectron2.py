@@ -9,6 +9,7 @@ at 1d650efc02992da9acb4ab80b553cf726639af8d. All are pickles of NumPy arrays.
 """
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -81,6 +82,16 @@ def fold_statistics(model: ResNet) -> None:
             module.running_mean.zero_()
             # Caffe2 has no epsilon left to apply: scale and shift are all.
             module.running_var.fill_(1 - module.eps)
+
+
+def msra_blobs_flat() -> Case:
+    """Return blobs without a wrapper, with the classifier's Caffe name and momenta of training."""
+    case = msra_blobs()
+    blobs = dict(case.content["blobs"])
+    blobs["fc1000_w"] = blobs.pop("pred_w")
+    blobs["fc1000_b"] = blobs.pop("pred_b")
+    blobs["fc1000_w_momentum"] = blobs["fc1000_w"] * 0
+    return replace(case, content=blobs)
 
 
 def msra_blobs() -> Case:

@@ -25,7 +25,8 @@ def build_encoder(seed: int) -> nn.Module:
     """Build ResNet-50 with MoCo's projection: Linear, ReLU, Linear."""
     seed_weights(seed)
     encoder = torchvision.models.resnet50(num_classes=DIM)
-    encoder.fc = nn.Sequential(nn.Linear(2048, 2048), nn.ReLU(), encoder.fc)  # type: ignore[assignment]
+    projection = nn.Sequential(nn.Linear(2048, 2048), nn.ReLU(), encoder.fc)
+    encoder.fc = projection  # type: ignore[assignment]
     return make_trained(encoder, seed=seed)
 
 
