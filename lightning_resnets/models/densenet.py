@@ -6,7 +6,7 @@ Pleiss et al., Memory-Efficient Implementation of DenseNets, arXiv:1707.06990.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lightning_resnets.merges import Concat
+from lightning_resnets.models.heads import make_head
 
 
 class DenseLayer(nn.Module):
@@ -163,44 +164,47 @@ class Transition(nn.Sequential):
         )
 
 
-def imagenet_stem(width: int) -> "OrderedDict[str, nn.Module]":
+def imagenet_stem(width: int, in_channels: int = 3) -> "OrderedDict[str, nn.Module]":
     """Build the 7x7 convolution, norm, ReLU and max-pool for ImageNet.
 
     Args:
         width: channels of the output.
+        in_channels: channels of the image.
 
     Returns:
         The modules by name.
     """
     return OrderedDict(
-        conv0=nn.Conv2d(3, width, 7, 2, padding=3, bias=False),
+        conv0=nn.Conv2d(in_channels, width, 7, 2, padding=3, bias=False),
         norm0=nn.BatchNorm2d(width),
         relu0=nn.ReLU(),
         pool0=nn.MaxPool2d(3, 2, padding=1),
     )
 
 
-def cifar_stem(width: int) -> "OrderedDict[str, nn.Module]":
+def cifar_stem(width: int, in_channels: int = 3) -> "OrderedDict[str, nn.Module]":
     """Build the 3x3 convolution for CIFAR, as a dictionary for `nn.Sequential`."""
-    return OrderedDict(conv0=nn.Conv2d(3, width, 3, padding=1, bias=False))
+    return OrderedDict(conv0=nn.Conv2d(in_channels, width, 3, padding=1, bias=False))
 
 
 class DenseNet(nn.Module):
     """Stem, dense blocks with transitions between them, BN and ReLU, global mean, `classifier`.
 
-    Input (N, 3, H, W), output (N, num_classes) logits.
+    Input (N, in_channels, H, W), output (N, num_classes) logits.
 
     Args:
         depths: number of layers in each block.
         growth_rate: the paper's k.
         stem_width: channels in front of the first block.
-        num_classes: width of the last layer.
+        num_classes: width of the last layer; 0 for a feature extractor without one.
         stem: "imagenet" or "cifar".
         bottleneck_factor: 4 for "B", 0 for no bottlenecks.
         compression: fraction of channels that a transition keeps ("C" is 0.5).
         dropout: probability in every layer.
         memory_efficient: trade time for memory in training; outputs, gradients and statistics stay
             the same.
+        in_channels: channels of the image.
+        head_widths: widths of linear layers in front of the last one, each followed by ReLU.
     """
 
     def __init__(
@@ -214,10 +218,12 @@ class DenseNet(nn.Module):
         compression: float = 0.5,
         dropout: float = 0.0,
         memory_efficient: bool = False,
+        in_channels: int = 3,
+        head_widths: Sequence[int] = (),
     ) -> None:
         super().__init__()
         make_stem = imagenet_stem if stem == "imagenet" else cifar_stem
-        self.features = nn.Sequential(make_stem(stem_width))
+        self.features = nn.Sequential(make_stem(stem_width, in_channels))
         planes = stem_width
         for index, depth in enumerate(depths, 1):
             block = DenseBlock(
@@ -230,7 +236,7 @@ class DenseNet(nn.Module):
         self.features.add_module("norm5", nn.BatchNorm2d(planes))
         self.relu = nn.ReLU()
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(planes, num_classes)
+        self.classifier = make_head(planes, num_classes, head_widths)
         self._reset_parameters()
 
     def _add_transition(self, index: int, planes: int, compression: float) -> int:
@@ -246,10 +252,11 @@ class DenseNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
         # As in torchvision.
-        nn.init.zeros_(self.classifier.bias)
+        if isinstance(self.classifier, nn.Linear):
+            nn.init.zeros_(self.classifier.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images (N, 3, H, W) to logits (N, num_classes)."""
+        """Map images (N, in_channels, H, W) to logits (N, num_classes)."""
         x = self.relu(self.features(x))  # (N, C, H, W)
         x = torch.flatten(self.avgpool(x), 1)  # (N, C)
-        return self.classifier(x)  # (N, num_classes)
+        return self.classifier(x)  # (N, num_classes), or (N, C) without a head

@@ -25,7 +25,7 @@ def create_external(name: str, num_classes: int = 1000, **model_kwargs: object) 
 
     Args:
         name: `torchvision/NAME` or `timm/NAME`, one of the bundled index.
-        num_classes: width of the last layer.
+        num_classes: width of the last layer; 0 for a feature extractor without one.
         **model_kwargs: must be empty. A checkpoint may name a known model but not configure it.
 
     Returns:
@@ -43,7 +43,17 @@ def create_external(name: str, num_classes: int = 1000, **model_kwargs: object) 
         raise ModelError(
             f"The model {name} takes no options ({', '.join(model_kwargs)}): leave them out."
         )
-    return disable_inplace(build_external(name, num_classes))
+    # Some models cannot be built without a last layer.
+    model = disable_inplace(build_external(name, num_classes or 1))
+    return model if num_classes else _remove_classifier(model, name)
+
+
+def _remove_classifier(model: nn.Module, name: str) -> nn.Module:
+    """Replace the last layer by the identity."""
+    for key in index.classifier_keys(name):
+        parent, _, child = key.rpartition(".")[0].rpartition(".")
+        setattr(model.get_submodule(parent), child, nn.Identity())
+    return model
 
 
 def build_external(name: str, num_classes: int) -> nn.Module:

@@ -6,12 +6,13 @@ shortcut is a projection activates before the two paths part, and the projection
 convolution without batch norm.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
+from lightning_resnets.models.heads import make_head
 from lightning_resnets.models.residual_blocks import (
     ResidualBlock,
     StrideIn,
@@ -146,19 +147,23 @@ class PreActBottleneck(PreActBlock):
 
 
 class PreActResNet(nn.Module):
-    """Stem of 16 channels, stages `layer1` to `layer3`, `bn`, `relu`, global mean, `fc`: for CIFAR.
+    """Stem, stages `layer1` to `layer{len(depths)}`, `bn`, `relu`, global mean, `fc`: for CIFAR.
 
-    Input (N, 3, H, W), output (N, num_classes) logits.
+    Input (N, in_channels, H, W), output (N, num_classes) logits.
 
     Args:
         block: class or function that builds a block, see `make_stage`.
         depths: number of blocks in each stage.
         widen_factor: factor on the stages' planes of 16, 32, 64 (the k of WRN-n-k).
-        num_classes: width of the last layer.
+        num_classes: width of the last layer; 0 for a feature extractor without one.
         share_first: activate in front of both paths of the very first block (appendix of
             arXiv:1603.05027); otherwise only if its shortcut is a projection.
         stem_norm: put batch norm and ReLU behind the first convolution.
         last_norm: put batch norm and ReLU behind the last block; some published models have none.
+        stem_width: channels of the first convolution; the stages' planes are this, twice and four
+            times this, and so on, times `widen_factor`.
+        in_channels: channels of the image.
+        head_widths: widths of linear layers in front of the last one, each followed by ReLU.
         **block_kwargs: passed to the blocks: `shortcut_type`, `dropout`, `stride_in`, and the
             options of `SEOptions`.
 
@@ -175,13 +180,16 @@ class PreActResNet(nn.Module):
         share_first: bool = True,
         stem_norm: bool = False,
         last_norm: bool = True,
+        stem_width: int = STEM_WIDTH,
+        in_channels: int = 3,
+        head_widths: Sequence[int] = (),
         **block_kwargs: Any,
     ) -> None:
         super().__init__()
-        self.conv1 = conv3x3(3, STEM_WIDTH)
-        self.bn1 = nn.BatchNorm2d(STEM_WIDTH) if stem_norm else None
+        self.conv1 = conv3x3(in_channels, stem_width)
+        self.bn1 = nn.BatchNorm2d(stem_width) if stem_norm else None
         self.relu1 = nn.ReLU() if stem_norm else None
-        inplanes = self._add_stages(block, depths, widen_factor, block_kwargs)
+        inplanes = self._add_stages(block, depths, stem_width, widen_factor, block_kwargs)
         first = self.get_submodule("layer1.0")
         assert isinstance(first, PreActBlock)
         first.shared = first.shared or share_first
@@ -189,21 +197,22 @@ class PreActResNet(nn.Module):
         self.bn = nn.BatchNorm2d(inplanes) if last_norm else None
         self.relu = nn.ReLU() if last_norm else None
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(inplanes, num_classes)
+        self.fc = make_head(inplanes, num_classes, head_widths)
         self._reset_parameters()
 
     def _add_stages(
         self,
         block: Callable[..., PreActBlock],
         depths: tuple[int, ...],
+        stem_width: int,
         widen_factor: int,
         block_kwargs: dict[str, Any],
     ) -> int:
         """Add the stages, each twice as wide as the one before; return the last one's channels."""
         self.stages = len(depths)
-        inplanes = STEM_WIDTH
+        inplanes = stem_width
         for index, depth in enumerate(depths):
-            planes = (STEM_WIDTH << index) * widen_factor
+            planes = (stem_width << index) * widen_factor
             # The first stage works at the size of the image.
             stride = 2 if index else 1
             stage = make_stage(block, depth, inplanes, planes, stride, **block_kwargs)
@@ -218,7 +227,7 @@ class PreActResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images (N, 3, H, W) to logits (N, num_classes)."""
+        """Map images (N, in_channels, H, W) to logits (N, num_classes)."""
         x = self.conv1(x)  # (N, 16, H, W)
         if self.bn1 is not None and self.relu1 is not None:
             x = self.relu1(self.bn1(x))
@@ -228,4 +237,4 @@ class PreActResNet(nn.Module):
         if self.bn is not None and self.relu is not None:
             x = self.relu(self.bn(x))
         x = torch.flatten(self.avgpool(x), 1)  # (N, C)
-        return self.fc(x)  # (N, num_classes)
+        return self.fc(x)  # (N, num_classes), or (N, C) without a head

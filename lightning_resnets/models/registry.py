@@ -13,9 +13,11 @@ from torch import nn
 from lightning_resnets.errors import ModelError
 from lightning_resnets.models import external, torchvision_baselines
 from lightning_resnets.models.densenet import DenseNet
+from lightning_resnets.models.generic import GENERIC_MODELS
 from lightning_resnets.models.highway import Highway
 from lightning_resnets.models.inception import BNInception, GoogLeNet
 from lightning_resnets.models.inception_resnet import InceptionResNetV2
+from lightning_resnets.models.model_names import split_options
 from lightning_resnets.models.pretrained import load_into_model
 from lightning_resnets.models.pretrained_weights import get_pretrained
 from lightning_resnets.models.registry_entries import (
@@ -55,9 +57,11 @@ def create_model(
 
     Args:
         name: a name of `list_models()`, `torchvision/NAME`, `timm/NAME`, or `module:function` for
-            a custom model.
+            a custom model. Options may follow: `resnet50,stride_in=1x1`. `resnet`, `preresnet` and
+            `densenet` have any `depths`.
         num_classes: width of the last layer. None for the model's own: 1,000 for ImageNet models
-            and those of torchvision and timm, 10 for CIFAR models and custom models.
+            and those of torchvision and timm, 10 for CIFAR models and custom models. 0 for a
+            feature extractor without a last layer.
         pretrained: name of published ImageNet weights ("IMAGENET1K_V1", "ra2_in1k"), or True for
             the best available.
         **model_kwargs: passed to the model's class (`shortcut_type="B"`, `se_reduction=8`,
@@ -71,6 +75,8 @@ def create_model(
         ModelError: the name, an option or the name of the weights is unknown.
         DownloadError: published weights could not be downloaded.
     """
+    name, options = split_options(name)
+    model_kwargs = {**options, **model_kwargs}
     if pretrained:
         return _create_pretrained(name, num_classes, pretrained, model_kwargs)
     if num_classes is None:
@@ -106,6 +112,8 @@ def default_num_classes(name: str) -> int:
 
 def _get_builtin(name: str) -> Callable[..., nn.Module]:
     """Return the function that builds a built-in model; the error lists similar names."""
+    if name in GENERIC_MODELS:
+        return GENERIC_MODELS[name]
     if name not in MODELS:
         near = difflib.get_close_matches(name, MODELS, 3, 0.5)
         hint = f"near: {', '.join(near)}" if near else f"known: {', '.join(MODELS)}"

@@ -17,9 +17,20 @@ from lightning_resnets.models.squeeze_excite import SEOptions, SEPlacement, Sque
 StrideIn = Literal["1x1", "3x3"]
 
 
-def conv3x3(inplanes: int, planes: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    """Build a 3x3 convolution with padding 1 and no bias."""
-    return nn.Conv2d(inplanes, planes, 3, stride, padding=1, groups=groups, bias=False)
+def conv3x3(
+    inplanes: int, planes: int, stride: int = 1, groups: int = 1, dilation: int = 1
+) -> nn.Conv2d:
+    """Build a 3x3 convolution that keeps the size, with no bias."""
+    return nn.Conv2d(
+        inplanes,
+        planes,
+        3,
+        stride,
+        padding=dilation,
+        dilation=dilation,
+        groups=groups,
+        bias=False,
+    )
 
 
 def bottleneck_strides(stride: int, stride_in: StrideIn) -> tuple[int, int]:
@@ -163,6 +174,8 @@ class Bottleneck(ResidualBlock):
         base_width: width of a group for 64 planes.
         stride_in: convolution with the stride: "3x3" as in torchvision ("v1.5"), or "1x1" as in
             the paper.
+        dilation: dilation of the 3x3 convolution.
+        expansion: output channels for each of `planes`.
         **se_kwargs: see `SEOptions`.
     """
 
@@ -177,17 +190,19 @@ class Bottleneck(ResidualBlock):
         groups: int = 1,
         base_width: int = 64,
         stride_in: StrideIn = "3x3",
+        dilation: int = 1,
+        expansion: int = 4,
         **se_kwargs: Unpack[SEOptions],
     ) -> None:
         super().__init__()
         # 64 is the width of the narrowest stage, for which base_width is given.
         inner = planes * base_width // 64 * groups
-        outplanes = planes * self.expansion
+        outplanes = planes * expansion
         first, second = bottleneck_strides(stride, stride_in)
         self.conv1 = conv1x1(inplanes, inner, first)
         self.bn1 = nn.BatchNorm2d(inner)
         self.relu1 = nn.ReLU()
-        self.conv2 = conv3x3(inner, inner, second, groups)
+        self.conv2 = conv3x3(inner, inner, second, groups, dilation)
         self.bn2 = nn.BatchNorm2d(inner)
         self.relu2 = nn.ReLU()
         self.conv3 = conv1x1(inner, outplanes)
@@ -221,6 +236,7 @@ def make_stage(
     inplanes: int,
     planes: int,
     stride: int = 1,
+    dilations: tuple[int, int] = (1, 1),
     **block_kwargs: Any,
 ) -> nn.Sequential:
     """Stack blocks, of which the first changes the width and has the stride.
@@ -231,12 +247,21 @@ def make_stage(
         inplanes: channels of the input.
         planes: see `block`.
         stride: stride of the first block.
+        dilations: dilation of the first block and of the others; blocks get it if it is not 1.
         **block_kwargs: passed to every block.
 
     Returns:
         The blocks in order.
     """
-    first = block(inplanes, planes, stride, **block_kwargs)
-    inplanes = out_channels(block, planes)
-    rest = [block(inplanes, planes, 1, **block_kwargs) for _ in range(1, depth)]
-    return nn.Sequential(first, *rest)
+    expansion = block_kwargs.get("expansion", getattr(block, "expansion", 1))
+    first_kwargs = {**block_kwargs, **_dilation_kwargs(dilations[0])}
+    rest_kwargs = {**block_kwargs, **_dilation_kwargs(dilations[1])}
+    blocks = [block(inplanes, planes, stride, **first_kwargs)]
+    inplanes = expansion * planes
+    blocks += [block(inplanes, planes, 1, **rest_kwargs) for _ in range(1, depth)]
+    return nn.Sequential(*blocks)
+
+
+def _dilation_kwargs(dilation: int) -> dict[str, int]:
+    """Return the argument of a dilated block; blocks without dilation need not know it."""
+    return {} if dilation == 1 else {"dilation": dilation}

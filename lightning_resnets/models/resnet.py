@@ -4,44 +4,54 @@ He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, arXiv:1512.03
 named as in torchvision, so that state dicts can be exchanged.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lightning_resnets.models.residual_blocks import (
-    BasicBlock,
-    Bottleneck,
-    conv3x3,
-    make_stage,
-    out_channels,
+from lightning_resnets.models.heads import make_head
+from lightning_resnets.models.residual_blocks import BasicBlock, Bottleneck, make_stage
+from lightning_resnets.models.stems import (
+    Stem,
+    StemDesign,
+    StemPool,
+    get_stem,
+    make_stem_conv,
+    make_stem_pool,
 )
 
-# Both have the names of the datasets that they were designed for.
-Stem = Literal["imagenet", "cifar"]
-StemPool = Literal["pad", "ceil"]
+POOL_STRIDE = 2
 
 
 class ResNet(nn.Module):
     """Stem, stages `layer1` to `layer{len(depths)}` of blocks, global mean, `fc`.
 
-    Input (N, 3, H, W), output (N, num_classes) logits.
+    Input (N, in_channels, H, W), output (N, num_classes) logits.
 
     Args:
         block: class or function that builds a block, see `make_stage`.
         depths: number of blocks in each stage.
-        num_classes: width of the last layer.
-        stem: "imagenet" (7x7 convolution with stride 2 and max-pool, 64 channels) or "cifar" (one
-            3x3 convolution, 16 channels; section 4.2 of the paper).
-        stem_pool: border of ImageNet's max-pool: "pad" (torchvision) or "ceil", where the last
-            window reaches over the edge (Caffe).
+        num_classes: width of the last layer; 0 for a feature extractor without one.
+        stem: "imagenet" (7x7 convolution with stride 2 and max-pool, 64 channels), "cifar" (one
+            3x3 convolution, 16 channels; section 4.2 of the paper), or "deep" (three 3x3
+            convolutions and max-pool, 64 channels).
+        stem_pool: border of the stem's max-pool: "pad" (torchvision) or "ceil", where the last
+            window reaches over the edge (Caffe); "none" for no pool; None for the stem's own.
         zero_init_last: start the last batch norm of every block at 0, so that the block starts as
             the identity.
         stem_width: other number of channels of the stem; the stages' widths follow. ImageNet
             models on CIFAR have a "cifar" stem of 64.
+        stem_kernel: other side of the first convolution's kernel.
+        stem_stride: other stride of the first convolution.
+        in_channels: channels of the image.
+        first_width: planes of the first stage, if they differ from the stem's channels.
+        output_stride: stride of the last feature map; stages that would exceed it have dilated
+            convolutions instead of a stride, as in torchvision. None for no dilation.
+        head_widths: widths of linear layers in front of the last one, each followed by ReLU.
         **block_kwargs: passed to the blocks: `shortcut_type`, the options of `SEOptions`, and for
-            bottlenecks `groups`, `base_width` and `stride_in`.
+            bottlenecks `groups`, `base_width`, `stride_in` and `expansion`.
 
     Raises:
         ValueError: an option is not valid.
@@ -53,40 +63,55 @@ class ResNet(nn.Module):
         depths: tuple[int, ...],
         num_classes: int = 1000,
         stem: Stem = "imagenet",
-        stem_pool: StemPool = "pad",
+        stem_pool: StemPool | None = None,
         zero_init_last: bool = False,
         stem_width: int | None = None,
+        stem_kernel: int | None = None,
+        stem_stride: int | None = None,
+        in_channels: int = 3,
+        first_width: int | None = None,
+        output_stride: int | None = None,
+        head_widths: Sequence[int] = (),
         **block_kwargs: Any,
     ) -> None:
         super().__init__()
-        planes = stem_width or (16 if stem == "cifar" else 64)
-        self.conv1 = make_stem_conv(stem, planes)
-        self.bn1 = nn.BatchNorm2d(planes)
+        design = _choose_stem(stem, stem_pool, stem_width, stem_kernel, stem_stride)
+        self.conv1 = make_stem_conv(stem, in_channels, design)
+        self.bn1 = nn.BatchNorm2d(design.width)
         self.relu = nn.ReLU()
         # CIFAR images are too small to be halved twice before the first stage.
-        self.maxpool = make_stem_pool(stem_pool) if stem == "imagenet" else None
-        inplanes = self._add_stages(block, depths, planes, block_kwargs)
+        self.maxpool = make_stem_pool(design.pool)
+        stride = design.stride * (POOL_STRIDE if self.maxpool is not None else 1)
+        strides = stage_strides(len(depths), stride, output_stride)
+        widths = [(first_width or design.width) << index for index in range(len(depths))]
+        inplanes = self._add_stages(block, depths, design.width, widths, strides, block_kwargs)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(inplanes, num_classes)
+        self.fc = make_head(inplanes, num_classes, head_widths)
         self._reset_parameters(zero_init_last)
 
     def _add_stages(
         self,
         block: Callable[..., nn.Module],
         depths: tuple[int, ...],
-        planes: int,
+        inplanes: int,
+        widths: Sequence[int],
+        strides: Sequence[tuple[int, int]],
         block_kwargs: dict[str, Any],
     ) -> int:
         """Add the stages, each twice as wide as the one before; return the last one's channels."""
         self.stages = len(depths)
-        inplanes = planes
+        expansion = block_kwargs.get("expansion", getattr(block, "expansion", 1))
+        previous = 1
         for index, depth in enumerate(depths):
-            width = planes << index
-            # The stem has done the first reduction.
-            stride = 2 if index else 1
-            stage = make_stage(block, depth, inplanes, width, stride, **block_kwargs)
+            stride, dilation = strides[index]
+            width = widths[index]
+            dilations = (previous, dilation)
+            stage = make_stage(
+                block, depth, inplanes, width, stride, dilations=dilations, **block_kwargs
+            )
             self.add_module(f"layer{index + 1}", stage)
-            inplanes = out_channels(block, width)
+            inplanes = expansion * width
+            previous = dilation
         return inplanes
 
     def _reset_parameters(self, zero_init_last: bool) -> None:
@@ -98,7 +123,7 @@ class ResNet(nn.Module):
                 nn.init.zeros_(module.last_norm().weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images (N, 3, H, W) to logits (N, num_classes)."""
+        """Map images (N, in_channels, H, W) to logits (N, num_classes)."""
         x = self.relu(self.bn1(self.conv1(x)))  # (N, stem_width, H / 2, W / 2), CIFAR: H, W
         if self.maxpool is not None:
             x = self.maxpool(x)
@@ -106,43 +131,52 @@ class ResNet(nn.Module):
             # Each stage but the first doubles the channels and halves the sides.
             x = self.get_submodule(f"layer{index + 1}")(x)
         x = torch.flatten(self.avgpool(x), 1)  # (N, C)
-        return self.fc(x)  # (N, num_classes)
+        return self.fc(x)  # (N, num_classes), or (N, C) without a head
 
 
-def make_stem_conv(stem: Stem, planes: int) -> nn.Conv2d:
-    """Build the first convolution.
+def _choose_stem(
+    stem: Stem,
+    pool: StemPool | None,
+    width: int | None,
+    kernel: int | None,
+    stride: int | None,
+) -> StemDesign:
+    """Return a stem's sizes with those that were given."""
+    design = get_stem(stem)
+    return replace(
+        design,
+        kernel=kernel or design.kernel,
+        stride=stride or design.stride,
+        width=width or design.width,
+        pool=pool or design.pool,
+    )
+
+
+def stage_strides(
+    stages: int, stem_stride: int, output_stride: int | None
+) -> tuple[tuple[int, int], ...]:
+    """Return stride and dilation of each stage.
 
     Args:
-        stem: "imagenet" or "cifar".
-        planes: channels of the output.
+        stages: number of stages; all but the first have stride 2.
+        stem_stride: stride of everything in front of the first stage.
+        output_stride: largest stride of the feature maps, or None for no limit.
 
     Returns:
-        A 7x7 convolution with stride 2, or a 3x3 convolution.
+        (stride, dilation) of each stage.
 
     Raises:
-        ValueError: `stem` is not valid.
+        ValueError: no stage has this output stride.
     """
-    if stem not in ("imagenet", "cifar"):
-        raise ValueError(f"stem must be 'imagenet' or 'cifar', got {stem!r}.")
-    if stem == "cifar":
-        return conv3x3(3, planes)
-    return nn.Conv2d(3, planes, 7, 2, padding=3, bias=False)
-
-
-def make_stem_pool(stem_pool: StemPool) -> nn.MaxPool2d:
-    """Build ImageNet's max-pool.
-
-    Args:
-        stem_pool: "pad" or "ceil", see `ResNet`.
-
-    Returns:
-        A 3x3 max-pool with stride 2.
-
-    Raises:
-        ValueError: `stem_pool` is not valid.
-    """
-    if stem_pool not in ("pad", "ceil"):
-        raise ValueError(f"stem_pool must be 'pad' or 'ceil', got {stem_pool!r}.")
-    if stem_pool == "pad":
-        return nn.MaxPool2d(3, 2, padding=1)
-    return nn.MaxPool2d(3, 2, ceil_mode=True)
+    possible = [stem_stride << index for index in range(stages)]
+    if output_stride is not None and output_stride not in possible:
+        raise ValueError(
+            f"output_stride must be one of {', '.join(map(str, possible))}, got {output_stride!r}."
+        )
+    strides = list[tuple[int, int]]()
+    for total in possible:
+        dilation = max(1, total // (output_stride or possible[-1]))
+        # The stem has done the first reduction.
+        is_halved = total > stem_stride and dilation == 1
+        strides.append((2 if is_halved else 1, dilation))
+    return tuple(strides)

@@ -4,9 +4,8 @@ The bundled index holds a fingerprint of every model; `build_index` beside it wr
 lookup needs neither package.
 
 The name and shape of every weight are hashed to 64 bits. The sum of all hashes identifies a model.
-Its sketch is one-permutation min-hashing (Li, Owen, Zhang, NIPS 2012) with one byte per bin (Li,
-König, WWW 2010): the fraction of equal bytes of two sketches estimates the fraction of names and
-shapes that two models have in common. Both leave out the number of classes of the last layer.
+Its sketch (`sketches`) estimates how much two models have in common. Both leave out the number of
+classes of the last layer.
 """
 
 import json
@@ -24,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_resnets.models.key_rules import AUX_CLASSIFIER_KEYS
+from lightning_resnets.models.known.sketches import SKETCH_BYTES, compare_sketches, make_sketch
 from lightning_resnets.preprocessing import Preprocessing
 
 INDEX_FILE = Path(__file__).with_name("index.json.xz")
-SKETCH_BYTES = 128
 MAX_RESULTS = 20
 
 # Models that have less in common are not similar; those that differ at all are below 1.
@@ -136,7 +135,7 @@ def lookup(shapes: Mapping[str, Shape]) -> list[Neighbor]:
     for keys, rows in index.rows_by_classifier_keys.items():
         num_classes = _count_classes(kept, keys)  # 0 without this last layer
         query = _make_fingerprint(kept, hashes, keys) if num_classes else with_classifier
-        estimates = _compare_sketches(index.sketches[rows], query.sketch)
+        estimates = compare_sketches(index.sketches[rows], query.sketch)
         for row, estimate in zip(rows, estimates, strict=True):
             found += _neighbors(index.entries[row], query, num_classes, float(estimate))
     found.sort(key=lambda item: item[0])
@@ -158,6 +157,20 @@ def is_ignored(name: str) -> bool:
 def known_models() -> dict[str, Preprocessing]:
     """Return the preprocessing of every model of the index by `torchvision/NAME` or `timm/NAME`."""
     return _known_models()
+
+
+def classifier_keys(name: str) -> tuple[str, ...]:
+    """Return the names of the last layer's weights.
+
+    Args:
+        name: `torchvision/NAME` or `timm/NAME`, one of `known_models`.
+
+    Returns:
+        Names of weights, such as `fc.weight` and `fc.bias`.
+    """
+    entries = load_index().entries
+    found = next(entry for entry in entries if name in dict(entry.models))
+    return tuple(key for key, _ in found.classifier_keys)
 
 
 def fingerprint(shapes: Mapping[str, Shape], classifier_keys: ClassifierKeys) -> Fingerprint:
@@ -276,22 +289,7 @@ def _make_fingerprint(
     values = np.fromiter(all_hashes.values(), np.uint64, len(all_hashes))
     numel = sum(math.prod(shape) for name, shape in shapes.items() if name not in classifier)
     hash_sum = sum(all_hashes.values()) % 2**64
-    return Fingerprint(hash_sum, _make_sketch(values), len(all_hashes), numel)
-
-
-def _make_sketch(values: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """Return the last byte of the smallest hash in each bin, 1 to 255; 0 for an empty bin."""
-    empty = 2**64 - 1
-    smallest = np.full(SKETCH_BYTES, empty, np.uint64)
-    # The upper seven bits of a hash choose its bin.
-    np.minimum.at(smallest, (values >> np.uint64(57)).astype(np.intp), values)
-    return np.where(smallest == empty, 0, 1 + smallest % np.uint64(255)).astype(np.uint8)
-
-
-def _compare_sketches(rows: NDArray[np.uint8], sketch: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Estimate the similarity of each row: the fraction of equal bytes among filled bins."""
-    filled = (rows != 0) | (sketch != 0)
-    return ((rows == sketch) & filled).sum(1) / np.maximum(filled.sum(1), 1)
+    return Fingerprint(hash_sum, make_sketch(values), len(all_hashes), numel)
 
 
 def _ratio(one: int, other: int) -> float:
