@@ -5,7 +5,7 @@ arXiv:1605.06431, sections 3 (the unraveled view), 5 and Fig. 6.
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import combinations, zip_longest
 from math import comb
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from lightning_resnets.analysis.ablation_targets import dense_layers, residual_blocks
 from lightning_resnets.analysis.eval_context import (
@@ -43,7 +44,8 @@ NO_SKIPS = (
     "The model has no skip connection, so it has only one path. Use a model with residual or dense "
     "blocks."
 )
-SAMPLED_LENGTHS = 12  # number of lengths sampled in a deep model
+MAX_MEASURED_BLOCKS = 64  # up to so many blocks every path length is measured
+SAMPLED_LENGTHS = 33  # number of lengths measured in a deeper model; the others are interpolated
 
 
 def paths(
@@ -51,7 +53,7 @@ def paths(
     images: LabeledImages,
     *,
     lengths: Sequence[int] | None = None,
-    num_draws: int = 16,
+    num_draws: int = 8,
     max_images: int = 32,
     seed: int = 0,
     model_name: str = "",
@@ -65,17 +67,19 @@ def paths(
     n residual blocks has C(n, k) paths of length k.
 
     For the gradient the forward pass is unchanged. The backward pass goes through the branch of k
-    randomly drawn blocks and through the shortcut of all others.
+    randomly drawn blocks and through the shortcut of all others. Norms differ more between paths
+    than between images, so each image gets its own path in every draw.
 
     Args:
         model: a model with skip connections.
         images: images and labels.
-        lengths: lengths k to sample; None for about twelve from 0 to all.
-        num_draws: distinct paths per length; all of them if there are no more.
+        lengths: lengths k to measure; None for all, or in a model of more than 64 blocks for about
+            33 from 0 to all.
+        num_draws: backward passes per length; all paths, each on all images, if there are no more.
         max_images: number of images to take from the start.
         seed: seed of the random draws.
         model_name: name in tables and figures; the class name if empty.
-        progress: called after every path; it may raise AnalysisCancelled.
+        progress: called after every backward pass; it may raise AnalysisCancelled.
 
     Returns:
         Exact path counts, and mean gradient norms by length and draw.
@@ -89,16 +93,60 @@ def paths(
     counts = count_paths(graph)
     skips = list(residual_blocks(graph).values())
     images = to_model_device(images, model, max_images)
-    rng = random.Random(seed)  # noqa: S311
-    samples = _sample_paths(skips, lengths, num_draws, rng)
+    lengths = _default_lengths(len(skips)) if lengths is None else lengths
+    _check_lengths(lengths, len(skips))
     norms: dict[int, tuple[float, ...]] = {}
     with eval_mode_with_batch_stats(model):
-        for k, branches in track_progress(samples, progress):
-            # One image's loss does not depend on the others, so one backward pass serves all.
-            gradient = path_input_gradient(model, images, skips, branches)
+        sampler = _PathSampler(model, len(skips), len(images), num_draws, random.Random(seed))  # noqa: S311
+        for k, takes_branch in track_progress(sampler.draw(lengths), progress):
+            gradient = path_input_gradients(model, images, skips, takes_branch)
             norm = float(gradient.flatten(1).norm(dim=1).mean())
             norms[k] = (*norms.get(k, ()), norm)
     return PathsResult(counts, norms, len(images), display_name(model, model_name))
+
+
+class _PathSampler:
+    """Draws paths of given lengths: one for each image, or one for all."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        num_blocks: int,
+        num_images: int,
+        num_draws: int,
+        rng: random.Random,
+    ) -> None:
+        self.num_blocks = num_blocks
+        self.num_images = num_images
+        self.num_draws = num_draws
+        self.rng = rng
+        # With batch statistics a gradient reaches the other images, so all take one path.
+        self.is_shared = any(isinstance(m, _BatchNorm) and m.training for m in model.modules())
+
+    def draw(self, lengths: Iterable[int]) -> list[tuple[int, Tensor]]:
+        """Draw the paths of all passes: their length, and a (images, blocks) mask of branches."""
+        passes: list[tuple[int, Tensor]] = []
+        for k in lengths:
+            passes += [(k, mask) for mask in self._draw_length(k)]
+        return passes
+
+    def _draw_length(self, k: int) -> list[Tensor]:
+        """Draw the masks of one length."""
+        if self.is_shared or comb(self.num_blocks, k) <= self.num_draws:
+            drawn = sample_distinct(self.num_blocks, k, self.num_draws, self.rng)
+            return [self._mask([chosen] * self.num_images) for chosen in drawn]
+        blocks = range(self.num_blocks)
+        return [
+            self._mask([self.rng.sample(blocks, k) for _ in range(self.num_images)])
+            for _ in range(self.num_draws)
+        ]
+
+    def _mask(self, chosen: Sequence[Sequence[int]]) -> Tensor:
+        """Return a (images, blocks) mask from the blocks whose branch each image takes."""
+        mask = torch.zeros(self.num_images, self.num_blocks, dtype=torch.bool)
+        for row, blocks in zip(mask, chosen, strict=True):
+            row[list(blocks)] = True
+        return mask
 
 
 def path_input_gradient(
@@ -118,9 +166,33 @@ def path_input_gradient(
     Returns:
         Gradients (N, C, H, W).
     """
+    takes_branch = torch.tensor([skip in branches for skip in skips], dtype=torch.bool)
+    return path_input_gradients(model, images, skips, takes_branch.expand(len(images), -1))
+
+
+def path_input_gradients(
+    model: nn.Module,
+    images: LabeledImages,
+    skips: Sequence[SkipConnection],
+    takes_branch: Tensor,
+) -> Tensor:
+    """Compute the gradient of each image's loss at the input, along a path of its own.
+
+    Args:
+        model: a model in evaluation mode.
+        images: N images and labels on the model's device.
+        skips: all residual skip connections.
+        takes_branch: (N, skips) bool, True where the path takes the branch of a block.
+
+    Returns:
+        Gradients (N, C, H, W).
+    """
     batch = images.images.clone().requires_grad_()
-    # XOR: the shortcut's operand, or the other one where the path takes the branch.
-    operands = {skip.merge: skip.operand ^ (skip in branches) for skip in skips}
+    takes_branch = takes_branch.to(batch.device)
+    # The shortcut's operand, or the other one where the path takes the branch.
+    operands = {
+        skip.merge: skip.operand ^ takes_branch[:, index].long() for index, skip in enumerate(skips)
+    }
     with torch.enable_grad(), restrict_to_path(model, operands):
         logits, labels = check_labels(model(batch), images.labels)
         # A sum, not a mean: each image's gradient must not depend on the batch size.
@@ -129,12 +201,12 @@ def path_input_gradient(
 
 
 @contextmanager
-def restrict_to_path(model: nn.Module, operands: Mapping[str, int]) -> Iterator[None]:
+def restrict_to_path(model: nn.Module, operands: Mapping[str, Tensor]) -> Iterator[None]:
     """Let gradients pass through one operand of each Add; the forward pass is unchanged.
 
     Args:
         model: the model.
-        operands: index of the operand by name of the Add.
+        operands: by name of the Add the index of the operand for each image, (N,) int64.
 
     Yields:
         None; the hooks are removed at the end of the block.
@@ -148,50 +220,42 @@ def restrict_to_path(model: nn.Module, operands: Mapping[str, int]) -> Iterator[
         yield
 
 
-def _detach_others(operand: int) -> Callable[..., Any]:
-    """Return a forward pre-hook that detaches all operands of an Add but one."""
+def _detach_others(operand: Tensor) -> Callable[..., Any]:
+    """Return a forward pre-hook that detaches, for each image, all operands of an Add but one."""
 
     def hook(
         add: Add, args: tuple[Tensor, ...], kwargs: Mapping[str, Tensor]
     ) -> tuple[Any, dict[str, Any]]:
         operands = bind_operands(add, args, kwargs)
-        # A detached operand enters the sum but stops the gradient.
-        kept = tuple(value if i == operand else value.detach() for i, value in enumerate(operands))
-        return kept, {}
+        return tuple(_detach_rows(value, operand != i) for i, value in enumerate(operands)), {}
 
     return hook
 
 
-def _sample_paths(
-    skips: Sequence[SkipConnection],
-    lengths: Sequence[int] | None,
-    num_draws: int,
-    rng: random.Random,
-) -> list[tuple[int, list[SkipConnection]]]:
-    """Draw distinct paths: their length, and the skips whose branch they take."""
-    num_blocks = len(skips)
-    if lengths is None:
-        lengths = _default_lengths(num_blocks)
+def _detach_rows(value: Tensor, is_detached: Tensor) -> Tensor:
+    """Detach a value (N, ...) for some images: it enters the sum but stops their gradient."""
+    mask = is_detached.view(-1, *[1] * (value.dim() - 1))
+    return torch.where(mask, value.detach(), value)
+
+
+def _check_lengths(lengths: Sequence[int], num_blocks: int) -> None:
+    """Raise AnalysisError for a length that no path has."""
     invalid = [k for k in lengths if not 0 <= k <= num_blocks]
     if invalid:
         raise AnalysisError(
             f"lengths must be between 0 and the model's {num_blocks} residual blocks, "
             f"got {invalid[0]}."
         )
-    samples: list[tuple[int, list[SkipConnection]]] = []
-    for k in lengths:
-        for chosen in sample_distinct(num_blocks, k, num_draws, rng):
-            branches = [skips[i] for i in chosen]
-            samples.append((k, branches))
-    return samples
 
 
 def _default_lengths(num_blocks: int) -> list[int]:
-    """Return about SAMPLED_LENGTHS lengths from 0 to all blocks."""
+    """Return all lengths, or about SAMPLED_LENGTHS of a very deep model."""
     if not num_blocks:
         return []
-    # Rounded up, so that there are at most SAMPLED_LENGTHS lengths.
-    step = max(1, -(-num_blocks // (SAMPLED_LENGTHS - 1)))
+    step = 1
+    if num_blocks > MAX_MEASURED_BLOCKS:
+        # Rounded up, so that there are at most SAMPLED_LENGTHS lengths.
+        step = -(-num_blocks // (SAMPLED_LENGTHS - 1))
     return sorted({*range(0, num_blocks, step), num_blocks})
 
 

@@ -172,12 +172,132 @@ def test_cancel_leaves_the_model_unchanged() -> None:
     assert not has_hooks(model)
 
 
+class Chain(nn.Module):
+    """Any number of residual blocks with a nonlinearity."""
+
+    def __init__(self, blocks: int) -> None:
+        super().__init__()
+        self.maps = nn.ModuleList(nn.Conv2d(4, 4, 1, bias=False) for _ in range(blocks))
+        self.adds = nn.ModuleList(Add() for _ in range(blocks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for conv, add in zip(self.maps, self.adds, strict=True):
+            x = add(x, torch.tanh(conv(x)))
+        return torch.flatten(x, 1)  # (N, 4)
+
+    def forward_along(self, x: Tensor, chosen: tuple[int, ...]) -> Tensor:
+        """Compute the same output, with a gradient along one path only."""
+        for index, conv in enumerate(self.maps):
+            branch = torch.tanh(conv(x))
+            x = x.detach() + branch if index in chosen else x + branch.detach()
+        return torch.flatten(x, 1)
+
+
+def reference_norms(model: Chain, some: LabeledImages) -> dict[tuple[int, ...], Tensor]:
+    """Return the norm of each image's gradient along every path."""
+    blocks = len(model.maps)
+    norms: dict[tuple[int, ...], Tensor] = {}
+    for k in range(blocks + 1):
+        for chosen in itertools.combinations(range(blocks), k):
+            images = some.images.clone().requires_grad_()
+            logits = model.forward_along(images, chosen)
+            F.cross_entropy(logits, some.labels, reduction="sum").backward()
+            assert images.grad is not None
+            norms[chosen] = images.grad.flatten(1).norm(dim=1)
+    return norms
+
+
+def reference_shares(model: Chain, some: LabeledImages) -> list[float]:
+    """Return the share of each length in the sum over all paths."""
+    parts = [0.0] * (len(model.maps) + 1)
+    for chosen, norms in reference_norms(model, some).items():
+        parts[len(chosen)] += float(norms.double().sum())
+    return [part / sum(parts) for part in parts]
+
+
+def test_shares_are_those_of_all_paths() -> None:
+    torch.manual_seed(0)
+    model, some = Chain(6), make_images(8, 4, 1, 1)
+    found = paths(model, some, num_draws=comb(6, 3))
+    shares = found.shares()
+    assert list(shares) == list(range(7))
+    assert list(shares.values()) == pytest.approx(reference_shares(model, some), rel=1e-5)
+    assert set(found.share_errors().values()) == {0.0}
+
+
+def test_drawn_shares_are_within_their_errors() -> None:
+    torch.manual_seed(0)
+    model, some = Chain(6), make_images(8, 4, 1, 1)
+    found = paths(model, some, num_draws=5)
+    expected = reference_shares(model, some)
+    errors = found.share_errors()
+    assert all(error > 0 for error in errors.values())
+    assert all(abs(found.shares()[k] - expected[k]) < 4 * errors[k] for k in range(7))
+
+
+def test_every_image_takes_its_own_path() -> None:
+    torch.manual_seed(0)
+    model, some = Chain(5), make_images(3, 4, 1, 1)
+    norms = reference_norms(model, some)
+    drawn = paths(model, some, lengths=[2], num_draws=4, seed=3).gradients[2]
+    pairs = list(itertools.combinations(range(5), 2))
+    means = {
+        round(sum(float(norms[pair][image]) for image, pair in enumerate(own)) / 3, 5)
+        for own in itertools.product(pairs, repeat=3)
+    }
+    assert {round(norm, 5) for norm in drawn} <= means
+
+
+@pytest.mark.parametrize(("blocks", "measured"), [(27, 28), (64, 65), (100, 26)])
+def test_every_length_has_a_share(blocks: int, measured: int) -> None:
+    torch.manual_seed(0)
+    found = paths(Chain(blocks), make_images(2, 4, 1, 1), num_draws=2)
+    assert len(found.gradients) == measured
+    assert list(found.shares()) == list(range(blocks + 1))
+    assert sum(found.shares().values()) == pytest.approx(1)
+
+
+def test_lengths_between_measured_ones_are_interpolated() -> None:
+    found = PathsResult((1, 4, 6, 4, 1), {0: (8.0,), 4: (0.5,)})
+    parts = [1 * 8.0, 4 * 4.0, 6 * 2.0, 4 * 1.0, 1 * 0.5]
+    assert list(found.shares().values()) == pytest.approx([part / sum(parts) for part in parts])
+    assert [row[-1] for row in found.tables()["paths"].rows] == [1, 0, 0, 0, 1]
+
+
+def test_shares_are_unknown_beyond_the_measured_lengths() -> None:
+    found = PathsResult((1, 2, 1), {1: (1.0, 2.0)})
+    assert found.shares() == found.share_errors() == {}
+    assert [row[4] for row in found.tables()["paths"].rows] == [None, None, None]
+
+
+def test_batch_statistics_are_measured_with_one_path_for_all_images() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(create_model("resnet20").get_submodule("layer2"), nn.Flatten())
+    some = make_images(3, 16, 4, 4)
+    one, other = (paths(model, some, lengths=[1], num_draws=n).gradients[1] for n in (3, 3))
+    skips = list(residual_blocks(trace(model, (16, 4, 4))).values())
+    assert len(one) == len(skips) == 3
+    assert one == other
+
+
+def test_panels_show_the_same_lengths() -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure((10, 5))
+    paths(Chain(9), make_images(2, 4, 1, 1), lengths=[0, 3, 9], num_draws=2).draw(figure)
+    counts, norms, shares = figure.axes
+    assert counts.get_xlim() == norms.get_xlim() == shares.get_xlim()
+    assert len(counts.patches) == len(shares.patches) == 10
+    assert "partly interpolated" in shares.get_title()
+
+
 def test_tables_and_figure() -> None:
     from matplotlib.figure import Figure
 
     found = PathsResult((1, 2, 1), {0: (4.0,), 1: (1.0, 3.0), 2: (0.0,)}, 5, "line")
     assert found.tables()["paths"].csv() == (
-        "model,length,paths,share_of_paths,share_of_gradient\nline,0,1,0.25,0.5\nline,1,2,0.5,0.5\nline,2,1,0.25,0.0\n"
+        "model,length,paths,share_of_paths,share_of_gradient,standard_error,draws\n"
+        "line,0,1,0.25,0.5,0.0,1\nline,1,2,0.5,0.5,0.0,2\nline,2,1,0.25,0.0,0.0,1\n"
     )
     assert found.tables()["gradients"].csv() == (
         "model,length,draw,norm\nline,0,0,4.0\nline,1,0,1.0\nline,1,1,3.0\nline,2,0,0.0\n"
