@@ -13,6 +13,7 @@ from lightning_resnets.graph.fx_tracer import ModuleOutputs
 from lightning_resnets.graph.grouping import NodeGrouping
 from lightning_resnets.graph.macs import WeightProduct, weight_products
 from lightning_resnets.graph.model_graph import ModelGraph
+from lightning_resnets.graph.nonlinearities import count_nonlinearities
 from lightning_resnets.graph.ops import function_label, module_label
 from lightning_resnets.graph.recorded_ops import check_branch
 from lightning_resnets.graph.skip_connections import find_skip_connections
@@ -69,6 +70,7 @@ class GraphBuilder:
             tuple(self.edges),
             skips,
             "recorder, one way of several" if has_branch else backend,
+            nonlinearities=count_nonlinearities(self.nodes, self.edges),
         )
 
     def counted_products(self) -> dict[fx.Node, tuple[WeightProduct, ...]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lightning_resnets.merges import MergeKind
 
@@ -76,6 +76,18 @@ class SkipConnection:
     projection: str | None = None
 
 
+class NonlinearityCounts(NamedTuple):
+    """Numbers of activation functions between the image and the output.
+
+    Attributes:
+        longest: on the path with most of them.
+        shortest: on the path with fewest, which takes every shortcut.
+    """
+
+    longest: int
+    shortest: int
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class GraphData:
     """The nodes of a model in order of execution, the edges between them and its skips.
@@ -90,6 +102,7 @@ class GraphData:
             their names exist only in the model that `insert_merges` returns.
         hidden_skips: skips inside a folded node, named as before the fold.
         non_skip_merges: number of merges of parallel branches inside folded nodes.
+        nonlinearities: activation functions on the longest and shortest path; None if unknown.
     """
 
     nodes: tuple[Node, ...]
@@ -99,6 +112,7 @@ class GraphData:
     merges_inserted: Literal["by the model", "by insert_merges"] = "by the model"
     hidden_skips: tuple[SkipConnection, ...] = ()
     non_skip_merges: int = 0
+    nonlinearities: NonlinearityCounts | None = None
 
     @property
     def parameters(self) -> int:

@@ -45,9 +45,23 @@ def module_label(module: nn.Module) -> str:
         return _conv_label(module)
     # The label of a PadShortcut is `pad`.
     label = _split_words(type(module).__name__).removesuffix(" shortcut")
+    if isinstance(module, NORM_MODULES):
+        return _norm_label(module, label)
     if label.endswith("pool"):
         return label + _window_label(module)
     return f"{label}, multiply-adds unknown" if isinstance(module, MACS_UNKNOWN) else label
+
+
+def _norm_label(norm: nn.Module, label: str) -> str:
+    """Return the label of a norm; timm's have their activation inside: `batch norm relu`."""
+    activation = getattr(norm, "act", None)
+    if not isinstance(activation, nn.Module):
+        return label
+    label = label.removesuffix(" act")
+    # An Identity stands for no activation.
+    if isinstance(activation, nn.Identity):
+        return label
+    return f"{label} {module_label(activation)}"
 
 
 def _conv_label(conv: Any) -> str:

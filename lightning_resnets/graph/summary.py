@@ -119,7 +119,7 @@ def format_totals(graph: GraphData) -> list[str]:
 
     Returns:
         Lines with the skips by kind and projection, other merges, the backend unless it is
-        torch.fx, and parameters and MACs.
+        torch.fx, the non-linearities, and parameters and MACs.
     """
     lines = [_format_skips(graph)]
     parallel = _count_parallel_merges(graph)
@@ -128,6 +128,9 @@ def format_totals(graph: GraphData) -> list[str]:
     if graph.traced_by != "torch.fx":
         backend = graph.traced_by.replace("one way of several", "one of several paths")
         lines.append(f"traced by the {backend}; valid for this input size only")
+    if graph.nonlinearities:
+        longest, shortest = graph.nonlinearities
+        lines.append(f"non-linearities: {longest} on the longest path, {shortest} on the shortest")
     lines.append(format_cost(graph))
     if graph.merges_inserted == "by insert_merges":
         lines.append(

@@ -55,7 +55,10 @@ def test_a_resnet_101_as_its_paper_writes_it() -> None:
     )  # conv, norm, relu; conv, norm, relu; conv, norm
     lines = str(folded).splitlines()
     assert "  1 ×22         conv 1x1, conv 3x3, conv 1x1" in "\n".join(lines)
-    assert lines[-2] == "33 skips: 33 add (4 projected)"
+    assert lines[-3:-1] == [
+        "33 skips: 33 add (4 projected)",
+        "non-linearities: 100 on the longest path, 34 on the shortest",
+    ]
 
 
 @pytest.mark.parametrize("depth", ["stage", "block", "module"])

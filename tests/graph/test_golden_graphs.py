@@ -1,6 +1,6 @@
 """The graphs of twenty models as text, each read by a person before it was kept.
 
-`python tests/test_golden_graphs.py` writes them anew; read what differs before you keep it.
+`python -m tests.graph.test_golden_graphs` writes them anew; read what differs before you keep it.
 """
 
 from pathlib import Path

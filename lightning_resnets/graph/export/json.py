@@ -6,7 +6,7 @@ from dataclasses import MISSING, asdict, fields
 from typing import Any, TypeVar, get_args
 
 from lightning_resnets.errors import GraphError
-from lightning_resnets.graph.data import Edge, GraphData, Node, SkipConnection
+from lightning_resnets.graph.data import Edge, GraphData, Node, NonlinearityCounts, SkipConnection
 from lightning_resnets.merges import MergeKind
 
 G = TypeVar("G", bound=GraphData)
@@ -63,6 +63,7 @@ def from_json(text: str, graph_class: type[G]) -> G:
         **_read_text_fields(document),
         hidden_skips=_read_hidden_skips(document),
         non_skip_merges=_read_non_skip_merges(document),
+        nonlinearities=_read_nonlinearities(document),
     )
 
 
@@ -112,6 +113,16 @@ def _read_non_skip_merges(document: Mapping[str, Any]) -> int:
     if not _is_count(count):
         raise GraphError('"non_skip_merges" must be an integer of 0 or more.')
     return count
+
+
+def _read_nonlinearities(document: Mapping[str, Any]) -> NonlinearityCounts | None:
+    """Return the activation functions on the longest and shortest path, if they are present."""
+    counts = document.get("nonlinearities")
+    if counts is None:
+        return None
+    if not _is_list_of(_is_count)(counts) or len(counts) != 2:
+        raise GraphError(f'"nonlinearities" must be [longest, shortest], got {_quote(counts)}.')
+    return NonlinearityCounts(*counts)
 
 
 def _is_count(value: Any) -> bool:
