@@ -12,6 +12,7 @@ import yaml
 from lightning_resnets.checkpoint.load import load_model
 from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.errors import CheckpointError
+from lightning_resnets.utils.atomic_write import atomic_write_text
 from lightning_resnets.utils.parameters import count_parameters
 
 SUFFIXES = (".ckpt", ".safetensors")
@@ -205,7 +206,7 @@ def main() -> None:
         if not target.is_file() or target.read_text() != text:
             sys.exit(f"{target} does not match the model cards. Run this without --check.")
         return
-    target.write_text(text)
+    atomic_write_text(target, text)
     print(f"{target}: {len(bundled_checkpoints())} models")
 
 

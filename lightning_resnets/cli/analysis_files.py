@@ -1,16 +1,20 @@
 """Write the results of analyses: tables as CSV and JSON, and figures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lightning_resnets.analysis.result import Result, Table
 from lightning_resnets.errors import AnalysisError
+from lightning_resnets.utils.atomic_write import atomic_write, atomic_write_text
 
 FIGURE_SIZE_INCHES = (10.0, 6.5)
 
 
 FIGURE_DPI = 150
+
+
+RESULT_SUFFIXES = (".csv", ".json", ".png", ".svg", ".pdf")
 
 
 def save_result(result: Result, name: str, folder: Path, figure_format: str) -> list[Path]:
@@ -42,8 +46,7 @@ def _save_table(table: Table, folder: Path, stem: str) -> Iterator[Path]:
     """Write a table in both formats and yield the files."""
     for suffix, text in ((".csv", table.csv()), (".json", table.json() + "\n")):
         path = folder / f"{stem}{suffix}"
-        # The same bytes on every system.
-        path.write_text(text, encoding="utf-8", newline="\n")
+        atomic_write_text(path, text)
         yield path
 
 
@@ -59,7 +62,29 @@ def save_figure(result: Result, path: Path) -> None:
 
     figure = Figure(FIGURE_SIZE_INCHES, layout="compressed")
     result.draw(figure)
-    figure.savefig(path, dpi=FIGURE_DPI, bbox_inches="tight")
+    with atomic_write(path) as part:
+        figure.savefig(part, dpi=FIGURE_DPI, bbox_inches="tight")
+
+
+def existing_results(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Find the files that earlier runs of analyses wrote.
+
+    Args:
+        folder: output folder, which may be missing.
+        names: names of analyses.
+
+    Returns:
+        Their tables and figures, sorted.
+    """
+    if not folder.is_dir():
+        return []
+    found = list[Path]()
+    for path in sorted(folder.iterdir()):
+        # Further tables of an analysis are called NAME-TABLE.
+        analysis = path.stem.partition("-")[0]
+        if analysis in names and path.suffix in RESULT_SUFFIXES:
+            found.append(path)
+    return found
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from lightning_resnets.analysis.labeled_images import LabeledImages
 from lightning_resnets.analysis.registry import ANALYSES, AnalysisInputs, run_analysis
 from lightning_resnets.checkpoint.load import LoadedCheckpoint
-from lightning_resnets.cli.analysis_files import output_dir, save_result
+from lightning_resnets.cli.analysis_files import existing_results, output_dir, save_result
 from lightning_resnets.cli.analysis_inputs import (
     load_analysis_images,
     make_analysis_inputs,
@@ -65,9 +65,13 @@ def main(args: list[str]) -> None:
     names = select_analyses(options.name)
     if options.figure_format != "none":
         require_matplotlib()
+    if options.out is not None:
+        # Checked first: opening a model takes seconds.
+        check_results(options.out.expanduser(), names, options.overwrite)
     loaded = load_inputs(options, names)
-    inputs = _make_inputs(options, loaded)
     folder = options.out.expanduser() if options.out else Path("analysis", loaded.name)
+    check_results(folder, names, options.overwrite)
+    inputs = _make_inputs(options, loaded)
     header = format_header(inputs, names, folder)
     try:
         with output_dir(folder):
@@ -89,6 +93,9 @@ def build_parser() -> CommandParser:
         "--out", type=Path, metavar="DIR", help="output folder (default: analysis/MODEL)"
     )
     parser.add_argument(
+        "--overwrite", action="store_true", help="replace the files of an earlier run"
+    )
+    parser.add_argument(
         "--baseline",
         metavar="CHECKPOINT",
         help="model to compare with, or none (default: the bundled plain model of the same depth)",
@@ -103,6 +110,24 @@ def build_parser() -> CommandParser:
         help="format of the figures, or none to leave them out (default: %(default)s)",
     )
     return parser
+
+
+def check_results(folder: Path, names: tuple[str, ...], overwrite: bool) -> None:
+    """Raise AnalysisError if files of an earlier run would be replaced.
+
+    Args:
+        folder: output folder.
+        names: analyses to run.
+        overwrite: whether they may be replaced.
+
+    Raises:
+        AnalysisError: there are such files.
+    """
+    existing = [] if overwrite else existing_results(folder, names)
+    if existing:
+        raise AnalysisError(
+            f"'{existing[0]}' already exists. Choose another folder with --out, or add --overwrite."
+        )
 
 
 def _add_image_options(parser: CommandParser) -> None:

@@ -1,6 +1,7 @@
 """Parsers that several commands share: CHECKPOINT, OUT, --model, and numbers in a range."""
 
 import argparse
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import NoReturn
@@ -14,6 +15,7 @@ from lightning_resnets.utils.format import join_words
 from lightning_resnets.utils.parameters import count_parameters
 
 MAX_IMAGE_SIDE = 4096  # pixels
+MAX_PATH_SHOWN = 80  # characters in a message
 
 
 # Help texts of arguments that several commands have
@@ -102,10 +104,17 @@ def check_output_path(
     Raises:
         CheckpointError: the ending is unknown, the folder is missing, or the file exists.
     """
-    # The location first: nothing can be said about a file in a folder that is missing.
-    _check_location(out, suffixes, hint)
-    if out.exists():
-        _check_replaceable(out, overwrite, source)
+    try:
+        # The location first: nothing can be said about a file in a folder that is missing.
+        _check_location(out, suffixes, hint)
+        if out.exists():
+            _check_replaceable(out, overwrite, source)
+    except OSError as error:
+        # Such as a name that is too long for the file system.
+        shown = str(out)[:MAX_PATH_SHOWN]
+        raise CheckpointError(
+            f"Cannot write '{shown}' ({error.strerror}). Choose another name."
+        ) from error
 
 
 def _check_location(out: Path, suffixes: Collection[str], hint: str) -> None:
@@ -116,8 +125,11 @@ def _check_location(out: Path, suffixes: Collection[str], hint: str) -> None:
         )
     if out.is_dir():
         raise CheckpointError(f"'{out}' is a folder. Give a file name.")
-    if not out.parent.is_dir():
-        raise CheckpointError(f"Folder '{out.parent}' does not exist. Create it first.")
+    # Of a symbolic link the target is written.
+    folder = Path(os.path.realpath(out)).parent
+    if not folder.is_dir():
+        shown = out.parent if not out.is_symlink() else folder
+        raise CheckpointError(f"Folder '{shown}' does not exist. Create it first.")
 
 
 def _check_replaceable(out: Path, overwrite: bool, source: Path | None) -> None:

@@ -10,7 +10,7 @@ from lightning_resnets.graph import ModelGraph, trace
 from lightning_resnets.graph.data import FOLD_DEPTHS
 from lightning_resnets.graph.export import WRITERS
 from lightning_resnets.graph.summary import format_cost
-from lightning_resnets.utils.atomic_write import atomic_write
+from lightning_resnets.utils.atomic_write import atomic_write_text
 from lightning_resnets.utils.format import join_words
 
 
@@ -47,8 +47,7 @@ def _trace(options: Namespace) -> ModelGraph:
 def _write(graph: ModelGraph, out: Path, name: str) -> None:
     """Write the graph in the format of the file's ending, and print its size and cost."""
     text = WRITERS[out.suffix.lower()](graph, name)
-    with atomic_write(out) as part:
-        part.write_text(text, encoding="utf-8", newline="\n")
+    atomic_write_text(out, text)
     num_nodes = len(graph.nodes)
     # A collapsed node stands for several equal ones.
     num_unfolded = sum(node.repeat_count for node in graph.nodes)

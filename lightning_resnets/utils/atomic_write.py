@@ -1,6 +1,9 @@
 """Write a file whole or not at all: beside its target, flushed, then renamed."""
 
+import errno
+import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -8,14 +11,18 @@ from typing import Any
 
 from lightning_resnets.errors import CheckpointError
 
+MAX_NAME_BYTES = 255  # of a file name, on all usual file systems
+MAX_SUFFIX_BYTES = 32
+MAX_PATH_SHOWN = 80  # characters in a message
+
 
 @contextmanager
 def atomic_write(path: Path, hint: str = "") -> Iterator[Path]:
     """Yield a temporary path beside `path` and rename it to `path` if the block succeeds.
 
     At every moment `path` is either what it was or the complete new file, also after a kill or a
-    power cut. The temporary file (`.NAME.part`) is removed on failure, and overwritten if a killed
-    process left one.
+    power cut. Of a symbolic link the target is written, and the link stays. The temporary file
+    (`.NAME.part`) is removed on failure, and overwritten if a killed process left one.
 
     Args:
         path: file to write; its folder is created if missing.
@@ -27,14 +34,17 @@ def atomic_write(path: Path, hint: str = "") -> Iterator[Path]:
     Raises:
         CheckpointError: the disk is full or the folder is not writable.
     """
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    # Renaming onto a link would replace the link.
+    target = Path(os.path.realpath(path))
+    part = _temporary_path(target)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield part
+        _keep_mode(target, part)
         # The order matters: content, name, folder.
         _flush(part)
-        part.replace(path)
-        fsync_dir(path.parent)
+        part.replace(target)
+        fsync_dir(target.parent)
     # Also after Ctrl+C.
     except BaseException as error:
         with suppress(OSError):
@@ -43,6 +53,21 @@ def atomic_write(path: Path, hint: str = "") -> Iterator[Path]:
         if cause is None:
             raise
         raise _write_error(path, cause, hint) from error
+
+
+def atomic_write_text(path: Path, text: str, hint: str = "") -> None:
+    """Write a text by way of `atomic_write`: UTF-8 with the same line ends on every system.
+
+    Args:
+        path: file to write; its folder is created if missing.
+        text: its content.
+        hint: what to do after an error, added to the message.
+
+    Raises:
+        CheckpointError: the disk is full or the folder is not writable.
+    """
+    with atomic_write(path, hint) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
 
 
 def atomic_torch_save(values: Any, path: Path) -> None:
@@ -103,11 +128,32 @@ def fsync_dir(folder: Path) -> None:
             os.close(handle)
 
 
+def _temporary_path(target: Path) -> Path:
+    """Return a file beside the target; its suffix is the target's, which selects a format."""
+    part = target.with_name(f".{target.stem}.part{target.suffix}")
+    if len(os.fsencode(part.name)) <= MAX_NAME_BYTES:
+        return part
+    # Always the same name, so that the next run overwrites what a killed one left.
+    digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    suffix = target.suffix if len(os.fsencode(target.suffix)) <= MAX_SUFFIX_BYTES else ""
+    return target.with_name(f".{digest}.part{suffix}")
+
+
+def _keep_mode(target: Path, part: Path) -> None:
+    """Give the new file the permissions of the one that it replaces."""
+    with suppress(OSError):
+        shutil.copymode(target, part)
+
+
 def _write_error(path: Path, cause: OSError, hint: str) -> CheckpointError:
     """Describe why a file could not be written and what to do."""
+    reason = cause.strerror or str(cause)
+    if cause.errno == errno.ENAMETOOLONG:
+        shown = f"{str(path)[:MAX_PATH_SHOWN]}..."
+        return CheckpointError(f"Cannot write '{shown}' ({reason}). Choose a shorter name.")
     kept = " The previous file is intact." if path.is_file() else ""
     return CheckpointError(
-        f"Cannot write '{display_path(path)}' ({cause.strerror or cause}).{kept} "
+        f"Cannot write '{display_path(path)}' ({reason}).{kept} "
         f"Check the free disk space and the permissions of its folder{hint}."
     )
 

@@ -60,6 +60,31 @@ def test_files_hold_the_result_of_the_analysis() -> None:
     assert any(model == "plain20" for model, _ in found)
 
 
+def test_files_of_an_earlier_run_are_replaced_only_with_overwrite() -> None:
+    args = ["analyze", "cost", "resnet20", "--out", "here", *NO_FIGURE]
+    main(args)
+    first = Path("here/cost.csv")
+    first.write_text("mine")
+    message = error_message(args)
+    assert message.endswith("already exists. Choose another folder with --out, or add --overwrite.")
+    assert "'here/cost" in message
+    assert first.read_text() == "mine"
+    # Files of other analyses and of the user do not matter.
+    Path("here/notes.txt").write_text("mine")
+    Path("here/paths-depth.csv").write_text("mine")
+    main([*args, "--overwrite"])
+    assert first.read_text() != "mine"
+    assert Path("here/paths-depth.csv").read_text() == "mine"
+
+
+def test_earlier_files_of_one_analysis_stop_all_of_them() -> None:
+    Path("here").mkdir()
+    Path("here/gate_weights-classes.csv").write_text("mine")
+    message = error_message(["analyze", "all", "resnet20", "--out", "here", *NO_FIGURE])
+    assert "'here/gate_weights-classes.csv' already exists" in message
+    assert [path.name for path in Path("here").iterdir()] == ["gate_weights-classes.csv"]
+
+
 def test_all_leaves_out_analyses_that_the_model_does_not_allow(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from lightning_resnets.graph.export.graphml import to_graphml
 from lightning_resnets.graph.export.json import from_json as from_json
 from lightning_resnets.graph.export.json import to_json
 from lightning_resnets.graph.export.svg import to_svg
+from lightning_resnets.utils.atomic_write import atomic_write_text
 from lightning_resnets.utils.format import join_words
 
 WRITERS: dict[str, Callable[[GraphData, str], str]] = {
@@ -31,7 +32,7 @@ def save_graph(graph: GraphData, path: str | PathLike[str]) -> None:
 
     Raises:
         GraphError: the suffix is not one of these.
-        OSError: the file cannot be written.
+        CheckpointError: the file cannot be written.
     """
     path = Path(path).expanduser()
     writer = WRITERS.get(path.suffix.lower())
@@ -39,4 +40,4 @@ def save_graph(graph: GraphData, path: str | PathLike[str]) -> None:
         raise GraphError(
             f"Cannot write a graph to '{path.name}': the name must end in {join_words(WRITERS)}."
         )
-    path.write_text(writer(graph, path.stem), encoding="utf-8", newline="\n")
+    atomic_write_text(path, writer(graph, path.stem))

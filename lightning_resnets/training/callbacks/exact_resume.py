@@ -13,6 +13,8 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torchmetrics import Metric
 
+from lightning_resnets.utils.atomic_write import atomic_write_text
+
 CHECKPOINT_KEY = "resume"
 
 
@@ -208,5 +210,5 @@ def restore_csv_rows(logger: Any, text: str) -> None:
     file = csv_log_path(logger)
     if file is None or not text:
         return
-    file.write_text(text)
+    atomic_write_text(file, text)
     logger.experiment.metrics_keys = text.partition("\n")[0].strip().split(",")
