@@ -22,6 +22,8 @@ from lightning_resnets.errors import TraceError
 from lightning_resnets.graph import trace_nodes
 from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.graph.model_graph import ModelGraph
+from lightning_resnets.interactive.early_exit import EarlyExit
+from lightning_resnets.interactive.gradients import GradientRunner
 from lightning_resnets.interventions import Intervention
 from lightning_resnets.interventions.incremental import IncrementalRunner
 from lightning_resnets.interventions.record import Recording
@@ -64,6 +66,21 @@ class InferenceResult:
         # Stable: classes of equal probability keep their order.
         order = np.argsort(-self.probabilities, kind="stable")[:k]
         return [(self.class_names[i], float(self.probabilities[i])) for i in order]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GradientResult:
+    """Gradients of one class's logit; arrays are float32 and read-only.
+
+    Attributes:
+        class_index: the class.
+        outputs: (C, H, W) or (K,) for each hook point.
+        gradients: gradient of the class's logit with respect to each output, of its shape.
+    """
+
+    class_index: int
+    outputs: dict[str, Array]
+    gradients: dict[str, Array]
 
 
 class InteractiveModel:
@@ -145,6 +162,70 @@ class InteractiveModel:
         start = time.perf_counter()
         logits, recording = self._runner.run_image(values, hook_points, interventions)
         return self._make_result(values, logits, recording, time.perf_counter() - start)
+
+    def gradients(
+        self,
+        image: NDArray[np.uint8],
+        hook_points: Sequence[str],
+        interventions: Sequence[Intervention] = (),
+        class_index: int | None = None,
+    ) -> GradientResult:
+        """Compute the gradient of a class's logit at hook points.
+
+        Args:
+            image: uint8 (H, W, 3) of any size.
+            hook_points: modules of the model or nodes of `graph`.
+            interventions: interventions in force.
+            class_index: the class; None for the predicted one.
+
+        Returns:
+            Outputs and gradients. Outputs that do not depend on the image are left out.
+
+        Raises:
+            HookPointError: there is no such hook point.
+            InterventionError: an intervention does not fit the model.
+            ImageError: `image` is not an array of RGB bytes.
+        """
+        values = self._preprocess(image)
+        nodes = {name: self._runner.node_for_point(name) for name in hook_points}
+        runner = GradientRunner(self.model, self._runner.traced)
+        index, found = runner.run_image(values, set(nodes.values()), interventions, class_index)
+        known = {name: found[node] for name, node in nodes.items() if node in found}
+        return GradientResult(
+            index,
+            {name: _to_array(value) for name, (value, _) in known.items()},
+            {name: _to_array(gradient) for name, (_, gradient) in known.items()},
+        )
+
+    def early_predictions(
+        self,
+        image: NDArray[np.uint8],
+        hook_points: Sequence[str],
+        interventions: Sequence[Intervention] = (),
+    ) -> dict[str, Array]:
+        """Apply the head after each hook point as if later blocks added nothing.
+
+        Args:
+            image: uint8 (H, W, 3) of any size.
+            hook_points: modules of the model or nodes of `graph`.
+            interventions: interventions in force up to the hook point; later ones have no effect.
+
+        Returns:
+            Probabilities (K,) by hook point, for those after which the rest can be skipped.
+
+        Raises:
+            HookPointError: there is no such hook point.
+            InterventionError: an intervention does not fit the model.
+            ImageError: `image` is not an array of RGB bytes.
+        """
+        self.run(image, (), interventions)
+        exits = EarlyExit(self.model, self._runner.traced)
+        found: dict[str, Array] = {}
+        for name in hook_points:
+            logits = exits.logits_after(self._runner.node_for_point(name), self._runner.env)
+            if logits is not None:
+                found[name] = _to_array(logits.softmax(1))
+        return found
 
     def _preprocess(self, image: NDArray[np.uint8]) -> Tensor:
         """Turn an image into the model's input (1, C, H, W)."""
