@@ -6,6 +6,7 @@ import math
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,9 @@ from numpy.lib import format as numpy_format
 
 from lightning_resnets.errors import UnsupportedFileError
 from lightning_resnets.formats import zip_archive
+from lightning_resnets.formats.budget import Budget
 from lightning_resnets.formats.pickled_objects import NUMPY_DTYPES
-from lightning_resnets.formats.source import TOO_COMPLEX, TRUNCATED, FileReader
+from lightning_resnets.formats.source import TOO_COMPLEX, TRUNCATED, Extent, FileReader
 from lightning_resnets.formats.tensors import (
     NOT_A_TENSOR,
     Storage,
@@ -25,9 +27,9 @@ from lightning_resnets.formats.tensors import (
     contiguous_strides,
     is_valid_shape,
     make_view,
-    printable_key,
 )
 from lightning_resnets.formats.zip_archive import ZipMember
+from lightning_resnets.utils.format import printable_key
 
 MAX_HEADER_BYTES = 2 * 2**20  # names and shapes; timm's largest model needs 0.3 million
 MAX_NPY_HEADER_BYTES = 1000  # before an array's numbers; NumPy writes 128
@@ -36,6 +38,7 @@ MAX_MEMBERS = 20_000  # arrays of an .npz, each with a header to be parsed
 # One plain dtype, not a structured one, which may take long to parse.
 DTYPE_FIELD_RE = re.compile(rb"""["']descr["']\s*:\s*["'][^"',]{1,8}["']""")
 
+SWELLS = "many times its own size, and was not loaded. Save its arrays with numpy.savez."
 INVALID = "is damaged or not a safetensors file. Copy or download it again."
 
 SAFETENSORS_DTYPES = {
@@ -55,16 +58,16 @@ SAFETENSORS_DTYPES = {
 TensorViews = dict[str, TensorView]
 
 
-def storage_offset(storage: Storage) -> tuple[int, int]:
+def storage_extent(storage: Storage) -> Extent:
     """Return a storage's position in the file.
 
     Args:
         storage: a storage of this module, whose key is its position.
 
     Returns:
-        Start and length in bytes.
+        The position, with a checksum if the file has one.
     """
-    return storage.key
+    return Extent(0, len(storage.data)) if storage.data is not None else storage.key
 
 
 def read_safetensors(source: FileReader) -> tuple[TensorViews, dict[str, Any] | None]:
@@ -129,7 +132,7 @@ def _parse_entry(name: str, entry: Any, base: int) -> TensorView:
         raise UnsupportedFileError(f"contains '{printable_key(name)}' as {shown}, {NOT_A_TENSOR}")
     match entry.get("data_offsets"):
         case [int(start), int(end)] if 0 <= start <= end:
-            storage = Storage((base + start, end - start))
+            storage = Storage(Extent(base + start, end - start))
             return _whole_view(storage, dtype, tuple(entry["shape"]))
     raise UnsupportedFileError(INVALID)
 
@@ -140,7 +143,7 @@ def _whole_view(
     """Return a view of an array without gaps that fills its storage exactly."""
     if not is_valid_shape(size):
         raise UnsupportedFileError(TRUNCATED)
-    nbytes = len(storage.data) if storage.data is not None else storage_offset(storage)[1]
+    nbytes = storage_extent(storage).nbytes
     if math.prod(size) * dtype.itemsize != nbytes:
         raise UnsupportedFileError(TRUNCATED)
     # An empty array may have sides whose product overflows a stride.
@@ -150,22 +153,25 @@ def _whole_view(
 
 def _check_no_gaps(views: TensorViews, start: int, end: int) -> None:
     """Raise unless the tensors lie one after another and fill the file."""
-    for begin, nbytes in sorted(storage_offset(view.storage) for view in views.values()):
-        if begin != start:
+    extents = [storage_extent(view.storage) for view in views.values()]
+    # An empty tensor lies in front of the one that starts at the same byte.
+    for extent in sorted(extents, key=lambda extent: (extent.start, extent.nbytes)):
+        if extent.start != start:
             raise UnsupportedFileError(INVALID)
-        start += nbytes
+        start += extent.nbytes
     if start != end:
         raise UnsupportedFileError(TRUNCATED)
 
 
 def read_npz(
-    source: FileReader, members: Mapping[str, ZipMember]
+    source: FileReader, members: Mapping[str, ZipMember], budget: Budget
 ) -> tuple[TensorViews, tuple[str, ...]]:
     """Read the headers of an .npz file.
 
     Args:
         source: the file.
         members: its members by name, as `zip_archive.list_members` returns them.
+        budget: charged for arrays that are unpacked.
 
     Returns:
         Views of the arrays of plain numbers, and the names of all other members.
@@ -176,41 +182,55 @@ def read_npz(
     zip_archive.check_members(members, source, allow_compressed=True)
     if len(members) > MAX_MEMBERS:
         raise UnsupportedFileError(TOO_COMPLEX)
+    packed = sum(member.size for member in members.values() if not member.is_stored)
+    if packed > budget.memory:
+        raise UnsupportedFileError(f"unpacks to {packed / 1e6:,.0f} MB, {SWELLS}")
     views = TensorViews()
     others = list[str]()
-    # Stored arrays are read from the file directly, without a copy.
-    is_stored = all(member.stored for member in members.values())
-    archive = None if is_stored else zipfile.ZipFile(source.file)
+    # The archive stays open, as the file does, until all members are unpacked.
+    archive = zipfile.ZipFile(source.file) if packed else None
     for file, member in members.items():
-        view = _view_compressed(archive, file) if archive else _view_stored(source, member)
+        name = file.removesuffix(".npy")
+        if archive is None or member.is_stored:
+            view = _view_stored(source, member)
+        else:
+            view = _view_packed(archive, file, member, budget)
         if view is not None:
-            views[file.removesuffix(".npy")] = view
+            views[name] = view
         else:  # objects or a structured dtype
-            others.append(file.removesuffix(".npy"))
+            others.append(name)
     return views, tuple(others)
 
 
 def _view_stored(source: FileReader, member: ZipMember) -> TensorView | None:
     """Return a view into the file of an array that is not compressed."""
-    start, size = zip_archive.member_offset(member, source)
-    header = _parse_npy_header(source.read(start, min(size, MAX_NPY_HEADER_BYTES)))
+    extent = zip_archive.member_extent(member, source)
+    head = source.read(extent.start, min(extent.nbytes, MAX_NPY_HEADER_BYTES))
+    header = _parse_npy_header(head)
     if header is None:
         return None
-    storage = Storage((start + header.length, size - header.length))
-    return _whole_view(storage, header.dtype, header.shape, header.fortran)
+    # The archive's checksum covers the header too.
+    rest = Extent(
+        extent.start + header.length,
+        extent.nbytes - header.length,
+        extent.crc,
+        zlib.crc32(head[: header.length]),
+    )
+    return _whole_view(Storage(rest), header.dtype, header.shape, header.fortran)
 
 
-def _view_compressed(archive: zipfile.ZipFile, file: str) -> TensorView | None:
+def _view_packed(
+    archive: zipfile.ZipFile, file: str, member: ZipMember, budget: Budget
+) -> TensorView | None:
     """Return a view into memory of a compressed array."""
-    try:
-        data = archive.read(file)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
-        raise UnsupportedFileError(TRUNCATED) from None
-    header = _parse_npy_header(data[:MAX_NPY_HEADER_BYTES])
+    budget.allocate(member.size)
+    data = zip_archive.unpack_member(archive, file, member.size)
+    header = _parse_npy_header(bytes(data[:MAX_NPY_HEADER_BYTES]))
     if header is None:
         return None
-    storage = Storage(data=data[header.length :])
-    return _whole_view(storage, header.dtype, header.shape, header.fortran)
+    # In place: the numbers move to the front, no copy is made.
+    del data[: header.length]
+    return _whole_view(Storage(data=data), header.dtype, header.shape, header.fortran)
 
 
 @dataclass(frozen=True, slots=True)

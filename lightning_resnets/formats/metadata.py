@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from lightning_resnets.errors import UnsupportedFileError
-from lightning_resnets.formats.budget import VisitBudget
+from lightning_resnets.formats.budget import Budget
 from lightning_resnets.formats.pickled_objects import GlobalName, OpaqueObject
 from lightning_resnets.formats.state_dict import EMA_KEYS, as_tensor_view
 from lightning_resnets.formats.tensors import TensorView
@@ -51,11 +51,11 @@ def _keep_plain(entries: dict[Any, Any]) -> dict[str, Any]:
         if not _is_name(name):
             continue
         # One entry may not use up what the others need.
-        budget = VisitBudget(min(visits_left, MAX_VISITS_PER_ENTRY))
-        limit = budget.left
+        limit = min(visits_left, MAX_VISITS_PER_ENTRY)
+        budget = Budget(visits=limit)
         plain, cost = _try_plain(item, min(values_left, MAX_VALUES_PER_ENTRY), budget)
         # A budget that ran out is below zero.
-        visits_left -= limit - max(budget.left, 0)
+        visits_left -= limit - max(budget.visits, 0)
         if plain is not None:
             metadata[name] = plain
             values_left -= cost
@@ -67,7 +67,7 @@ def _is_name(name: Any) -> bool:
     return isinstance(name, str) and len(name) < MAX_NAME
 
 
-def _try_plain(item: Any, max_values: int, budget: VisitBudget) -> tuple[Any, int]:
+def _try_plain(item: Any, max_values: int, budget: Budget) -> tuple[Any, int]:
     """Return the value in JSON types and its size; (None, 0) if it is too complex."""
     try:
         return _to_plain(item, max_values, MAX_DEPTH, budget)
@@ -97,9 +97,9 @@ def extract_scalars(value: Any, wrapper: str) -> dict[str, TensorView]:
     return scalars
 
 
-def _to_plain(item: Any, max_values: int, depth: int, budget: VisitBudget) -> tuple[Any, int]:
+def _to_plain(item: Any, max_values: int, depth: int, budget: Budget) -> tuple[Any, int]:
     """Return the value in JSON types and its number of values; (None, 0) if it has none."""
-    budget.charge()
+    budget.visit()
     if _is_plain_scalar(item):
         return item, 1
     if isinstance(item, GlobalName) and item.module == "torch":  # a dtype
@@ -123,7 +123,7 @@ def _is_plain_scalar(item: Any) -> bool:
 
 
 def _to_plain_dict(
-    table: dict[Any, Any], max_values: int, depth: int, budget: VisitBudget
+    table: dict[Any, Any], max_values: int, depth: int, budget: Budget
 ) -> tuple[dict[str, Any] | None, int]:
     """Return the plain entries of a dictionary; the others are left out."""
     plain_dict = dict[str, Any]()
@@ -139,7 +139,7 @@ def _to_plain_dict(
 
 
 def _to_plain_list(
-    items: Any, max_values: int, depth: int, budget: VisitBudget
+    items: Any, max_values: int, depth: int, budget: Budget
 ) -> tuple[list[Any] | None, int]:
     """Return a list if every item is plain."""
     plain_list = list[Any]()

@@ -128,9 +128,12 @@ def hashable_key(value: Any) -> Any:
     Returns:
         The value if it hashes quickly, else an opaque object; a nested tuple may take forever.
     """
-    if type(value) is int and abs(value) >= MAX_HASHED_INT:
-        return OpaqueObject(GlobalName("", "key"), ())
-    if type(value) in HASHABLE_TYPES:
+    # Large integers may be chosen to have one hash.
+    is_large = type(value) is int and abs(value) >= MAX_HASHED_INT
+    if type(value) in HASHABLE_TYPES and not is_large:
+        return value
+    # Opaque objects hash by identity.
+    if isinstance(value, OpaqueObject):
         return value
     return OpaqueObject(GlobalName("", "key"), ())
 
@@ -166,7 +169,23 @@ def _build_dict(items: Any = (), *_: Any) -> dict[Any, Any]:
     """Build a dictionary from a dictionary or from pairs."""
     if isinstance(items, dict):
         return items
-    return {hashable_key(name): value for name, value in items}
+    return dict(map(_as_pair, _as_items(items)))
+
+
+def _as_pair(pair: Any) -> tuple[Any, Any]:
+    """Return a key and its value."""
+    name, value = _as_items(pair)
+    return hashable_key(name), value
+
+
+def _as_items(items: Any) -> Any:
+    """Return a container of values; raise TypeError for text, bytes and tables.
+
+    Python iterates over those too, but no pickle builds a container from them.
+    """
+    if not isinstance(items, (list, tuple, set, frozenset)):
+        raise TypeError
+    return items
 
 
 def _build_defaultdict(_: Any = None, items: Any = ()) -> dict[Any, Any]:
@@ -176,22 +195,24 @@ def _build_defaultdict(_: Any = None, items: Any = ()) -> dict[Any, Any]:
 
 def _build_set(items: Any = ()) -> set[Any]:
     """Build a set."""
-    return {hashable_key(item) for item in items}
+    return set(map(hashable_key, _as_items(items)))
 
 
 def _build_frozenset(items: Any = ()) -> frozenset[Any]:
     """Build a frozen set."""
-    return frozenset(hashable_key(item) for item in items)
+    return frozenset(map(hashable_key, _as_items(items)))
 
 
 def _build_complex(real: Any, imaginary: Any = 0.0) -> complex:
     """Build a complex number."""
-    return complex(float(real), float(imaginary))
+    if not isinstance(real, (int, float)) or not isinstance(imaginary, (int, float)):
+        raise TypeError
+    return complex(real, imaginary)
 
 
 def _build_size(items: Any = ()) -> tuple[Any, ...]:
     """Build a torch.Size as a tuple."""
-    return tuple(items)
+    return tuple(_as_items(items))
 
 
 def _build_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> TensorView:
@@ -227,10 +248,9 @@ def _build_tensor_subclass(function: Any, kind: Any, arguments: Any, *_: Any) ->
 
 def _build_numpy_scalar(dtype: Any, data: Any) -> Any:
     """Build a number from NumPy's scalar, at most 16 bytes."""
-    raw = as_bytes(data)
-    if not isinstance(dtype, NumpyDtype) or not dtype.torch_dtype or len(raw) > 16:
+    if not isinstance(dtype, NumpyDtype) or not dtype.torch_dtype or len(data) > 16:
         raise TypeError
-    return np.frombuffer(raw, dtype.code).item()
+    return np.frombuffer(as_bytes(data), dtype.code).item()
 
 
 def _keep_text(value: Any, *_: Any) -> str:

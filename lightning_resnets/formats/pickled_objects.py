@@ -11,8 +11,8 @@ from lightning_resnets.formats.tensors import (
     contiguous_strides,
     is_valid_shape,
     make_view,
-    printable_key,
 )
+from lightning_resnets.utils.format import printable_key
 
 NUMPY_DTYPES = {
     "f2": torch.float16,
@@ -116,6 +116,6 @@ class NumpyArray:
             return None
         if not isinstance(self.size, tuple) or not is_valid_shape(self.size):
             return None
-        storage = Storage(data=self.data)  # type: ignore[arg-type] - a bytearray serves as bytes do
+        storage = Storage(data=self.data)
         stride = contiguous_strides(self.size, bool(self.fortran))
         return make_view(storage, dtype, 0, self.size, stride)

@@ -1,14 +1,22 @@
-"""Open one file for reading by position, and describe files that are not checkpoints."""
+"""Open one file for reading by position, and check what is read against its checksum."""
 
+import io
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 from lightning_resnets.errors import CheckpointError, UnsupportedFileError
+from lightning_resnets.utils.format import printable_key
 
 MAX_FILE_BYTES = 4 * 2**30  # of a file, and of what it unpacks to
+
+STREAM_BUFFER_BYTES = 2**18
+MAX_LINE_BYTES = 4 * 2**20  # of a pickle's text; arrays are never written so
 
 # Each message continues a sentence that starts with the file's name.
 TRUNCATED = "is truncated or damaged. Copy or download it again."
@@ -25,17 +33,119 @@ SAVE_STATE_DICT_HINT = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A range of bytes in a file, with its checksum.
+
+    Attributes:
+        start: first byte.
+        nbytes: length.
+        crc: CRC-32 of `prefix_crc`'s bytes followed by these; 0 if the file has no checksum.
+        prefix_crc: CRC-32 of bytes in front of these that the checksum covers too.
+    """
+
+    start: int
+    nbytes: int
+    crc: int = 0
+    prefix_crc: int = 0
+
+    def check(self, data: bytes | memoryview, name: object) -> None:
+        """Compare bytes that were read with the checksum.
+
+        Args:
+            data: all bytes of the range.
+            name: name of what they hold, for the message.
+
+        Raises:
+            UnsupportedFileError: the file has a checksum and it does not match.
+        """
+        # torch.save writes zeros where it was told to compute no checksums.
+        if self.crc and zlib.crc32(data, self.prefix_crc) != self.crc:
+            raise checksum_error(name)
+
+
+def checksum_error(name: object) -> UnsupportedFileError:
+    """Return the error for bytes that are not those that were written.
+
+    Args:
+        name: name of what the bytes hold.
+    """
+    return UnsupportedFileError(
+        f"is damaged: the checksum of '{printable_key(name)}' does not match its data. "
+        "Copy or download it again."
+    )
+
+
+class BoundedStream(io.BufferedReader):
+    """The bytes of a file from its start on, for reading one after another.
+
+    A length that a damaged file claims never allocates more than the file has.
+    """
+
+    def __init__(self, source: "FileReader", end: int) -> None:
+        """Open the stream.
+
+        Args:
+            source: the file.
+            end: position of the last byte to read, plus one.
+        """
+        source.file.seek(0)
+        super().__init__(source.file, STREAM_BUFFER_BYTES)
+        self._end = end
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read bytes.
+
+        Args:
+            size: number of bytes; fewer are returned at the end.
+
+        Returns:
+            The bytes.
+        """
+        if size is None or size < 0 or size > STREAM_BUFFER_BYTES:
+            left = max(self._end - self.tell(), 0)
+            size = left if size is None or size < 0 else min(size, left)
+        return super().read(size)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Read a line, at most MAX_LINE_BYTES of it.
+
+        Args:
+            size: unused.
+
+        Returns:
+            The line.
+        """
+        return super().readline(MAX_LINE_BYTES)
+
+
 class FileReader:
     """A file that is read by position; reading past its end raises UnsupportedFileError.
 
     Attributes:
-        file: the open file, without a buffer.
+        file: the open file, without a buffer, or bytes in memory.
         size: length in bytes at the time of opening.
     """
 
-    def __init__(self, file: FileIO) -> None:
-        self.file = file
-        self.size = os.fstat(file.fileno()).st_size
+    def __init__(self, file: FileIO | io.BytesIO) -> None:
+        self.file: Any = file
+        self.size = file.seek(0, os.SEEK_END)
+
+    @contextmanager
+    def stream(self, end: int) -> Iterator[BoundedStream]:
+        """Read the file from its start on.
+
+        Args:
+            end: number of bytes after which claims of a length are not believed.
+
+        Yields:
+            The stream; the file stays open afterwards.
+        """
+        stream = BoundedStream(self, end)
+        try:
+            yield stream
+        finally:
+            stream.detach()
 
     def read(self, start: int, size: int) -> bytes:
         """Return `size` bytes from position `start`.
@@ -115,9 +225,14 @@ def _check_size(source: FileReader) -> None:
     if not source.size:
         raise UnsupportedFileError("is empty. Copy or download it again.")
     if source.size > MAX_FILE_BYTES:
-        raise UnsupportedFileError(
-            f"is larger than {MAX_FILE_BYTES / 2**30:g} GB. Save it without optimizer state."
-        )
+        raise too_large_error()
+
+
+def too_large_error() -> UnsupportedFileError:
+    """Return the error for more bytes than any checkpoint of an image classifier has."""
+    return UnsupportedFileError(
+        f"is larger than {MAX_FILE_BYTES / 2**30:g} GB. Save it without optimizer state."
+    )
 
 
 def _open_raw(path: Path) -> FileIO:
@@ -131,52 +246,3 @@ def _open_raw(path: Path) -> FileIO:
         raise CheckpointError(
             f"Cannot read '{path}' ({reason}). Check its name and permissions."
         ) from error
-
-
-UNSUPPORTED_FORMATS = {  # by the first bytes of the file
-    b"\x89HDF\r\n\x1a\n": "is an HDF5 file (Keras, MATLAB). "
-    "Load it in its own program and save its arrays with numpy.savez.",
-    b"\x1f\x8b": "is compressed with gzip. Decompress it first.",
-    b"BZh": "is compressed with bzip2. Decompress it first.",
-    b"\xfd7zXZ": "is compressed with xz. Decompress it first.",
-    b"\x28\xb5\x2f\xfd": "is compressed with zstd. Decompress it first.",
-    b"GGUF": "is a GGUF file, which holds a language model. "
-    "Open a checkpoint of an image classifier.",
-    b"version https://git-lfs": "is a Git LFS pointer, not the file itself. "
-    "Run `git lfs pull` or download the file.",
-    b"\x93NUMPY": "is a single NumPy array. "
-    "Save all of the model's arrays in one file with numpy.savez.",
-}
-TAR = (
-    "is a tar archive (a packed folder, or a checkpoint of PyTorch before 0.1.10). Unpack it, or: "
-    + SAVE_STATE_DICT_HINT
-)
-ONNX = "is an ONNX model, which does not keep the weights' names. " + SAVE_STATE_DICT_HINT
-NOT_A_CHECKPOINT = (
-    "is not a checkpoint. Supported formats: .ckpt of `lightning-resnets fit`, .pth, .pt, "
-    ".safetensors, .npz."
-)
-
-
-def describe_unsupported(head: bytes, suffix: str) -> str:
-    """Describe a file of a format that is not supported.
-
-    Args:
-        head: the first 512 bytes of the file.
-        suffix: ending of its name in lower case, with the dot.
-
-    Returns:
-        The end of a sentence that starts with the file's name.
-    """
-    for magic, description in UNSUPPORTED_FORMATS.items():
-        if head.startswith(magic):
-            return description
-    # A byte order mark or blank lines may precede the first tag.
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
-        return "is a web page, not a checkpoint. Download the file itself."
-    if head[257:262] == b"ustar":
-        return TAR
-    # ONNX starts with the protobuf fields ir_version (1) and producer_name (2).
-    if suffix == ".onnx" or (head[:1] == b"\x08" and head[2:3] == b"\x12"):
-        return ONNX
-    return NOT_A_CHECKPOINT

@@ -6,10 +6,11 @@ from itertools import islice
 from typing import Any
 
 from lightning_resnets.errors import UnsupportedFileError
-from lightning_resnets.formats.budget import VisitBudget
+from lightning_resnets.formats.budget import Budget
 from lightning_resnets.formats.pickled_objects import NumpyArray, OpaqueObject
 from lightning_resnets.formats.source import CORRUPT, TOO_COMPLEX
-from lightning_resnets.formats.tensors import NOT_A_TENSOR, TensorView, printable_key
+from lightning_resnets.formats.tensors import NOT_A_TENSOR, TensorView
+from lightning_resnets.utils.format import printable_key
 
 STATE_DICT_KEYS = (
     "state_dict",
@@ -56,11 +57,12 @@ class StateDictChoice:
     notes: tuple[str, ...]
 
 
-def find_state_dict(value: Any) -> StateDictChoice:
+def find_state_dict(value: Any, budget: Budget) -> StateDictChoice:
     """Find the model's weights.
 
     Args:
         value: everything in the file.
+        budget: charged for every entry that is visited.
 
     Returns:
         The weights; a known wrapper wins over the table itself, which wins over the largest table
@@ -69,8 +71,6 @@ def find_state_dict(value: Any) -> StateDictChoice:
     Raises:
         UnsupportedFileError: there are no weights, or the file is too complex.
     """
-    # One budget for all searches of this file.
-    budget = VisitBudget()
     found = _find(value, MAX_WRAPPERS, budget)
     if found is None:
         raise UnsupportedFileError(NO_WEIGHTS)
@@ -85,7 +85,7 @@ def find_state_dict(value: Any) -> StateDictChoice:
 
 
 def _split_tensors(
-    table: dict[Any, Any], budget: VisitBudget
+    table: dict[Any, Any], budget: Budget
 ) -> tuple[dict[str, TensorView], list[Any]]:
     """Return the tensors of a table and the names of its other entries."""
     if len(table) > MAX_KEYS:
@@ -104,9 +104,9 @@ def _split_tensors(
     return views, others
 
 
-def _find(value: Any, depth: int, budget: VisitBudget) -> Found | None:
+def _find(value: Any, depth: int, budget: Budget) -> Found | None:
     """Return the path to the weights and their table: wrappers first, then the table itself."""
-    budget.charge()
+    budget.visit()
     if _is_module(value):
         return (), value
     if not isinstance(value, dict):
@@ -123,12 +123,12 @@ def _find(value: Any, depth: int, budget: VisitBudget) -> Found | None:
     return max(models.values(), key=lambda found: _size(found[1], budget), default=None)
 
 
-def _has_tensors(table: dict[Any, Any], budget: VisitBudget) -> bool:
+def _has_tensors(table: dict[Any, Any], budget: Budget) -> bool:
     """Return True if a table has tensors directly in it."""
     return any(as_tensor_view(item) is not None for item in budget.iterate(table.values()))
 
 
-def _find_models(value: dict[Any, Any], budget: VisitBudget) -> Iterator[tuple[str, Found]]:
+def _find_models(value: dict[Any, Any], budget: Budget) -> Iterator[tuple[str, Found]]:
     """Yield tables with tensors directly in them, and whole models, under unknown names."""
     for name, item in budget.iterate(islice(value.items(), MAX_MODELS)):
         if not isinstance(name, str):
@@ -137,7 +137,7 @@ def _find_models(value: dict[Any, Any], budget: VisitBudget) -> Iterator[tuple[s
             yield name, ((printable_key(name),), item)
 
 
-def _size(item: Any, budget: VisitBudget) -> int:
+def _size(item: Any, budget: Budget) -> int:
     """Return the number of entries of a table or a pickled module."""
     return len(_module_state_dict(item, budget) if isinstance(item, OpaqueObject) else item)
 
@@ -165,7 +165,7 @@ def _is_module(value: Any) -> bool:
     return all(isinstance(state.get(name), dict) for name in names)
 
 
-def _module_state_dict(model: OpaqueObject, budget: VisitBudget) -> dict[str, Any]:
+def _module_state_dict(model: OpaqueObject, budget: Budget) -> dict[str, Any]:
     """Return the entries of nn.Module.state_dict() of a pickled module, in the same order."""
     table = dict[str, Any]()
     _collect(model, "", 0, table, budget)
@@ -173,7 +173,7 @@ def _module_state_dict(model: OpaqueObject, budget: VisitBudget) -> dict[str, An
 
 
 def _collect(
-    module: OpaqueObject, prefix: str, depth: int, table: dict[str, Any], budget: VisitBudget
+    module: OpaqueObject, prefix: str, depth: int, table: dict[str, Any], budget: Budget
 ) -> None:
     """Add the weights of a module and its children to the table, depth first.
 
@@ -181,7 +181,7 @@ def _collect(
     """
     if depth > MAX_MODULE_DEPTH or len(prefix) > MAX_KEY_LENGTH or len(table) > MAX_KEYS:
         raise UnsupportedFileError(TOO_COMPLEX)
-    budget.charge(MODULE_COST)
+    budget.visit(MODULE_COST)
     state: Any = module.state
     for group, skipped in (("_parameters", ()), ("_buffers", _non_persistent(state, budget))):
         for name, item in budget.iterate(state[group].items()):
@@ -192,7 +192,7 @@ def _collect(
             _collect(item, f"{prefix}{_check_part(name)}.", depth + 1, table, budget)
 
 
-def _non_persistent(state: dict[Any, Any], budget: VisitBudget) -> set[str]:
+def _non_persistent(state: dict[Any, Any], budget: Budget) -> set[str]:
     """Return the names of buffers that a state dict leaves out."""
     names = state.get("_non_persistent_buffers_set", ())
     if not isinstance(names, (set, list, dict)):
@@ -207,7 +207,7 @@ def _check_part(name: Any) -> str:
     return name
 
 
-def _ema_notes(value: Any, path: tuple[str, ...], budget: VisitBudget) -> Iterator[str]:
+def _ema_notes(value: Any, path: tuple[str, ...], budget: Budget) -> Iterator[str]:
     """Yield a note for each moving average that was not chosen."""
     if not isinstance(value, dict) or not path or path[0] in EMA_KEYS:
         return
@@ -219,7 +219,7 @@ def _ema_notes(value: Any, path: tuple[str, ...], budget: VisitBudget) -> Iterat
             )
 
 
-def _other_model_notes(value: Any, path: tuple[str, ...], budget: VisitBudget) -> Iterator[str]:
+def _other_model_notes(value: Any, path: tuple[str, ...], budget: Budget) -> Iterator[str]:
     """Yield a note if several unknown names hold weights."""
     if not isinstance(value, dict) or not path or path[0] in (*STATE_DICT_KEYS, *EMA_KEYS):
         return

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from lightning_resnets.errors import UnsupportedFileError
-from lightning_resnets.formats.source import FileReader
+from lightning_resnets.formats.budget import Budget
+from lightning_resnets.formats.source import Extent, FileReader
+from lightning_resnets.utils.format import printable_key
 
 MAX_DIMS = 16  # torch allows 64; no model has more than 6
 MAX_SIDE = 2**40  # elements along one dimension of an array
 MAX_ELEMENTS = 2**48  # for any offset, size or stride
 
-# Returns a storage's position in the file: start and length in bytes.
-StorageLocator = Callable[["Storage"], tuple[int, int]]
+# Returns a storage's position in the file.
+StorageLocator = Callable[["Storage"], Extent]
 
 NOT_A_TENSOR = "which is not a plain tensor. Save the model's own weights again."
 
@@ -30,7 +31,7 @@ class Storage:
 
     key: Any = None
     dtype: torch.dtype | None = None
-    data: bytes | str | None = None  # Python 2 pickled bytes as text: Latin-1
+    data: bytes | bytearray | str | None = None  # Python 2 pickled bytes as text: Latin-1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,65 +140,89 @@ def contiguous_strides(size: tuple[int, ...], fortran: bool = False) -> tuple[in
 
 
 def load_tensors(
-    views: Mapping[str, TensorView], locate: StorageLocator, source: FileReader
+    views: Mapping[str, TensorView], locate: StorageLocator, source: FileReader, budget: Budget
 ) -> dict[str, Tensor]:
     """Read tensors; each storage is read once, so shared memory stays shared.
 
     Args:
         views: views by name.
-        locate: returns a storage's start and length in bytes.
+        locate: returns the position of a storage in the file.
         source: the file.
+        budget: charged for storages, and for views that differ.
 
     Returns:
-        Tensors on the CPU in memory of their own, by name.
+        Tensors on the CPU in memory of their own, by name. Equal views are one tensor.
 
     Raises:
-        UnsupportedFileError: a view does not fit its storage, or the file is truncated.
+        UnsupportedFileError: a view does not fit its storage, a checksum does not match, or the
+            file is truncated.
     """
-    memory = dict[Any, Tensor]()
-    tensors = dict[str, Tensor]()
-    for name, view in views.items():
-        tensors[name] = _load_tensor(name, view, locate, source, memory)
-    return tensors
+    loader = _TensorLoader(locate, source, budget)
+    return {name: loader.load(name, view) for name, view in views.items()}
 
 
-def _load_tensor(
-    name: str,
-    view: TensorView,
-    locate: StorageLocator,
-    source: FileReader,
-    memory: dict[Any, Tensor],
-) -> Tensor:
-    """Read one tensor; `memory` keeps the storages that were read before."""
-    data = view.storage.data
-    if data is not None:
-        start, nbytes = 0, len(data)
-        key: Any = id(data)
-    else:
-        start, nbytes = locate(view.storage)
-        key = ("", view.storage.key)
-    if not view.fits_storage(nbytes):
-        raise UnsupportedFileError(f"contains '{printable_key(name)}', {NOT_A_TENSOR}")
-    if key not in memory:
-        read = _read_storage(source, start, nbytes) if data is None else _copy_bytes(data)
-        memory[key] = read
-    # set_ makes a view of the bytes without a copy.
-    tensor = torch.empty(0, dtype=view.dtype, device="cpu")
-    offset = view.offset if view.numel else 0
-    return tensor.set_(memory[key].untyped_storage(), offset, view.size, view.stride)
+class _TensorLoader:
+    """Reads tensors and keeps the storages and tensors that were read before."""
+
+    def __init__(self, locate: StorageLocator, source: FileReader, budget: Budget) -> None:
+        self._locate = locate
+        self._source = source
+        self._budget = budget
+        self._storages = dict[Any, Tensor]()
+        self._tensors = dict[Any, Tensor]()
+
+    def load(self, name: str, view: TensorView) -> Tensor:
+        """Return the tensor of a view, read once."""
+        storage = view.storage
+        # Two records may have one key, with different dtypes.
+        storage_key = ("", storage.key) if storage.data is None else id(storage.data)
+        key = (storage_key, view.dtype, view.offset, view.size, view.stride)
+        if key not in self._tensors:
+            memory = self._read(name, view, storage_key)
+            self._budget.cover(view.numel * view.dtype.itemsize)
+            # set_ makes a view of the bytes without a copy.
+            tensor = torch.empty(0, dtype=view.dtype, device="cpu")
+            offset = view.offset if view.numel else 0
+            tensor.set_(memory.untyped_storage(), offset, view.size, view.stride)
+            self._tensors[key] = tensor
+        return self._tensors[key]
+
+    def _read(self, name: str, view: TensorView, storage_key: Any) -> Tensor:
+        """Return the bytes of a view's storage, read once; raise if the view does not fit."""
+        data = view.storage.data
+        extent = self._locate(view.storage) if data is None else Extent(0, len(data))
+        if not view.fits_storage(extent.nbytes):
+            raise UnsupportedFileError(f"contains '{printable_key(name)}', {NOT_A_TENSOR}")
+        if storage_key not in self._storages:
+            self._storages[storage_key] = self._read_new(name, data, extent)
+        return self._storages[storage_key]
+
+    def _read_new(self, name: str, data: bytes | bytearray | str | None, extent: Extent) -> Tensor:
+        """Read bytes that were not read before."""
+        # Unpacked arrays are already in memory of their own.
+        if not isinstance(data, bytearray):
+            self._budget.allocate(extent.nbytes)
+        if data is not None:
+            return _own_bytes(data)
+        return _read_extent(self._source, extent, name)
 
 
-def _read_storage(source: FileReader, start: int, nbytes: int) -> Tensor:
-    """Read bytes of the file into new memory."""
-    memory = torch.empty(nbytes, dtype=torch.uint8, device="cpu")
-    if nbytes:
-        source.read_into(start, memory.numpy().data)
+def _read_extent(source: FileReader, extent: Extent, name: str) -> Tensor:
+    """Read bytes of the file into new memory and compare them with their checksum."""
+    memory = torch.empty(extent.nbytes, dtype=torch.uint8, device="cpu")
+    if extent.nbytes:
+        data = memory.numpy().data
+        source.read_into(extent.start, data)
+        extent.check(data, name)
     return memory
 
 
-def _copy_bytes(data: bytes | str) -> Tensor:
-    """Copy bytes (or Latin-1 text) into new memory."""
-    return torch.from_numpy(np.frombuffer(as_bytes(data), np.uint8).copy())
+def _own_bytes(data: bytes | bytearray | str) -> Tensor:
+    """Return bytes (or Latin-1 text) in writable memory; only a bytearray is not copied."""
+    if not isinstance(data, bytearray):
+        data = bytearray(as_bytes(data))
+    # torch.frombuffer takes no empty buffer.
+    return torch.frombuffer(data, dtype=torch.uint8) if data else torch.empty(0, dtype=torch.uint8)
 
 
 def as_bytes(data: bytes | str) -> bytes:
@@ -210,16 +235,3 @@ def as_bytes(data: bytes | str) -> bytes:
         The bytes.
     """
     return data.encode("latin-1") if isinstance(data, str) else data
-
-
-def printable_key(name: object) -> str:
-    """Format a name from a file for a message.
-
-    Args:
-        name: anything that a file uses as a key.
-
-    Returns:
-        At most 60 printable characters.
-    """
-    text = "".join(char if char.isprintable() else "?" for char in str(name)[:60])
-    return text or "(empty name)"

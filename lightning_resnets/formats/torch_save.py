@@ -4,34 +4,53 @@ They are zip archives or, before PyTorch 1.6, pickles one after another.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lightning_resnets.errors import UnsupportedFileError
 from lightning_resnets.formats import zip_archive
+from lightning_resnets.formats.budget import Budget
 from lightning_resnets.formats.pickle_globals import STORAGE_DTYPES
 from lightning_resnets.formats.pickled_objects import GlobalName, OpaqueObject
-from lightning_resnets.formats.source import CORRUPT, TOO_COMPLEX, TRUNCATED, FileReader
-from lightning_resnets.formats.tensors import Storage, StorageLocator
+from lightning_resnets.formats.source import (
+    CORRUPT,
+    TOO_COMPLEX,
+    TRUNCATED,
+    Extent,
+    FileReader,
+)
+from lightning_resnets.formats.tensors import Storage, TensorView, load_tensors
 from lightning_resnets.formats.unpickler import Unpickler
 from lightning_resnets.formats.zip_archive import ZipMember
 
 MAX_PICKLE_BYTES = 64 * 2**20  # of structure; weights lie beside it
 MAX_ARRAY_PICKLE_BYTES = 2**30  # of a pickle that contains NumPy arrays
-LEGACY_READ_AHEAD = 2 * 2**20  # bytes of an old file that contain most structures
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # first pickle of an old file
 BIG_ENDIAN = "was written on a big-endian machine. Save it again on a little-endian one."
 
 
+# Reads the tensors of views by name.
+TensorReader = Callable[[Mapping[str, TensorView]], dict[str, Tensor]]
+
+
 @dataclass(frozen=True, slots=True)
 class PickledFile:
-    """A pickle's value, where its storages lie, and the names of unknown objects."""
+    """A pickle's value, and how to read the tensors that it describes.
+
+    Attributes:
+        value: everything in the file, as plain data.
+        load: reads the tensors of views by name.
+        opaque_names: names of unknown objects.
+        format: name of the format.
+    """
 
     value: Any
-    locate: StorageLocator
+    load: TensorReader
     opaque_names: tuple[str, ...]
     format: str
 
@@ -69,12 +88,13 @@ def _opaque_storage(_: Any) -> OpaqueObject:
     return OpaqueObject(GlobalName("", "storage"), ())
 
 
-def read_zip(source: FileReader, members: dict[str, ZipMember]) -> PickledFile:
+def read_zip(source: FileReader, members: dict[str, ZipMember], budget: Budget) -> PickledFile:
     """Read the structure of a zip archive of torch.save.
 
     Args:
         source: the archive.
         members: its members by name.
+        budget: charged for everything that is read.
 
     Returns:
         The pickle's value; weights are read later.
@@ -87,18 +107,22 @@ def read_zip(source: FileReader, members: dict[str, ZipMember]) -> PickledFile:
     order = members.get(f"{root}byteorder")
     if order is not None and order.size == len("big"):  # else "little"
         raise UnsupportedFileError(BIG_ENDIAN)
-
-    def locate(storage: Storage) -> tuple[int, int]:
-        """Return the position of the member that is named after the storage's key."""
-        member = members.get(f"{root}data/{storage.key}")
-        if member is None:
-            raise UnsupportedFileError(TRUNCATED)
-        return zip_archive.member_offset(member, source)
-
-    data = source.read(*zip_archive.member_offset(members[f"{root}data.pkl"], source))
-    unpickler = Unpickler(StorageTable())
+    data = zip_archive.read_member(members[f"{root}data.pkl"], source, "data.pkl")
+    unpickler = Unpickler(StorageTable(), budget)
     value = unpickler.load(io.BytesIO(data))
-    return PickledFile(value, locate, tuple(unpickler.opaque_names), "PyTorch zip")
+    locate = partial(_locate_member, members, root, source)
+    load = partial(load_tensors, locate=locate, source=source, budget=budget)
+    return PickledFile(value, load, tuple(unpickler.opaque_names), "PyTorch zip")
+
+
+def _locate_member(
+    members: Mapping[str, ZipMember], root: str, source: FileReader, storage: Storage
+) -> Extent:
+    """Return the position of the member that is named after the storage's key."""
+    member = members.get(f"{root}data/{storage.key}")
+    if member is None:
+        raise UnsupportedFileError(TRUNCATED)
+    return zip_archive.member_extent(member, source)
 
 
 def _find_root(members: Mapping[str, ZipMember]) -> str:
@@ -112,11 +136,12 @@ def _find_root(members: Mapping[str, ZipMember]) -> str:
     return pickles[0].removesuffix("data.pkl")
 
 
-def read_pickle(source: FileReader) -> PickledFile:
+def read_pickle(source: FileReader, budget: Budget) -> PickledFile:
     """Read a file that starts with a pickle: torch's old format, or a pickle of NumPy arrays.
 
     Args:
         source: the file.
+        budget: charged for everything that is read.
 
     Returns:
         The pickle's value; weights of torch's old format are read later.
@@ -124,68 +149,54 @@ def read_pickle(source: FileReader) -> PickledFile:
     Raises:
         UnsupportedFileError: the file is damaged or too complex.
     """
-    start = source.read(0, min(LEGACY_READ_AHEAD, source.size))
-    if _is_legacy(start):
-        return _read_legacy(source, start)
+    if LEGACY_MAGIC.to_bytes(10, "little") in source.read(0, min(32, source.size)):
+        return _read_legacy(source, budget)
     if source.size > MAX_ARRAY_PICKLE_BYTES:
         raise UnsupportedFileError(TOO_COMPLEX)
-    unpickler = Unpickler(_opaque_storage)
-    value = unpickler.load(io.BytesIO(source.read(0, source.size)))
-    return PickledFile(value, _locate_nothing, tuple(unpickler.opaque_names), "pickled arrays")
+    unpickler = Unpickler(_opaque_storage, budget)
+    with source.stream(source.size) as stream:
+        value = unpickler.load(stream)
+    load = partial(load_tensors, locate=_locate_nothing, source=source, budget=budget)
+    return PickledFile(value, load, tuple(unpickler.opaque_names), "pickled arrays")
 
 
-def _is_legacy(start: bytes) -> bool:
-    """Return True for the first bytes of PyTorch's old format."""
-    return LEGACY_MAGIC.to_bytes(10, "little") in start[:32]
-
-
-def _read_legacy(source: FileReader, start: bytes) -> PickledFile:
-    """Read torch's old format from its first bytes, or from more if its structure is longer."""
-    try:
-        return _parse_legacy(source, start)
-    except UnsupportedFileError:
-        raise
-    except Exception:  # most likely the structure continues behind these bytes
-        if source.size <= LEGACY_READ_AHEAD:
-            raise
-    return _parse_legacy(source, source.read(0, min(source.size, MAX_PICKLE_BYTES)))
-
-
-def _parse_legacy(source: FileReader, start: bytes) -> PickledFile:
-    """Read five pickles, then the storages' positions.
+def _read_legacy(source: FileReader, budget: Budget) -> PickledFile:
+    """Read torch's old format: five pickles, then the storages.
 
     The pickles are: magic number, protocol, system, the object, the storages' keys. Then each
     storage follows: its number of elements and its bytes.
     """
     storages = StorageTable()
-    stream = io.BytesIO(start)
-    unpickler = Unpickler(storages)
-    # Only the object is of interest; the others are checked.
-    magic, _, system = (unpickler.load(stream) for _ in range(3))
-    if magic != LEGACY_MAGIC or not isinstance(system, dict):
-        raise UnsupportedFileError(CORRUPT)
-    if system.get("little_endian") is False:
-        raise UnsupportedFileError(BIG_ENDIAN)
-    value = unpickler.load(stream)
-    keys = unpickler.load(stream)
+    unpickler = Unpickler(storages, budget)
+    with source.stream(min(source.size, MAX_PICKLE_BYTES)) as stream:
+        # Only the object is of interest; the others are checked.
+        magic, _, system = (unpickler.load(stream) for _ in range(3))
+        if magic != LEGACY_MAGIC or not isinstance(system, dict):
+            raise UnsupportedFileError(CORRUPT)
+        if system.get("little_endian") is False:
+            raise UnsupportedFileError(BIG_ENDIAN)
+        value = unpickler.load(stream)
+        keys = unpickler.load(stream)
+        start = stream.tell()
     # The first tensor that names a storage gives its dtype.
     dtypes = dict(reversed(storages.known))
-    offsets = _read_offsets(source, stream.tell(), keys, dtypes)
+    offsets = _read_offsets(source, start, keys, dtypes)
 
-    def locate(storage: Storage) -> tuple[int, int]:
+    def locate(storage: Storage) -> Extent:
         """Return the position that follows from the storages before."""
         if storage.key not in offsets:
             raise UnsupportedFileError(TRUNCATED)
         return offsets[storage.key]
 
-    return PickledFile(value, locate, tuple(unpickler.opaque_names), "PyTorch before 1.6")
+    load = partial(load_tensors, locate=locate, source=source, budget=budget)
+    return PickledFile(value, load, tuple(unpickler.opaque_names), "PyTorch before 1.6")
 
 
 def _read_offsets(
     source: FileReader, start: int, keys: Any, dtypes: Mapping[str, torch.dtype]
-) -> dict[Any, tuple[int, int]]:
-    """Return each storage's start and length in bytes; they lie one after another."""
-    offsets = dict[Any, tuple[int, int]]()
+) -> dict[Any, Extent]:
+    """Return each storage's position; they lie one after another."""
+    offsets = dict[Any, Extent]()
     if not isinstance(keys, list) or len(keys) > len(dtypes):
         raise UnsupportedFileError(CORRUPT)
     for key in map(str, keys):
@@ -197,11 +208,11 @@ def _read_offsets(
         start += 8
         if start + nbytes > source.size:
             raise UnsupportedFileError(TRUNCATED)
-        offsets[key] = (start, nbytes)
+        offsets[key] = Extent(start, nbytes)
         start += nbytes
     return offsets
 
 
-def _locate_nothing(_: Storage) -> tuple[int, int]:
+def _locate_nothing(_: Storage) -> Extent:
     """Raise: a pickle of arrays has no storages beside it."""
     raise UnsupportedFileError(TRUNCATED)

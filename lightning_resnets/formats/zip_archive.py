@@ -16,9 +16,12 @@ from lightning_resnets.formats.source import (
     SAVE_STATE_DICT_HINT,
     TOO_COMPLEX,
     TRUNCATED,
+    Extent,
     FileReader,
+    checksum_error,
 )
 
+PIECE_BYTES = 2**20  # unpacked at a time
 MAX_DIRECTORY_BYTES = 4 * 2**20  # of the list of members: some 50,000 names
 LOCAL_HEADER_BYTES = 30  # without name and extra field
 
@@ -49,12 +52,21 @@ ZIP_ERRORS = (
 
 @dataclass(frozen=True, slots=True)
 class ZipMember:
-    """A file in the archive: offset of its local header, size and compressed size in bytes."""
+    """A file in the archive.
+
+    Attributes:
+        header: offset of its local header in bytes.
+        size: size in bytes.
+        compressed: size in the archive in bytes.
+        is_stored: it is not compressed.
+        crc: CRC-32 of its unpacked bytes.
+    """
 
     header: int
     size: int
     compressed: int
-    stored: bool  # not compressed
+    is_stored: bool
+    crc: int
 
 
 class _LimitedReader(io.BufferedReader):
@@ -118,7 +130,7 @@ def _check_no_overlap(infos: list[zipfile.ZipInfo], end: int) -> None:
 def _to_member(info: zipfile.ZipInfo) -> ZipMember:
     """Convert zipfile's record."""
     is_stored = info.compress_type == zipfile.ZIP_STORED
-    return ZipMember(info.header_offset, info.file_size, info.compress_size, is_stored)
+    return ZipMember(info.header_offset, info.file_size, info.compress_size, is_stored, info.CRC)
 
 
 def archive_kind(members: Mapping[str, ZipMember]) -> str:
@@ -133,11 +145,7 @@ def archive_kind(members: Mapping[str, ZipMember]) -> str:
     Raises:
         UnsupportedFileError: another program wrote it; the message says what to do.
     """
-    # torch puts everything into one folder.
-    roots = {name.partition("/")[0] for name in members}
-    if any("/code/" in name for name in members) or any(
-        f"{root}/constants.pkl" in members for root in roots
-    ):
+    if _is_torchscript(members):
         raise UnsupportedFileError(TORCHSCRIPT)
     if any(name.endswith(EXPORTED_PROGRAM_FILES) for name in members):
         raise UnsupportedFileError(EXPORTED_PROGRAM)
@@ -148,6 +156,15 @@ def archive_kind(members: Mapping[str, ZipMember]) -> str:
     if any(name.endswith(".weights.h5") for name in members):
         raise UnsupportedFileError(KERAS)
     raise UnsupportedFileError(NOT_TORCH_ZIP)
+
+
+def _is_torchscript(members: Mapping[str, ZipMember]) -> bool:
+    """Return True for an archive with code or constants beside its weights."""
+    # torch puts everything into one folder.
+    roots = {name.partition("/")[0] for name in members}
+    if any("/code/" in name for name in members):
+        return True
+    return any(f"{root}/constants.pkl" in members for root in roots)
 
 
 def check_members(
@@ -173,18 +190,18 @@ def check_members(
 
 def _is_plain(member: ZipMember) -> bool:
     """Return True if the member's bytes lie in the file as they are."""
-    return member.stored and member.size == member.compressed
+    return member.is_stored and member.size == member.compressed
 
 
-def member_offset(member: ZipMember, source: FileReader) -> tuple[int, int]:
+def member_extent(member: ZipMember, source: FileReader) -> Extent:
     """Return the position of a member's bytes, from its local header.
 
     Args:
-        member: the member.
+        member: a member that is not compressed.
         source: the archive.
 
     Returns:
-        Start in the file and (compressed) length, in bytes.
+        The position with the archive's checksum.
 
     Raises:
         UnsupportedFileError: the header is damaged or the file truncated.
@@ -197,4 +214,56 @@ def member_offset(member: ZipMember, source: FileReader) -> tuple[int, int]:
     start = member.header + LOCAL_HEADER_BYTES + name_length + extra_length
     if start + member.compressed > source.size:
         raise UnsupportedFileError(TRUNCATED)
-    return start, member.compressed
+    return Extent(start, member.compressed, member.crc)
+
+
+def read_member(member: ZipMember, source: FileReader, name: str) -> bytes:
+    """Read a member that is not compressed and compare it with its checksum.
+
+    Args:
+        member: the member.
+        source: the archive.
+        name: its name, for the message.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        UnsupportedFileError: the member is damaged or the file truncated.
+    """
+    extent = member_extent(member, source)
+    data = source.read(extent.start, extent.nbytes)
+    extent.check(data, name)
+    return data
+
+
+def unpack_member(archive: zipfile.ZipFile, name: str, size: int) -> bytearray:
+    """Unpack a compressed member into new memory, piece by piece.
+
+    Args:
+        archive: the archive.
+        name: name of the member.
+        size: its unpacked size, charged by the caller.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        UnsupportedFileError: the member is damaged or its checksum does not match.
+    """
+    memory = bytearray(size)
+    filled = 0
+    try:
+        with archive.open(name) as file:
+            # zipfile compares the checksum at the end.
+            while piece := file.read(PIECE_BYTES):
+                memory[filled : filled + len(piece)] = piece
+                filled += len(piece)
+    except zipfile.BadZipFile as error:
+        is_checksum = "CRC" in str(error)
+        raise checksum_error(name) if is_checksum else UnsupportedFileError(TRUNCATED) from None
+    except Exception:  # noqa: BLE001 - whatever damaged compressed data provokes
+        raise UnsupportedFileError(TRUNCATED) from None
+    if filled != size:
+        raise UnsupportedFileError(TRUNCATED)
+    return memory

@@ -2,6 +2,10 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
+from lightning_resnets.errors import sanitize
+
+MAX_KEY_TEXT = 80  # characters of a name in a message
+
 
 def format_shape(shape: Iterable[int | str]) -> str:
     """Format a shape as "256×56×56".
@@ -28,6 +32,22 @@ def format_count(number: int) -> str:
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return str(number)
+
+
+def printable_key(name: object) -> str:
+    """Format a name that comes from a file for a message.
+
+    Args:
+        name: anything that a file uses as a key.
+
+    Returns:
+        At most 80 printable characters, the last one "…" if the name is longer.
+    """
+    # Bytes are cut before they are spelled out.
+    text = str(name[: MAX_KEY_TEXT + 1] if isinstance(name, bytes) else name)
+    if len(text) > MAX_KEY_TEXT:
+        text = f"{text[: MAX_KEY_TEXT - 1]}…"
+    return sanitize(text) or "(empty name)"
 
 
 def join_words(words: Collection[str], last: str = "or") -> str:

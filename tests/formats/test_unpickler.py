@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_resnets.errors import CheckpointError
+from lightning_resnets.formats.budget import Budget
 from lightning_resnets.formats.pickled_objects import GlobalName, OpaqueObject
 from lightning_resnets.formats.read import read_checkpoint
 from lightning_resnets.formats.unpickler import Unpickler
@@ -28,7 +29,7 @@ PLAIN = st.recursive(
 
 
 def loaded(data: bytes) -> Any:
-    return Unpickler(lambda _: None).load(io.BytesIO(data))
+    return Unpickler(lambda _: None, Budget()).load(io.BytesIO(data))
 
 
 @given(PLAIN, st.integers(0, 5))
