@@ -29,6 +29,7 @@ def fake_tensor(tensor: Tensor) -> Tensor:
     Returns:
         One zero, expanded; float32 for floats of any width.
     """
+    # Models in half precision would otherwise meet operations that the CPU lacks.
     dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
     return torch.zeros((), dtype=dtype).expand(tensor.shape)
 
@@ -47,7 +48,9 @@ def constant_tensor(tensor: Tensor) -> Tensor:
     first = tensor[(0,) * tensor.dim()].clone()
     if not bool(first.isfinite()):
         return fake_tensor(tensor)
-    return (first.float() if tensor.is_floating_point() else first).expand(tensor.shape)
+    if tensor.is_floating_point():
+        first = first.float()
+    return first.expand(tensor.shape)
 
 
 def without_graph(model: nn.Module) -> nn.Module:
@@ -78,22 +81,18 @@ def fake_copy(model: nn.Module) -> nn.Module:
     Returns:
         The fake copy in evaluation mode, on the CPU.
     """
+    # deepcopy takes what it finds in the memo instead of a copy.
+    memo: dict[int, Any] = {}
     # One for all: ten new dictionaries per module would double the time of a copy.
-    none = OrderedDict[int, Any]()
-    kept = (
-        value
-        for module in model.modules()
-        for name, value in vars(module).items()
-        if "_hooks" in name
-    )
-    memo: dict[int, Any] = {id(hooks): none for hooks in kept if isinstance(hooks, dict)}
-    memo |= {
-        id(weight): nn.Parameter(fake_tensor(weight), requires_grad=False)
-        for weight in model.parameters()
-    }
-    memo |= {
-        id(tensor): fake_tensor(tensor) for tensor in (*model.buffers(), *non_leaf_tensors(model))
-    }
+    no_hooks = OrderedDict[int, Any]()
+    for module in model.modules():
+        for name, value in vars(module).items():
+            if "_hooks" in name and isinstance(value, dict):
+                memo[id(value)] = no_hooks
+    for weight in model.parameters():
+        memo[id(weight)] = nn.Parameter(fake_tensor(weight), requires_grad=False)
+    for tensor in (*model.buffers(), *non_leaf_tensors(model)):
+        memo[id(tensor)] = fake_tensor(tensor)
     return copy.deepcopy(model, memo).eval()
 
 
@@ -106,13 +105,11 @@ def non_leaf_tensors(model: nn.Module) -> list[Tensor]:
     Returns:
         The tensors.
     """
-    values = (
-        value
-        for module in model.modules()
-        for value in vars(module).values()
-        if isinstance(value, Tensor)
-    )
-    return [value for value in values if not value.is_leaf]
+    found: list[Tensor] = []
+    for module in model.modules():
+        values = [value for value in vars(module).values() if isinstance(value, Tensor)]
+        found += [value for value in values if not value.is_leaf]
+    return found
 
 
 def run_module_fake(
@@ -129,12 +126,12 @@ def run_module_fake(
     Returns:
         The fake output.
     """
-    if (
-        type(module) in MODULE_SHAPE_RULES
-        and len(args) == 1
-        and (shape := MODULE_SHAPE_RULES[type(module)](module, args[0]))
-    ):
-        return torch.zeros(()).expand(shape)
+    rule = MODULE_SHAPE_RULES.get(type(module))
+    if rule is not None and len(args) == 1:
+        shape = rule(module, args[0])
+        # A rule leaves rare settings to torch.
+        if shape:
+            return torch.zeros(()).expand(shape)
     return _run(forward, args, kwargs)
 
 
@@ -151,25 +148,30 @@ def run_function_fake(
     Returns:
         The fake output.
     """
-    kept = {**kwargs, "inplace": False} if kwargs.get("inplace") else kwargs
-    if function in FUNCTION_SHAPE_RULES and (
-        shape := FUNCTION_SHAPE_RULES[function](*args, **kept)
-    ):
+    if kwargs.get("inplace"):
+        kwargs = {**kwargs, "inplace": False}
+    rule = FUNCTION_SHAPE_RULES.get(function)
+    shape = rule(*args, **kwargs) if rule else None
+    if shape:
         return torch.zeros(()).expand(shape)
-    return _run(function, args, kept)
+    return _run(function, args, kwargs)
 
 
 def _run(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run a function on fake tensors, or on copies in real memory if it writes to them."""
     try:
         return function(*args, **kwargs)
     except RuntimeError as error:
+        # torch's words for a write to an expanded tensor.
         if "single memory location" not in str(error):
             raise
-    full = map_aggregate(
-        (args, kwargs), lambda item: item.clone() if isinstance(item, Tensor) else item
-    )
-    # A function that writes to its own tensors needs real memory.
-    return function(*full[0], **full[1])  # pyright: ignore[reportCallIssue]
+    copied: Any = map_aggregate((args, kwargs), _clone_tensor)
+    return function(*copied[0], **copied[1])
+
+
+def _clone_tensor(item: Any) -> Any:
+    """Return a copy of a tensor with memory of its own, anything else as it is."""
+    return item.clone() if isinstance(item, Tensor) else item
 
 
 class ShapePropagator(fx.Interpreter):
@@ -201,22 +203,26 @@ class ShapePropagator(fx.Interpreter):
         return self.kept
 
     def run_node(self, n: fx.Node) -> Any:
+        """Run one node and keep its fake output."""
         value = super().run_node(n)
-        self.total += value.numel() if isinstance(value, Tensor) else 0
+        is_tensor = isinstance(value, Tensor)
+        if is_tensor:
+            self.total += value.numel()
         if self.total > MAX_ACTIVATION_NUMEL:
             raise ValueError(f"its activations exceed {MAX_ACTIVATION_NUMEL * 4 / 2**30:.1f} GB")
-        self.kept[n] = (
-            fake_tensor(value)
-            if isinstance(value, Tensor) and not isinstance(value, nn.Parameter)
-            else value
-        )
+        # Parameters keep their identity, by which shared ones count once.
+        is_activation = is_tensor and not isinstance(value, nn.Parameter)
+        self.kept[n] = fake_tensor(value) if is_activation else value
         return value
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a function on fake tensors."""
+        # The recorder has answered it.
         if target is check_branch:
-            return None  # the recorder has answered it
+            return None
         return run_function_fake(target, args, kwargs)
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a module on fake tensors."""
         module = self.fetch_attr(target)
         return run_module_fake(module, module, args, kwargs)

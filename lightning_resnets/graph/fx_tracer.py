@@ -57,7 +57,9 @@ class ModuleOutputs:
             The same graph.
         """
         self.inner = {node: node.meta["inner"] for node in graph.nodes if "inner" in node.meta}
-        self.outputs = {path: node for node in graph.nodes for path in node.meta.get("gives", ())}
+        self.outputs = {}
+        for node in graph.nodes:
+            self.outputs |= dict.fromkeys(node.meta.get("gives", ()), node)
         return graph
 
     @staticmethod
@@ -86,9 +88,8 @@ def is_leaf(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     """
     if isinstance(module, nn.Sequential):
         return False
-    if module.__module__.startswith(("torch.nn", "torch.ao.nn")) or isinstance(
-        module, LEAF_MODULES
-    ):
+    is_of_torch = module.__module__.startswith(("torch.nn", "torch.ao.nn"))
+    if is_of_torch or isinstance(module, LEAF_MODULES):
         return True
     if len(args) != 1 or kwargs or isinstance(args[0], (list, tuple, dict)):
         return False
@@ -193,7 +194,8 @@ def _is_reused(
     while isinstance(source, fx.Node):
         if is_used_later(source):
             return True
-        source = source.args[0] if source.args and _is_view(source, modules) else None
+        is_view = bool(source.args) and _is_view(source, modules)
+        source = source.args[0] if is_view else None
     return False
 
 
@@ -235,14 +237,17 @@ class ModuleTracer(fx.Tracer):
         self._leaf = False
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
+        """Return a proxy that marks in-place operators."""
         return _Proxy(node, self)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Return True if `call_module` has found the module to be one operation."""
         return self._leaf
 
     def call_module(
         self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
+        """Trace the call of a module and note what it returned."""
         self._leaf = is_leaf(m, args, kwargs)
         value = super().call_module(m, forward, args, kwargs)
         if isinstance(value, fx.Proxy):
@@ -251,5 +256,9 @@ class ModuleTracer(fx.Tracer):
 
     @staticmethod
     def scope(node: fx.Node) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Return the module whose forward pass contains a node."""
+        """Return the module whose forward pass contains a node.
+
+        Args:
+            node: the node.
+        """
         return ModuleOutputs.module_path(node)

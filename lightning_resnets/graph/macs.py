@@ -22,9 +22,7 @@ from lightning_resnets.graph.ops import CONV_MODULES
 # Every matrix of these works once at every position of the sequence (N, L, C).
 SEQUENCE_MODULES = (nn.RNNBase, nn.RNNCellBase, nn.TransformerEncoderLayer, nn.TransformerEncoder)
 
-
 CONV_FUNCTIONS: tuple[Any, ...] = (torch.conv1d, torch.conv2d, torch.conv3d)
-
 
 CONV_TRANSPOSE_FUNCTIONS: tuple[Any, ...] = (
     torch.conv_transpose1d,
@@ -32,9 +30,10 @@ CONV_TRANSPOSE_FUNCTIONS: tuple[Any, ...] = (
     torch.conv_transpose3d,
 )
 
-
 MATMUL_FUNCTIONS: tuple[Any, ...] = (torch.matmul, torch.mm, operator.matmul, "matmul", "mm")
 
+# Functions of these packages are single operations; those of others may contain products.
+ENTERED_PACKAGES = ("torch.", "lightning_resnets.")
 
 LINEAR_FUNCTION: Callable[..., Tensor] = functional.linear
 
@@ -49,7 +48,7 @@ class WeightProduct(NamedTuple):
         bias: True if a bias is added.
     """
 
-    name: str  # of the weight, where a module has several; else empty
+    name: str
     shape: tuple[int, ...]
     positions: int
     bias: bool = False
@@ -70,13 +69,14 @@ class NestedProductCounter(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        made = func(*args, **(kwargs or {}))
-        self.found += function_products(func, args, kwargs or {}, made)
-        return made
+        """Run a call and note its products."""
+        output = func(*args, **(kwargs or {}))
+        self.found += function_products(func, args, kwargs or {}, output)
+        return output
 
 
 def module_products(
-    module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], made: Tensor
+    module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], output: Tensor
 ) -> tuple[WeightProduct, ...]:
     """Return the products of a module that is one operation.
 
@@ -84,36 +84,41 @@ def module_products(
         module: the module.
         args: its arguments.
         kwargs: its keyword arguments.
-        made: its (first) output.
+        output: its (first) output.
 
     Returns:
         The products with weights.
     """
-    given = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-    if isinstance(module, CONV_MODULES):
-        return (
-            _conv(module.weight, module.bias, given[0], made, module.groups, module.transposed),
-        )
     if isinstance(module, nn.Linear):
-        return (_linear(module.weight, module.bias, made),)
+        return (_linear_product(module.weight, module.bias, output),)
     if isinstance(module, nn.MultiheadAttention):
-        return _attention(module, args, kwargs, made)
-    if isinstance(module, SEQUENCE_MODULES):
-        places = _places(given[0])
-        return tuple(
-            WeightProduct(name, tuple(weight.shape), places)
-            for name, weight in module.named_parameters()
-            if weight.dim() == 2
+        return _attention_products(module, args, kwargs, output)
+    inputs = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+    if isinstance(module, CONV_MODULES):
+        product = _conv_product(
+            module.weight, module.bias, inputs[0], output, module.groups, module.transposed
         )
+        return (product,)
+    if isinstance(module, SEQUENCE_MODULES):
+        return _sequence_products(module, _count_positions(inputs[0]))
     return ()
+
+
+def _sequence_products(module: nn.Module, positions: int) -> tuple[WeightProduct, ...]:
+    """Return one product for every matrix of a recurrent or transformer layer."""
+    return tuple(
+        WeightProduct(name, tuple(weight.shape), positions)
+        for name, weight in module.named_parameters()
+        if weight.dim() == 2
+    )
 
 
 def function_products(
     target: Callable[..., Any] | str,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
-    made: Any,
-    learned: int | None = None,
+    output: Any,
+    weight_operand: int | None = None,
 ) -> tuple[WeightProduct, ...]:
     """Return the products of a function or of a tensor's method.
 
@@ -121,90 +126,118 @@ def function_products(
         target: the function, or the name of the method.
         args: its arguments.
         kwargs: its keyword arguments.
-        made: its output.
-        learned: index of the factor that is a weight, for a matrix product.
+        output: its output.
+        weight_operand: index of the factor that is a weight, for a matrix product.
 
     Returns:
         The products with weights.
     """
-    if not isinstance(made, Tensor):
+    if not isinstance(output, Tensor):
         return ()
-    if isinstance(target, FunctionType) and not target.__module__.startswith(
-        ("torch.", "lightning_resnets.")
-    ):
-        with (
-            NestedProductCounter() as inner
-        ):  # a function that torch.fx was told to leave alone, as that of Swin's windows
-            run_function_fake(target, tuple(args), dict(kwargs))
-        return tuple(inner.found)
-    if target in (*CONV_FUNCTIONS, *CONV_TRANSPOSE_FUNCTIONS, LINEAR_FUNCTION):
-        given, weight, bias = (
-            _argument(args, kwargs, i, name) for i, name in enumerate(("input", "weight", "bias"))
-        )
-        if target is LINEAR_FUNCTION:
-            return (_linear(weight, bias, made),)
-        groups = _argument(args, kwargs, 6, "groups", 1)  # at the same place for both
-        return (_conv(weight, bias, given, made, groups, target in CONV_TRANSPOSE_FUNCTIONS),)
-    if learned is not None and target in MATMUL_FUNCTIONS:
-        outputs = made.shape[-1 if learned or made.dim() < 2 else -2] if made.dim() else 1
-        return (WeightProduct("", (outputs, args[0].shape[-1]), made.numel() // outputs),)
+    if isinstance(target, FunctionType) and not target.__module__.startswith(ENTERED_PACKAGES):
+        return _nested_products(target, args, kwargs)
+    if target is LINEAR_FUNCTION or target in (*CONV_FUNCTIONS, *CONV_TRANSPOSE_FUNCTIONS):
+        return (_functional_product(target, args, kwargs, output),)
+    if weight_operand is not None and target in MATMUL_FUNCTIONS:
+        return (_matmul_product(args[0], output, weight_operand),)
     return ()
 
 
-def _conv(
-    weight: Tensor, bias: Tensor | None, given: Tensor, made: Tensor, groups: int, transposed: bool
+def _nested_products(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[WeightProduct, ...]:
+    """Return the products within a function that torch.fx did not enter, as Swin's windows."""
+    with NestedProductCounter() as inner:
+        run_function_fake(function, tuple(args), dict(kwargs))
+    return tuple(inner.found)
+
+
+def _functional_product(
+    target: Any, args: Sequence[Any], kwargs: Mapping[str, Any], output: Tensor
+) -> WeightProduct:
+    """Return the product of a functional convolution or linear layer."""
+    inputs = _argument(args, kwargs, 0, "input")
+    weight = _argument(args, kwargs, 1, "weight")
+    bias = _argument(args, kwargs, 2, "bias")
+    if target is LINEAR_FUNCTION:
+        return _linear_product(weight, bias, output)
+    # Convolutions and transposed convolutions have `groups` at the same position.
+    groups = _argument(args, kwargs, 6, "groups", 1)
+    return _conv_product(weight, bias, inputs, output, groups, target in CONV_TRANSPOSE_FUNCTIONS)
+
+
+def _matmul_product(first: Tensor, output: Tensor, weight_operand: int) -> WeightProduct:
+    """Return the product of a matrix product, one of whose factors is a weight."""
+    outputs = 1
+    if output.dim() == 1 or (output.dim() > 1 and weight_operand == 1):
+        outputs = output.shape[-1]
+    elif output.dim() > 1:
+        # A weight on the left has its outputs in the rows.
+        outputs = output.shape[-2]
+    return WeightProduct("", (outputs, first.shape[-1]), output.numel() // outputs)
+
+
+def _conv_product(
+    weight: Tensor,
+    bias: Tensor | None,
+    inputs: Tensor,
+    output: Tensor,
+    groups: int,
+    transposed: bool,
 ) -> WeightProduct:
     """Return the product of a convolution; a transposed one has inputs and outputs swapped."""
-    first, second, *window = weight.shape
+    first, second, *kernel_size = weight.shape
+    has_bias = bias is not None
     if not transposed:
-        return WeightProduct("", (first, second, *window), made.numel() // first, bias is not None)
-    return WeightProduct(
-        "", (second * groups, first // groups, *window), given.numel() // first, bias is not None
-    )
+        shape = (first, second, *kernel_size)
+        return WeightProduct("", shape, output.numel() // first, has_bias)
+    shape = (second * groups, first // groups, *kernel_size)
+    # Each position of the input is spread over a window of the output.
+    return WeightProduct("", shape, inputs.numel() // first, has_bias)
 
 
-def _linear(weight: Tensor, bias: Tensor | None, made: Tensor) -> WeightProduct:
+def _linear_product(weight: Tensor, bias: Tensor | None, output: Tensor) -> WeightProduct:
+    """Return the product of a linear layer."""
+    # functional.linear takes a vector as weight too.
     outputs = len(weight) if weight.dim() == 2 else 1
-    return WeightProduct("", (outputs, weight.shape[-1]), made.numel() // outputs, bias is not None)
+    positions = output.numel() // outputs
+    return WeightProduct("", (outputs, weight.shape[-1]), positions, bias is not None)
 
 
-def _attention(
-    module: nn.MultiheadAttention, args: Sequence[Any], kwargs: Mapping[str, Any], made: Tensor
+def _attention_products(
+    module: nn.MultiheadAttention, args: Sequence[Any], kwargs: Mapping[str, Any], output: Tensor
 ) -> tuple[WeightProduct, ...]:
     """Return the three input projections and the output projection; attention itself is free."""
-    sides = {"query": module.embed_dim, "key": module.kdim, "value": module.vdim}
-    bias = module.in_proj_bias is not None
-    inner = [
-        WeightProduct(
-            name, (module.embed_dim, side), _places(_argument(args, kwargs, i, name)), bias
-        )
-        for i, (name, side) in enumerate(sides.items())
-    ]
-    out = WeightProduct(
-        "out_proj",
-        (module.embed_dim, module.embed_dim),
-        _places(made),
-        module.out_proj.bias is not None,
-    )
-    return (*inner, out)
+    width = module.embed_dim
+    input_widths = {"query": width, "key": module.kdim, "value": module.vdim}
+    has_bias = module.in_proj_bias is not None
+    products: list[WeightProduct] = []
+    for i, (name, input_width) in enumerate(input_widths.items()):
+        positions = _count_positions(_argument(args, kwargs, i, name))
+        products.append(WeightProduct(name, (width, input_width), positions, has_bias))
+    out_bias = module.out_proj.bias is not None
+    out = WeightProduct("out_proj", (width, width), _count_positions(output), out_bias)
+    return (*products, out)
 
 
 def _argument(
-    args: Sequence[Any], kwargs: Mapping[str, Any], place: int, name: str, other: Any = None
+    args: Sequence[Any], kwargs: Mapping[str, Any], position: int, name: str, default: Any = None
 ) -> Any:
-    return args[place] if len(args) > place else kwargs.get(name, other)
+    """Return an argument that was given by position or by name."""
+    return args[position] if len(args) > position else kwargs.get(name, default)
 
 
-def _places(tensor: Tensor) -> int:
+def _count_positions(tensor: Tensor) -> int:
     """Return the number of positions of a tensor whose last axis is the channels."""
-    return tensor.numel() // max(tensor.shape[-1] if tensor.dim() else 1, 1)
+    channels = tensor.shape[-1] if tensor.dim() else 1
+    return tensor.numel() // max(channels, 1)
 
 
 def weight_products(
     node: fx.Node,
     modules: Mapping[str, nn.Module],
     values: Mapping[fx.Node, Any],
-    seen: Container[fx.Node],
+    image_nodes: Container[fx.Node],
 ) -> tuple[WeightProduct, ...]:
     """Return the products of a node with weights.
 
@@ -212,26 +245,30 @@ def weight_products(
         node: the node.
         modules: modules by name.
         values: fake output of each node.
-        seen: nodes that depend on the image.
+        image_nodes: nodes that depend on the image.
 
     Returns:
         The products.
     """
-    made = values.get(node)
-    if isinstance(made, (tuple, list)):
-        made = next((part for part in made if isinstance(part, Tensor)), None)
-    if node.op not in ("call_module", "call_function", "call_method") or not isinstance(
-        made, Tensor
-    ):
+    output = values.get(node)
+    if isinstance(output, (tuple, list)):
+        output = next((part for part in output if isinstance(part, Tensor)), None)
+    is_call = node.op in ("call_module", "call_function", "call_method")
+    if not is_call or not isinstance(output, Tensor):
         return ()
     args, kwargs = map_arg((node.args, node.kwargs), values.get)
     if node.op == "call_module":
-        return module_products(modules[str(node.target)], args, kwargs, made)
-    learned = [
+        return module_products(modules[str(node.target)], args, kwargs, output)
+    operand = _weight_operand(node, image_nodes)
+    return function_products(node.target, args, kwargs, output, operand)
+
+
+def _weight_operand(node: fx.Node, image_nodes: Container[fx.Node]) -> int | None:
+    """Return the index of the one factor that does not depend on the image, else None."""
+    factors = node.args[:2]
+    weights = [
         i
-        for i, factor in enumerate(node.args[:2])
-        if isinstance(factor, fx.Node) and factor not in seen
+        for i, factor in enumerate(factors)
+        if isinstance(factor, fx.Node) and factor not in image_nodes
     ]
-    return function_products(
-        node.target, args, kwargs, made, learned[0] if len(learned) == 1 else None
-    )
+    return weights[0] if len(weights) == 1 else None

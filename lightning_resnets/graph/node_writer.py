@@ -119,7 +119,7 @@ class NodeWriter:
             return fake
         if not isinstance(value, (tuple, list)):
             raise ValueError(
-                f"'{node.target}' gives a {type(value).__name__}, and that cannot be written down"
+                f"'{node.target}' returns a {type(value).__name__}, which cannot be recorded"
             )
         fakes = [
             self.fake_output(part, constant) if isinstance(part, Tensor) else part for part in value
@@ -197,7 +197,7 @@ class NodeWriter:
         if self.aliases.is_stale(tensor):
             raise ValueError(
                 "a tensor is used again after a part of it was overwritten, "
-                "and that cannot be written down"
+                "which cannot be recorded"
             )
         node = self.known.get(id(tensor))
         if node is None:
@@ -224,7 +224,7 @@ class NodeWriter:
                 name = f"_tensor_constant{count}"
                 setattr(self.model, name, tensor)
                 return name
-        raise ValueError("a tensor comes from where torch's calls cannot be seen")
+        raise ValueError("a tensor comes from outside of torch, so its origin cannot be recorded")
 
     def rebind_tensor(self, tensor: Tensor, node: fx.Node, constant: bool = False) -> Tensor:
         """Let a tensor stand for a node from now on, and write a slice back to its source.

@@ -99,12 +99,12 @@ def conv_output_shape(conv: nn.Conv2d, image: Tensor) -> tuple[int, ...] | None:
     if image.dim() != 4 or isinstance(conv.padding, str):
         return None
     if image.shape[1] != conv.in_channels:
-        raise ValueError(f"a convolution of {conv.in_channels} channels is given {image.shape[1]}")
+        raise ValueError(f"a convolution of {conv.in_channels} input channels got {image.shape[1]}")
     padding = [int(pad) for pad in conv.padding]
     size = _conv_size(image.shape[2:], conv.kernel_size, padding, conv.dilation, conv.stride)
     if min(size) < 1:
         raise ValueError(
-            f"nothing is left of {image.shape[2]}x{image.shape[3]} pixels behind a convolution"
+            f"an image of {image.shape[2]}x{image.shape[3]} pixels is too small for a convolution"
         )
     return (image.shape[0], conv.out_channels, *size)
 
@@ -175,9 +175,7 @@ def linear_output_shape(linear: nn.Linear, features: Tensor) -> tuple[int, ...]:
         ValueError: the last axis does not fit.
     """
     if features.shape[-1] != linear.in_features:
-        raise ValueError(
-            f"a linear layer of {linear.in_features} inputs is given {features.shape[-1]}"
-        )
+        raise ValueError(f"a linear layer of {linear.in_features} inputs got {features.shape[-1]}")
     return (*features.shape[:-1], linear.out_features)
 
 
@@ -215,9 +213,7 @@ def norm_output_shape(norm: nn.BatchNorm2d, image: Tensor) -> tuple[int, ...]:
         ValueError: the channels do not fit.
     """
     if image.dim() != 4 or image.shape[1] != norm.num_features:
-        raise ValueError(
-            f"a batch norm of {norm.num_features} channels is given {tuple(image.shape)}"
-        )
+        raise ValueError(f"a batch norm of {norm.num_features} channels got {tuple(image.shape)}")
     return tuple(image.shape)
 
 

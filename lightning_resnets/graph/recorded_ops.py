@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, fx
 
-DIFFERENT_OPS = "it takes other steps for two images than for one"
+DIFFERENT_OPS = "its operations differ between one image and two"
 
 
 def check_image_size(image: Tensor, size: tuple[int, ...]) -> None:
@@ -22,8 +22,8 @@ def check_image_size(image: Tensor, size: tuple[int, ...]) -> None:
         recorded = "×".join(map(str, size))
         actual = "×".join(map(str, image.shape[1:]))
         raise ValueError(
-            f"The steps of this model were recorded for images of {recorded}: "
-            f"they hold for none of {actual}."
+            f"This model was recorded for images of {recorded}, got {actual}: "
+            "call insert_merges with the new size."
         )
 
 
@@ -39,8 +39,8 @@ def check_branch(question: Tensor, answer: bool) -> None:
     """
     if bool(question) is not answer:
         raise ValueError(
-            "This model takes other steps for this image than those recorded: "
-            "they depend on its values."
+            "This model branches on its values, and differently for this image than when it was "
+            "recorded: run the original model instead."
         )
 
 
@@ -78,29 +78,38 @@ def generalize_batch_size(one: fx.Graph, two: fx.Graph) -> None:
         batch = one.call_method("size", (image, 0))
     nodes = [node for node in one.nodes if node is not batch]
     for node, other in zip(nodes, two.nodes, strict=True):
+        arguments = (node.args, node.kwargs)
         with one.inserting_before(node):
-            given = _both((node.args, node.kwargs), (other.args, other.kwargs), batch)
-        node.args, node.kwargs = given
+            merged = _merge_values(arguments, (other.args, other.kwargs), batch)
+        node.args = merged[0]
+        node.kwargs = merged[1]
     if not batch.users:
         one.erase_node(batch)
 
 
-def _both(one: Any, two: Any, batch: fx.Node) -> Any:
+def _merge_values(one: Any, two: Any, batch: fx.Node) -> Any:
     """Return the value for any batch size from those for one and two images."""
     if isinstance(one, (tuple, list)) and len(one) == len(two):
-        return type(one)([_both(a, b, batch) for a, b in zip(one, two, strict=True)])
+        parts = zip(one, two, strict=True)
+        return type(one)([_merge_values(a, b, batch) for a, b in parts])
     if isinstance(one, dict):
-        return {name: _both(value, two[name], batch) for name, value in one.items()}
+        return {name: _merge_values(value, two[name], batch) for name, value in one.items()}
     if isinstance(one, slice):
-        return slice(
-            *(_both(getattr(one, n), getattr(two, n), batch) for n in ("start", "stop", "step"))
-        )
+        ends = ("start", "stop", "step")
+        return slice(*(_merge_values(getattr(one, end), getattr(two, end), batch) for end in ends))
     if isinstance(one, fx.Node) or one is two or one == two:
         return one
     if not (isinstance(one, int) and isinstance(two, int)):
         raise ValueError(DIFFERENT_OPS)
-    growth = two - one
-    scaled = batch if growth == 1 else batch.graph.call_function(operator.mul, (batch, growth))
-    return (
-        scaled if one == growth else batch.graph.call_function(operator.add, (scaled, one - growth))
-    )
+    return _linear_in_batch(one, two - one, batch)
+
+
+def _linear_in_batch(one: int, growth: int, batch: fx.Node) -> fx.Node:
+    """Write the number that is `one` for one image and grows by `growth` with each further one."""
+    graph = batch.graph
+    scaled = batch
+    if growth != 1:
+        scaled = graph.call_function(operator.mul, (batch, growth))
+    if one == growth:
+        return scaled
+    return graph.call_function(operator.add, (scaled, one - growth))

@@ -32,7 +32,7 @@ REFLECTED_OPS = {
     "__rmatmul__": operator.matmul,
 }
 
-# These take values out of a tensor, so the following steps may depend on the image.
+# These take values out of a tensor, so the following operations may depend on the image.
 DATA_DEPENDENT_OPS = {
     "__float__",
     "__int__",
@@ -197,9 +197,7 @@ class GraphRecorder(TorchFunctionMode):
         if not constant and (name == "__bool__" or name in DATA_DEPENDENT_OPS):
             return self.record_branch(name, tensors)
         if kwargs.get("out") is not None:
-            raise ValueError(
-                f"'{name}' writes into a tensor that it is given, and that cannot be written down"
-            )
+            raise ValueError(f"'{name}' writes into its argument 'out', which cannot be recorded")
         if kwargs.get("inplace") or name == "__setitem__" or is_inplace_name(name):
             if constant:
                 func(*args, **kwargs)
@@ -220,7 +218,8 @@ class GraphRecorder(TorchFunctionMode):
         where = f" in '{stack[-1]}'" if stack else ""
         if name != "__bool__" or id(tensors[0]) in self.writer.weights:
             raise ValueError(
-                f"its steps depend on values: '{name.strip('_')}' takes one out of a tensor{where}"
+                f"its operations depend on values: '{name.strip('_')}' reads one from a "
+                f"tensor{where}"
             )
         answer = bool(tensors[0])
         self.writer.add_node("call_function", check_branch, (tensors[0], answer), {})

@@ -266,6 +266,6 @@ class Counting(nn.Module):
 
 def test_what_cannot_be_followed_is_said() -> None:
     with pytest.raises(
-        TraceError, match=r"Cannot insert merges into this model: its steps depend on values"
+        TraceError, match=r"Cannot insert merges into this model: its operations depend on values"
     ):
         insert_merges(Counting(), (3, 8, 8))

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from torch import Tensor, nn
 
 from lightning_resnets.graph import trace
 from lightning_resnets.graph.export import to_svg
@@ -17,7 +18,7 @@ from lightning_resnets.graph.export.svg_geometry import layout_drawing
 from lightning_resnets.graph.export.svg_layout import arc_levels, assign_rows_and_lanes
 from lightning_resnets.graph.export.xml_text import escape_control_chars
 from lightning_resnets.graph.model_graph import ModelGraph
-from lightning_resnets.merges import MergeKind
+from lightning_resnets.merges import Add, Concat, MergeKind
 from lightning_resnets.models.registry import create_model
 from lightning_resnets.utils.skip_init import skip_init
 from tests.graph.test_export import names, odd
@@ -132,7 +133,12 @@ def test_the_legend_counts_what_there_is(name: str) -> None:
     assert name in shown
     assert f"{graph(name).parameters:,} parameters" in shown[1]
     expected = {
-        "seresnet50": {"adds (16)", "skip, identity (12)", "skip, projected (4)", "gates (16)"},
+        "seresnet50": {
+            "adds (16)",
+            "identity shortcut (12)",
+            "projection shortcut (4)",
+            "gates (16)",
+        },
         "densenet121": {"concatenates (58)", "skip into a concat (535)"},
     }[name]
     assert expected <= set(shown)
@@ -201,3 +207,32 @@ def test_arcs_of_one_level_do_not_overlap(spans: list[tuple[int, int]]) -> None:
     found = arc_levels(rows)
     for (a, b), (level, other) in zip(combinations(rows, 2), combinations(found, 2), strict=True):
         assert level != other or a[1] <= b[0] or b[1] <= a[0]
+
+
+class Unit(nn.Module):
+    """An Add around a Concat of an identity, a slice and a projection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 3, padding=1)
+        self.concat = Concat()
+        self.add = Add()
+        self.project = nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        joined = self.concat(x, x[:, :2], self.conv(x[:, :2]))
+        return self.add(x, self.project(joined))
+
+
+def test_legend_counts_identities_and_projections_of_adds_and_concats_apart() -> None:
+    found = trace(nn.Sequential(nn.Conv2d(3, 4, 1), Unit(), Unit()), (3, 8, 8))
+    counts = Counter((skip.kind, skip.projection is None) for skip in found.skips)
+    assert counts == {
+        (MergeKind.ADD, True): 2,
+        (MergeKind.CONCAT, True): 2,
+        (MergeKind.CONCAT, False): 2,
+    }
+    shown = texts(ElementTree.fromstring(to_svg(found)))
+    assert {"identity shortcut (2)", "skip into a concat (2)", "projection into a concat (2)"} <= {
+        *shown
+    }

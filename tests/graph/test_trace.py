@@ -287,10 +287,10 @@ def test_untraceable_models_raise() -> None:
     valued = Model(lambda p, x: p["a"](x) * float(x.sum()), a=conv())
     with pytest.raises(
         TraceError,
-        match=r"Cannot trace this model for an input of 3×8×8: its steps depend on values: 'float'",
+        match=r"Cannot trace this model for an input of 3×8×8: its operations depend on values: 'float'",
     ):
         trace(valued, (3, 8, 8))
-    with pytest.raises(TraceError, match="3 channels is given 1"):
+    with pytest.raises(TraceError, match="3 input channels got 1"):
         trace(make_model("resnet20"), (1, 32, 32))
     with pytest.raises(TraceError, match="Cannot trace this model for an input of 3×1×1"):
         trace(Model(lambda p, x: p["a"](x), a=nn.Conv2d(3, 3, 3)), (3, 1, 1))

@@ -17,7 +17,6 @@ from lightning_resnets.utils.format import format_shape
 
 COLORS = {MergeKind.ADD: "#2458C5", MergeKind.CONCAT: "#B45F00", MergeKind.GATE: "#A8216B"}
 
-
 SHAPES = {MergeKind.ADD: "circle", MergeKind.CONCAT: "trapezium", MergeKind.GATE: "diamond"}
 
 
@@ -45,10 +44,15 @@ def quote(text: str) -> str:
     Returns:
         The text in double quotes.
     """
-    plain = (
-        text.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;").replace("\n", "\\n")
-    )
-    return '"' + "".join(c if c.isprintable() else f"\\x{ord(c):06x}" for c in plain) + '"'
+    # The backslash first: the other replacements write new ones.
+    for special, escaped in (("\\", "\\\\"), ('"', '\\"'), ("&", "&amp;"), ("\n", "\\n")):
+        text = text.replace(special, escaped)
+    return '"' + "".join(map(_escape_unprintable, text)) + '"'
+
+
+def _escape_unprintable(character: str) -> str:
+    """Write a character that no font shows as its number."""
+    return character if character.isprintable() else f"\\x{ord(character):06x}"
 
 
 def _lines(graph: GraphData, name: str) -> Iterator[str]:
@@ -57,15 +61,17 @@ def _lines(graph: GraphData, name: str) -> Iterator[str]:
     box = 'shape=box, style="rounded,filled", fillcolor="#F7F6F3"'
     yield f'  node [{box}, fontname="Helvetica", fontsize=10];'
     yield '  edge [color="#6E747E", arrowsize=0.6];'
-    inner = group_by_stage(graph)
+    stages = group_by_stage(graph)
     nodes = {node.name: node for node in graph.nodes}
-    for number, (stage, names) in enumerate(inner.items()):
+    for number, (stage, names) in enumerate(stages.items()):
         yield f"  subgraph cluster_{number} {{"
         yield f'    label={quote(stage)}; style="rounded"; color="#A2A7AF"; fontname="Helvetica";'
         yield from (f"    {_node(nodes[name])}" for name in names)
         yield "  }"
-    staged = {name for names in inner.values() for name in names}
-    yield from (f"  {_node(node)}" for node in graph.nodes if node.name not in staged)
+    for node in graph.nodes:
+        # A stage of a single node has no cluster.
+        if node.stage not in stages:
+            yield f"  {_node(node)}"
     skips = {(skip.merge, skip.operand): skip for skip in graph.skips}
     for source, target, operand in graph.edges:
         yield f"  {quote(source)} -> {quote(target)}{_edge(skips.get((target, operand)))};"
@@ -85,8 +91,8 @@ def _node(node: Node) -> str:
     if node.kind is None:
         return f'{quote(node.name)} [label="{label}"];'
     color = COLORS[node.kind]
-    look = f'shape={SHAPES[node.kind]}, color="{color}", fontcolor="{color}"'
-    return f'{quote(node.name)} [label="{label}", {look}];'
+    style = f'shape={SHAPES[node.kind]}, color="{color}", fontcolor="{color}"'
+    return f'{quote(node.name)} [label="{label}", {style}];'
 
 
 def _edge(skip: SkipConnection | None) -> str:

@@ -126,16 +126,43 @@ def _read_nonlinearities(document: Mapping[str, Any]) -> NonlinearityCounts | No
 
 
 def _is_count(value: Any) -> bool:
+    """Return True for an integer of 0 or more."""
+    # JSON's true and false are integers in Python.
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _is_text(value: Any) -> bool:
+    """Return True for a string."""
     return isinstance(value, str)
+
+
+def _is_positive(value: Any) -> bool:
+    """Return True for an integer of 1 or more."""
+    return _is_count(value) and value > 0
+
+
+def _is_flag(value: Any) -> bool:
+    """Return True for true and false."""
+    return isinstance(value, bool)
+
+
+def _is_optional_text(value: Any) -> bool:
+    """Return True for a string and for null."""
+    return value is None or _is_text(value)
+
+
+def _is_optional_kind(value: Any) -> bool:
+    """Return True for the name of a merge and for null."""
+    return value is None or (_is_text(value) and value in set(MergeKind))
 
 
 def _is_list_of(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
     """Return a check for lists whose items pass another check."""
-    return lambda value: isinstance(value, list) and all(check(item) for item in value)
+
+    def check_list(value: Any) -> bool:
+        return isinstance(value, list) and all(check(item) for item in value)
+
+    return check_list
 
 
 CHECKS: dict[str, Callable[[Any], bool]] = {
@@ -143,10 +170,10 @@ CHECKS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("parameters", "macs", "operand"), _is_count),
     "shape": _is_list_of(_is_count),
     "members": _is_list_of(_is_text),
-    "repeat_count": lambda value: _is_count(value) and value > 0,
-    "is_module": lambda value: isinstance(value, bool),
-    "projection": lambda value: value is None or _is_text(value),
-    "kind": lambda value: value is None or (_is_text(value) and value in set(MergeKind)),
+    "repeat_count": _is_positive,
+    "is_module": _is_flag,
+    "projection": _is_optional_text,
+    "kind": _is_optional_kind,
 }
 
 

@@ -15,6 +15,14 @@ ROW_HEIGHT = 22.0
 LEFT = 16.0  # of every row
 LETTER_WIDTH = 6.3  # mean, in pixels
 
+# A projection is dashed, at an Add and at a Concat.
+SKIP_LEGEND = {
+    (MergeKind.ADD, False): ("add skip", "identity shortcut"),
+    (MergeKind.ADD, True): ("add skip dashed", "projection shortcut"),
+    (MergeKind.CONCAT, False): ("concat skip", "skip into a concat"),
+    (MergeKind.CONCAT, True): ("concat skip dashed", "projection into a concat"),
+}
+
 LEGEND_TEXT = {MergeKind.ADD: "adds", MergeKind.CONCAT: "concatenates", MergeKind.GATE: "gates"}
 
 
@@ -31,10 +39,10 @@ def legend_items(graph: GraphData) -> list[LegendItem]:
     if assign_rows_and_lanes(graph).dense:
         items.append(("ribbon", "all parts so far, as wide as their channels"))
     if any(skip.kind is MergeKind.GATE for skip in graph.skips):
-        items.append(("gate skip", "way to a gate's weight"))
+        items.append(("gate skip", "path to a gate's weight"))
     if any(node.repeat_count > 1 for node in graph.nodes):
         items.append(("frame", "equal neighbors, drawn once; numbers are of all"))
-    items.append(("", "in a block, right: what comes out, and parameters"))
+    items.append(("", "in a block, right: output shape and parameters"))
     return items
 
 
@@ -52,19 +60,14 @@ def _merge_items(graph: GraphData) -> Iterator[LegendItem]:
 def _skip_items(graph: GraphData) -> Iterator[LegendItem]:
     """Yield an item per kind of skip line, with the number of skips."""
     repeat_counts = {node.name: node.repeat_count for node in graph.nodes}
-    skips = Counter[MergeKind]()
-    projected = 0
+    # By kind of merge and whether the skip is a projection: each pair is a line of its own.
+    counts = Counter[tuple[MergeKind, bool]]()
     for skip in graph.skips:
-        count = repeat_counts[skip.merge]
-        skips[skip.kind] += count
-        projected += count if skip.projection else 0
-    identities = skips[MergeKind.ADD] - projected
-    if identities:
-        yield "add skip", f"skip, identity ({identities})"
-    if projected:
-        yield "add skip dashed", f"skip, projected ({projected})"
-    if skips[MergeKind.CONCAT]:
-        yield "concat skip", f"skip into a concat ({skips[MergeKind.CONCAT]})"
+        counts[skip.kind, skip.projection is not None] += repeat_counts[skip.merge]
+    for (kind, is_projection), (mark, text) in SKIP_LEGEND.items():
+        count = counts[kind, is_projection]
+        if count:
+            yield mark, f"{text} ({count})"
 
 
 def wrap_items(
