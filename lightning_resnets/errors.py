@@ -63,6 +63,10 @@ class CheckpointWarning(UserWarning):
     """Something about a loaded checkpoint that the user should know."""
 
 
+class DataWarning(UserWarning):
+    """Files of a dataset were left out."""
+
+
 class DataError(UserError):
     """A dataset is missing, damaged or does not match its options."""
 
@@ -83,6 +87,10 @@ class ImageError(UserError):
     """A file or array cannot be read as an image."""
 
 
+class ImageWarning(UserWarning):
+    """An image was read, but something in its file was not."""
+
+
 class InterventionError(UserError):
     """The model does not allow this intervention."""
 
@@ -101,6 +109,10 @@ class RunInterrupted(SystemExit):
 
 class TraceError(UserError):
     """The model's forward pass cannot be traced."""
+
+
+class TrainingError(UserError):
+    """The data, the model and the settings of a training do not fit each other."""
 
 
 class TrainingDivergedError(UserError):

@@ -1,28 +1,16 @@
-"""Read any image file as RGB and turn it into a model's input, exactly as in validation."""
+"""Turn an image into a model's input, exactly as in validation, and back."""
 
-import io
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_resnets.errors import ImageError
-
-# Pillow would read EPS too, but by calling another program.
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-
-MAX_FILE_BYTES = 200 * 2**20
-MAX_PIXELS = 40_000_000
-
-# A JPEG with longer sides is decoded at a fraction of its size, which is fast.
-JPEG_DRAFT_SIDE = 4096
+from lightning_resnets.utils.image_files import read_image as read_image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,44 +32,6 @@ class Preprocessing:
     channel_order: str = "RGB"
     crop_pct: float = 1.0
     interpolation: str = "bilinear"
-
-
-def read_image(source: str | Path | bytes) -> NDArray[np.uint8]:
-    """Read an image file as RGB.
-
-    The image is turned upright as its EXIF data say, 16-bit and floating-point pixels are scaled,
-    transparency becomes white, and of an animation the first frame is taken.
-
-    Args:
-        source: path of the file, or its content.
-
-    Returns:
-        Pixels, uint8 (H, W, 3).
-
-    Raises:
-        ImageError: the file does not exist, is too large, damaged or not an image.
-    """
-    label = "this file" if isinstance(source, bytes) else f"'{Path(source).name}'"
-    data = source if isinstance(source, bytes) else _read_bytes(Path(source))
-    if not data:
-        raise ImageError(f"Cannot read {label}: it is empty. Choose another image.")
-    try:
-        return _decode(data)
-    except ImageError as error:
-        raise ImageError(f"Cannot read {label}: {error}") from None
-    except Image.UnidentifiedImageError:
-        raise ImageError(
-            f"Cannot read {label} as an image. Supported formats: PNG, JPEG, WebP, GIF, BMP, TIFF."
-        ) from None
-    except Image.DecompressionBombError:
-        raise ImageError(
-            f"Cannot read {label}: it has too many pixels. Make the image smaller."
-        ) from None
-    # Pillow raises anything from SyntaxError to struct.error for damaged files.
-    except Exception as error:
-        raise ImageError(
-            f"Cannot read {label}: the image is damaged. Choose another or save it again."
-        ) from error
 
 
 def preprocess(
@@ -226,65 +176,3 @@ def _resize(
     )
     # Bicubic interpolation overshoots.
     return scaled[0].round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-
-
-def _decode(data: bytes) -> NDArray[np.uint8]:
-    """Decode an image file; raise ImageError if it has too many pixels."""
-    with warnings.catch_warnings():
-        # Pillow warns of images that are large or slightly damaged; both are handled here.
-        warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(
-                    f"{image.width} x {image.height} pixels are more than "
-                    f"{MAX_PIXELS // 10**6} million. Make the image smaller."
-                )
-            image.draft(None, (JPEG_DRAFT_SIDE, JPEG_DRAFT_SIDE))
-            return _to_rgb(ImageOps.exif_transpose(image))
-
-
-def _read_bytes(path: Path) -> bytes:
-    """Read a file; raise ImageError if it is missing, not a file, or too large."""
-    try:
-        if path.is_dir():
-            raise ImageError(f"'{path}' is a folder, not an image: choose a file in it.")
-        # Reading a pipe or a device might never end.
-        if path.exists() and not path.is_file():
-            raise ImageError(f"'{path}' is not a regular file: choose an image.")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            limit = MAX_FILE_BYTES // 2**20
-            raise ImageError(f"'{path.name}' is larger than {limit} MB: choose a smaller image.")
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise ImageError(f"There is no file '{path}': check the name.") from None
-    except OSError as error:
-        raise ImageError(
-            f"Cannot read '{path}' ({error.strerror}): check its permissions."
-        ) from error
-
-
-def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """Convert an image of any mode to RGB bytes, with white behind transparency."""
-    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
-        gray = _scale_to_bytes(np.asarray(image))
-        return np.repeat(gray[:, :, None], 3, axis=2)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image)
-    return np.asarray(image.convert("RGB"), dtype=np.uint8)
-
-
-def _scale_to_bytes(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Scale 0..65535, or floats in 0..1, to 0..255; stretch values outside from min to max."""
-    numbers = values.astype(np.float64)
-    finite = numbers[np.isfinite(numbers)]
-    low = 0.0
-    high = 1.0 if values.dtype.kind == "f" else 65535.0
-    smallest = float(finite.min()) if finite.size else low
-    largest = float(finite.max()) if finite.size else low
-    if smallest < low or largest > high:
-        low = smallest
-        high = max(largest, smallest + 1)
-    fractions = (np.nan_to_num(numbers, nan=low, posinf=high, neginf=low) - low) / (high - low)
-    return (fractions * 255).round().astype(np.uint8)

@@ -1,7 +1,5 @@
-"""Any image file becomes RGB or raises; a model gets it exactly as in validation."""
+"""A model gets an image exactly as in validation, and it can be turned back."""
 
-import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,158 +7,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from lightning_resnets.data.batches import Normalize
 from lightning_resnets.errors import ImageError
-from lightning_resnets.preprocessing import denormalize, preprocess, read_image, resize_and_crop
+from lightning_resnets.preprocessing import denormalize, preprocess, resize_and_crop
 
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2470, 0.2435, 0.2616)
 RANDOM = np.random.default_rng(0)
 IMAGE = RANDOM.integers(0, 256, (20, 30, 3), dtype=np.uint8)
-
-
-def encode(image: Image.Image, image_format: str = "PNG", **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, image_format, **options)
-    return file.getvalue()
-
-
-@pytest.mark.parametrize("image_format", ["PNG", "BMP", "TIFF", "PPM"])
-def test_lossless_formats_keep_every_pixel(image_format: str) -> None:
-    np.testing.assert_array_equal(read_image(encode(Image.fromarray(IMAGE), image_format)), IMAGE)
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_images_are_turned_upright(orientation: int) -> None:
-    stored = {
-        1: IMAGE,
-        2: IMAGE[:, ::-1],
-        3: IMAGE[::-1, ::-1],
-        4: IMAGE[::-1],
-        5: IMAGE.swapaxes(0, 1),
-        6: IMAGE.swapaxes(0, 1)[::-1],
-        7: IMAGE[::-1, ::-1].swapaxes(0, 1),
-        8: IMAGE.swapaxes(0, 1)[:, ::-1],
-    }[orientation]
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    data = encode(Image.fromarray(np.ascontiguousarray(stored)), exif=exif)
-    np.testing.assert_array_equal(read_image(data), IMAGE)
-
-
-def test_sixteen_bits_keep_their_range() -> None:
-    gray = np.linspace(0, 65535, 256).reshape(16, 16).astype(np.uint16)
-    pixels = read_image(encode(Image.fromarray(gray)))
-    np.testing.assert_array_equal(pixels[:, :, 0], np.arange(256).reshape(16, 16))
-    assert (pixels == pixels[:, :, :1]).all()
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([0.0, 0.5, 1.0], [0, 128, 255]),
-        ([-1.0, 0.0, 1.0], [0, 128, 255]),
-        ([0.0, 100.0, 200.0], [0, 128, 255]),
-        ([0.0, np.nan, np.inf], [0, 0, 255]),
-        ([300.0, 300.0, 300.0], [0, 0, 0]),
-    ],
-)
-def test_float_pixels_are_scaled(values: list[float], expected: list[int]) -> None:
-    data = encode(Image.fromarray(np.array([values], dtype=np.float32)), "TIFF")
-    assert read_image(data)[0, :, 0].tolist() == expected
-
-
-@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_transparency_becomes_white(mode: str) -> None:
-    image = Image.new("RGBA", (2, 1), (0, 0, 0, 255))
-    image.putpixel((1, 0), (90, 0, 90, 0))
-    if mode == "P":
-        image = image.convert("RGB").convert("P")
-        clear = image.getpixel((1, 0))
-        data = encode(image, transparency=clear)
-    else:
-        data = encode(image.convert(mode))
-    assert read_image(data)[0].tolist() == [[0, 0, 0], [255, 255, 255]]
-
-
-def test_half_transparency_becomes_half_white() -> None:
-    assert read_image(encode(Image.new("RGBA", (1, 1), (0, 0, 0, 128))))[0, 0].tolist() == [
-        127,
-        127,
-        127,
-    ]
-
-
-@pytest.mark.parametrize(
-    ("mode", "image_format"),
-    [("CMYK", "JPEG"), ("L", "JPEG"), ("1", "PNG"), ("I", "TIFF"), ("P", "GIF")],
-)
-def test_other_modes_are_read(mode: str, image_format: str) -> None:
-    assert read_image(encode(Image.new(mode, (5, 4)), image_format)).shape == (4, 5, 3)
-
-
-def test_first_frame_of_an_animation_with_a_wrong_suffix(tmp_path: Path) -> None:
-    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
-    path = tmp_path / "moves.jpg"
-    path.write_bytes(encode(frames[0], "GIF", save_all=True, append_images=frames[1:]))
-    assert read_image(path)[0, 0].tolist() == [255, 0, 0]
-
-
-def make_empty_png(width: int, height: int) -> bytes:
-    """Return a PNG that claims a size and has no pixels."""
-    import struct
-    import zlib
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
-    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", size)
-        + chunk(b"IDAT", zlib.compress(b""))
-        + chunk(b"IEND", b"")
-    )
-
-
-JPEG = encode(Image.fromarray(IMAGE), "JPEG")
-PNG = encode(Image.fromarray(IMAGE))
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "Cannot read this file: it is empty"),
-        (b"hello, this is text", "Cannot read this file as an image"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "Cannot read this file as an image"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "Cannot read this file as an image"),
-        (b"%PDF-1.7\n", "Cannot read this file as an image"),
-        (JPEG[:300], "as an image|damaged"),
-        (PNG[: len(PNG) // 2], "damaged"),
-        (PNG[:60] + bytes(8) + PNG[68:], "damaged"),
-        (make_empty_png(9000, 9000), "9000 x 9000 pixels are more than 40 million"),
-        (make_empty_png(30000, 30000), "too many pixels|more than 40 million"),
-        (make_empty_png(10, 10), "damaged"),
-    ],
-)
-def test_invalid_images_raise(data: bytes, message: str) -> None:
-    with pytest.raises(ImageError, match=message) as caught:
-        read_image(data)
-    assert "\n" not in str(caught.value)
-
-
-def test_missing_files_and_folders_raise(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="There is no file"):
-        read_image(tmp_path / "none.png")
-    with pytest.raises(ImageError, match="is a folder"):
-        read_image(tmp_path)
-    (tmp_path / "notes.png").write_text("milk, eggs")
-    with pytest.raises(ImageError, match=r"Cannot read 'notes.png' as an image"):
-        read_image(str(tmp_path / "notes.png"))
 
 
 def test_preprocess_is_equal_to_normalize() -> None:

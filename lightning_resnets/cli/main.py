@@ -7,12 +7,14 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
+from typing import TextIO
 
-from lightning_resnets.errors import CheckpointError, OptionError
+from lightning_resnets.errors import CheckpointError, DataWarning, ImageWarning, OptionError
 from lightning_resnets.recipes import list_recipes
 
 # These need Lightning, which takes seconds to import.
@@ -24,6 +26,9 @@ OTHER_COMMANDS = ("models", "graph", "inspect", "evaluate", "convert", "export",
 
 
 COMMANDS = (*TRAINING_COMMANDS, *OTHER_COMMANDS)
+
+
+NOTE_CATEGORIES = (DataWarning, ImageWarning)
 
 
 HELP_FLAGS = {"-h", "--help"}
@@ -77,7 +82,8 @@ def main(args: list[str] | None = None) -> None:
         SystemExit: status 1 after a user error, 2 for an unknown or invalid training option.
     """
     try:
-        dispatch(sys.argv[1:] if args is None else args)
+        with _warnings_as_notes():
+            dispatch(sys.argv[1:] if args is None else args)
     except BrokenPipeError:
         # As in `lightning-resnets models | head`: nobody reads the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -92,6 +98,32 @@ def main(args: list[str] | None = None) -> None:
         if type(error).__name__ != "MisconfigurationException":
             raise
         sys.exit(f"lightning-resnets: {error}")
+
+
+@contextmanager
+def _warnings_as_notes() -> Iterator[None]:
+    """Print our own warnings as one line each, without the line of code that issued them."""
+    with warnings.catch_warnings():
+        for category in NOTE_CATEGORIES:
+            warnings.simplefilter("always", category)
+        show_other = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            """Print a warning."""
+            if issubclass(category, NOTE_CATEGORIES):
+                print(f"note: {message}", file=sys.stderr)
+            else:
+                show_other(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
+        yield
 
 
 def dispatch(args: list[str]) -> None:

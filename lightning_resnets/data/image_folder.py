@@ -4,6 +4,7 @@ The layout (`data_dir/class/image.jpg`) and the order are those of torchvision's
 """
 
 import os
+import warnings
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,11 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_resnets.data.imagenet_classes import WNIDS
-from lightning_resnets.errors import DataError, ImageError
-from lightning_resnets.preprocessing import Preprocessing, preprocess, read_image
-from lightning_resnets.utils.format import join_first
+from lightning_resnets.errors import DataError, DataWarning, ImageError
+from lightning_resnets.preprocessing import Preprocessing, preprocess
+from lightning_resnets.utils.format import join_first, plural
+from lightning_resnets.utils.image_files import read_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+
+# Image formats that are left out of a dataset: animations, drawings, and what Pillow cannot read.
+OTHER_IMAGE_SUFFIXES = (".gif", ".heic", ".heif", ".avif", ".svg", ".jxl", ".jp2", ".psd")
 
 MAX_LISTED = 5  # names in a message
 
@@ -30,7 +35,7 @@ PathOrImage = Path | NDArray[np.uint8]  # a file, or RGB (H, W, 3)
 def list_images(data_dir: Path) -> list[tuple[Path, str]]:
     """List every image of a folder with its class, in ImageFolder's order.
 
-    Names that begin with a dot are skipped.
+    Names that begin with a dot are skipped; a DataWarning counts images of other formats.
 
     Args:
         data_dir: folder with one subfolder per class.
@@ -53,15 +58,28 @@ def list_images(data_dir: Path) -> list[tuple[Path, str]]:
             "of their own."
         )
     images: list[tuple[Path, str]] = []
+    other_formats = Counter[str]()
     for folder in sorted(folders):
-        images += [(path, folder) for path in _walk_images(data_dir / folder)]
+        images += [(path, folder) for path in _walk_images(data_dir / folder, other_formats)]
     if empty := sorted(set(folders) - {folder for _, folder in images}):
         names = _quote_first([str(data_dir / name) for name in empty])
         raise DataError(
             f"There is no image in {names}. Remove the folder or put images into it "
             f"({', '.join(IMAGE_SUFFIXES)})."
         )
+    if other_formats:
+        # stacklevel 2 points to the line that lists the images.
+        warnings.warn(_describe_skipped(data_dir, other_formats), DataWarning, stacklevel=2)
     return images
+
+
+def _describe_skipped(data_dir: Path, other_formats: Counter[str]) -> str:
+    """Say how many images were left out because of their format."""
+    counts = [f"{count:,} {suffix}" for suffix, count in other_formats.most_common()]
+    return (
+        f"{plural(other_formats.total(), 'image')} in '{data_dir}' left out: their format is not "
+        f"read ({', '.join(counts)}). Convert them to PNG or JPEG."
+    )
 
 
 def _is_class_folder(entry: os.DirEntry[str]) -> bool:
@@ -69,8 +87,11 @@ def _is_class_folder(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir() and not entry.name.startswith(".")
 
 
-def _walk_images(folder: Path) -> list[Path]:
-    """List the images in a folder and in the folders inside it, by folder and then by name."""
+def _walk_images(folder: Path, other_formats: Counter[str]) -> list[Path]:
+    """List the images in a folder and in the folders inside it, by folder and then by name.
+
+    Images of other formats are counted in `other_formats`, by suffix.
+    """
     found: list[tuple[str, str]] = []
     for path, inner, files in os.walk(folder, onerror=_raise_unreadable, followlinks=True):
         # os.walk visits what is left in this list.
@@ -80,6 +101,8 @@ def _walk_images(folder: Path) -> list[Path]:
             if not name.startswith(".") and not _is_link_loop(Path(path, name))
         ]
         found += [(path, name) for name in files if _is_image_name(name)]
+        suffixes = (Path(name).suffix.lower() for name in files if not name.startswith("."))
+        other_formats.update(suffix for suffix in suffixes if suffix in OTHER_IMAGE_SUFFIXES)
     return [Path(path, name) for path, name in sorted(found)]
 
 

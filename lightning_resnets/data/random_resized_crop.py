@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision import io as codecs
 
-from lightning_resnets.preprocessing import MAX_PIXELS, read_image
+from lightning_resnets.utils.image_files import MAX_PIXELS, read_image
 
 EXIF_ORIENTATION = 0x0112  # the EXIF tag
 

@@ -16,8 +16,9 @@ from lightning_resnets.data.image_folder import (
     match_wordnet_folders,
 )
 from lightning_resnets.data.imagenet_classes import WNIDS, class_names
-from lightning_resnets.errors import DataError, ImageError
-from lightning_resnets.preprocessing import Preprocessing, preprocess, read_image
+from lightning_resnets.errors import DataError, DataWarning, ImageError
+from lightning_resnets.preprocessing import Preprocessing, preprocess
+from lightning_resnets.utils.image_files import read_image
 
 RANDOM = np.random.default_rng(0)
 
@@ -219,3 +220,23 @@ def test_files_and_arrays_are_alike(tmp_path: Path) -> None:
         strict=True,
     ):
         assert torch.equal(one, other)
+
+
+def test_images_of_other_formats_are_counted_and_said(tmp_path: Path) -> None:
+    draw(tmp_path / "cat" / "1.png")
+    draw(tmp_path / "dog" / "1.jpg")
+    for name in (
+        "cat/2.gif",
+        "cat/deep/3.GIF",
+        "dog/4.heic",
+        "dog/5.svg",
+        "dog/.6.svg",
+        "dog/7.txt",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.warns(DataWarning, match=r"^4 images in .* left out") as caught:
+        found = image_folder.list_images(tmp_path)
+    assert [path.name for path, _ in found] == ["1.png", "1.jpg"]
+    message = str(caught[0].message)
+    assert "(2 .gif, 1 .heic, 1 .svg). Convert them to PNG or JPEG." in message

@@ -23,9 +23,10 @@ from lightning_resnets.data.imagenet_source import split_train_val
 from lightning_resnets.data.mixup import mix_targets, sample_mix
 from lightning_resnets.data.streaming import StreamedImages
 from lightning_resnets.errors import DataError, ImageError
-from lightning_resnets.preprocessing import preprocess, read_image
+from lightning_resnets.preprocessing import preprocess
 from lightning_resnets.recipes import list_recipes
 from lightning_resnets.training.callbacks.model_card import ModelCardCallback
+from lightning_resnets.utils.image_files import read_image
 from tests.helpers.imagenet_images import photographs
 
 # Python 3.12 and later warn of every fork in a process that has threads; torch's loader forks.
@@ -144,23 +145,23 @@ def test_labels_of_mixed_batches_are_the_mixed_labels(root: Path) -> None:
 def test_an_epoch_has_each_image_once(root: Path) -> None:
     data = module(root, batch_size=6, train_image_size=8)
     epochs = data.train_dataloader()
-    orders = [[key.image_index for batch in epochs.sampler for key in batch]]
-    epochs.sampler.epoch = 1
-    orders += [[key.image_index for batch in epochs.sampler for key in batch]]
+    orders = [[key.image_index for batch in epochs.key_sampler for key in batch]]
+    epochs.key_sampler.epoch = 1
+    orders += [[key.image_index for batch in epochs.key_sampler for key in batch]]
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(24))
     assert orders[0] != orders[1]
 
 
 def test_repeats_of_an_image_differ_and_go_to_different_ranks(root: Path) -> None:
     data = module(root, batch_size=6, num_augment_repeats=2)
-    keys = [key for batch in data.train_dataloader().sampler for key in batch]
+    keys = [key for batch in data.train_dataloader().key_sampler for key in batch]
     assert len({key.image_index for key in keys}) == 12
     assert [key.repeat for key in keys] == [0, 1] * 12
-    crops = data.train_dataloader().loader.dataset
+    crops = data.train_dataloader().batches.loader.dataset
     assert not torch.equal(crops.load(keys[0])[0], crops.load(keys[1])[0])  # type: ignore[attr-defined]
     shares = []
     for rank in (0, 1):
-        order = data.train_dataloader().sampler
+        order = data.train_dataloader().key_sampler
         order.rank, order.world_size = rank, 2
         shares.append([key for batch in order for key in batch])
     assert [key.image_index for key in shares[0]] == [key.image_index for key in shares[1]]
@@ -216,7 +217,7 @@ def test_processes_share_an_epoch_and_the_test_without_overlap_or_padding(
         )
         train, test = module(root, batch_size=4), module(root, "test")
         return (
-            [key.image_index for batch in train.train_dataloader().sampler for key in batch],
+            [key.image_index for batch in train.train_dataloader().key_sampler for key in batch],
             torch.cat([pixels for pixels, _ in test.test_dataloader()]),
         )
 
@@ -419,3 +420,58 @@ def test_without_litdata_a_sentence_says_what_to_install(monkeypatch: pytest.Mon
         DataError, match=r"streamed by litdata, which is not installed: pip install"
     ):
         module("s3://bucket/imagenet")
+
+
+def with_damaged_images(root: Path, folder: Path, count: int) -> Path:
+    """Copy the images and cut some files of train and of val short."""
+    shutil.copytree(root, folder)
+    for part in ("train", "val"):
+        for victim in sorted((folder / part).glob("*/*"))[:count]:
+            victim.write_bytes(victim.read_bytes()[:5000])
+    return folder
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_damaged_images_are_skipped_and_counted(root: Path, tmp_path: Path, workers: int) -> None:
+    copy = with_damaged_images(root, tmp_path / "copy", 3)
+    options = {"batch_size": 8, "num_workers": workers, "skip_damaged_images": True}
+    data, whole = module(copy, **options), module(root, batch_size=8)
+    with pytest.warns(UserWarning, match=r"^Skipped a damaged image\. Cannot read '"):
+        batches = list(data.train_dataloader())
+    keys = list(whole.train_dataloader().key_sampler)
+    damaged = [[key.image_index < 3 for key in batch] for batch in keys]
+    for (images, labels, _), (clean, true, _), gaps in zip(
+        batches, whole.train_dataloader(), damaged, strict=True
+    ):
+        assert images.shape == clean.shape
+        readable = ~torch.tensor(gaps)
+        assert torch.equal(images[readable], clean[readable])
+        assert torch.equal(labels[readable], true[readable])
+        # Each gap has another image of the batch, with its own label.
+        for gap in torch.tensor(gaps).nonzero().flatten():
+            same_image = (clean[readable].flip(-1) == images[gap]).flatten(1).all(1)
+            assert true[readable][same_image].tolist() == [labels[gap]]
+    with pytest.warns(UserWarning, match=r"^Skipped 3 damaged images in all\. Cannot read '"):
+        data.teardown("fit")
+
+
+def test_damaged_images_are_left_out_of_a_test_but_not_of_predictions(
+    root: Path, tmp_path: Path
+) -> None:
+    copy = with_damaged_images(root, tmp_path / "copy", 5)
+    data, whole = module(copy, "test", skip_damaged_images=True), module(root, "test")
+    with pytest.warns(UserWarning, match="Skipped a damaged image"):
+        batches = list(data.test_dataloader())
+    images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    clean, true = (torch.cat(parts) for parts in zip(*whole.test_dataloader(), strict=True))
+    assert torch.equal(images, clean[5:])
+    assert torch.equal(labels, true[5:])
+    with pytest.raises(ImageError, match="is damaged"):
+        list(data.predict_dataloader())
+
+
+def test_batch_of_damaged_images_alone_raises(root: Path, tmp_path: Path) -> None:
+    copy = with_damaged_images(root, tmp_path / "copy", 24)
+    data = module(copy, batch_size=24, skip_damaged_images=True)
+    with pytest.raises(ImageError, match="is damaged"):
+        list(data.train_dataloader())
