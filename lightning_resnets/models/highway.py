@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_resnets.merges import Add, Gate
+from lightning_resnets.models.heads import make_head
 
 
 class OneMinus(nn.Module):
@@ -90,14 +91,15 @@ class ConvReLU(nn.Sequential):
 class Highway(nn.Module):
     """Stages `stage1` to `stage3` with max-pools between them, 1x1 layer `last`, global mean, `fc`.
 
-    Input (N, 3, H, W), output (N, num_classes) logits.
+    Input (N, in_channels, H, W), output (N, num_classes) logits.
 
     Args:
         widths: channels of every 3x3 layer, stage by stage. A layer that keeps the width is a
             highway layer, any other is plain.
-        num_classes: width of the last layer.
+        num_classes: width of the last layer; 0 for a feature extractor without one.
         gate_bias: see `HighwayLayer`.
         dropout: probability behind every stage.
+        in_channels: channels of the image.
     """
 
     def __init__(
@@ -106,9 +108,10 @@ class Highway(nn.Module):
         num_classes: int = 10,
         gate_bias: float = -2.0,
         dropout: float = 0.0,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
-        planes = 3  # RGB
+        planes = in_channels
         self.stages = len(widths)
         for index, stage_widths in enumerate(widths, 1):
             self.add_module(f"stage{index}", make_highway_stage(planes, stage_widths, gate_bias))
@@ -117,13 +120,13 @@ class Highway(nn.Module):
         self.dropout = nn.Dropout(dropout) if dropout else None
         self.last = ConvReLU(planes, planes, 1)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(planes, num_classes)
+        self.fc = make_head(planes, num_classes)
         for module in self.modules():
             if isinstance(module, (HighwayLayer, ConvReLU)):
                 module.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images (N, 3, H, W) to logits (N, num_classes)."""
+        """Map images (N, in_channels, H, W) to logits (N, num_classes)."""
         for index in range(self.stages):
             x = self.get_submodule(f"stage{index + 1}")(x)  # (N, C, H >> index, W >> index)
             if index < self.stages - 1:
@@ -132,7 +135,7 @@ class Highway(nn.Module):
                 x = self.dropout(x)
         x = self.last(x)  # (N, C, H / 4, W / 4)
         x = torch.flatten(self.avgpool(x), 1)  # (N, C)
-        return self.fc(x)  # (N, num_classes)
+        return self.fc(x)  # (N, num_classes), or (N, C) without a head
 
 
 def make_highway_stage(inplanes: int, widths: tuple[int, ...], gate_bias: float) -> nn.Sequential:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_resnets.merges import Concat
+from lightning_resnets.models.heads import make_head
 from lightning_resnets.models.squeeze_excite import SEOptions, SqueezeExcite, make_se
 
 GoogLeNetRow = tuple[int, int, int, int, int, int]
@@ -89,13 +90,14 @@ GOOGLENET: dict[str, GoogLeNetRow] = {
 class GoogLeNet(nn.Module):
     """Stem, nine Inception modules with pools between them, global mean, dropout, `fc`.
 
-    As in torchvision it has batch norm and no auxiliary classifiers here. Input (N, 3, H, W),
-    output (N, num_classes) logits.
+    As in torchvision it has batch norm and no auxiliary classifiers here. Input (N, in_channels,
+    H, W), output (N, num_classes) logits.
 
     Args:
-        num_classes: width of the last layer.
+        num_classes: width of the last layer; 0 for a feature extractor without one.
         window: side of the window of the third branch: 3 in torchvision, 5 in the paper.
         dropout: probability in front of the last layer.
+        in_channels: channels of the image.
         **se_kwargs: see `SEOptions`.
     """
 
@@ -104,10 +106,11 @@ class GoogLeNet(nn.Module):
         num_classes: int = 1000,
         window: int = 3,
         dropout: float = 0.2,
+        in_channels: int = 3,
         **se_kwargs: Unpack[SEOptions],
     ) -> None:
         super().__init__()
-        self.conv1 = ConvBNReLU(3, 64, 7, stride=2, padding=3)
+        self.conv1 = ConvBNReLU(in_channels, 64, 7, stride=2, padding=3)
         self.maxpool1 = nn.MaxPool2d(3, 2, ceil_mode=True)
         self.conv2 = ConvBNReLU(64, 64, 1)
         self.conv3 = ConvBNReLU(64, 192, 3, padding=1)
@@ -115,7 +118,7 @@ class GoogLeNet(nn.Module):
         planes = self._add_modules(192, window, **se_kwargs)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(planes, num_classes)
+        self.fc = make_head(planes, num_classes)
         reset_parameters(self)
 
     def _add_modules(self, planes: int, window: int, **se_kwargs: Unpack[SEOptions]) -> int:
@@ -137,7 +140,7 @@ class GoogLeNet(nn.Module):
         self.order.append(name)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images (N, 3, H, W) to logits (N, num_classes)."""
+        """Map images (N, in_channels, H, W) to logits (N, num_classes)."""
         x = self.conv3(self.conv2(self.maxpool1(self.conv1(x))))  # (N, 192, H / 4, W / 4)
         for name in self.order:
             x = self.get_submodule(name)(x)
@@ -203,22 +206,27 @@ BN_INCEPTION: dict[str, BNInceptionRow] = {
 class BNInception(nn.Module):
     """Stem, ten Inception modules, two of which halve the sides, global mean, `fc`.
 
-    Input (N, 3, H, W) with H and W multiples of 32, output (N, num_classes) logits.
+    Input (N, in_channels, H, W) with H and W multiples of 32, output (N, num_classes) logits.
 
     Args:
-        num_classes: width of the last layer.
+        num_classes: width of the last layer; 0 for a feature extractor without one.
         bias: give the convolutions biases in front of their batch norms, as the published Caffe
             model has them.
+        in_channels: channels of the image.
         **se_kwargs: see `SEOptions`.
     """
 
     def __init__(
-        self, num_classes: int = 1000, bias: bool = False, **se_kwargs: Unpack[SEOptions]
+        self,
+        num_classes: int = 1000,
+        bias: bool = False,
+        in_channels: int = 3,
+        **se_kwargs: Unpack[SEOptions],
     ) -> None:
         super().__init__()
         # PyTorch's default epsilon; GoogLeNet has torchvision's 1e-3.
         unit: dict[str, Any] = {"eps": 1e-5, "bias": bias}
-        self.conv1 = ConvBNReLU(3, 64, 7, stride=2, padding=3, **unit)
+        self.conv1 = ConvBNReLU(in_channels, 64, 7, stride=2, padding=3, **unit)
         self.maxpool1 = nn.MaxPool2d(3, 2, ceil_mode=True)
         self.conv2 = ConvBNReLU(64, 64, 1, **unit)
         self.conv3 = ConvBNReLU(64, 192, 3, padding=1, **unit)
@@ -232,11 +240,11 @@ class BNInception(nn.Module):
             self.add_module(name, Inception(width, *branches, **se_kwargs))
             planes = width
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(planes, num_classes)
+        self.fc = make_head(planes, num_classes)
         reset_parameters(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images (N, 3, H, W) to logits (N, num_classes)."""
+        """Map images (N, in_channels, H, W) to logits (N, num_classes)."""
         x = self.conv3(self.conv2(self.maxpool1(self.conv1(x))))  # (N, 192, H / 4, W / 4)
         x = self.maxpool2(x)  # (N, 192, H / 8, W / 8)
         for name in BN_INCEPTION:

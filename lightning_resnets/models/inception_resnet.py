@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_resnets.merges import Add, Concat
+from lightning_resnets.models.heads import make_head
 from lightning_resnets.models.inception import ConvBNReLU, reset_parameters
 
 KernelSize = int | tuple[int, int]
@@ -183,20 +184,25 @@ def mixed_7a() -> ConcatBranches:
 class InceptionResNetV2(nn.Module):
     """Stem, `mixed_5b`, three series of residual blocks with reductions between them, `classif`.
 
-    Input (N, 3, H, W) of at least 75 pixels a side, 299 in the paper; output (N, num_classes)
-    logits.
+    Input (N, in_channels, H, W) of at least 75 pixels a side, 299 in the paper; output (N,
+    num_classes) logits.
 
     Args:
-        num_classes: width of the last layer.
+        num_classes: width of the last layer; 0 for a feature extractor without one.
         depths: number of blocks of each kind; fewer make a smaller model.
         dropout: probability in front of the last layer.
+        in_channels: channels of the image.
     """
 
     def __init__(
-        self, num_classes: int = 1000, depths: Sequence[int] = (10, 20, 9), dropout: float = 0.0
+        self,
+        num_classes: int = 1000,
+        depths: Sequence[int] = (10, 20, 9),
+        dropout: float = 0.0,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
-        self.conv2d_1a = conv_bn_relu(3, 32, 3, same=False, stride=2)
+        self.conv2d_1a = conv_bn_relu(in_channels, 32, 3, same=False, stride=2)
         self.conv2d_2a = conv_bn_relu(32, 32, 3, same=False)
         self.conv2d_2b = conv_bn_relu(32, 64, 3)
         self.maxpool_3a = nn.MaxPool2d(3, 2)
@@ -213,11 +219,11 @@ class InceptionResNetV2(nn.Module):
         self.conv2d_7b = conv_bn_relu(2080, 1536)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout) if dropout else None
-        self.classif = nn.Linear(1536, num_classes)
+        self.classif = make_head(1536, num_classes)
         reset_parameters(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images (N, 3, H, W) to logits (N, num_classes)."""
+        """Map images (N, in_channels, H, W) to logits (N, num_classes)."""
         # Unpadded windows take a little more than half off the sides.
         x = self.conv2d_2b(self.conv2d_2a(self.conv2d_1a(x)))  # (N, 64, H / 2, W / 2)
         x = self.conv2d_4a(self.conv2d_3b(self.maxpool_3a(x)))  # (N, 192, H / 4, W / 4)

@@ -42,7 +42,9 @@ TORCHVISION_FILES = {
     "inception_v3": "inception_v3_google-0cc3c7bd",
     "alexnet": "alexnet-owt-7be5be79",
     "vgg16": "vgg16-397923af",
+    "vgg16_bn": "vgg16_bn-6c64b313",
     "vgg19": "vgg19-dcbb9e9d",
+    "vgg19_bn": "vgg19_bn-c79401a0",
 }
 
 # timm's tags on the Hugging Face Hub, the best first.
@@ -62,6 +64,7 @@ TIMM_TAGS = {
     "seresnext101_32x4d": "gluon_in1k",
     "seresnext101_32x8d": "ah_in1k",
     "seresnext101_64x4d": "gluon_in1k",
+    "senet154": "gluon_in1k",
     "densenet121": "ra_in1k",
     "inception_resnet_v2": "tf_in1k tf_ens_adv_in1k",
     "inception_v3": "tf_in1k tf_adv_in1k gluon_in1k",

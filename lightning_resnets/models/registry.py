@@ -18,6 +18,7 @@ from lightning_resnets.models.highway import Highway
 from lightning_resnets.models.inception import BNInception, GoogLeNet
 from lightning_resnets.models.inception_resnet import InceptionResNetV2
 from lightning_resnets.models.model_names import split_options
+from lightning_resnets.models.options import check_model_kwargs, describe_bad_options
 from lightning_resnets.models.pretrained import load_into_model
 from lightning_resnets.models.pretrained_weights import get_pretrained
 from lightning_resnets.models.registry_entries import (
@@ -31,9 +32,11 @@ from lightning_resnets.models.registry_entries import (
     cifar_entry,
     cifar_resnet_entry,
     imagenet_entry,
+    one_layer_entry,
     preact_entry,
     resnet_entry,
     resnext_entry,
+    senet154_entry,
     wide_resnet_entry,
 )
 
@@ -81,12 +84,13 @@ def create_model(
         return _create_pretrained(name, num_classes, pretrained, model_kwargs)
     if num_classes is None:
         num_classes = default_num_classes(name)
+    check_model_kwargs(num_classes, model_kwargs)
     factory = _find_factory(name)
     try:
         model = factory(num_classes=num_classes, **model_kwargs)
     # Python says in its message which option is unknown.
     except TypeError as error:
-        raise ModelError(f"The model {name} does not take these options: {error}.") from error
+        raise ModelError(describe_bad_options(name, factory, error)) from error
     if not isinstance(model, nn.Module):
         raise ModelError(
             f"{name} returned {type(model).__name__}, not a model: return a torch.nn.Module."
@@ -169,6 +173,7 @@ DENSENET_DEPTHS = {
     161: (6, 12, 36, 24),
     169: (6, 12, 32, 32),
     201: (6, 12, 48, 32),
+    264: (6, 12, 64, 48),
 }
 
 # Layers and growth rate of the CIFAR DenseNets.
@@ -183,6 +188,8 @@ MODELS: dict[str, ModelEntry] = {
     **{f"resnet{n}": cifar_resnet_entry(n) for n in CIFAR_DEPTHS},
     **{f"plain{n}": cifar_resnet_entry(n, "none") for n in CIFAR_DEPTHS},
     **{f"seresnet{n}": cifar_resnet_entry(n, se_reduction=16) for n in SE_CIFAR_DEPTHS},
+    # CIFAR: residual blocks of one layer, to compare with those of two.
+    **{f"resnet{n}_one_layer": one_layer_entry(n) for n in (20, 56)},
     # CIFAR: pre-activation and wide ResNets (arXiv:1603.05027, 1605.07146).
     **{f"preresnet{n}": preact_entry(n) for n in PREACT_DEPTHS},
     **{f"sepreresnet{n}": preact_entry(n, se_reduction=16) for n in (110, 164)},
@@ -203,8 +210,9 @@ MODELS: dict[str, ModelEntry] = {
     # ImageNet: SE networks, named as in timm.
     **{f"seresnet{n}": resnet_entry(n, **TIMM_SE_KWARGS) for n in RESNET_DEPTHS},
     **{f"seresnext{name}": resnext_entry(name, **TIMM_SE_KWARGS) for name in RESNEXTS},
+    "senet154": senet154_entry(),
     # ImageNet: DenseNets, named as in torchvision.
-    **{f"densenet{n}": imagenet_entry(DenseNet, DENSENET_DEPTHS[n]) for n in (121, 169, 201)},
+    **{f"densenet{n}": imagenet_entry(DenseNet, DENSENET_DEPTHS[n]) for n in (121, 169, 201, 264)},
     "densenet161": imagenet_entry(DenseNet, DENSENET_DEPTHS[161], growth_rate=48, stem_width=96),
     # ImageNet: Inception networks, with and without residual connections.
     "googlenet": imagenet_entry(GoogLeNet),
@@ -213,7 +221,8 @@ MODELS: dict[str, ModelEntry] = {
     "inception_resnet_v2": imagenet_entry(InceptionResNetV2, image_size=299),
     "inception_v3": imagenet_entry(torchvision_baselines.inception_v3, image_size=299),
     # Baselines without skip connections.
-    "alexnet": imagenet_entry(torchvision_baselines.alexnet),
-    "vgg16": imagenet_entry(torchvision_baselines.vgg16),
-    "vgg19": imagenet_entry(torchvision_baselines.vgg19),
+    **{
+        name: imagenet_entry(torchvision_baselines.sequential_baseline, name)
+        for name in ("alexnet", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
+    },
 }

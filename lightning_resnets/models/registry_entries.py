@@ -8,9 +8,11 @@ from typing import Any
 from torch import nn
 
 from lightning_resnets.models.densenet import DenseNet
+from lightning_resnets.models.one_layer_block import OneLayerBlock
 from lightning_resnets.models.preact_resnet import PreActBasicBlock, PreActBottleneck, PreActResNet
 from lightning_resnets.models.residual_blocks import BasicBlock, Bottleneck
 from lightning_resnets.models.resnet import ResNet
+from lightning_resnets.models.senet import SENetBottleneck
 
 # Classes of the datasets that the papers train on.
 IMAGENET_CLASSES = 1000
@@ -120,6 +122,26 @@ def resnet_entry(depth: int, **model_kwargs: Any) -> ModelEntry:
     """Register a ResNet for ImageNet (arXiv:1512.03385, table 1)."""
     block = BasicBlock if depth < 50 else Bottleneck
     return imagenet_entry(ResNet, block, RESNET_DEPTHS[depth], **model_kwargs)
+
+
+def one_layer_entry(depth: int) -> ModelEntry:
+    """Register a CIFAR ResNet of as many layers in blocks of one layer each."""
+    depths = ((depth - 2) // 3,) * 3
+    return cifar_entry(ResNet, OneLayerBlock, depths, stem="cifar", shortcut_type="A")
+
+
+def senet154_entry() -> ModelEntry:
+    """Register SENet-154 (arXiv:1709.01507, appendix), with the max-pool of timm's `senet154`."""
+    return imagenet_entry(
+        ResNet,
+        SENetBottleneck,
+        RESNET_DEPTHS[152],
+        stem="deep",
+        stem_width=128,
+        first_width=64,
+        se_reduction=16,
+        dropout=0.2,
+    )
 
 
 def resnext_entry(name: str, **model_kwargs: Any) -> ModelEntry:

@@ -11,7 +11,13 @@ from typing import Any, ClassVar, Literal, Unpack
 from torch import Tensor, nn
 
 from lightning_resnets.merges import Add
-from lightning_resnets.models.shortcuts import ShortcutType, conv1x1, make_add, make_shortcut
+from lightning_resnets.models.shortcuts import (
+    ShortcutPad,
+    ShortcutType,
+    conv1x1,
+    make_add,
+    make_shortcut,
+)
 from lightning_resnets.models.squeeze_excite import SEOptions, SEPlacement, SqueezeExcite, make_se
 
 StrideIn = Literal["1x1", "3x3"]
@@ -127,6 +133,8 @@ class BasicBlock(ResidualBlock):
         planes: channels of the output.
         stride: stride of the first convolution.
         shortcut_type: see `make_shortcut`; "none" builds the block without its Add.
+        shortcut_kernel: see `make_shortcut`.
+        shortcut_pad: see `PadShortcut`.
         **se_kwargs: see `SEOptions`.
     """
 
@@ -136,6 +144,8 @@ class BasicBlock(ResidualBlock):
         planes: int,
         stride: int = 1,
         shortcut_type: ShortcutType = "B",
+        shortcut_kernel: int = 1,
+        shortcut_pad: ShortcutPad = "both",
         **se_kwargs: Unpack[SEOptions],
     ) -> None:
         super().__init__()
@@ -145,7 +155,9 @@ class BasicBlock(ResidualBlock):
         self.conv2 = conv3x3(planes, planes)
         self.bn2 = nn.BatchNorm2d(planes)
         self.se = self.make_block_se(inplanes, planes, planes, **se_kwargs)
-        self.downsample = make_shortcut(inplanes, planes, stride, shortcut_type)
+        self.downsample = make_shortcut(
+            inplanes, planes, stride, shortcut_type, True, shortcut_kernel, shortcut_pad
+        )
         self.add = make_add(shortcut_type, self.se_placement)
         self.relu2 = nn.ReLU()
 
@@ -175,7 +187,10 @@ class Bottleneck(ResidualBlock):
         stride_in: convolution with the stride: "3x3" as in torchvision ("v1.5"), or "1x1" as in
             the paper.
         dilation: dilation of the 3x3 convolution.
+        shortcut_kernel: see `make_shortcut`.
+        shortcut_pad: see `PadShortcut`.
         expansion: output channels for each of `planes`.
+        narrow_factor: the first 1x1 convolution has this many times fewer channels than the 3x3.
         **se_kwargs: see `SEOptions`.
     """
 
@@ -192,6 +207,9 @@ class Bottleneck(ResidualBlock):
         stride_in: StrideIn = "3x3",
         dilation: int = 1,
         expansion: int = 4,
+        shortcut_kernel: int = 1,
+        shortcut_pad: ShortcutPad = "both",
+        narrow_factor: int = 1,
         **se_kwargs: Unpack[SEOptions],
     ) -> None:
         super().__init__()
@@ -199,16 +217,19 @@ class Bottleneck(ResidualBlock):
         inner = planes * base_width // 64 * groups
         outplanes = planes * expansion
         first, second = bottleneck_strides(stride, stride_in)
-        self.conv1 = conv1x1(inplanes, inner, first)
-        self.bn1 = nn.BatchNorm2d(inner)
+        narrow = inner // narrow_factor
+        self.conv1 = conv1x1(inplanes, narrow, first)
+        self.bn1 = nn.BatchNorm2d(narrow)
         self.relu1 = nn.ReLU()
-        self.conv2 = conv3x3(inner, inner, second, groups, dilation)
+        self.conv2 = conv3x3(narrow, inner, second, groups, dilation)
         self.bn2 = nn.BatchNorm2d(inner)
         self.relu2 = nn.ReLU()
         self.conv3 = conv1x1(inner, outplanes)
         self.bn3 = nn.BatchNorm2d(outplanes)
         self.se = self.make_block_se(inplanes, inner, outplanes, **se_kwargs)
-        self.downsample = make_shortcut(inplanes, outplanes, stride, shortcut_type)
+        self.downsample = make_shortcut(
+            inplanes, outplanes, stride, shortcut_type, True, shortcut_kernel, shortcut_pad
+        )
         self.add = make_add(shortcut_type, self.se_placement)
         self.relu3 = nn.ReLU()
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_resnets.models.heads import make_head
+from lightning_resnets.models.one_layer_block import OneLayerBlock
 from lightning_resnets.models.residual_blocks import BasicBlock, Bottleneck, make_stage
 from lightning_resnets.models.stems import (
     Stem,
@@ -50,8 +51,10 @@ class ResNet(nn.Module):
         output_stride: stride of the last feature map; stages that would exceed it have dilated
             convolutions instead of a stride, as in torchvision. None for no dilation.
         head_widths: widths of linear layers in front of the last one, each followed by ReLU.
-        **block_kwargs: passed to the blocks: `shortcut_type`, the options of `SEOptions`, and for
-            bottlenecks `groups`, `base_width`, `stride_in` and `expansion`.
+        dropout: probability in front of the head.
+        **block_kwargs: passed to the blocks: `shortcut_type`, `shortcut_kernel`, `shortcut_pad`,
+            the options of `SEOptions`, and for bottlenecks `groups`, `base_width`, `stride_in` and
+            `expansion`.
 
     Raises:
         ValueError: an option is not valid.
@@ -72,6 +75,7 @@ class ResNet(nn.Module):
         first_width: int | None = None,
         output_stride: int | None = None,
         head_widths: Sequence[int] = (),
+        dropout: float = 0.0,
         **block_kwargs: Any,
     ) -> None:
         super().__init__()
@@ -86,6 +90,7 @@ class ResNet(nn.Module):
         widths = [(first_width or design.width) << index for index in range(len(depths))]
         inplanes = self._add_stages(block, depths, design.width, widths, strides, block_kwargs)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Dropout(dropout) if dropout else None
         self.fc = make_head(inplanes, num_classes, head_widths)
         self._reset_parameters(zero_init_last)
 
@@ -119,7 +124,7 @@ class ResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            elif isinstance(module, (BasicBlock, Bottleneck)) and zero_init_last:
+            elif zero_init_last and isinstance(module, (BasicBlock, Bottleneck, OneLayerBlock)):
                 nn.init.zeros_(module.last_norm().weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -131,6 +136,8 @@ class ResNet(nn.Module):
             # Each stage but the first doubles the channels and halves the sides.
             x = self.get_submodule(f"layer{index + 1}")(x)
         x = torch.flatten(self.avgpool(x), 1)  # (N, C)
+        if self.dropout is not None:
+            x = self.dropout(x)
         return self.fc(x)  # (N, num_classes), or (N, C) without a head
 
 

@@ -13,26 +13,35 @@ from lightning_resnets.models.squeeze_excite import SEPlacement
 
 # The paper compares A, B and C in table 3.
 ShortcutType = Literal["A", "B", "C", "none"]
+# The paper leaves open where shortcut A adds its channels of zeros.
+ShortcutPad = Literal["both", "back"]
 
 
 class PadShortcut(nn.Module):
-    """Shortcut A: take every `stride`-th pixel and pad with channels of zeros on both sides.
+    """Shortcut A: take every `stride`-th pixel and pad with channels of zeros.
 
     Args:
         inplanes: channels of the input.
         planes: channels of the output, at least `inplanes`.
         stride: stride of the block.
+        pad: add the zeros in front and behind ("both"), or only behind ("back").
+
+    Raises:
+        ValueError: `pad` is not valid.
     """
 
-    def __init__(self, inplanes: int, planes: int, stride: int) -> None:
+    def __init__(self, inplanes: int, planes: int, stride: int, pad: ShortcutPad = "both") -> None:
         super().__init__()
+        if pad not in ("both", "back"):
+            raise ValueError(f"shortcut_pad must be 'both' or 'back', got {pad!r}.")
+        self.pad = pad
         self.inplanes = inplanes
         self.planes = planes
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inplanes, H, W) to (N, planes, H / stride, W / stride)."""
-        front = (self.planes - self.inplanes) // 2
+        front = 0 if self.pad == "back" else (self.planes - self.inplanes) // 2
         back = self.planes - self.inplanes - front
         x = x[:, :, :: self.stride, :: self.stride]  # (N, inplanes, H / stride, W / stride)
         # Pairs of paddings: width, height, channels.
@@ -49,7 +58,13 @@ def conv1x1(inplanes: int, planes: int, stride: int = 1) -> nn.Conv2d:
 
 
 def make_shortcut(
-    inplanes: int, planes: int, stride: int, shortcut_type: ShortcutType, norm: bool = True
+    inplanes: int,
+    planes: int,
+    stride: int,
+    shortcut_type: ShortcutType,
+    norm: bool = True,
+    kernel_size: int = 1,
+    pad: ShortcutPad = "both",
 ) -> nn.Module | None:
     """Build the module that fits a shortcut to the shape of the branch.
 
@@ -60,6 +75,8 @@ def make_shortcut(
         shortcut_type: the paper's options: "A" pads with zeros, "B" projects by a 1x1 convolution
             where the shape changes, "C" projects everywhere, "none" for a plain model.
         norm: put batch norm behind the convolution.
+        kernel_size: side of the projection's window.
+        pad: see `PadShortcut`.
 
     Returns:
         The module, or None if the shortcut is the identity or missing.
@@ -73,8 +90,9 @@ def make_shortcut(
     if shortcut_type == "none" or (has_same_shape and shortcut_type != "C"):
         return None
     if shortcut_type == "A":
-        return PadShortcut(inplanes, planes, stride)
-    conv = conv1x1(inplanes, planes, stride)
+        return PadShortcut(inplanes, planes, stride, pad)
+    padding = kernel_size // 2
+    conv = nn.Conv2d(inplanes, planes, kernel_size, stride, padding, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(planes)) if norm else conv
 
 

@@ -1,4 +1,4 @@
-"""AlexNet, VGG-16, VGG-19 and Inception-v3 from torchvision, as baselines of residual models.
+"""AlexNet, VGG and Inception-v3 from torchvision, as baselines of residual models.
 
 torchvision is imported only when one of them is built. Its options are not passed on except for
 `dropout`: a model card must not be able to ask for a download (`weights`).
@@ -10,66 +10,45 @@ from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.models.external import disable_inplace
 
 
-def alexnet(num_classes: int = 1000, dropout: float = 0.5) -> nn.Module:
-    """Build AlexNet as in Krizhevsky 2014, arXiv:1404.5997.
+def sequential_baseline(
+    name: str, num_classes: int = 1000, dropout: float = 0.5, in_channels: int = 3
+) -> nn.Module:
+    """Build AlexNet (arXiv:1404.5997) or a VGG (arXiv:1409.1556, table 1; batch norm as `_bn`).
 
     Args:
-        num_classes: width of the last layer.
-        dropout: probability in front of the first two linear layers.
+        name: torchvision's name of the model.
+        num_classes: width of the last layer; 0 for a feature extractor without one.
+        dropout: probability in front of or behind the first two linear layers.
+        in_channels: channels of the image.
 
     Returns:
-        The model; input (N, 3, H, W), output (N, num_classes) logits.
+        The model; input (N, in_channels, H, W), output (N, num_classes) logits.
     """
     from torchvision import models
 
-    return disable_inplace(models.alexnet(num_classes=num_classes, dropout=dropout))
+    model = models.get_model(name, weights=None, num_classes=max(num_classes, 1), dropout=dropout)
+    if num_classes == 0:
+        model.set_submodule("classifier.6", nn.Identity())
+    _set_in_channels(model, "features.0", in_channels)
+    return disable_inplace(model)
 
 
-def vgg16(num_classes: int = 1000, dropout: float = 0.5) -> nn.Module:
-    """Build VGG-16, configuration D of table 1 of arXiv:1409.1556.
-
-    Args:
-        num_classes: width of the last layer.
-        dropout: probability behind the first two linear layers.
-
-    Returns:
-        The model; input (N, 3, H, W), output (N, num_classes) logits.
-    """
-    from torchvision import models
-
-    return disable_inplace(models.vgg16(num_classes=num_classes, dropout=dropout))
-
-
-def vgg19(num_classes: int = 1000, dropout: float = 0.5) -> nn.Module:
-    """Build VGG-19, configuration E of table 1 of arXiv:1409.1556.
-
-    Args:
-        num_classes: width of the last layer.
-        dropout: probability behind the first two linear layers.
-
-    Returns:
-        The model; input (N, 3, H, W), output (N, num_classes) logits.
-    """
-    from torchvision import models
-
-    return disable_inplace(models.vgg19(num_classes=num_classes, dropout=dropout))
-
-
-def inception_v3(num_classes: int = 1000, dropout: float = 0.5) -> nn.Module:
+def inception_v3(num_classes: int = 1000, dropout: float = 0.5, in_channels: int = 3) -> nn.Module:
     """Build Inception-v3 (arXiv:1512.00567) with named merges and no auxiliary classifier.
 
     Args:
-        num_classes: width of the last layer.
+        num_classes: width of the last layer; 0 for a feature extractor without one.
         dropout: probability in front of the last layer.
+        in_channels: channels of the image.
 
     Returns:
-        The model with its concatenations as `Concat` modules; input (N, 3, H, W) of at least 75
-        pixels a side, output (N, num_classes) logits.
+        The model with its concatenations as `Concat` modules; input (N, in_channels, H, W) of at
+        least 75 pixels a side, output (N, num_classes) logits.
     """
     from torchvision import models
 
     model = models.inception_v3(
-        num_classes=num_classes,
+        num_classes=max(num_classes, 1),
         dropout=dropout,
         aux_logits=False,
         transform_input=False,
@@ -77,4 +56,24 @@ def inception_v3(num_classes: int = 1000, dropout: float = 0.5) -> nn.Module:
         # weights are not filled and the loop would never end.
         init_weights=False,
     )
-    return insert_merges(disable_inplace(model), (3, 299, 299))
+    if num_classes == 0:
+        model.set_submodule("fc", nn.Identity())
+    _set_in_channels(model, "Conv2d_1a_3x3.conv", in_channels)
+    return insert_merges(disable_inplace(model), (in_channels, 299, 299))
+
+
+def _set_in_channels(model: nn.Module, name: str, in_channels: int) -> None:
+    """Replace the first convolution by one for images of another number of channels."""
+    conv = model.get_submodule(name)
+    assert isinstance(conv, nn.Conv2d)
+    if in_channels == conv.in_channels:
+        return
+    replacement = nn.Conv2d(
+        in_channels,
+        conv.out_channels,
+        conv.kernel_size,  # type: ignore[arg-type] - a pair
+        conv.stride,  # type: ignore[arg-type]
+        conv.padding,  # type: ignore[arg-type]
+        bias=conv.bias is not None,
+    )
+    model.set_submodule(name, replacement)

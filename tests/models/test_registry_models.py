@@ -25,6 +25,8 @@ SLOW = {
     "densenet_bc_250_24",
     "densenet_100_24",
     "densenet201",
+    "densenet264",
+    "senet154",
 }
 
 Merges = tuple[int, int, int]  # adds, concats, gates
@@ -62,12 +64,16 @@ FORMULAS: dict[str, Merges] = {
     "densenet161": dense((6, 12, 36, 24)),
     "densenet169": dense((6, 12, 32, 32)),
     "densenet201": dense((6, 12, 48, 32)),
+    "densenet264": dense((6, 12, 64, 48)),
     "googlenet": (0, 9, 0),
     "bn_inception": (0, 10, 0),
     "se_bn_inception": (0, 10, 10),
     "inception_resnet_v2": (40, 43, 0),
     "inception_v3": (0, 15, 0),
-    **dict.fromkeys(("alexnet", "vgg16", "vgg19"), (0, 0, 0)),
+    **dict.fromkeys(("alexnet", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"), (0, 0, 0)),
+    "senet154": (50, 0, 50),
+    "resnet20_one_layer": (18, 0, 0),
+    "resnet56_one_layer": (54, 0, 0),
 }
 
 
@@ -100,4 +106,4 @@ def test_traced_and_folded_models_keep_merges_and_parameters(name: str) -> None:
 def test_no_option_of_a_baseline_can_cause_a_download(name: str) -> None:
     for option in ({"weights": "DEFAULT"}, {"init_weights": True}, {"progress": True}):
         with pytest.raises(ValueError, match="does not take these options"):
-            create_model(name, **option)
+            create_model(name, **option)  # type: ignore[arg-type]

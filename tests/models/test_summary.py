@@ -1,6 +1,7 @@
 """Test the counts of the built-in models against the papers and torchvision."""
 
 import pytest
+from torch import nn
 
 from lightning_resnets.models.published_results import PUBLISHED_RESULTS
 from lightning_resnets.models.registry import MODELS
@@ -27,8 +28,10 @@ def test_counts_are_those_of_the_papers_and_torchvision(
 
 
 def test_uninitialized_model_has_the_number_of_classes_asked_for() -> None:
-    assert build_uninitialized("resnet20").fc.out_features == 10
-    assert build_uninitialized("resnet20", 7).fc.out_features == 7
+    for num_classes in (None, 7):
+        classifier = build_uninitialized("resnet20", num_classes).get_submodule("fc")
+        assert isinstance(classifier, nn.Linear)
+        assert classifier.out_features == (num_classes or 10)
 
 
 def test_published_results_belong_to_models() -> None:

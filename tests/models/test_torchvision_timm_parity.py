@@ -54,8 +54,10 @@ TORCHVISION = [
     Reference("googlenet", "torchvision", "googlenet", their_kwargs=ALIKE, image_size=96),
     Reference("inception_v3", "torchvision", "inception_v3", their_kwargs=ALIKE, image_size=75),
     Reference("alexnet", "torchvision", "alexnet"),
-    Reference("vgg16", "torchvision", "vgg16", image_size=32),
-    Reference("vgg19", "torchvision", "vgg19", image_size=32),
+    *(
+        Reference(name, "torchvision", name, image_size=32)
+        for name in ("vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
+    ),
 ]
 TIMM = [
     *(Reference(f"resnet{depth}", "timm", f"resnet{depth}") for depth in (18, 50)),
@@ -83,6 +85,7 @@ TIMM = [
         )
         for depth in (18, 34)
     ),
+    Reference("senet154", "timm", "senet154"),
     Reference("densenet121", "timm", "densenet121"),
     Reference("densenet161", "timm", "densenet161"),
     Reference("inception_v3", "timm", "inception_v3", image_size=75),
@@ -108,8 +111,11 @@ SLOW = {
     "seresnext101_32x4d",
     "seresnext101_32x8d",
     "seresnext101_64x4d",
+    "senet154",
     "vgg16",
+    "vgg16_bn",
     "vgg19",
+    "vgg19_bn",
     "inception_resnet_v2",
 }
 
@@ -190,3 +196,53 @@ def test_every_shared_model_is_compared() -> None:
     assert {
         name for name, model in MODELS.items() if name in known and model.num_classes == 1000
     } == {reference.ours for reference in REFERENCES}
+
+
+def load_legacy_senet154(theirs: nn.Module, ours: nn.Module) -> None:
+    """Copy the weights of Caffe's model, whose stem has other names."""
+    stem = {"conv1": "conv1.0", "bn1": "conv1.1", "conv2": "conv1.3", "bn2": "conv1.4"}
+    stem |= {"conv3": "conv1.6", "bn3": "bn1"}
+    state: dict[str, Tensor] = {}
+    for key, value in theirs.state_dict().items():
+        first, second, *rest = key.split(".")
+        parts = [stem[second], *rest] if first == "layer0" else [first, second, *rest]
+        renamed = ".".join(parts).replace("se_module", "se").replace("last_linear", "fc")
+        state[renamed] = value
+    ours.load_state_dict(state, strict=True)
+
+
+@pytest.mark.slow
+def test_senet154_is_the_model_of_the_paper() -> None:
+    """Compare it with the conversion of the authors' Caffe model."""
+    with skip_init():
+        ours = create_model("senet154", stem_pool="ceil").eval()
+        theirs = timm.create_model("legacy_senet154", pretrained=False).eval()
+    randomize_weights(theirs)
+    load_legacy_senet154(theirs, ours)
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        a = ours(x)
+        b = theirs(x)
+    assert b.std() > 0
+    assert torch.equal(a, b), f"{relative_error(a, b):.1e} of the largest logit apart"
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("senet154", 115_088_984), ("densenet264", 33_337_704)]
+)
+def test_parameter_counts_of_models_that_torchvision_lacks(name: str, parameters: int) -> None:
+    with skip_init():
+        model = create_model(name)
+    assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+@pytest.mark.slow
+def test_densenet264_is_that_of_torchvision() -> None:
+    """Huang et al. 2017, table 1: 6, 12, 64 and 48 layers, growth rate 32."""
+    with skip_init():
+        ours = create_model("densenet264").eval()
+        theirs = torchvision.models.DenseNet(32, (6, 12, 64, 48), 64).eval()
+    ours.load_state_dict(randomize_weights(theirs).state_dict(), strict=True)
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        assert torch.equal(ours(x), theirs(x))

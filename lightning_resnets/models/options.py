@@ -1,0 +1,90 @@
+"""Check the options of a model before it is built, and list those that it takes."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from lightning_resnets.errors import ModelError
+from lightning_resnets.models.squeeze_excite import SEOptions
+
+# The registry sets them, or they are an argument of `create_model`.
+FIXED_OPTIONS = ("num_classes", "block", "depths", "widths", "name", "inplanes", "planes", "stride")
+UNEXPECTED_RE = re.compile(r"unexpected keyword argument '(\w+)'")
+
+
+def check_count(option: str, value: object, least: int) -> None:
+    """Check that an option is an integer of at least `least`.
+
+    Args:
+        option: name of the option, for the message.
+        value: value given by the user.
+        least: smallest value allowed.
+
+    Raises:
+        ModelError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ModelError(f"{option} must be an integer of at least {least}, got {value!r}.")
+
+
+def check_model_kwargs(num_classes: object, model_kwargs: Mapping[str, Any]) -> None:
+    """Check the options that all models have.
+
+    Args:
+        num_classes: width of the last layer.
+        model_kwargs: the other options.
+
+    Raises:
+        ModelError: one of them is not a valid number.
+    """
+    check_count("num_classes", num_classes, 0)
+    if "in_channels" in model_kwargs:
+        check_count("in_channels", model_kwargs["in_channels"], 1)
+
+
+def list_options(factory: Callable[..., nn.Module]) -> list[str]:
+    """List the options of a model.
+
+    Args:
+        factory: function of the registry that builds it.
+
+    Returns:
+        Names of its keyword arguments, and of those that it passes on to its blocks.
+    """
+    parts: list[Any] = [factory]
+    # A ResNet passes unknown options on to its blocks.
+    if isinstance(factory, partial):
+        parts += [arg for arg in factory.args if inspect.isclass(arg)]
+    names: dict[str, None] = {}
+    for part in parts:
+        parameters = inspect.signature(part).parameters.values()
+        names |= {p.name: None for p in parameters if p.kind is not p.VAR_KEYWORD}
+        if any(p.name == "se_kwargs" for p in parameters):
+            names |= dict.fromkeys(SEOptions.__annotations__)
+    return [name for name in names if name not in FIXED_OPTIONS]
+
+
+def describe_bad_options(name: str, factory: Callable[..., nn.Module], error: TypeError) -> str:
+    """Describe why a model could not be built from its options.
+
+    Args:
+        name: name of the model.
+        factory: function that builds it.
+        error: exception that it raised.
+
+    Returns:
+        A message with the options that the model takes.
+    """
+    unexpected = UNEXPECTED_RE.search(str(error))
+    if unexpected is None or ":" in name:
+        # A value of a wrong type, or a function of the user's own.
+        return f"The model {name} does not take these options: {error}."
+    options = ", ".join(sorted(list_options(factory)))
+    return (
+        f"The model {name} does not take these options: {unexpected[1]}. "
+        f"Use num_classes, {options}."
+    )
