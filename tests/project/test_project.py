@@ -47,6 +47,7 @@ def test_the_wheel_holds_what_the_checkout_has(wheel: set[str]) -> None:
     assert {
         f"lightning_resnets/data/sample/{name}" for name in ("train.png", "test.png", "labels.json")
     } <= wheel
+    assert "lightning_resnets/data/sample/README.md" in wheel
     assert {"lightning_resnets/py.typed", "gui/py.typed"} <= wheel
     models = {
         f"lightning_resnets/bundled_checkpoints/{path.name}"
@@ -127,3 +128,25 @@ def test_no_lock_file_and_no_path_of_one_machine() -> None:
     ]
     local = re.compile(r"(?<![\w.])/" + r"(home|Users|root|opt|work)/[a-z]")
     assert not [path.name for path in texts if path.is_file() and local.search(path.read_text())]
+
+
+def test_note_beside_the_sample_images_names_their_source_and_license() -> None:
+    text = (ROOT / "lightning_resnets/data/sample/README.md").read_text()
+    for name in ("train.png", "test.png", "labels.json"):
+        assert name in text
+    assert "https://www.cs.toronto.edu/~kriz/cifar.html" in text
+    assert "license" in text
+    assert "Learning Multiple Layers of Features from Tiny Images" in text
+
+
+@pytest.mark.parametrize("missing", ["PySide6", "pyqtgraph"])
+def test_app_without_its_packages_says_how_to_install_them(missing: str) -> None:
+    hide = f"import sys; sys.modules['{missing}'] = None"
+    code = f"{hide}; from gui.__main__ import main; sys.exit(main([]))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"lightning-resnets-gui: missing packages ({missing}). "
+        "Run pip install 'lightning-resnets[gui]'.\n"
+    )
