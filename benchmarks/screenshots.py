@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QApplication
 
 from gui.app import create_controller
 from gui.controller import Controller
-from gui.state import ViewState
+from gui.view_state import ViewState
 from gui.views.inspector import describe_node_cost
 from gui.views.prediction import format_percent
 
@@ -86,7 +86,7 @@ def show(controller: Controller, shot: Screenshot) -> None:
     controller.worker.start()
     controller.start(shot.model)
     wait_until(controller, lambda: bool(controller.catalog.samples and controller.screen.bars))
-    controller.select_sample(shot.sample)
+    controller.files.select_sample(shot.sample)
     controller.select(shot.node)
     if shot.sort_gate:
         controller.toggle_order()

@@ -1,6 +1,4 @@
-"""One table of everything the user can do: it feeds menus, shortcuts, the command palette, the help
-sheet and tests.
-"""
+"""Table of everything the user can do; menus, shortcuts, command palette and help read it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,8 +8,15 @@ Menu = Literal["File", "Image", "Edit", "Go", "View", "Help"]
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`name` is the controller's method, `keys` its shortcuts; scope "graph" holds while the graph
-    has the focus.
+    """One entry of the table.
+
+    Attributes:
+        name: the method that performs it.
+        title: its text in menus.
+        menu: the menu that it is in.
+        keys: its shortcuts.
+        scope: "graph" if the shortcuts work only while the graph has the focus.
+        hint: what else there is to know, in the command palette.
     """
 
     name: str
@@ -67,8 +72,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("reset", "Reset all edits", "Edit", ("Ctrl+R",)),
     Action("go_right", "Next node", "Go", ("Right",), "graph"),
     Action("go_left", "Previous node", "Go", ("Left",), "graph"),
-    Action("go_up", "Up: to a projection or the row above", "Go", ("Up",), "graph"),
-    Action("go_down", "Down: to a gate's side path or the row below", "Go", ("Down",), "graph"),
+    Action("go_up", "Up", "Go", ("Up",), "graph", "to a projection or the row above"),
+    Action("go_down", "Down", "Go", ("Down",), "graph", "to a gate's weights or the row below"),
     Action("go_to_skip_source", "Follow the skip back to its source", "Go", ("K",)),
     Action("go_first", "First block", "Go", ("Home",), "graph"),
     Action("go_last", "Last block", "Go", ("End",), "graph"),
@@ -82,19 +87,36 @@ ACTIONS: tuple[Action, ...] = (
 
 
 def find(name: str) -> Action:
+    """Find an action.
+
+    Args:
+        name: its name.
+
+    Returns:
+        The action.
+    """
     return next(action for action in ACTIONS if action.name == name)
 
 
 def matches(query: str) -> tuple[Action, ...]:
-    """Actions whose title holds all words of the query, earliest hit first; all of them for an
-    empty query.
+    """Search the actions.
+
+    Args:
+        query: words in any order.
+
+    Returns:
+        The actions with all of the words, those whose title starts with the first word in front;
+        all actions for an empty query.
     """
     words = query.lower().split()
-    hits = [
-        action
-        for action in ACTIONS
-        if all(word in f"{action.title} {action.hint}".lower() for word in words)
-    ]
-    return tuple(
-        sorted(hits, key=lambda action: action.title.lower().find(words[0]) if words else 0)
-    )
+
+    def has_all_words(action: Action) -> bool:
+        """Return True if title or hint has every word."""
+        text = f"{action.title} {action.hint}".lower()
+        return all(word in text for word in words)
+
+    def position(action: Action) -> int:
+        """Return where the title has the first word."""
+        return action.title.lower().find(words[0]) if words else 0
+
+    return tuple(sorted(filter(has_all_words, ACTIONS), key=position))

@@ -1,13 +1,12 @@
-"""Window, controller and worker put together; torch is imported by the worker, after the window
-stands.
-"""
+"""Start the app: window, controller, and a worker that imports torch after the window stands."""
 
 import argparse
 import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import TracebackType
 
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication
@@ -16,94 +15,117 @@ from gui.controller import Controller
 from gui.views.window import MainWindow
 from gui.worker import RequestHandler, Worker
 
+ExceptHook = Callable[[type[BaseException], BaseException, TracebackType | None], object]
+
 GC_INTERVAL_MS = 2000
+MIN_SIDE = 300  # pixels of the window
+MAX_SIDE = 8000
+SETTLE_MS = 50  # from the last result to the screenshot
+NO_DISPLAY = "There is no display here: use --screenshot FILE to save an image of the window."
 
 
 def make_engine() -> RequestHandler:
-    """Runs on the worker thread: this import brings torch, with at most half of the cores, so that
-    the window has one.
+    """Create the engine, on the worker thread: this imports torch.
 
-    On a busy machine threads that wait for each other make a look of 10 ms one of 500 ms;
-    OMP_NUM_THREADS overrules."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(4, (os.cpu_count() or 2) // 2))))
+    Torch gets at most half of the cores, so that the window has one. On a busy machine threads that
+    wait for each other turn a forward pass of 10 ms into one of 500 ms. OMP_NUM_THREADS overrides.
+    """
+    thread_count = max(1, min(4, (os.cpu_count() or 2) // 2))
+    os.environ.setdefault("OMP_NUM_THREADS", str(thread_count))
     from gui.engine import Engine
 
     return Engine()
 
 
 class GuiThreadGC(QObject):
-    """Collects garbage on the GUI thread only, until `stop`: the worker could free a Qt object in a
-    collection.
+    """Collects garbage on the GUI thread only, because the worker could free a Qt object.
+
+    Args:
+        parent: the owner.
     """
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         gc.disable()
         self._timer = QTimer(self)
-        self._timer.timeout.connect(self._sweep)
+        self._timer.timeout.connect(self._collect)
         self._timer.start(GC_INTERVAL_MS)
 
     def stop(self) -> None:
+        """Let Python collect garbage on any thread again."""
         self._timer.stop()
         gc.enable()
 
-    def _sweep(self) -> None:
+    def _collect(self) -> None:
         gc.collect(1)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line.
+
+    Args:
+        argv: the arguments, those of the process if None.
+
+    Returns:
+        The options.
+    """
     parser = argparse.ArgumentParser(
         prog="lightning-resnets-gui", description="See what the skips of a trained model do."
     )
-    parser.add_argument(
-        "checkpoint", nargs="?", help="a checkpoint file, or the name of a bundled model"
+    add = parser.add_argument
+    add("checkpoint", nargs="?", help="a checkpoint file, or the name of a bundled model")
+    add("image", nargs="?", help="an image")
+    model_help = (
+        "architecture (overrides detection), or module:function of your own (its code is run)"
     )
-    parser.add_argument("image", nargs="?", help="an image")
-    parser.add_argument(
-        "--model",
-        metavar="NAME",
-        help="architecture (overrides detection), or module:function of your own (its code is run)",
-    )
-    parser.add_argument(
-        "--screenshot",
-        metavar="FILE",
-        help="save an image of the window once it shows a model, and exit",
-    )
-    parser.add_argument(
-        "--size",
-        type=parse_size,
-        default=(1280, 800),
-        metavar="WxH",
-        help="size of the window (1280x800)",
-    )
-    parser.add_argument(
-        "--scale", type=int, choices=(1, 2), default=1, help="pixels a point, with --screenshot"
-    )
-    parser.add_argument("--theme", choices=("light", "dark", "auto"), default="auto")
+    add("--model", metavar="NAME", help=model_help)
+    screenshot_help = "save an image of the window once it shows a model, and exit"
+    add("--screenshot", metavar="FILE", help=screenshot_help)
+    size_help = "size of the window (1280x800)"
+    add("--size", type=parse_size, default=(1280, 800), metavar="WxH", help=size_help)
+    scale_help = "device pixels per point, with --screenshot"
+    add("--scale", type=int, choices=(1, 2), default=1, help=scale_help)
+    add("--theme", choices=("light", "dark", "auto"), default="auto", help="colors (auto)")
     return parser.parse_args(argv)
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """ "1280x800" as numbers."""
-    width, _, height = text.lower().partition("x")
-    if not (
-        width.isdigit()
-        and height.isdigit()
-        and 300 <= int(width) <= 8000
-        and 300 <= int(height) <= 8000
-    ):
-        raise argparse.ArgumentTypeError(f"'{text}' is no size: write it like 1280x800.")
-    return int(width), int(height)
+    """Parse the size of a window.
+
+    Args:
+        text: "1280x800".
+
+    Returns:
+        Width and height.
+
+    Raises:
+        ArgumentTypeError: the text is not a size, or a side is not from 300 to 8000.
+    """
+    sides = text.lower().split("x")
+    if len(sides) == 2 and all(side.isdecimal() for side in sides):
+        width, height = map(int, sides)
+        if min(width, height) >= MIN_SIDE and max(width, height) <= MAX_SIDE:
+            return width, height
+    message = f"'{text}' is not a size. Use WxH with sides from {MIN_SIDE} to {MAX_SIDE}: 1280x800."
+    raise argparse.ArgumentTypeError(message)
 
 
 def has_no_display() -> bool:
-    """True where Qt would end the process for want of a screen."""
-    chosen = any(os.environ.get(name) for name in ("QT_QPA_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY"))
-    return sys.platform.startswith("linux") and not chosen
+    """Return True where Qt would end the process for lack of a display."""
+    names = ("QT_QPA_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY")
+    has_display = any(os.environ.get(name) for name in names)
+    return sys.platform.startswith("linux") and not has_display
 
 
 def create_controller(theme: str = "auto") -> Controller:
-    """Window, worker and controller, wired but not started; the window owns the other two."""
+    """Create window, worker and controller, connected but not started.
+
+    Args:
+        theme: "light", "dark" or "auto" for the system's color scheme.
+
+    Returns:
+        The controller; its window owns it and the worker.
+    """
     window = MainWindow()
     worker = Worker(make_engine, window)
     controller = Controller(window, worker, theme)
@@ -111,38 +133,42 @@ def create_controller(theme: str = "auto") -> Controller:
     return controller
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The program; the exit status is 1 where what was asked for could not be opened."""
-    options = parse_args(argv)
-    if options.screenshot:
-        os.environ["QT_QPA_PLATFORM"] = "offscreen"
-        os.environ["QT_SCALE_FACTOR"] = str(options.scale)
-        os.environ.setdefault(
-            "QT_LOGGING_RULES", "default.warning=false"
-        )  # offscreen lacks some things
-    elif has_no_display():
-        print(
-            "There is no display here: use --screenshot FILE to save an image of the window.",
-            file=sys.stderr,
-        )
-        return 1
+def create_application() -> QApplication:
+    """Return Qt's application, created if there is none."""
     app = QApplication.instance() or QApplication(["lightning-resnets-gui"])
     assert isinstance(app, QApplication)
     app.setApplicationDisplayName("Lightning ResNets")
     app.setStyle("Fusion")
+    # Ctrl+C in a terminal ends the app; Qt would never let Python see it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    controller = create_controller(options.theme)
-    broom = GuiThreadGC(controller)
-    window = controller.window
-    window.resize(*options.size)
-    window.show()
-    failures: list[str] = []
-    controller.failed.connect(failures.append)
-    controller.failed.connect(lambda sentence: print(sentence, file=sys.stderr))
+    return app
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the app.
+
+    Args:
+        argv: the arguments, those of the process if None.
+
+    Returns:
+        The exit status: 1 if what the command line names could not be opened.
+    """
+    options = parse_args(argv)
     if options.screenshot:
-        save_screenshot_when_ready(
-            controller, options.screenshot, wants_model=options.checkpoint is not None
-        )
+        _use_offscreen_platform(options.scale)
+    elif has_no_display():
+        print(NO_DISPLAY, file=sys.stderr)
+        return 1
+    app = create_application()
+    controller = create_controller(options.theme)
+    collector = GuiThreadGC(controller)
+    previous_hook = install_excepthook(controller)
+    controller.window.resize(*options.size)
+    controller.window.show()
+    failures = _collect_failures(controller)
+    if options.screenshot:
+        wants_model = options.checkpoint is not None
+        save_screenshot_when_ready(controller, options.screenshot, wants_model=wants_model)
 
     def begin() -> None:
         controller.worker.start()
@@ -150,41 +176,84 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     QTimer.singleShot(0, begin)
     app.exec()
-    ended = controller.worker.stop()
-    broom.stop()
-    window.deleteLater()
-    status = 1 if failures and (options.screenshot or not controller.screen.diagram.nodes) else 0
-    if not ended:  # deep in a long answer: Python would be torn down under the thread's feet
+    has_ended = controller.worker.stop()
+    collector.stop()
+    sys.excepthook = previous_hook
+    controller.window.deleteLater()
+    shows_model = bool(controller.screen.diagram.nodes)
+    status = 1 if failures and (options.screenshot or not shows_model) else 0
+    if not has_ended:
+        # Deep in a long computation: Python would be torn down while the thread runs.
         sys.stdout.flush()
         os._exit(status)
     return status
 
 
+def install_excepthook(controller: Controller) -> ExceptHook:
+    """Show exceptions that nothing handles, such as those in Qt's slots, in the window.
+
+    Args:
+        controller: shows them.
+
+    Returns:
+        The previous hook.
+    """
+    previous = sys.excepthook
+
+    def report(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):
+            controller.report_error(error)
+        else:
+            previous(kind, error, trace)
+
+    sys.excepthook = report
+    return previous
+
+
+def _use_offscreen_platform(scale: int) -> None:
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    os.environ["QT_SCALE_FACTOR"] = str(scale)
+    # The platform has no tray, no menus of the system and so on, and would say so each time.
+    os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
+
+
+def _collect_failures(controller: Controller) -> list[str]:
+    """Return a list that gets all messages, which are printed as well."""
+    failures: list[str] = []
+
+    def take(message: str) -> None:
+        failures.append(message)
+        print(message, file=sys.stderr)
+
+    controller.failed.connect(take)
+    return failures
+
+
 def save_screenshot_when_ready(controller: Controller, path: str, wants_model: bool) -> None:
-    """Save the window once nothing more is awaited, and close it."""
+    """Save the window once nothing is pending, and close it.
 
-    def shoot() -> None:
+    Args:
+        controller: the controller of the window.
+        path: where to save the image.
+        wants_model: True to wait for a model.
+    """
+    window = controller.window
+
+    def save() -> None:
         QApplication.processEvents()
-        controller.window.graph.fit()
-        controller.window.graph.clearFocus()
+        window.graph.fit()
+        window.graph.clearFocus()
         QApplication.processEvents()
-        if not controller.window.grab().save(path):
-            controller.failed.emit(
-                f"The image could not be saved as {path}: check the folder and the ending."
-            )
-        controller.window.close()
+        if not window.grab().save(path):
+            controller.failed.emit(f"Cannot save the image as {path}. Check the folder and suffix.")
+        window.close()
 
-    def look() -> None:
-        done = (
-            controller.result.detail is not None
-            or not wants_model
-            or bool(controller.window.banner.text)
-        )
-        if (
-            done
-            and not controller.worker.is_pending("run")
-            and not controller.worker.is_pending("catalog")
-        ):
-            QTimer.singleShot(50, shoot)
+    def save_if_done() -> None:
+        pending = controller.worker.is_pending("run") or controller.worker.is_pending("catalog")
+        is_shown = controller.result.detail is not None or not wants_model
+        if not pending and (is_shown or window.banner.text):
+            QTimer.singleShot(SETTLE_MS, save)
 
-    controller.worker.idle.connect(look)
+    controller.worker.idle.connect(save_if_done)

@@ -1,83 +1,138 @@
-"""Describe what stands on the canvas in words: for the status line, tool tips and people who cannot
-see it."""
+"""Nodes, edges and edits in words, for the status bar, tool tips and screen readers."""
 
 from gui.graph import Edit, Graph, Node, name_suffix, short_name
 from gui.layout.geometry import GraphLayout, input_edges
 
+ADD_OPERANDS = ("shortcut", "branch")
+GATE_OPERANDS = ("input", "gate weights")
+# What happens to an input of each kind of merge.
+VERBS = {"add": "added", "concat": "concatenated", "gate": "scaled"}
+SKIP_NAMES = {"add": "additive skip", "concat": "concatenating skip", "gate": "gate"}
+
 
 def describe_edit(edit: Edit, diagram: Graph) -> str:
-    """An edit in words: "cut shortcut of layer1.0", "branch of layer2.1 × 0.40"."""
-    what = describe_operand(edit, diagram)
-    match edit.kind:
-        case "drop":
-            return f"drop {short_name(edit.target)}"
-        case "hold":
-            node = diagram.node(edit.target)
-            if node and node.kind == "gate" and (edit.operand, edit.value) == (1, 1.0):
-                return f"force gate of {short_name(edit.target)} open"
-            return f"hold {what} at {edit.value:g}"
-        case "scale":
-            return f"cut {what}" if edit.is_cut else f"{what} × {edit.value:.2f}"
+    """Describe an edit.
+
+    Args:
+        edit: the edit.
+        diagram: the graph that it belongs to.
+
+    Returns:
+        "cut shortcut of layer1.0", "branch of layer2.1 × 0.40" and the like.
+    """
+    operand = describe_operand(edit, diagram)
+    if edit.kind == "drop":
+        return f"drop {short_name(edit.target)}"
+    if edit.kind == "hold":
+        node = diagram.node(edit.target)
+        if node and node.kind == "gate" and (edit.operand, edit.value) == (1, 1.0):
+            return f"gate of {short_name(edit.target)} set to 1"
+        return f"hold {operand} at {edit.value:g}"
+    return f"cut {operand}" if edit.is_cut else f"{operand} × {edit.value:.2f}"
 
 
 def describe_operand(edit: Edit, diagram: Graph) -> str:
-    """The operand of an edit in words, with the place it belongs to."""
-    node, skip = diagram.node(edit.target), diagram.skip(edit.target, edit.operand)
+    """Name the operand that an edit changes.
+
+    Args:
+        edit: the edit.
+        diagram: the graph that it belongs to.
+
+    Returns:
+        "shortcut of layer1.0", "layer3 → denseblock1.denselayer4" and the like.
+    """
+    node = diagram.node(edit.target)
     kind = node.kind if node else "block"
-    place = short_name(edit.target)
+    target = short_name(edit.target)
     if kind == "add":
-        return f"{('shortcut', 'branch')[min(edit.operand, 1)]} of {place}"
+        return f"{ADD_OPERANDS[min(edit.operand, 1)]} of {target}"
     if kind == "gate":
-        return f"{('input', 'gate weights')[min(edit.operand, 1)]} of {place}"
+        return f"{GATE_OPERANDS[min(edit.operand, 1)]} of {target}"
     if kind == "concat":
-        return f"{name_suffix(skip.source) if skip else f'part {edit.operand + 1}'} → {place}"
-    return place
+        skip = diagram.skip(edit.target, edit.operand)
+        source = name_suffix(skip.source) if skip else f"part {edit.operand + 1}"
+        return f"{source} → {target}"
+    return target
 
 
 def describe_node(node: Node) -> str:
-    """A node in one line: name, what it does, shape, parameters."""
+    """Describe a node in one line.
+
+    Args:
+        node: the node.
+
+    Returns:
+        Name, operation, output shape and parameters.
+    """
+    name = short_name(node.name) if node.kind == "block" else node.name
     shape = "×".join(str(side) for side in node.shape)
     parameters = f"{node.parameters:,} parameters" if node.parameters else "no parameters"
-    name = short_name(node.name) if node.kind == "block" else node.name
     return f"{name} · {typeset_op(node.op)} · {shape} · {parameters}"
 
 
 def typeset_op(op: str) -> str:
-    """Typographer's signs in the name of an operation: conv 3x3 is conv 3×3."""
-    return "".join(
-        "×" if c == "x" and op[i - 1 : i].isdigit() and op[i + 1 : i + 2].isdigit() else c
-        for i, c in enumerate(op)
-    )
+    """Replace the letter x between digits by a multiplication sign.
+
+    Args:
+        op: an operation, "conv 3x3".
+
+    Returns:
+        "conv 3×3".
+    """
+    signs = []
+    for i, letter in enumerate(op):
+        is_between_digits = op[i - 1 : i].isdigit() and op[i + 1 : i + 2].isdigit()
+        signs.append("×" if letter == "x" and is_between_digits else letter)
+    return "".join(signs)
 
 
 def describe_merge_input(
     diagram: Graph, merge: str, operand: int, edits: tuple[Edit, ...] = ()
 ) -> str:
-    """One way into a merge in one line: from where to where, how, and what was done to it."""
+    """Describe an input of a merge in one line.
+
+    Args:
+        diagram: the folded graph.
+        merge: name of the merge.
+        operand: number of its operand.
+        edits: the active edits.
+
+    Returns:
+        Source and merge, what happens to it, its projection and its edits.
+    """
     skip = diagram.skip(merge, operand)
-    link = next((x for x in input_edges(diagram).get(merge, ()) if x.operand == operand), None)
-    origin = skip or link
-    source = origin.source if origin else "?"
+    edges = input_edges(diagram).get(merge, ())
+    edge = next((edge for edge in edges if edge.operand == operand), None)
+    origin = skip or edge
+    source = short_name(origin.source) if origin else "?"
+    parts = [f"{source} → {short_name(merge)}", _input_verb(diagram, merge, is_skip=bool(skip))]
+    if skip and skip.projection:
+        # Without a convolution or a pool nothing is projected.
+        is_projected = not skip.projection.endswith((", norm", ", slice"))
+        parts.append(f"{'projected' if is_projected else 'through'} {skip.projection}")
+    own_edits = [edit for edit in edits if (edit.target, edit.operand) == (merge, operand)]
+    parts += map(describe_edit_short, own_edits)
+    return " · ".join(parts)
+
+
+def _input_verb(diagram: Graph, merge: str, is_skip: bool) -> str:
+    """Say what a merge does to one of its inputs."""
     node = diagram.node(merge)
     kind = node.kind if node else "add"
-    what = {"add": "added", "concat": "concatenated", "gate": "weighed"}.get(kind, "read")
-    if kind == "gate" and not skip:
-        what = "weight of the gate"
-    words = [f"{short_name(source)} → {short_name(merge)}", what]
-    if skip and skip.projection:
-        alone = skip.projection.endswith(
-            (", norm", ", slice")
-        )  # no convolution, no pool: it is not made to fit
-        words.append(f"{'through' if alone else 'projected'} {skip.projection}")
-    return " · ".join(
-        [
-            *words,
-            *(describe_edit_short(e) for e in edits if (e.target, e.operand) == (merge, operand)),
-        ]
-    )
+    if kind == "gate" and not is_skip:
+        return "weight of the gate"
+    return VERBS.get(kind, "read")
 
 
 def describe_edit_short(edit: Edit) -> str:
+    """Describe an edit where its target is known.
+
+    Args:
+        edit: the edit.
+
+    Returns:
+        "cut", "scaled 0.5×" and the like.
+    """
     if edit.kind == "drop":
         return "dropped"
     if edit.kind == "hold":
@@ -86,30 +141,48 @@ def describe_edit_short(edit: Edit) -> str:
 
 
 def describe_graph(diagram: Graph, placement: GraphLayout) -> str:
-    """The whole drawing in a sentence."""
-    counts = {
-        kind: sum(skip.kind == kind for skip in diagram.skips) for kind in ("add", "concat", "gate")
-    }
-    names = {"add": "additive skip", "concat": "concatenating skip", "gate": "gate"}
-    found = [f"{n} {names[kind]}{'s' if n > 1 else ''}" for kind, n in counts.items() if n]
-    stages = len(placement.bands)
-    return f"{len(diagram.nodes)} blocks in {stages} stages, {', '.join(found) or 'no skips'}."
+    """Describe the whole drawing in a sentence.
+
+    Args:
+        diagram: the folded graph.
+        placement: its layout.
+
+    Returns:
+        The numbers of blocks, stages and skip connections.
+    """
+    counts = []
+    for kind, name in SKIP_NAMES.items():
+        count = sum(skip.kind == kind for skip in diagram.skips)
+        if count:
+            counts.append(f"{count} {name}{'s' if count > 1 else ''}")
+    found = ", ".join(counts) or "no skips"
+    return f"{len(diagram.nodes)} blocks in {len(placement.bands)} stages, {found}."
 
 
 def describe_for_screen_reader(diagram: Graph, name: str, edits: tuple[Edit, ...] = ()) -> str:
-    """A node, what flows into and out of it and what was done to it, for a screen reader."""
+    """Describe a node with its edges and edits.
+
+    Args:
+        diagram: the folded graph.
+        name: name of the node.
+        edits: the active edits.
+
+    Returns:
+        One line, "" for an unknown name.
+    """
     node = diagram.node(name)
     if node is None:
         return ""
-    into = [short_name(link.source) for link in input_edges(diagram)[name]]
-    out = [short_name(link.target) for link in diagram.edges if link.source == name]
-    words = [describe_node(node)]
-    words += [f"reads {', '.join(into)}"] if into else []
-    words += [f"feeds {', '.join(out)}"] if out else []
-    words += [
-        f"operand {e.operand} {describe_edit_short(e)}"
-        for e in edits
-        if e.target == name and e.kind != "drop"
-    ]
-    words += ["dropped" for e in edits if e.target == name and e.kind == "drop"]
-    return "; ".join(words)
+    sources = [short_name(edge.source) for edge in input_edges(diagram)[name]]
+    targets = [short_name(edge.target) for edge in diagram.edges if edge.source == name]
+    parts = [describe_node(node)]
+    if sources:
+        parts.append(f"reads {', '.join(sources)}")
+    if targets:
+        parts.append(f"feeds {', '.join(targets)}")
+    for edit in edits:
+        if edit.target == name:
+            # A dropped node is changed as a whole, the others by operand.
+            operand = "" if edit.kind == "drop" else f"operand {edit.operand} "
+            parts.append(f"{operand}{describe_edit_short(edit)}")
+    return "; ".join(parts)

@@ -1,6 +1,4 @@
-"""The user's edits: each one undoable, a slider's whole way undone at once, and the menu that
-offers them.
-"""
+"""The user's edits, each one undoable, and the menu that offers them."""
 
 from collections.abc import Callable
 
@@ -8,16 +6,28 @@ from PySide6.QtCore import QObject, QPoint, Signal
 from PySide6.QtGui import QUndoStack
 
 from gui import navigation
-from gui.graph import Edit, find_edit, with_edit, without_edit
-from gui.state import Request, ViewState
+from gui.graph import Edit, EditKind, find_edit, with_edit, without_edit
+from gui.state import Request
 from gui.undo import EditCommand
+from gui.view_state import ViewState
 from gui.views.skip_menu import SkipMenu
 from gui.views.window import MainWindow
 
 
 class EditController(QObject):
-    """Turns cut, fade, hold and restore into the tuple of active edits; `changed(edits, gently)`
-    carries it out.
+    """Turns commands into tuples of active edits on an undo stack.
+
+    Args:
+        window: the window over which the menu opens.
+        request: returns the present request.
+        screen: returns what is shown.
+        parent: the owner.
+
+    Attributes:
+        stack: the undo stack.
+
+    Signals:
+        changed(edits, is_drag): Make these the active edits; `is_drag` during a slider drag.
     """
 
     changed = Signal(tuple, bool)
@@ -31,90 +41,154 @@ class EditController(QObject):
     ) -> None:
         super().__init__(parent)
         self.stack = QUndoStack(self)
-        self._window, self._request, self._screen = window, request, screen
+        self._window = window
+        self._request = request
+        self._screen = screen
 
     @property
     def edits(self) -> tuple[Edit, ...]:
+        """Return the active edits."""
         return self._request().edits
 
     @property
     def is_loading(self) -> bool:
-        """True while the model that is shown is not the one that is wanted."""
+        """Return True while another model than the one on the screen is being opened."""
         return bool(self._screen().status)
 
     def undo(self) -> None:
+        """Take back the last step."""
         if not self.is_loading:
             self.stack.undo()
 
     def redo(self) -> None:
+        """Repeat the step that was taken back."""
         if not self.is_loading:
             self.stack.redo()
 
-    def set_edits(self, edits: tuple[Edit, ...], text: str = "edit", scrub: int = 0) -> None:
-        """Make these the active edits; steps of one `scrub` (not 0) are undone together.
+    def set_edits(self, edits: tuple[Edit, ...], text: str = "edit", drag: int = 0) -> None:
+        """Make edits active.
 
-        Not while another model is being opened: the edits belong to the model that is still shown.
+        This does nothing while another model is being opened, because the edits belong to the
+        model that is still shown.
+
+        Args:
+            edits: all edits.
+            text: name of the step.
+            drag: number of the slider drag whose steps are undone together, 0 for none.
         """
         if edits != self.edits and not self.is_loading:
-            self.stack.push(EditCommand(self.changed.emit, self.edits, edits, text, scrub))
+            self.stack.push(EditCommand(self.changed.emit, self.edits, edits, text, drag))
 
-    def remove(self, kind: str, target: str, operand: int) -> None:
-        self.set_edits(without_edit(self.edits, (kind, target, operand)), "take back")
+    def remove(self, kind: EditKind, target: str, operand: int) -> None:
+        """Remove the edit with a key.
 
-    def scale(self, merge: str, operand: int, gain: float, scrub: int = 0) -> None:
-        self.set_edits(
-            with_edit(self.edits, Edit("scale", merge, operand, gain)), f"fade {merge}", scrub
-        )
+        Args:
+            kind: kind of the edit.
+            target: name of the node.
+            operand: number of the operand.
+        """
+        self.set_edits(without_edit(self.edits, (kind, target, operand)), "remove edit")
+
+    def scale(self, merge: str, operand: int, value: float, drag: int = 0) -> None:
+        """Scale an input of a merge.
+
+        Args:
+            merge: name of the merge.
+            operand: number of the operand.
+            value: the factor; 0 cuts, 1 restores.
+            drag: number of the slider drag, 0 for none.
+        """
+        edits = with_edit(self.edits, Edit("scale", merge, operand, value))
+        self.set_edits(edits, f"scale {merge}", drag)
 
     def toggle_cut(self, merge: str, operand: int) -> None:
-        now = find_edit(self.edits, ("scale", merge, operand))
-        self.scale(merge, operand, 1.0 if now and now.is_cut else 0.0)
+        """Cut an input of a merge, or restore it if it is cut.
+
+        Args:
+            merge: name of the merge.
+            operand: number of the operand.
+        """
+        edit = find_edit(self.edits, ("scale", merge, operand))
+        is_cut = edit is not None and edit.is_cut
+        self.scale(merge, operand, 1.0 if is_cut else 0.0)
 
     def toggle_gate(self, gate: str) -> None:
-        """Force a gate open (all weights 1), or let it weigh again."""
+        """Set all weights of a gate to 1, or restore them.
+
+        Args:
+            gate: name of the gate.
+        """
         held = Edit("hold", gate, 1, 1.0)
-        known = find_edit(self.edits, held.key)
-        self.set_edits(
-            without_edit(self.edits, held.key) if known else with_edit(self.edits, held),
-            "force gate open",
-        )
+        if find_edit(self.edits, held.key):
+            self.set_edits(without_edit(self.edits, held.key), "restore gate")
+        else:
+            self.set_edits(with_edit(self.edits, held), "set gate to 1")
 
     def restore(self, merge: str) -> None:
-        self.set_edits(tuple(edit for edit in self.edits if edit.target != merge), "restore")
+        """Remove all edits of a merge.
+
+        Args:
+            merge: name of the merge.
+        """
+        kept = tuple(edit for edit in self.edits if edit.target != merge)
+        self.set_edits(kept, "reset merge")
 
     def cut_skip(self, selected: str | None) -> bool:
-        """Cut or restore the skip that the selected block means; False where there is none."""
+        """Cut or restore the skip connection of a node.
+
+        Args:
+            selected: name of the node.
+
+        Returns:
+            False if it does not have one.
+        """
         skip = navigation.skip_for_node(self._screen().diagram, selected)
         if skip:
             self.toggle_cut(skip.merge, skip.operand)
         return skip is not None
 
     def cut_branch(self, selected: str | None) -> None:
+        """Cut or restore the branch beside the skip connection of a node.
+
+        Args:
+            selected: name of the node.
+        """
         skip = navigation.skip_for_node(self._screen().diagram, selected)
         if skip and skip.kind == "add":
             self.toggle_cut(skip.merge, 1 - skip.operand)
 
     def show_skip_menu(self, merge: str, operand: int, at: QPoint) -> SkipMenu:
-        """The menu of a skip, shown at a point of the screen."""
-        diagram = self._screen().diagram
-        skip, node = diagram.skip(merge, operand), diagram.node(merge)
-        merge_or_node = skip or node
-        kind = merge_or_node.kind if merge_or_node else "block"
-        now = find_edit(self.edits, ("scale", merge, operand))
-        held = find_edit(self.edits, ("hold", merge, 1)) is not None
-        menu = SkipMenu(
-            navigation.describe_skip(skip, merge),
-            kind,
-            now.value if now else 1.0,
-            held,
-            self._window,
-        )
+        """Show the menu of an input of a merge.
+
+        Args:
+            merge: name of the merge.
+            operand: number of the operand.
+            at: a point of the screen.
+
+        Returns:
+            The menu, which deletes itself when it closes.
+        """
+        menu = self._make_skip_menu(merge, operand)
+        drag = EditCommand.new_slider_drag()
         menu.aboutToHide.connect(menu.deleteLater)
-        scrub = EditCommand.new_slider_drag()
-        menu.scale_changed.connect(lambda gain: self.scale(merge, operand, gain, scrub))
+        menu.scale_changed.connect(lambda value: self.scale(merge, operand, value, drag))
         menu.cut_requested.connect(lambda: self.toggle_cut(merge, operand))
         menu.branch_requested.connect(lambda: self.toggle_cut(merge, 1 - operand))
         menu.open_requested.connect(lambda: self.toggle_gate(merge))
         menu.restore_requested.connect(lambda: self.restore(merge))
         menu.popup(at)
         return menu
+
+    def _make_skip_menu(self, merge: str, operand: int) -> SkipMenu:
+        diagram = self._screen().diagram
+        skip = diagram.skip(merge, operand)
+        merge_node = skip or diagram.node(merge)
+        edit = find_edit(self.edits, ("scale", merge, operand))
+        is_held = find_edit(self.edits, ("hold", merge, 1)) is not None
+        return SkipMenu(
+            navigation.describe_skip(skip, merge),
+            merge_node.kind if merge_node else "block",
+            edit.value if edit else 1.0,
+            is_held,
+            self._window,
+        )

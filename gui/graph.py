@@ -1,21 +1,29 @@
-"""The graph as it is drawn, and the edits made to it: plain frozen data, and the words for both."""
+"""Graph as it is drawn, edits made to it, and short names of nodes: plain frozen data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 NodeKind = Literal["input", "block", "add", "concat", "gate", "output", "head"]
-
-
 MergeKind = Literal["add", "concat", "gate"]
-
-
 EditKind = Literal["scale", "hold", "drop"]
+EditKey = tuple[EditKind, str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One drawn block of the folded graph; `output` names the module whose output it stands for."""
+    """One drawn node of the folded graph.
+
+    Attributes:
+        name: its path in the model.
+        label: the name as it is drawn.
+        kind: decides its shape.
+        op: its operation in words, "2 conv 3x3".
+        shape: of its output, without the batch dimension.
+        parameters: how many it has.
+        macs: multiply-adds of one image.
+        hook_point: the module whose output it stands for, "" for input and output.
+    """
 
     name: str
     label: str
@@ -38,8 +46,9 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class SkipConnection:
-    """A path around something: from `source` to `merge`; `projected` says how it was made to fit,
-    None for identity.
+    """A path around something, from `source` to operand `operand` of `merge`.
+
+    `projection` describes the operation on it, None for an identity.
     """
 
     kind: MergeKind
@@ -51,25 +60,44 @@ class SkipConnection:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """All that is drawn of a model; nodes in execution order."""
+    """All that is drawn of a model; nodes are in execution order."""
 
     nodes: tuple[Node, ...] = ()
     edges: tuple[Edge, ...] = ()
     skips: tuple[SkipConnection, ...] = ()
 
     def node(self, name: str | None) -> Node | None:
+        """Find a node.
+
+        Args:
+            name: its name.
+
+        Returns:
+            The node, None for an unknown name.
+        """
         return next((node for node in self.nodes if node.name == name), None)
 
     def skip(self, merge: str, operand: int) -> SkipConnection | None:
-        return next(
-            (skip for skip in self.skips if (skip.merge, skip.operand) == (merge, operand)), None
-        )
+        """Find a skip connection.
+
+        Args:
+            merge: the merge where it ends.
+            operand: the operand that it is.
+
+        Returns:
+            The skip connection, None if that operand is not one.
+        """
+        for skip in self.skips:
+            if (skip.merge, skip.operand) == (merge, operand):
+                return skip
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One intervention: scale an operand of a merge, hold it at a value, or drop a block; unique by
-    `key`.
+    """One intervention: scale an operand of a merge, hold it at a value, or drop a block.
+
+    Edits of one `key` replace each other.
     """
 
     kind: EditKind
@@ -78,34 +106,65 @@ class Edit:
     value: float
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> EditKey:
+        """Return kind, target and operand."""
         return self.kind, self.target, self.operand
 
     @property
     def is_cut(self) -> bool:
-        """True where nothing comes through: a scale by zero."""
+        """Return True if nothing passes: a scale by zero."""
         return self.kind == "scale" and self.value == 0.0
 
 
 def with_edit(edits: Sequence[Edit], edit: Edit) -> tuple[Edit, ...]:
-    """`edits` with `edit` in place of the one of its key; a scale by 1 changes nothing and is left
-    out.
+    """Add an edit in place of the one with its key.
+
+    Args:
+        edits: the active edits.
+        edit: the edit to add; a scale by 1 changes nothing and is left out.
+
+    Returns:
+        The new edits.
     """
     kept = without_edit(edits, edit.key)
-    return kept if edit.kind == "scale" and edit.value == 1.0 else (*kept, edit)
+    has_no_effect = edit.kind == "scale" and edit.value == 1.0
+    return kept if has_no_effect else (*kept, edit)
 
 
-def without_edit(edits: Sequence[Edit], key: tuple[str, str, int]) -> tuple[Edit, ...]:
+def without_edit(edits: Sequence[Edit], key: EditKey) -> tuple[Edit, ...]:
+    """Remove the edit with a key.
+
+    Args:
+        edits: the active edits.
+        key: kind, target and operand.
+
+    Returns:
+        The other edits.
+    """
     return tuple(edit for edit in edits if edit.key != key)
 
 
-def find_edit(edits: Sequence[Edit], key: tuple[str, str, int]) -> Edit | None:
+def find_edit(edits: Sequence[Edit], key: EditKey) -> Edit | None:
+    """Find the edit with a key.
+
+    Args:
+        edits: the active edits.
+        key: kind, target and operand.
+
+    Returns:
+        The edit, None without one.
+    """
     return next((edit for edit in edits if edit.key == key), None)
 
 
 def short_name(name: str) -> str:
-    """A module path without what every reader knows: `layer1.0.add` is `layer1.0`, `features.`
-    falls off the front.
+    """Shorten the path of a module by the parts that a reader can guess.
+
+    Args:
+        name: the path, "features.denseblock1" or "layer1.0.add".
+
+    Returns:
+        The path without "features." and the name of the merge: "denseblock1", "layer1.0".
     """
     parts = name.removeprefix("features.").split(".")
     if len(parts) > 1 and parts[-1] in ("add", "concat", "gate"):
@@ -114,8 +173,15 @@ def short_name(name: str) -> str:
 
 
 def name_suffix(name: str) -> str:
-    """The end of a block's name that tells it from its neighbors: `denseblock1.denselayer3` is
-    `layer3`.
+    """Return the end of a node's name that tells it from its neighbors.
+
+    Args:
+        name: the path, "denseblock1.denselayer3".
+
+    Returns:
+        Its last part, "layer3"; the last two where the last is a number.
     """
     parts = short_name(name).split(".")
-    return ".".join(parts[-2:]) if parts[-1].isdigit() else parts[-1].removeprefix("dense")
+    if parts[-1].isdigit():
+        return ".".join(parts[-2:])
+    return parts[-1].removeprefix("dense")

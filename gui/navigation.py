@@ -1,52 +1,88 @@
-"""Ways through a diagram by keyboard, and which skip a selected block means: pure."""
+"""Nodes that a key or a command leads to, found in the graph alone."""
 
 from gui.graph import Graph, SkipConnection, short_name
 
 
-def neighbor(diagram: Graph, name: str | None, by: int) -> str | None:
-    """The next block in order of execution; from nowhere, the first or the last."""
+def neighbor(diagram: Graph, name: str | None, step: int) -> str | None:
+    """Return the node some steps further in execution order.
+
+    Args:
+        diagram: the folded graph.
+        name: the node to start from; None to start before the first or after the last.
+        step: 1 for the next node, -1 for the previous one.
+
+    Returns:
+        Its name, at most the first or the last one; None in an empty graph.
+    """
     names = [node.name for node in diagram.nodes]
     if not names:
         return None
     if name not in names:
-        return names[0 if by > 0 else -1]
-    return names[min(max(names.index(name) + by, 0), len(names) - 1)]
+        return names[0 if step > 0 else -1]
+    return names[min(max(names.index(name) + step, 0), len(names) - 1)]
 
 
 def skip_source(diagram: Graph, name: str | None) -> str | None:
-    """Return the node where the skip connection that ends here (or goes around this block) forks
-    off.
+    """Return the node where the skip connection of a node forks off.
+
+    Args:
+        diagram: the folded graph.
+        name: a merge, or a block that a skip connection goes around.
+
+    Returns:
+        Its name, None for a node without a skip connection.
     """
     skip = skip_for_node(diagram, name)
     return skip.source if skip else None
 
 
 def skip_for_node(diagram: Graph, name: str | None) -> SkipConnection | None:
-    """The skip that ends at a merge; for a block that runs into a merge, the skip that goes around
-    it.
+    """Choose the skip connection that a command on a node acts on.
+
+    Args:
+        diagram: the folded graph.
+        name: the node.
+
+    Returns:
+        The skip connection that ends there, or else the one that goes around it.
     """
     ending = next((skip for skip in diagram.skips if skip.merge == name), None)
     if ending:
         return ending
-    into = [link.target for link in diagram.edges if link.source == name]
-    return next(
-        (skip for skip in diagram.skips if skip.merge in into and skip.source != name), None
-    )
+    targets = {edge.target for edge in diagram.edges if edge.source == name}
+    for skip in diagram.skips:
+        if skip.merge in targets and skip.source != name:
+            return skip
+    return None
 
 
 def default_selection(diagram: Graph) -> str | None:
-    """The block to show first: a gate if there is one, else the second merge of a skip, else the
-    first block.
+    """Choose the node to show first.
+
+    Args:
+        diagram: the folded graph.
+
+    Returns:
+        A gate if there is one, else the second merge of a skip connection, else the first block.
     """
     gate = next((skip.merge for skip in diagram.skips if skip.kind == "gate"), None)
     merges = list(dict.fromkeys(skip.merge for skip in diagram.skips))
-    inner = [node.name for node in diagram.nodes if node.kind == "block"]
-    return gate or next(iter(merges[1:2] or merges or inner), None)
+    blocks = [node.name for node in diagram.nodes if node.kind == "block"]
+    # The first merge often follows a stem, whose maps still look like the image.
+    return gate or next(iter(merges[1:2] or merges or blocks), None)
 
 
 def describe_skip(skip: SkipConnection | None, merge: str) -> str:
-    """A skip in words: from where to where, and how it is made to fit."""
+    """Describe a skip connection as the title of its menu.
+
+    Args:
+        skip: the skip connection, None for another input of the merge.
+        merge: the merge, for an input that is not a skip connection.
+
+    Returns:
+        Source, merge and projection.
+    """
     if skip is None:
         return short_name(merge)
-    fit = f" ({skip.projection})" if skip.projection else ""
-    return f"{short_name(skip.source)} → {short_name(skip.merge)}{fit}"
+    projection = f" ({skip.projection})" if skip.projection else ""
+    return f"{short_name(skip.source)} → {short_name(skip.merge)}{projection}"

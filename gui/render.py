@@ -1,35 +1,14 @@
-"""A Screen onto the window: each view is given its part only where that differs from what it
-shows.
-"""
+"""Update the window from a view state: each view gets its part only where that changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from PySide6.QtGui import QUndoStack
 
-from gui.state import ViewState
+from gui.view_state import ViewState
 from gui.views import qt_style
 from gui.views.window import MainWindow
 
-# What is painted from which fields of the screen; in this order.
-BINDINGS: tuple[tuple[tuple[str, ...], Callable[[MainWindow, ViewState], None]], ...] = (
-    (("page",), lambda window, new: window.set_page(new.page)),
-    (
-        ("title", "facts", "warning"),
-        lambda window, new: window.set_title(new.title, new.facts, new.warning),
-    ),
-    (("diagram",), lambda window, new: window.graph.set_graph(new.diagram)),
-    (("diagram", "edits"), lambda window, new: window.graph.set_edits(new.edits)),
-    (("diagram", "changes"), lambda window, new: window.graph.set_values(new.changes)),
-    (("diagram", "selected"), lambda window, new: window.graph.set_selected(new.selected)),
-    (("chips",), lambda window, new: window.chips.set_chips(new.chips)),
-    (("input_pixels", "image_label"), lambda window, new: _image(window, new)),
-    (("bars",), lambda window, new: window.sidebar.prediction.set_bars(new.bars)),
-    (("node",), lambda window, new: window.inspector.set_node(new.node)),
-    (("contrast",), lambda window, new: window.inspector.set_contrast(new.contrast)),
-    (("order",), lambda window, new: window.inspector.set_order(new.order)),
-    (("detail",), lambda window, new: window.inspector.set_detail(new.detail)),
-)
-
+Update = Callable[[MainWindow, ViewState], None]
 
 ACTIONS_NEEDING_A_MODEL = (
     "cut_skip",
@@ -43,15 +22,121 @@ ACTIONS_NEEDING_A_MODEL = (
 )
 
 
-def render(window: MainWindow, old: ViewState | None, new: ViewState) -> None:
-    """Paint `new` over `old`; everything where `old` is None."""
-    for names, paint in BINDINGS:
-        if old is None or any(not _same(getattr(old, name), getattr(new, name)) for name in names):
-            paint(window, new)
+def _update_page(window: MainWindow, new: ViewState) -> None:
+    window.set_page(new.page)
+
+
+def _update_title(window: MainWindow, new: ViewState) -> None:
+    window.set_title(new.title, new.facts, new.warning)
+
+
+def _update_badges(window: MainWindow, new: ViewState) -> None:
+    window.header.set_badges(new.badges)
+
+
+def _update_graph(window: MainWindow, new: ViewState) -> None:
+    window.graph.set_graph(new.diagram)
+    window.chips.set_hint(new.diagram)
+
+
+def _update_edits(window: MainWindow, new: ViewState) -> None:
+    window.graph.set_edits(new.edits)
+
+
+def _update_values(window: MainWindow, new: ViewState) -> None:
+    window.graph.set_values(new.changes)
+
+
+def _update_selection(window: MainWindow, new: ViewState) -> None:
+    window.graph.set_selected(new.selected)
+
+
+def _update_chips(window: MainWindow, new: ViewState) -> None:
+    window.chips.set_chips(new.chips)
+
+
+def _update_image(window: MainWindow, new: ViewState) -> None:
+    image = None if new.input_pixels is None else qt_style.to_qimage(new.input_pixels)
+    window.sidebar.set_image(image, new.image_label)
+
+
+def _update_prediction(window: MainWindow, new: ViewState) -> None:
+    window.sidebar.prediction.set_bars(new.bars)
+
+
+def _update_node(window: MainWindow, new: ViewState) -> None:
+    window.inspector.set_node(new.node)
+
+
+def _update_contrast(window: MainWindow, new: ViewState) -> None:
+    window.inspector.set_contrast(new.contrast)
+
+
+def _update_order(window: MainWindow, new: ViewState) -> None:
+    window.inspector.set_order(new.order)
+
+
+def _update_detail(window: MainWindow, new: ViewState) -> None:
+    window.inspector.set_detail(new.detail)
+
+
+# Fields of the view state and what is updated where one of them differs, in this order: edits,
+# values and selection are marks on the graph, so they follow it.
+UPDATES: tuple[tuple[tuple[str, ...], Update], ...] = (
+    (("page",), _update_page),
+    (("title", "facts", "warning"), _update_title),
+    (("badges",), _update_badges),
+    (("diagram",), _update_graph),
+    (("diagram", "edits"), _update_edits),
+    (("diagram", "changes"), _update_values),
+    (("diagram", "selected"), _update_selection),
+    (("chips",), _update_chips),
+    (("input_pixels", "image_label"), _update_image),
+    (("bars",), _update_prediction),
+    (("node",), _update_node),
+    (("contrast",), _update_contrast),
+    (("order",), _update_order),
+    (("detail",), _update_detail),
+)
+
+
+def render(window: MainWindow, old: ViewState | None, new: ViewState) -> list[Exception]:
+    """Update the views of a window.
+
+    A view that fails does not keep the others from being updated.
+
+    Args:
+        window: the window.
+        old: what it shows; None to update everything.
+        new: what it should show.
+
+    Returns:
+        The exceptions of views that failed.
+    """
+    errors: list[Exception] = []
+    for update in _changed_updates(old, new):
+        try:
+            update(window, new)
+        except Exception as error:  # noqa: BLE001 - one view must not stop the whole app
+            errors.append(error)
+    return errors
+
+
+def _changed_updates(old: ViewState | None, new: ViewState) -> Iterator[Update]:
+    """Yield the updates that are due."""
+    for names, update in UPDATES:
+        if old is None or any(_differs(getattr(old, name), getattr(new, name)) for name in names):
+            yield update
 
 
 def update_enabled_actions(window: MainWindow, screen: ViewState, stack: QUndoStack) -> None:
-    """Actions that would do nothing now are grayed."""
+    """Disable the actions that would do nothing now.
+
+    Args:
+        window: the window.
+        screen: what it shows.
+        stack: the undo stack.
+    """
     window.set_enabled("undo", stack.canUndo() and not screen.status)
     window.set_enabled("redo", stack.canRedo() and not screen.status)
     window.set_enabled("reset", bool(screen.chips))
@@ -59,12 +144,9 @@ def update_enabled_actions(window: MainWindow, screen: ViewState, stack: QUndoSt
         window.set_enabled(name, screen.page == "model")
 
 
-def _image(window: MainWindow, new: ViewState) -> None:
-    window.sidebar.set_image(
-        None if new.input_pixels is None else qt_style.to_qimage(new.input_pixels), new.image_label
-    )
-
-
-def _same(old: object, new: object) -> bool:
-    """Identity first: arrays are compared by who they are, plain values by what they say."""
-    return old is new or (type(old) is type(new) and type(old).__module__ != "numpy" and old == new)
+def _differs(old: object, new: object) -> bool:
+    """Compare plain values by content, and arrays by identity, which takes no time."""
+    if old is new:
+        return False
+    is_array = type(old).__module__ == "numpy"
+    return type(old) is not type(new) or is_array or old != new

@@ -1,16 +1,19 @@
-"""All colors of the app, light and dark, in one place; chosen to stay apart for color-blind eyes (a
-test keeps it).
+"""All colors of the app, light and dark.
 
-Blue adds, orange concatenates, magenta gates; every merge has its own shape as well: no meaning
-hangs on color alone."""
+They stay apart for color-blind eyes. Blue adds, orange concatenates, magenta gates, and every merge
+has its own shape as well: no meaning depends on color alone.
+"""
 
 from dataclasses import dataclass
+
+ACCENTS = ("add", "concat", "gate", "cut")
 
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """One set of colors, each "#rrggbb": grounds, inks, and one accent (with a pale tint) per kind
-    of merge.
+    """One set of colors, each "#rrggbb".
+
+    There are grounds, texts, and one accent with a pale tint for each kind of merge.
     """
 
     name: str
@@ -36,16 +39,26 @@ class Theme:
     cut_tint: str
 
     def accent(self, kind: str) -> str:
-        """The accent of "add", "concat" or "gate"; the plain edge color for anything else."""
-        return getattr(self, kind) if kind in ("add", "concat", "gate", "cut") else self.outline
+        """Return the accent of a kind of merge, or of cuts.
+
+        Args:
+            kind: "add", "concat", "gate" or "cut".
+
+        Returns:
+            Its color; that of outlines for any other kind.
+        """
+        return getattr(self, kind) if kind in ACCENTS else self.outline
 
     def tint(self, kind: str) -> str:
-        """The pale fill that goes with `accent(kind)`."""
-        return (
-            getattr(self, f"{kind}_tint")
-            if kind in ("add", "concat", "gate", "cut")
-            else self.surface
-        )
+        """Return the pale ground that goes with an accent.
+
+        Args:
+            kind: "add", "concat", "gate" or "cut".
+
+        Returns:
+            Its color; that of buttons for any other kind.
+        """
+        return getattr(self, f"{kind}_tint") if kind in ACCENTS else self.surface
 
 
 LIGHT = Theme(

@@ -1,6 +1,4 @@
-"""One undoable step: the edits before and after it; the steps of one slider scrub are undone
-together.
-"""
+"""One undoable step: the edits before and after it."""
 
 from collections.abc import Callable
 from itertools import count
@@ -9,11 +7,19 @@ from PySide6.QtGui import QUndoCommand
 
 from gui.graph import Edit
 
-_scrubs = count(1)
+_drag_numbers = count(1)
 
 
 class EditCommand(QUndoCommand):
-    """Calls `apply(edits, gently)` to do and undo; `gently` during a scrub."""
+    """Replace the active edits; the steps of one slider drag are undone together.
+
+    Args:
+        apply: called with the edits and True during a drag, to do and to undo.
+        before: the edits to go back to.
+        after: the edits to make active.
+        text: name of the step.
+        drag: number of the slider drag that it belongs to, 0 for none.
+    """
 
     def __init__(
         self,
@@ -21,27 +27,41 @@ class EditCommand(QUndoCommand):
         before: tuple[Edit, ...],
         after: tuple[Edit, ...],
         text: str,
-        scrub: int = 0,
+        drag: int = 0,
     ) -> None:
         super().__init__(text)
-        self._apply, self.before, self.after, self.scrub = apply, before, after, scrub
+        self._apply = apply
+        self.before = before
+        self.after = after
+        self.drag = drag
 
     @staticmethod
     def new_slider_drag() -> int:
-        """A number that no other scrub has."""
-        return next(_scrubs)
+        """Return a number that no other drag has."""
+        return next(_drag_numbers)
 
     def id(self) -> int:
-        return self.scrub or -1
+        """Return the number by which Qt offers commands to each other for merging."""
+        return self.drag or -1
 
     def mergeWith(self, other: QUndoCommand) -> bool:
-        if not isinstance(other, EditCommand) or other.scrub != self.scrub:
+        """Take over the edits of a later step of the same drag.
+
+        Args:
+            other: the later step.
+
+        Returns:
+            True if it was taken over.
+        """
+        if not isinstance(other, EditCommand) or other.drag != self.drag:
             return False
         self.after = other.after
         return True
 
     def redo(self) -> None:
-        self._apply(self.after, bool(self.scrub))
+        """Make the edits active."""
+        self._apply(self.after, bool(self.drag))
 
     def undo(self) -> None:
+        """Go back to the edits before."""
         self._apply(self.before, False)

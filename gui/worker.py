@@ -1,8 +1,8 @@
-"""The one thread boundary: requests go in, newest wins, answers come out on the GUI thread with
-their generation.
+"""The one thread boundary: requests go in, the newest wins, results arrive on the GUI thread.
 
-No Qt object is touched off the GUI thread: the worker leaves answers in a queue and rings a socket
-that Qt listens to."""
+No Qt object is touched off the GUI thread: the worker puts results into a queue and writes to a
+socket that Qt listens to.
+"""
 
 import contextlib
 import queue
@@ -15,16 +15,26 @@ from PySide6.QtCore import QObject, QSocketNotifier, Signal
 
 
 class RequestHandler(Protocol):
-    """The part that runs on the worker thread: plain data in, plain data out; ValueError carries a
-    sentence for the user."""
+    """The part that runs on the worker thread: plain data in, plain data out."""
 
-    def handle(self, kind: str, request: object) -> object: ...
+    def handle(self, kind: str, request: object) -> object:
+        """Answer a request.
+
+        Args:
+            kind: name of the kind of request.
+            request: its data.
+
+        Returns:
+            The result.
+
+        Raises:
+            ValueError: the user has to know; the message says what to do.
+        """
+        ...
 
 
 class LatestRequestQueue:
-    """A queue of length one per kind of request: a new request takes the place of a waiting one of
-    its kind.
-    """
+    """A queue of length one per kind: a new request replaces a waiting one of its kind."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -33,7 +43,15 @@ class LatestRequestQueue:
         self._closed = False
 
     def put(self, kind: str, request: object) -> int:
-        """The request's generation; later requests have higher ones."""
+        """Add a request.
+
+        Args:
+            kind: name of the kind of request.
+            request: its data.
+
+        Returns:
+            Its generation; later requests have higher ones.
+        """
         with self._changed:
             self._generation += 1
             self._waiting[kind] = (self._generation, request)
@@ -41,7 +59,11 @@ class LatestRequestQueue:
             return self._generation
 
     def take(self) -> tuple[str, int, object] | None:
-        """The request whose kind has waited longest; waits for one; None once closed."""
+        """Wait for a request.
+
+        Returns:
+            Kind, generation and data of the one whose kind has waited longest; None once closed.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             if self._closed:
@@ -51,14 +73,26 @@ class LatestRequestQueue:
             return kind, generation, request
 
     def close(self) -> None:
+        """End all waiting."""
         with self._changed:
             self._closed = True
             self._changed.notify()
 
 
+ResultQueue = queue.SimpleQueue[tuple[str, int, object, str | None]]
+
+
 class Worker(QObject):
-    """One persistent daemon thread around an Answerer that is made on it, so that heavy imports
-    happen there.
+    """One persistent daemon thread around a handler.
+
+    Args:
+        make: creates the handler on the thread, so that heavy imports happen there.
+        parent: the owner.
+
+    Signals:
+        answered(kind, result): The newest request of a kind has a result.
+        failed(kind, message): The newest request of a kind failed.
+        idle(): Nothing is pending any more.
     """
 
     answered = Signal(str, object)
@@ -67,89 +101,109 @@ class Worker(QObject):
 
     def __init__(self, make: Callable[[], RequestHandler], parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._slots = LatestRequestQueue()
+        self._requests = LatestRequestQueue()
         self._newest: dict[str, int] = {}
         self._pending: set[str] = set()
-        self._results: queue.SimpleQueue[tuple[str, int, object, str | None]] = queue.SimpleQueue()
-        self._ear, self._bell = socket.socketpair()
-        self._ear.setblocking(False)
-        self._notifier = QSocketNotifier(self._ear.fileno(), QSocketNotifier.Type.Read, self)
+        self._results: ResultQueue = queue.SimpleQueue()
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        read = QSocketNotifier.Type.Read
+        self._notifier = QSocketNotifier(self._receiver.fileno(), read, self)
         self._notifier.activated.connect(self._collect)
         self._thread = threading.Thread(
             target=_run,
-            args=(make, self._slots, self._results, self._bell),
+            args=(make, self._requests, self._results, self._sender),
             name="engine",
             daemon=True,
         )
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def submit(self, kind: str, request: object = None) -> int:
-        """Queue a request; a waiting one of the same kind is forgotten, and so is the answer of a
-        running one.
+        """Queue a request.
+
+        A waiting one of the same kind is dropped, and so is the result of a running one.
+
+        Args:
+            kind: name of the kind of request.
+            request: its data.
+
+        Returns:
+            Its generation.
         """
-        generation = self._slots.put(kind, request)
+        generation = self._requests.put(kind, request)
         self._newest[kind] = generation
         self._pending.add(kind)
         return generation
 
     def is_pending(self, kind: str) -> bool:
-        """True while the newest request of this kind has no answer."""
+        """Return True while the newest request of a kind has no result.
+
+        Args:
+            kind: name of the kind of request.
+        """
         return kind in self._pending
 
     def stop(self, seconds: float = 5.0) -> bool:
-        """End the thread after what it is at, and wait for that; False where it is still at it."""
-        self._slots.close()
+        """End the thread after its present request.
+
+        Args:
+            seconds: how long to wait for that.
+
+        Returns:
+            False if it is still running.
+        """
+        self._requests.close()
         self._notifier.setEnabled(False)
         if self._thread.is_alive():
             self._thread.join(seconds)
-        self._ear.close()
+        self._receiver.close()
         if self._thread.is_alive():
             return False
-        self._bell.close()
+        self._sender.close()
         return True
 
     def _collect(self) -> None:
+        """Emit what has arrived, on the GUI thread."""
         with contextlib.suppress(BlockingIOError):
-            self._ear.recv(4096)
+            self._receiver.recv(4096)
         while not self._results.empty():
-            kind, generation, answer, sentence = self._results.get()
+            kind, generation, result, message = self._results.get()
+            # An older result would overwrite what the user asked for since.
             if generation != self._newest.get(kind):
                 continue
             self._pending.discard(kind)
-            if sentence is None:
-                self.answered.emit(kind, answer)
+            if message is None:
+                self.answered.emit(kind, result)
             else:
-                self.failed.emit(kind, sentence)
+                self.failed.emit(kind, message)
         if not self._pending:
             self.idle.emit()
 
 
 def _run(
     make: Callable[[], RequestHandler],
-    slots: LatestRequestQueue,
-    results: queue.SimpleQueue[tuple[str, int, object, str | None]],
-    bell: socket.socket,
+    requests: LatestRequestQueue,
+    results: ResultQueue,
+    sender: socket.socket,
 ) -> None:
-    engine: RequestHandler | None = None
-    while (taken := slots.take()) is not None:
+    """Answer requests until the queue is closed; the thread's main function."""
+    handler: RequestHandler | None = None
+    while (taken := requests.take()) is not None:
         kind, generation, request = taken
+        result: object = None
+        message: str | None = None
         try:
-            engine = engine or make()
-            results.put((kind, generation, engine.handle(kind, request), None))
+            handler = handler or make()
+            result = handler.handle(kind, request)
         except ValueError as error:
-            results.put((kind, generation, None, str(error)))
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the thread: the window says it
-            results.put(
-                (
-                    kind,
-                    generation,
-                    None,
-                    f"Something went wrong inside: {type(error).__name__}: {error}",
-                )
-            )
+            message = str(error)
+        except Exception as error:  # noqa: BLE001 - a bug must not end the thread: it is reported
+            message = f"Internal error: {type(error).__name__}: {error}"
+        results.put((kind, generation, result, message))
         try:
-            bell.send(b".")
+            sender.send(b".")
         except OSError:
             return

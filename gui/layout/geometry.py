@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gui.graph import Edge, Graph, MergeKind, Node
+from gui.graph import Edge, Graph, MergeKind, Node, SkipConnection
 
 Point = tuple[float, float]
 
@@ -193,6 +193,20 @@ class GraphLayout:
             name: The name of the node.
         """
         return next((box for box in self.boxes if box.name == name), None)
+
+
+def skip_arc(skip: SkipConnection, points: tuple[Point, ...], radius: float) -> Arc:
+    """Build the arc of a skip connection along a route.
+
+    Args:
+        skip: The skip connection.
+        points: The corners of the route in units.
+        radius: The radius of its round corners in units.
+
+    Returns:
+        The arc.
+    """
+    return Arc(skip.kind, skip.source, skip.merge, skip.operand, skip.projection, points, radius)
 
 
 def input_edges(diagram: Graph) -> dict[str, tuple[Edge, ...]]:

@@ -1,6 +1,6 @@
 """Layout of any folded graph: one row per stage, columns by longest path (Sugiyama et al. 1981)."""
 
-from gui.graph import Graph, Node, SkipConnection
+from gui.graph import Graph, Node
 from gui.layout.geometry import (
     LANE_GAP,
     MARGIN,
@@ -17,6 +17,7 @@ from gui.layout.geometry import (
     WireRole,
     bounding_rect,
     format_spatial_size,
+    skip_arc,
     spatial_size,
 )
 from gui.layout.layered_order import (
@@ -184,7 +185,7 @@ def edge_lines(
         points = route_edge(places[edge.source], places[edge.target], tops)
         skip = diagram.skip(edge.target, edge.operand)
         if skip and skip.source == edge.source:
-            arcs.append(_skip_arc(skip, points))
+            arcs.append(skip_arc(skip, points, CORNER_RADIUS))
         else:
             role = _wire_role(places[edge.source], places[edge.target])
             wires.append(Wire(edge.source, edge.target, edge.operand, points, role, CORNER_RADIUS))
@@ -193,15 +194,8 @@ def edge_lines(
     for skip in diagram.skips:
         if (skip.merge, skip.operand) not in drawn:
             points = route_edge(places[skip.source], places[skip.merge], tops)
-            arcs.append(_skip_arc(skip, points))
+            arcs.append(skip_arc(skip, points, CORNER_RADIUS))
     return tuple(wires), tuple(arcs)
-
-
-def _skip_arc(skip: SkipConnection, points: tuple[Point, ...]) -> Arc:
-    """Build the arc of a skip along a route."""
-    return Arc(
-        skip.kind, skip.source, skip.merge, skip.operand, skip.projection, points, CORNER_RADIUS
-    )
 
 
 def _wire_role(source: NodeBox, target: NodeBox) -> WireRole:

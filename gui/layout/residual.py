@@ -20,6 +20,7 @@ from gui.layout.geometry import (
     Wire,
     bounding_rect,
     format_spatial_size,
+    skip_arc,
     text_width,
 )
 from gui.layout.labels import shorten_label, wrap_label
@@ -176,7 +177,7 @@ class ResidualLayout:
             # The gated value runs along the spine, straight into the gate.
             source = self.places[skip.source].rect
             line = ((source.right, source.center[1]), (merge.x, merge.center[1]))
-            return self._skip_arc(skip, line, 0.0)
+            return skip_arc(skip, line, 0.0)
         fork = self.forks[skip.source]
         x = merge.center[0]
         span = x - fork[0]
@@ -187,13 +188,7 @@ class ResidualLayout:
         if path and self.g.pitch > 60:
             radius = min(radius, span / 5)
         self.place_projections(path, skip, fork[0] + radius, x - radius, top)
-        return self._skip_arc(skip, (fork, (fork[0], top), (x, top), (x, merge.y)), radius)
-
-    def _skip_arc(self, skip: SkipConnection, points: tuple[Point, ...], radius: float) -> Arc:
-        """Build the arc of a skip along a route."""
-        return Arc(
-            skip.kind, skip.source, skip.merge, skip.operand, skip.projection, points, radius
-        )
+        return skip_arc(skip, (fork, (fork[0], top), (x, top), (x, merge.y)), radius)
 
     def place_projections(
         self, path: tuple[str, ...], skip: SkipConnection, left: float, right: float, y: float

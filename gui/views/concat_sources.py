@@ -4,8 +4,8 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QPainter
 
 from gui.colormaps import source_color
+from gui.details import ConcatPart
 from gui.graph import name_suffix
-from gui.state import ConcatPart
 from gui.theme import Theme
 from gui.views import qt_style
 from gui.views.tiled_image import TiledImage

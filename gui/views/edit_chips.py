@@ -10,12 +10,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.state import EditChip
+from gui.graph import Graph
 from gui.theme import LIGHT, Theme
+from gui.tooltips import REMOVE_EDIT, SKIP_HINT, edit_hint
+from gui.view_state import EditChip
 from gui.views import qt_style
 from gui.views.merge_icon import merge_qicon
 
-HINT = "No edits. Right-click a skip connection to cut or scale it, or select a merge and press X."
 CHIP_STYLE = """
 QToolButton {{ background: {tint}; color: {text}; border: 1px solid {accent};
     border-radius: 12px; padding: 3px 12px; }}
@@ -47,6 +48,7 @@ class ChipsView(QScrollArea):
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._theme: Theme = LIGHT
         self._chips: tuple[EditChip, ...] = ()
+        self._hint = SKIP_HINT
         self._row = qt_style.set_accessible_name(QWidget(), "Row of edits")
         self._layout = QHBoxLayout(self._row)
         self._layout.setContentsMargins(4, 3, 0, 3)
@@ -72,6 +74,15 @@ class ChipsView(QScrollArea):
         self._chips = chips
         self._fill()
 
+    def set_hint(self, diagram: Graph) -> None:
+        """Choose the hint that is shown without edits.
+
+        Args:
+            diagram: The shown model.
+        """
+        self._hint = edit_hint(diagram)
+        self._fill()
+
     def buttons(self) -> list[QToolButton]:
         """Return the chips in the order of the edits."""
         return self._row.findChildren(QToolButton)
@@ -83,7 +94,7 @@ class ChipsView(QScrollArea):
         if self._chips:
             self._layout.addWidget(self._make_reset_button())
         else:
-            self._layout.addWidget(qt_style.make_label(HINT, "How to edit", soft=True))
+            self._layout.addWidget(qt_style.make_label(self._hint, "How to edit", soft=True))
         self._layout.addStretch(1)
 
     def _make_chip(self, chip: EditChip) -> QToolButton:
@@ -91,7 +102,7 @@ class ChipsView(QScrollArea):
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         button.setIcon(merge_qicon(chip.kind, self._theme, self.devicePixelRatioF()))
         button.setText(f" {chip.text}   ✕")
-        button.setToolTip("Remove this edit")
+        button.setToolTip(REMOVE_EDIT)
         button.setStyleSheet(self._chip_style(chip))
         kind, target, operand = chip.key
         button.clicked.connect(lambda: self.removed.emit(kind, target, operand))

@@ -1,53 +1,32 @@
 """Feature maps of a node as one image: hover reads a value, a click enlarges a map."""
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
+from gui.details import ConcatDetail, ConcatPart, FeatureMaps
 from gui.feature_maps import FeatureMapAtlas
 from gui.graph import short_name
-from gui.state import ConcatDetail, ConcatPart, Contrast, FeatureMaps
-from gui.theme import LIGHT, Theme
+from gui.state import Contrast
 from gui.views import qt_style
+from gui.views.channel_view import ChannelView, Element
 from gui.views.concat_sources import draw_sources
 from gui.views.map_captions import FOOTER_HEIGHT, draw_footer, footer_area
-from gui.views.tiled_image import TiledImage
+from gui.views.map_image import MapImage, describe_position
 
 ENLARGED_FRACTION = 0.4  # of the width, for the enlarged map at most
 INVITATION = "Select a block in the graph to see its maps"
 
 
-class FeatureMapView(QWidget):
-    """All maps as one image, as large as fits; beside them the enlarged map, if there is one.
-
-    Signals:
-        hovered(text): Describes the element under the pointer, "" beside all maps.
-    """
-
-    hovered = Signal(str)
+class FeatureMapView(ChannelView):
+    """All maps as one image, as large as fits; beside them the enlarged map, if there is one."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        qt_style.set_accessible_name(self, "Feature maps of the selected block")
-        self.setMouseTracking(True)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMinimumHeight(110)
-        self._theme: Theme = LIGHT
+        super().__init__("Feature maps of the selected block", 110, parent)
         self._maps: FeatureMaps | ConcatDetail | None = None
         self._contrast: Contrast = "channel"
-        self._image = TiledImage()
-        self._enlarged: int | None = None
-        self._hovered_channel: int | None = None
-
-    def set_theme(self, theme: Theme) -> None:
-        """Color the maps anew.
-
-        Args:
-            theme: The colors to use.
-        """
-        self._theme = theme
-        self._update_layout()
+        self._image = MapImage()
 
     def set_contrast(self, contrast: Contrast) -> None:
         """Choose the color scale.
@@ -56,7 +35,7 @@ class FeatureMapView(QWidget):
             contrast: "channel" for one scale per map, "layer" for one for all maps.
         """
         self._contrast = contrast
-        self._update_layout()
+        self.update_layout()
 
     def set_maps(self, maps: FeatureMaps | ConcatDetail | None) -> None:
         """Show other maps; the enlarged channel stays enlarged while the node is the same.
@@ -67,7 +46,12 @@ class FeatureMapView(QWidget):
         if maps is None or self._maps is None or maps.name != self._maps.name:
             self._enlarged = None
         self._maps = maps
-        self._update_layout()
+        self.update_layout()
+        self.describe_again()
+
+    def channel_count(self) -> int:
+        """Return the number of channels, 0 without maps."""
+        return 0 if self._maps is None else len(self._maps.values)
 
     @property
     def atlas(self) -> FeatureMapAtlas | None:
@@ -75,14 +59,9 @@ class FeatureMapView(QWidget):
         return self._image.atlas
 
     @property
-    def image(self) -> TiledImage:
+    def image(self) -> MapImage:
         """Return the maps in their rectangle."""
         return self._image
-
-    @property
-    def enlarged_channel(self) -> int | None:
-        """Return the channel that is shown enlarged, None for none."""
-        return self._enlarged
 
     def sizeHint(self) -> QSize:
         """Return the preferred size."""
@@ -106,7 +85,7 @@ class FeatureMapView(QWidget):
         zoom = min(max_height / rows, self.width() * ENLARGED_FRACTION / columns)
         return QRectF(self.width() - columns * zoom, 0, columns * zoom, rows * zoom)
 
-    def locate(self, at: QPointF) -> tuple[int, int, int] | None:
+    def locate(self, at: QPointF) -> Element | None:
         """Find the map element under a point, among the tiles or in the enlarged map.
 
         Args:
@@ -124,20 +103,9 @@ class FeatureMapView(QWidget):
         x = int(inside.x() / frame.width() * width)
         return self._enlarged, y, x
 
-    def enlarge(self, channel: int | None) -> None:
-        """Enlarge a map.
-
-        Args:
-            channel: Number of the channel, None for no enlarged map.
-        """
-        self._enlarged = channel
-        self._update_layout()
-        if channel is not None and self._maps is not None:
-            self.hovered.emit(self.caption(channel))
-
     # Text
 
-    def describe_value(self, element: tuple[int, int, int] | None) -> str:
+    def describe_value(self, element: Element | None) -> str:
         """Describe a map element for the status bar.
 
         Args:
@@ -150,9 +118,13 @@ class FeatureMapView(QWidget):
             return ""
         channel, y, x = element
         parts = [f"channel {channel}"]
+        token = self._class_token
         if self._maps.values[0].size > 1:
-            parts.append(f"y {y}, x {x}")
-        parts.append(f"{self._maps.values[channel, y, x]:.6g}")
+            parts.append(describe_position(y, x, 1 if token is None else len(token)))
+        value = self._maps.values[element]
+        if y < 0 and token is not None:
+            value = token[-1 - y, channel]
+        parts.append(f"{value:.6g}")
         if source := self._part_of(channel):
             parts.append(f"from {short_name(source.source)}")
         return " · ".join(parts)
@@ -179,6 +151,8 @@ class FeatureMapView(QWidget):
         if height * width == 1:
             return f"{count} values · {_shared_scale_text(self.atlas)}"
         size = f"{count} channels of {height} × {width}"
+        if self._class_token is not None:
+            size = f"{count} channels of {height} × {width} tokens, class token at the right"
         if self._contrast == "layer":
             return f"{size} · {_shared_scale_text(self.atlas)}"
         zero = ", zero in the middle" if self.atlas.colormap == "signed" else ""
@@ -186,56 +160,34 @@ class FeatureMapView(QWidget):
 
     # Events
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Lay the maps out anew."""
-        self._update_layout()
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Read the element under the pointer."""
-        found = self.locate(event.position())
-        self._hovered_channel = found[0] if found else None
-        self.hovered.emit(self.describe_value(found))
-        self.update()
-
-    def leaveEvent(self, event: QEvent) -> None:
-        """Forget the element under the pointer."""
-        self._hovered_channel = None
-        self.hovered.emit("")
-        self.update()
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Enlarge the map under the pointer, or end that."""
-        found = self.locate(event.position())
+    def clicked_channel(self, found: Element | None) -> int | None:
+        """Choose the channel to enlarge: a click on the enlarged map, or beside all, ends it."""
         is_new = found is not None and found[0] != self._enlarged
-        # A click on the enlarged map, or beside all maps, ends it.
-        self.enlarge(found[0] if found and is_new else None)
+        return found[0] if found and is_new else None
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Walk through the channels by the arrow keys; Escape ends it."""
-        step = self._key_steps().get(Qt.Key(event.key()))
-        if event.key() == Qt.Key.Key_Escape and self._enlarged is not None:
-            self.enlarge(None)
-        elif step is not None and self._maps is not None:
-            # The first press enters at the first channel.
-            current = -1 if self._enlarged is None else self._enlarged
-            self.enlarge(int(np.clip(current + step, 0, len(self._maps.values) - 1)))
-        else:
-            super().keyPressEvent(event)
+    def key_steps(self) -> dict[Qt.Key, int]:
+        """Return how many channels each arrow key goes on: up and down go by rows."""
+        columns = self.atlas.grid.columns if self.atlas else 1
+        vertical = {Qt.Key.Key_Down: columns, Qt.Key.Key_Up: -columns}
+        return super().key_steps() | vertical
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the maps and what is marked, or the invitation."""
-        painter = QPainter(self)
+        with qt_style.painting(self) as painter:
+            self._paint(painter)
+
+    def _paint(self, painter: QPainter) -> None:
         if self.atlas is None or self._maps is None:
-            painter.setPen(QColor(self._theme.secondary_text))
+            painter.setPen(QColor(self.theme.secondary_text))
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, INVITATION)
             return
         self._image.draw(painter)
         if isinstance(self._maps, ConcatDetail):
-            draw_sources(painter, self._image, self._maps.parts, self._theme)
+            draw_sources(painter, self._image, self._maps.parts, self.theme)
         if self._hovered_channel is not None:
-            self._image.draw_tile_frame(painter, self._hovered_channel, self._theme.secondary_text)
+            self._image.draw_tile_frame(painter, self._hovered_channel, self.theme.secondary_text)
         if self._enlarged is not None:
-            self._image.draw_tile_frame(painter, self._enlarged, self._theme.focus)
+            self._image.draw_tile_frame(painter, self._enlarged, self.theme.focus)
             self._image.draw_channel(painter, self._enlarged, self.enlarged_rect())
         self._draw_legend(painter, self.atlas)
 
@@ -245,18 +197,24 @@ class FeatureMapView(QWidget):
         text = self.legend()
         if self._enlarged is not None:
             text = f"{text}   ·   {self.caption(self._enlarged)}"
-        draw_footer(painter, footer_area(self.width(), self.height()), text, self._theme, atlas)
+        draw_footer(painter, footer_area(self.width(), self.height()), text, self.theme, atlas)
 
     # Layout
 
-    def _update_layout(self) -> None:
+    def update_layout(self) -> None:
         if self._maps is None or self._maps.values.size == 0:
             self._image.clear()
         else:
             values = self._maps.values
             # A vector has one value per tile, which on a scale of its own would say nothing.
             is_shared = self._contrast == "layer" or values[0].size == 1
-            self._image.set_maps(values, self._tiles_room(), self._theme, shared=is_shared)
+            self._image.set_maps(
+                values,
+                self._tiles_room(),
+                self.theme,
+                shared=is_shared,
+                class_token=self._class_token,
+            )
             self.setAccessibleDescription(self.legend())
         self.update()
 
@@ -267,15 +225,9 @@ class FeatureMapView(QWidget):
             room.setRight(self.enlarged_rect().left() - qt_style.SPACING)
         return room
 
-    def _key_steps(self) -> dict[Qt.Key, int]:
-        """Return how many channels each arrow key goes on: up and down go by rows."""
-        columns = self.atlas.grid.columns if self.atlas else 1
-        return {
-            Qt.Key.Key_Right: 1,
-            Qt.Key.Key_Left: -1,
-            Qt.Key.Key_Down: columns,
-            Qt.Key.Key_Up: -columns,
-        }
+    @property
+    def _class_token(self) -> np.ndarray | None:
+        return self._maps.class_token if isinstance(self._maps, FeatureMaps) else None
 
     def _part_of(self, channel: int) -> ConcatPart | None:
         """Return the part of a concatenation that a channel belongs to."""

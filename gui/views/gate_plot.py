@@ -20,6 +20,7 @@ AXIS_WIDTH = 38
 MARGIN = 8  # pixels above and below the plot area, room for half a tick label
 BAR_FRACTION = 0.75  # of the space per channel; the rest is the gap
 MAX_CHANNELS_WITH_GAPS = 300  # with more channels than this a gap would be thinner than a pixel
+OUTLINE_WIDTH = 1.4  # pixels, of the weights without edits
 
 
 class GatePlot(pg.GraphicsView):
@@ -45,6 +46,9 @@ class GatePlot(pg.GraphicsView):
         self._axis = pg.AxisItem("left", linkView=self._view_box, maxTickLength=0)
         self._bars = pg.BarGraphItem(x=[], height=[], width=BAR_FRACTION)
         self._highlight = pg.BarGraphItem(x=[], height=[], width=BAR_FRACTION)
+        # One line over all channels: a rectangle per bar would hide the bars of wide layers.
+        self._outline = pg.PlotCurveItem([0.0, 1.0], [0.0], stepMode="center")
+        self._outline_heights: np.ndarray | None = None
         self._grid_lines = [pg.InfiniteLine(angle=0) for _ in range(3)]
         self._add_items()
         self.set_theme(self._theme)
@@ -64,25 +68,31 @@ class GatePlot(pg.GraphicsView):
             line.setPen(pg.mkPen(theme.hairline, width=1))
         self._bars.setOpts(brush=theme.gate, pen=None)
         self._highlight.setOpts(brush=theme.focus, pen=None)
+        self._outline.setPen(pg.mkPen(theme.text, width=OUTLINE_WIDTH))
 
-    def set_weights(self, weights: np.ndarray) -> None:
+    def set_weights(self, weights: np.ndarray, outline: np.ndarray | None = None) -> None:
         """Show one bar per weight.
 
         Args:
             weights: Weights (C,) in the order in which to show them, left to right.
+            outline: Other weights (C,) in the same order, drawn as an outline over the bars.
         """
         self._weights = weights
         self._hovered = None
         self._bar_width = BAR_FRACTION
         if len(weights) > MAX_CHANNELS_WITH_GAPS:
             self._bar_width = 1.0
-        # A bar cannot show NaN or inf; the footer and the hover do.
-        self._heights = np.nan_to_num(np.maximum(weights, 0.0), posinf=0.0)
+        self._heights = _bar_heights(weights)
         x = np.arange(len(weights))
         self._bars.setOpts(x=x, height=self._heights, width=self._bar_width)
         # The bar that was under the pointer belongs to the previous weights.
         self._highlight.setOpts(x=[], height=[], width=self._bar_width)
+        self._set_outline(outline)
         self._set_range()
+
+    def outline_heights(self) -> np.ndarray | None:
+        """Return the heights (C,) of the outline, None without one."""
+        return self._outline_heights
 
     def set_hovered(self, index: int | None) -> None:
         """Highlight one bar.
@@ -102,7 +112,10 @@ class GatePlot(pg.GraphicsView):
         """Return the value at the top of the axis: 1, or the largest weight where it exceeds 1."""
         # A diverged model has weights of NaN, which must not be the end of the axis.
         finite = self._weights[np.isfinite(self._weights)]
-        return max(1.0, float(finite.max(initial=0.0)))
+        top = max(1.0, float(finite.max(initial=0.0)))
+        if self._outline_heights is not None:
+            top = max(top, float(self._outline_heights.max(initial=0.0)))
+        return top
 
     def vertical_margin(self) -> int:
         """Return the pixels above and below the bars that belong to the tick labels."""
@@ -157,8 +170,17 @@ class GatePlot(pg.GraphicsView):
             self._view_box.addItem(line, ignoreBounds=True)
         self._view_box.addItem(self._bars)
         self._view_box.addItem(self._highlight)
+        self._view_box.addItem(self._outline, ignoreBounds=True)
         # Emitted after each change of size, when scene units are pixels of the widget again.
         self.sigDeviceRangeChanged.connect(self._place_items)
+
+    def _set_outline(self, weights: np.ndarray | None) -> None:
+        """Draw steps at the heights of other weights, or nothing."""
+        self._outline_heights = None if weights is None else _bar_heights(weights)
+        self._outline.setVisible(weights is not None)
+        if self._outline_heights is not None:
+            edges = np.arange(len(self._outline_heights) + 1) - 0.5
+            self._outline.setData(edges, self._outline_heights)
 
     def _set_range(self) -> None:
         top = self.max_weight()
@@ -168,6 +190,11 @@ class GatePlot(pg.GraphicsView):
         self._axis.setTicks([list(_ticks(top))])
         for line, (value, _) in zip(self._grid_lines, _ticks(top), strict=True):
             line.setValue(value)
+
+
+def _bar_heights(weights: np.ndarray) -> np.ndarray:
+    """Return the heights of bars; one cannot show NaN or inf, which footer and hover do."""
+    return np.nan_to_num(np.maximum(weights, 0.0), posinf=0.0)
 
 
 def _ticks(top: float) -> Iterator[tuple[float, str]]:

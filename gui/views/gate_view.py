@@ -3,14 +3,16 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Signal
-from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtCore import QPointF, QRectF, QSize
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
+from gui.details import GateDetail
 from gui.feature_maps import robust_range
-from gui.state import Contrast, GateDetail, Order
-from gui.theme import LIGHT, Theme
+from gui.state import Contrast, Order
+from gui.theme import Theme
 from gui.views import qt_style
+from gui.views.hover_view import HoverView
 from gui.views.map_captions import (
     FOOTER_HEIGHT,
     HEADER_HEIGHT,
@@ -27,25 +29,16 @@ PLOT_FRACTION = 0.5  # of the width; the maps take the rest
 ORDER_NOTES: dict[Order, str] = {"channel": "by channel", "weight": "sorted"}
 
 
-class GateView(QWidget):
+class GateView(HoverView):
     """Bars on the left, one per channel; maps before and after the gate on the right.
 
-    Bars and maps have the same order, and both maps have the same color scale.
-
-    Signals:
-        hovered(text): Describes the channel under the pointer, "" beside all of them.
+    Bars and maps have the same order, and both maps have the same color scale. After an edit, an
+    outline shows each weight as it was without edits.
     """
 
-    hovered = Signal(str)
-
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        qt_style.set_accessible_name(
-            self, "Weights of the selected gate, and the maps before and after it"
-        )
-        self.setMouseTracking(True)
-        self.setMinimumHeight(130)
-        self._theme: Theme = LIGHT
+        name = "Weights of the selected gate, and the maps before and after it"
+        super().__init__(name, 130, parent)
         self._gate: GateDetail | None = None
         self._order: Order = "channel"
         self._channels = np.zeros(0, int)
@@ -59,7 +52,7 @@ class GateView(QWidget):
         Args:
             theme: The colors to use.
         """
-        self._theme = theme
+        self.theme = theme
         if self._plot is not None:
             self._plot.set_theme(theme)
         self._update_layout()
@@ -137,8 +130,10 @@ class GateView(QWidget):
         assert gate
         before = gate.before[channel].mean()
         after = gate.after[channel].mean()
-        weight = f"channel {channel} · weight {gate.weight[channel]:.5g}"
-        return f"{weight} · mean {before:.4g} before, {after:.4g} after"
+        weight = f"weight {gate.weight[channel]:.5g}"
+        if gate.weight_without_edits is not None:
+            weight = f"{weight} (without edits {gate.weight_without_edits[channel]:.5g})"
+        return f"channel {channel} · {weight} · mean {before:.4g} before, {after:.4g} after"
 
     # Events
 
@@ -146,38 +141,36 @@ class GateView(QWidget):
         """Lay the parts out anew."""
         self._update_layout()
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Read the channel under the pointer."""
-        index = self._index_at(event.position())
+    def read_pointer(self, at: QPointF | None) -> str:
+        """Mark and describe the channel under the pointer."""
+        index = self._index_at(at) if at is not None else None
         self._set_hovered(index)
-        text = ""
-        if index is not None:
-            text = self.describe_channel(int(self._channels[index]))
-        self.hovered.emit(text)
-
-    def leaveEvent(self, event: QEvent) -> None:
-        """Forget the channel under the pointer."""
-        self._set_hovered(None)
-        self.hovered.emit("")
+        return "" if index is None else self.describe_channel(int(self._channels[index]))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint titles, maps and footer; the bars paint themselves."""
+        with qt_style.painting(self) as painter:
+            self._paint(painter)
+
+    def _paint(self, painter: QPainter) -> None:
         if self._gate is None:
             return
-        painter = QPainter(self)
-        self._draw_heading(painter, self.plot_area(), "weights", ORDER_NOTES[self._order])
+        note = ORDER_NOTES[self._order]
+        if self._gate.weight_without_edits is not None:
+            note = f"{note} · outline: without edits"
+        self._draw_heading(painter, self.plot_area(), "weights", note)
         titles = (("before", ""), ("after", "same scale"))
         for image, (title, note) in zip(self._images, titles, strict=True):
             self._draw_heading(painter, image.room, title, note)
             image.draw(painter)
             if self._hovered_index is not None:
-                image.draw_tile_frame(painter, self._hovered_index, self._theme.focus)
+                image.draw_tile_frame(painter, self._hovered_index, self.theme.focus)
         area = footer_area(self.width(), self.height(), self.plot_area().x())
-        draw_footer(painter, area, _describe_weights(self._gate.weight), self._theme)
+        draw_footer(painter, area, _describe_weights(self._gate.weight), self.theme)
 
     def _draw_heading(self, painter: QPainter, below: QRectF, title: str, note: str) -> None:
         area = QRectF(below.x(), 0, below.width(), HEADER_HEIGHT - 4)
-        draw_heading(painter, area, title, note, self._theme)
+        draw_heading(painter, area, title, note, self.theme)
 
     # Layout
 
@@ -187,11 +180,14 @@ class GateView(QWidget):
         if self._gate is not None:
             weight = self._gate.weight
             self._channels = _sort_channels(weight, self._order)
-            self._require_plot().set_weights(weight[self._channels])
+            before = self._gate.weight_without_edits
+            outline = None if before is None else before[self._channels]
+            self._require_plot().set_weights(weight[self._channels], outline)
             self.setAccessibleDescription(
                 f"{len(weight)} weights, from {weight.min():.3g} to {weight.max():.3g}"
             )
         self._update_layout()
+        self.describe_again()
 
     def _require_plot(self) -> "GatePlot":
         """Return the bar chart, created when the first gate is shown."""
@@ -200,7 +196,7 @@ class GateView(QWidget):
             from gui.views.gate_plot import GatePlot
 
             self._plot = GatePlot(self)
-            self._plot.set_theme(self._theme)
+            self._plot.set_theme(self.theme)
             self._plot.show()
         return self._plot
 
@@ -228,7 +224,7 @@ class GateView(QWidget):
         for i, (image, values) in enumerate(zip(self._images, pair, strict=True)):
             x = left + i * (width + 2 * qt_style.SPACING)
             area = QRectF(x, HEADER_HEIGHT, width, height)
-            image.set_maps(values[self._channels], area, self._theme, span=span)
+            image.set_maps(values[self._channels], area, self.theme, span=span)
 
     def _index_at(self, at: QPointF) -> int | None:
         """Return the position, in the order shown, of the bar or map under a point."""

@@ -4,6 +4,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QPushButton, QToolButton, QWidget
 
 from gui.actions import find
+from gui.state import Badge
+from gui.tooltips import action_tooltip
 from gui.views import qt_style
 from gui.views.command_palette import format_shortcuts
 
@@ -31,6 +33,9 @@ class WindowHeader(QWidget):
         row.setSpacing(8)
         row.addWidget(self.title_label)
         row.addSpacing(8)
+        self._badges = QHBoxLayout()
+        self._badges.setSpacing(6)
+        row.addLayout(self._badges)
         row.addWidget(self.facts_label, 1)
         for name, sign in (("undo", "↶"), ("redo", "↷")):
             row.addWidget(self._make_sign_button(name, sign))
@@ -62,6 +67,19 @@ class WindowHeader(QWidget):
         self.facts_label.setToolTip(qt_style.tooltip_html(self.facts_label.text()))
         return (title, *texts)
 
+    def set_badges(self, badges: tuple[Badge, ...]) -> None:
+        """Show what is assumed or unusual, each with its reason as a tool tip.
+
+        Args:
+            badges: The remarks.
+        """
+        qt_style.clear_layout(self._badges)
+        for badge in badges:
+            label = qt_style.make_label(badge.text, f"{badge.text}: {badge.reason}", relative=0.9)
+            label.setObjectName("badge")
+            label.setToolTip(qt_style.tooltip_html(badge.reason))
+            self._badges.addWidget(label)
+
     def set_enabled(self, name: str, enabled: bool) -> None:
         """Enable or disable the button of an action.
 
@@ -84,7 +102,7 @@ class WindowHeader(QWidget):
         """Connect a button with the action of a name."""
         action = find(name)
         button.setAccessibleName(action.title)
-        button.setToolTip(f"{action.title}  {format_shortcuts(action)}")
+        button.setToolTip(action_tooltip(action.title, format_shortcuts(action)))
         button.clicked.connect(lambda: self.action_requested.emit(name))
         self._buttons[name] = button
         return button

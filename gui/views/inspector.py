@@ -3,9 +3,11 @@
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
+from gui.details import AddDetail, ConcatDetail, Detail, FeatureMaps, GateDetail
 from gui.graph import Node
-from gui.state import AddDetail, ConcatDetail, Contrast, Detail, FeatureMaps, GateDetail, Order
+from gui.state import Contrast, Order
 from gui.theme import LIGHT, Theme
+from gui.tooltips import CONTRAST, ORDER
 from gui.views import qt_style
 from gui.views.feature_map_view import FeatureMapView
 from gui.views.gate_view import GateView
@@ -130,9 +132,9 @@ class InspectorView(QFrame):
             "Selected block", soft=False, relative=1.15, bold=True, greedy=False
         )
         self._facts = qt_style.make_elided_label("Facts of the selected block")
-        self._contrast = _make_switch("Color scale: per channel / shared (C)")
+        self._contrast = _make_switch(CONTRAST)
         self._contrast.clicked.connect(self.contrast_requested)
-        self._order = _make_switch("Gate weights: by channel or sorted (S)")
+        self._order = _make_switch(ORDER)
         self._order.clicked.connect(self.order_requested)
         row = QHBoxLayout()
         row.setSpacing(10)

@@ -16,6 +16,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QWidget
 
 from gui.theme import Theme
+from gui.views import qt_style
 
 MERGE_TITLES = {
     "add": "addition",
@@ -59,7 +60,10 @@ class MergeIcon(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the icon."""
-        painter = QPainter(self)
+        with qt_style.painting(self) as painter:
+            self._paint(painter)
+
+    def _paint(self, painter: QPainter) -> None:
         area = QRectF(self.rect()).adjusted(2, 2, -2, -2)
         draw_merge_icon(painter, self._kind, area, self._theme)
 

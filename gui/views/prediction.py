@@ -6,8 +6,8 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from gui.state import ClassBar
 from gui.theme import LIGHT, Theme
+from gui.view_state import ClassBar
 from gui.views import qt_style
 
 ROW_HEIGHT = 36.0
@@ -58,7 +58,10 @@ class PredictionView(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint one row per class."""
-        painter = QPainter(self)
+        with qt_style.painting(self) as painter:
+            self._paint(painter)
+
+    def _paint(self, painter: QPainter) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for i, bar in enumerate(self._bars):
             row = QRectF(0, i * ROW_HEIGHT, self.width(), ROW_HEIGHT)

@@ -1,6 +1,8 @@
 """Theme as Qt uses it: palette, style sheet, fonts, labels and images."""
 
 import html
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import TypeVar
 
@@ -112,6 +114,25 @@ def make_label(
     return result
 
 
+@contextmanager
+def painting(widget: QWidget) -> Iterator[QPainter]:
+    """Paint on a widget.
+
+    The painter ends even if painting fails: Qt would crash at the widget's next paint otherwise.
+
+    Args:
+        widget: the widget, inside its paint event.
+
+    Yields:
+        The painter.
+    """
+    painter = QPainter(widget)
+    try:
+        yield painter
+    finally:
+        painter.end()
+
+
 class ElidedLabel(QLabel):
     """One line of plain text that ends in … where there is not enough room."""
 
@@ -121,10 +142,10 @@ class ElidedLabel(QLabel):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint as much of the text as fits."""
-        painter = QPainter(self)
-        painter.setPen(self.palette().color(self.foregroundRole()))
         text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
-        painter.drawText(self.rect(), int(self.alignment()), text)
+        with painting(self) as painter:
+            painter.setPen(self.palette().color(self.foregroundRole()))
+            painter.drawText(self.rect(), int(self.alignment()), text)
 
     def minimumSizeHint(self) -> QSize:
         """Return a size without any width: the text may be cut to nothing."""

@@ -1,13 +1,14 @@
 """View of an addition: shortcut, branch and sum on one color scale, with norms and cosine."""
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
+from gui.details import AddDetail
 from gui.feature_maps import ResidualStats, residual_stats, robust_range
-from gui.state import AddDetail
-from gui.theme import LIGHT, Theme
+from gui.views import qt_style
+from gui.views.channel_view import ChannelView, Element
 from gui.views.map_captions import (
     FOOTER_HEIGHT,
     HEADER_HEIGHT,
@@ -15,8 +16,8 @@ from gui.views.map_captions import (
     draw_heading,
     footer_area,
 )
+from gui.views.map_image import MapImage, describe_position
 from gui.views.residual_panel import PANEL_WIDTH, draw_residual_panel, format_stats
-from gui.views.tiled_image import TiledImage
 
 SIGN_WIDTH = 44.0  # of the plus and the equals sign between columns
 PANEL_MARGIN = 28
@@ -24,39 +25,18 @@ MIN_WIDTH_WITH_PANEL = 680  # pixels of the view; below, the numbers stand in th
 TITLES = ("shortcut  x", "branch  F(x)", "sum  x + F(x)")
 
 
-class ResidualView(QWidget):
+class ResidualView(ChannelView):
     """Three columns on one color scale.
 
     Hover reads a value in all three; a click enlarges its channel in all three.
-
-    Signals:
-        hovered(text): Describes the element under the pointer, "" beside all maps.
     """
 
-    hovered = Signal(str)
-
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setAccessibleName("Shortcut, branch and sum of the selected addition")
-        self.setMouseTracking(True)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMinimumHeight(130)
-        self._theme: Theme = LIGHT
+        super().__init__("Shortcut, branch and sum of the selected addition", 130, parent)
         self._residual: AddDetail | None = None
         self._stats: ResidualStats | None = None
-        self._images = (TiledImage(), TiledImage(), TiledImage())
+        self._images = (MapImage(), MapImage(), MapImage())
         self._span = 1.0
-        self._enlarged: int | None = None
-        self._hovered_channel: int | None = None
-
-    def set_theme(self, theme: Theme) -> None:
-        """Color the maps anew.
-
-        Args:
-            theme: The colors to use.
-        """
-        self._theme = theme
-        self._update_layout()
 
     def set_residual(self, residual: AddDetail | None) -> None:
         """Show another addition; the enlarged channel stays while the addition is the same.
@@ -70,10 +50,16 @@ class ResidualView(QWidget):
         self._stats = None
         # The range leaves out a few extreme values, which would make all others pale.
         if residual is not None:
-            self._stats = residual_stats(residual.shortcut, residual.branch, residual.total)
-            self._span = robust_range(*_tensors(residual))
+            tensors = _flat_tensors(residual)
+            self._stats = residual_stats(*tensors)
+            self._span = robust_range(*tensors)
         self.setAccessibleDescription(self.summary())
-        self._update_layout()
+        self.update_layout()
+        self.describe_again()
+
+    def channel_count(self) -> int:
+        """Return the number of channels, 0 without an addition."""
+        return 0 if self._residual is None else len(self._residual.total)
 
     @property
     def value_range(self) -> float:
@@ -81,7 +67,7 @@ class ResidualView(QWidget):
         return self._span
 
     @property
-    def images(self) -> tuple[TiledImage, TiledImage, TiledImage]:
+    def images(self) -> tuple[MapImage, MapImage, MapImage]:
         """Return the maps of shortcut, branch and sum."""
         return self._images
 
@@ -96,7 +82,7 @@ class ResidualView(QWidget):
         ratio, cosine = format_stats(self._stats)
         return f"|F| / |x| = {ratio}   ·   cosine of F and x = {cosine}"
 
-    def describe_value(self, element: tuple[int, int, int] | None) -> str:
+    def describe_value(self, element: Element | None) -> str:
         """Describe an element of all three tensors, so that the sum can be checked.
 
         Args:
@@ -108,62 +94,28 @@ class ResidualView(QWidget):
         if element is None or self._residual is None:
             return ""
         channel, y, x = element
-        shortcut, branch, total = (float(values[element]) for values in _tensors(self._residual))
+        tokens = self._residual.class_tokens
+        if y < 0 and tokens is not None:
+            values = [token[-1 - y, channel] for token in tokens]
+        else:
+            values = [tensor[element] for tensor in _tensors(self._residual)]
+        shortcut, branch, total = values
         numbers = f"{shortcut:.5g} + {branch:.5g} = {total:.5g}"
-        return f"channel {channel} · y {y}, x {x} · {numbers}"
-
-    def enlarge(self, channel: int | None) -> None:
-        """Show one channel alone in all three columns.
-
-        Args:
-            channel: Number of the channel, None for all channels.
-        """
-        self._enlarged = channel
-        self._update_layout()
+        position = describe_position(y, x, len(tokens[0]) if tokens else 1)
+        return f"channel {channel} · {position} · {numbers}"
 
     # Events
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Lay the columns out anew."""
-        self._update_layout()
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Read the element under the pointer."""
-        found = self._locate(event.position())
-        self._hovered_channel = found[0] if found else None
-        self.hovered.emit(self.describe_value(found))
-        self.update()
-
-    def leaveEvent(self, event: QEvent) -> None:
-        """Forget the element under the pointer."""
-        self._hovered_channel = None
-        self.hovered.emit("")
-        self.update()
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Enlarge the channel under the pointer, or show all channels again."""
-        found = self._locate(event.position())
-        # A second click anywhere leads back to all channels.
-        is_new = found is not None and self._enlarged is None
-        self.enlarge(found[0] if found and is_new else None)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Walk through the channels by the arrow keys; Escape ends it."""
-        if self._residual is None:
-            return
-        step = {Qt.Key.Key_Right: 1, Qt.Key.Key_Left: -1}.get(Qt.Key(event.key()))
-        if event.key() == Qt.Key.Key_Escape and self._enlarged is not None:
-            self.enlarge(None)
-        elif step is not None:
-            # The first press enters at the first channel.
-            current = -1 if self._enlarged is None else self._enlarged
-            self.enlarge(int(np.clip(current + step, 0, len(self._residual.total) - 1)))
-        else:
-            super().keyPressEvent(event)
+    def clicked_channel(self, found: Element | None) -> int | None:
+        """Choose the channel to enlarge: a second click anywhere shows all channels again."""
+        return found[0] if found and self._enlarged is None else None
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint columns, signs, footer and, where there is room, the panel with the numbers."""
-        painter = QPainter(self)
+        with qt_style.painting(self) as painter:
+            self._paint(painter)
+
+    def _paint(self, painter: QPainter) -> None:
         if self._residual is None or self._stats is None:
             return
         self._draw_columns(painter, self._stats)
@@ -172,7 +124,7 @@ class ResidualView(QWidget):
         self._draw_footer(painter)
         panel = self._panel_rect()
         if panel.width() > 0:
-            draw_residual_panel(painter, panel, self._stats, self._theme)
+            draw_residual_panel(painter, panel, self._stats, self.theme)
 
     # Painting
 
@@ -180,14 +132,14 @@ class ResidualView(QWidget):
         norms = (stats.shortcut, stats.branch, stats.total)
         for image, title, norm in zip(self._images, TITLES, norms, strict=True):
             area = QRectF(image.room.x(), 0, image.room.width(), HEADER_HEIGHT - 4)
-            draw_heading(painter, area, title, f"norm {norm:.4g}", self._theme)
+            draw_heading(painter, area, title, f"norm {norm:.4g}", self.theme)
             image.draw(painter)
             if self._hovered_channel is not None and self._enlarged is None:
-                image.draw_tile_frame(painter, self._hovered_channel, self._theme.focus)
+                image.draw_tile_frame(painter, self._hovered_channel, self.theme.focus)
 
     def _draw_sign(self, painter: QPainter, x: float, sign: str) -> None:
         center = QPointF(x, HEADER_HEIGHT + self._images[0].covered_rect().height() / 2)
-        pen = QPen(QColor(self._theme.add), 2.4)
+        pen = QPen(QColor(self.theme.add), 2.4)
         pen.setCapStyle(Qt.PenCapStyle.RoundCap)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(pen)
@@ -209,11 +161,13 @@ class ResidualView(QWidget):
         parts = [f"shared color scale, −{self._span:.2g} to {self._span:.2g}"]
         if self._enlarged is not None:
             parts.insert(0, f"channel {self._enlarged}")
+        elif self._residual and self._residual.class_tokens:
+            parts.append("class token at the right")
         text = " · ".join(parts)
         # Without the panel its two numbers stand in the footer.
         if self._panel_rect().width() == 0:
             text = f"{text}   ·   {self.summary()}"
-        draw_footer(painter, footer_area(self.width(), self.height()), text, self._theme, atlas)
+        draw_footer(painter, footer_area(self.width(), self.height()), text, self.theme, atlas)
 
     # Layout
 
@@ -225,30 +179,41 @@ class ResidualView(QWidget):
     def _maps_height(self) -> float:
         return self.height() - HEADER_HEIGHT - FOOTER_HEIGHT
 
-    def _locate(self, at: QPointF) -> tuple[int, int, int] | None:
-        """Return (channel, y, x) under a point in any of the columns."""
+    def locate(self, at: QPointF) -> Element | None:
+        """Find the element under a point in any of the columns."""
         for image in self._images:
             found = image.locate(at)
             if found is not None:
                 return found
         return None
 
-    def _update_layout(self) -> None:
+    def update_layout(self) -> None:
         if self._residual is not None:
             panel = self._panel_rect()
             room = panel.x() - 2 * SIGN_WIDTH
             if panel.width():
                 room -= PANEL_MARGIN
             width = room / 3
-            columns = zip(self._images, _tensors(self._residual), strict=True)
-            for i, (image, values) in enumerate(columns):
+            tokens = self._residual.class_tokens or (None, None, None)
+            columns = zip(self._images, _tensors(self._residual), tokens, strict=True)
+            for i, (image, values, token) in enumerate(columns):
                 x = i * (width + SIGN_WIDTH) + 1
                 area = QRectF(x, HEADER_HEIGHT, width - 2, self._maps_height())
                 image.enlarged = self._enlarged
                 # One span for all three, so that equal values have equal colors.
-                image.set_maps(values, area, self._theme, span=self._span)
+                image.set_maps(values, area, self.theme, span=self._span, class_token=token)
         self.update()
 
 
 def _tensors(residual: AddDetail) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return residual.shortcut, residual.branch, residual.total
+
+
+def _flat_tensors(residual: AddDetail) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return all elements of the three tensors, with those of the class token."""
+    tensors = _tensors(residual)
+    if residual.class_tokens is None:
+        return tensors
+    pairs = zip(tensors, residual.class_tokens, strict=True)
+    shortcut, branch, total = (np.append(maps.ravel(), token.ravel()) for maps, token in pairs)
+    return shortcut, branch, total

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.theme import Theme
+from gui.tooltips import OPEN_IMAGE
 from gui.views import qt_style
 from gui.views.prediction import PredictionView
 from gui.views.sample_strip import SampleStrip
@@ -109,7 +110,7 @@ class SidebarView(QFrame):
     def _make_caption_row(self) -> QHBoxLayout:
         self._caption = qt_style.make_elided_label("Name of the image")
         button = qt_style.set_accessible_name(QPushButton("Open image…"), "Open image")
-        button.setToolTip("Open an image, drop one anywhere, or paste one")
+        button.setToolTip(OPEN_IMAGE)
         button.clicked.connect(self.choose_requested)
         row = QHBoxLayout()
         row.addWidget(self._caption, 1)

@@ -22,9 +22,11 @@ from PySide6.QtWidgets import (
 )
 
 from gui.file_types import CHECKPOINT_SUFFIXES
+from gui.state import ModelChoice
 from gui.theme import LIGHT, Theme
 from gui.views import qt_style
 from gui.views.banner import Banner
+from gui.views.choice_dialog import ChoiceDialog
 from gui.views.edit_chips import ChipsView
 from gui.views.graph.view import GraphView
 from gui.views.header import WindowHeader
@@ -189,6 +191,20 @@ class MainWindow(QMainWindow):
         """
         dialog = RunCodeDialog(path, model, self)
         dialog.accepted.connect(then)
+        dialog.open()
+
+    def ask_to_choose(
+        self, path: str, choices: tuple[ModelChoice, ...], then: Callable[[str], None]
+    ) -> None:
+        """Ask which of several models a file is.
+
+        Args:
+            path: The checkpoint file.
+            choices: The models that it fits.
+            then: Called with the architecture that the user chose.
+        """
+        dialog = ChoiceDialog(path, choices, self)
+        dialog.chosen.connect(then)
         dialog.open()
 
     def show_popup(self, popup: QWidget) -> None:

@@ -7,7 +7,7 @@ from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
 from gui.colormaps import hex_to_rgb, source_color
-from gui.state import ConcatDetail, ConcatPart, FeatureMaps
+from gui.details import ConcatDetail, ConcatPart, FeatureMaps
 from gui.theme import DARK, LIGHT
 from gui.views.atlas_image import color_table
 from gui.views.feature_map_view import FeatureMapView

@@ -42,7 +42,7 @@ def slow_atlas(values: np.ndarray, grid: TileGrid, shared: bool) -> np.ndarray:
 
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("least", [-9.0, 0.0])
-def test_atlas_equals_the_slow_one(shared: bool, least: float) -> None:
+def test_the_atlas_equals_a_slow_implementation(shared: bool, least: float) -> None:
     values = np.maximum(random((7, 5, 4)), least)
     grid = best_grid(7, 5, 4, room=(100, 300))
     fast, slow = (
@@ -54,9 +54,7 @@ def test_atlas_equals_the_slow_one(shared: bool, least: float) -> None:
 
 
 @given(shapes, st.floats(20, 2000), st.floats(20, 2000))
-def test_every_element_is_found_again(
-    shape: tuple[int, int, int], high: float, wide: float
-) -> None:
+def test_locate_finds_every_element(shape: tuple[int, int, int], high: float, wide: float) -> None:
     grid = best_grid(*shape, room=(high, wide))
     channel, y, x = (side - 1 for side in shape)
     top, left = grid.tile_origin(channel)
@@ -66,7 +64,7 @@ def test_every_element_is_found_again(
     assert grid.columns * grid.rows >= shape[0] > grid.columns * (grid.rows - 1)
 
 
-def test_no_gap_hits_a_channel_and_no_channel_lies_on_a_gap() -> None:
+def test_gaps_belong_to_no_channel() -> None:
     values = np.abs(random((10, 3, 4))) + 1
     atlas = make_atlas(values, best_grid(10, 3, 4, room=(50, 120)))
     for y in range(atlas.pixels.shape[0]):
@@ -74,7 +72,7 @@ def test_no_gap_hits_a_channel_and_no_channel_lies_on_a_gap() -> None:
             assert (atlas.grid.locate(y, x) is None) == (atlas.pixels[y, x] == GAP_LEVEL)
 
 
-def test_a_wide_room_gets_more_columns_than_a_tall_one() -> None:
+def test_a_wide_room_has_more_columns_than_a_tall_one() -> None:
     assert (
         best_grid(64, 8, 8, room=(100, 900)).columns > best_grid(64, 8, 8, room=(900, 100)).columns
     )
@@ -87,21 +85,21 @@ def test_signed_maps_have_zero_in_the_middle() -> None:
     assert atlas.pixels[1, 1:4].tolist() == [0, MAX_LEVEL // 2, 190]
 
 
-def test_a_cut_channel_among_signed_ones_is_the_colour_of_zero() -> None:
+def test_a_zero_channel_among_signed_ones_has_the_color_of_zero() -> None:
     values = np.stack([random((4, 4)), np.zeros((4, 4), np.float32)])
     atlas = make_atlas(values, TileGrid(2, 4, 4, 2, 1))
     y, x = atlas.grid.tile_origin(1)
     assert (atlas.pixels[y : y + 4, x : x + 4] == MAX_LEVEL // 2).all()
 
 
-def test_a_channel_of_nothing_but_zero_is_dark_among_positive_ones() -> None:
+def test_a_zero_channel_among_positive_ones_is_dark() -> None:
     values = np.stack([np.abs(random((4, 4))), np.zeros((4, 4), np.float32)])
     atlas = make_atlas(values, TileGrid(2, 4, 4, 2, 1))
     y, x = atlas.grid.tile_origin(1)
     assert (atlas.pixels[y : y + 4, x : x + 4] == 0).all()
 
 
-def test_values_that_are_not_finite_do_not_end_the_painting() -> None:
+def test_values_that_are_not_finite_have_colors() -> None:
     values = np.array([[[np.nan, np.inf, -np.inf, 0.0]]], np.float32)
     with np.errstate(invalid="ignore"):
         assert make_atlas(values, TileGrid(1, 1, 4, 1, 1), span=1.0).pixels.dtype == np.uint8
@@ -113,31 +111,31 @@ def test_a_fixed_span_makes_atlases_comparable() -> None:
     assert (small.pixels[1, 1], large.pixels[1, 1]) == (159, 190)
 
 
-def test_ramp() -> None:
+def test_colormap_is_signed_for_negative_values() -> None:
     assert colormap_for(np.zeros(3), np.ones(2)) == "rising"
     assert colormap_for(np.ones(2), -np.ones(2)) == "signed"
 
 
-def test_robust_span_is_not_ruled_by_one_outlier() -> None:
+def test_the_robust_range_ignores_one_outlier() -> None:
     values = np.ones(10_000)
     values[0] = 1e6
     assert robust_range(values, -values[1:]) == pytest.approx(1.0)
     assert robust_range(np.zeros(4)) > 0
 
 
-def test_measure_of_a_right_angle() -> None:
+def test_residual_stats_of_a_right_angle() -> None:
     found = residual_stats(np.array([3.0, 0.0]), np.array([0.0, 4.0]), np.array([3.0, 4.0]))
     assert (found.shortcut, found.branch, found.total) == (3, 4, 5)
     assert found.cosine == 0
     assert found.branch_to_shortcut == pytest.approx(4 / 3)
 
 
-def test_measure_of_a_cut_shortcut_is_finite() -> None:
+def test_residual_stats_of_a_cut_shortcut_are_finite() -> None:
     found = residual_stats(np.zeros(3), np.ones(3), np.ones(3))
     assert (found.cosine, found.branch_to_shortcut) == (0, 0)
 
 
-def test_two_thousand_maps_are_quick() -> None:
+def test_two_thousand_maps_take_less_than_a_frame() -> None:
     import time
 
     values = random((2048, 7, 7))

@@ -6,7 +6,7 @@ from PySide6.QtCore import QPoint
 from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
-from gui.state import GateDetail
+from gui.details import GateDetail
 from gui.theme import LIGHT
 from gui.views.gate_view import GateView
 

@@ -1,10 +1,7 @@
 """Graph view: clicks, menus and keys become signals; edits and selection are drawn."""
 
-import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QContextMenuEvent, QImage, QPainter, QWheelEvent
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
 from gui.graph import Edit, Graph
@@ -13,78 +10,20 @@ from gui.views.graph.edge_items import MergeInputItem
 from gui.views.graph.node_items import NodeItem
 from gui.views.graph.view import GraphView
 from tests.helpers.graph_builder import MODELS
+from tests.helpers.graph_view import (
+    along,
+    cell,
+    center_of,
+    color_fraction,
+    has,
+    menu,
+    near,
+    pixels,
+    show,
+)
 
 LAYER = "features.denseblock2.denselayer4"
 Key = Qt.Key
-
-
-@pytest.fixture
-def view(qtbot: QtBot) -> GraphView:
-    result = GraphView()
-    qtbot.addWidget(result)
-    result.resize(860, 420)
-    result.show()
-    qtbot.waitExposed(result)
-    return result
-
-
-def show(view: GraphView, name: str) -> Graph:
-    view.set_graph(MODELS[name])
-    return MODELS[name]
-
-
-def center_of(view: GraphView, node: str) -> QPoint:
-    """Return the middle of a node in pixels of the viewport."""
-    return view.mapFromScene(view.scene_items.nodes[node].box.center())
-
-
-def along(view: GraphView, merge: str, operand: int, fraction: float = 0.5) -> QPoint:
-    """Return a point on the line of a merge input."""
-    return view.mapFromScene(
-        view.scene_items.merge_inputs[merge, operand].path.pointAtPercent(fraction)
-    )
-
-
-def cell(view: GraphView, merge: str, operand: int) -> QPoint:
-    """Return the middle of a cell of a dense block."""
-    cells = [
-        c
-        for m in view.placement.matrices
-        for c in m.cells
-        if (c.merge, c.operand) == (merge, operand)
-    ]
-    return view.mapFromScene(QPointF(*cells[0].rect.center))
-
-
-def menu(view: GraphView, at: QPoint) -> None:
-    event = QContextMenuEvent(QContextMenuEvent.Reason.Mouse, at, view.viewport().mapToGlobal(at))
-    QApplication.sendEvent(view.viewport(), event)
-
-
-def pixels(view: GraphView) -> np.ndarray:
-    """Return what the view paints, (H, W, 4) uint8."""
-    image = QImage(view.size(), QImage.Format.Format_RGB32)
-    painter = QPainter(image)
-    view.render(painter)
-    painter.end()
-    return (
-        np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4).copy()
-    )
-
-
-def near(image: np.ndarray, at: QPoint, reach: int = 7) -> np.ndarray:
-    y, x = at.y(), at.x()
-    return image[max(0, y - reach) : y + reach, max(0, x - reach) : x + reach]
-
-
-def color_fraction(image: np.ndarray, color: str) -> float:
-    """Return the fraction of an image that has a color of the theme."""
-    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
-    return float((np.abs(image[..., :3].astype(int) - (blue, green, red)).max(-1) < 12).mean())
-
-
-def has(image: np.ndarray, color: str) -> bool:
-    return color_fraction(image, color) > 0
 
 
 @pytest.mark.parametrize("name", ["resnet20", "seresnet20", "densenet_bc_40_12", "inception"])
@@ -217,147 +156,6 @@ def test_selected_dense_layer_shows_its_arcs(view: GraphView) -> None:
     ]
     view.set_selected(None)
     assert fan.arcs == ()
-
-
-@pytest.mark.parametrize(
-    "name", ["resnet20", "seresnet20", "densenet_bc_40_12", "inception", "resnet152"]
-)
-def test_arrow_keys_reach_every_node(qtbot: QtBot, view: GraphView, name: str) -> None:
-    diagram = show(view, name)
-    view.setFocus()
-    reached, todo = set(), [diagram.nodes[0].name]
-    while todo:
-        here = todo.pop()
-        reached.add(here)
-        for key in (Key.Key_Right, Key.Key_Left, Key.Key_Up, Key.Key_Down):
-            view.paint_state.cursor = here
-            qtbot.keyClick(view, key)
-            assert view.paint_state.cursor
-            if view.paint_state.cursor not in reached and view.paint_state.cursor not in todo:
-                todo.append(view.paint_state.cursor)
-    assert reached == {node.name for node in diagram.nodes}
-
-
-def test_enter_picks_and_up_goes_to_the_projection(qtbot: QtBot, view: GraphView) -> None:
-    show(view, "resnet20")
-    view.set_selected("layer2.0.add")
-    qtbot.keyClick(view, Key.Key_Up)
-    assert view.paint_state.cursor == "layer2.0.downsample"
-    for key in (Key.Key_Return, Key.Key_Space):
-        with qtbot.waitSignal(view.picked) as picked:
-            qtbot.keyClick(view, key)
-        assert picked.args == ["layer2.0.downsample"]
-
-
-def test_one_of_many_inputs_can_be_cut_by_key(qtbot: QtBot, view: GraphView) -> None:
-    show(view, "densenet_bc_40_12")
-    view.set_selected(f"{LAYER}.concat")
-    for operand in (0, 1, 2):
-        qtbot.keyClick(view, Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
-        assert view.paint_state.hovered_input == (f"{LAYER}.concat", operand)
-    with qtbot.waitSignal(view.cut_toggled) as toggled:
-        qtbot.keyClick(view, Key.Key_Delete)
-    assert toggled.args == [f"{LAYER}.concat", 2]
-    assert "denselayer2 → denseblock2.denselayer4" in view.accessibleDescription()
-
-
-def test_menu_key_requests_the_menu_of_the_merge(qtbot: QtBot, view: GraphView) -> None:
-    show(view, "seresnet20")
-    view.set_selected("layer1.0.se.gate")
-    with qtbot.waitSignal(view.skip_menu_requested) as requested:
-        event = QContextMenuEvent(QContextMenuEvent.Reason.Keyboard, QPoint(0, 0), QPoint(0, 0))
-        QApplication.sendEvent(view.viewport(), event)
-    assert list(requested.args or ())[:2] == ["layer1.0.se.gate", 1]
-
-
-def test_accessible_description_names_the_cursor(qtbot: QtBot, view: GraphView) -> None:
-    assert view.accessibleName() == "Graph of the model"
-    show(view, "seresnet20")
-    assert view.accessibleDescription() == "43 blocks in 3 stages, 9 additive skips, 9 gates."
-    view.set_selected("layer1.0")
-    assert view.accessibleDescription().startswith("layer1.0 · 2 × conv 3×3 · 16×32×32")
-    view.set_selected("layer1.0.add")
-    view.set_edits((Edit("scale", "layer1.0.add", 0, 0.0),))
-    assert view.accessibleDescription().endswith("operand 0 cut")
-
-
-def test_keyboard_focus_is_drawn(qtbot: QtBot, view: GraphView) -> None:
-    show(view, "resnet20")
-    view.paint_state.cursor = "layer2.1"
-    view.paint_state.focused = False
-    without = pixels(view)
-    view.paint_state.focused = True
-    assert not has(near(without, center_of(view, "layer2.1"), 70), LIGHT.focus)
-    assert has(near(pixels(view), center_of(view, "layer2.1"), 70), LIGHT.focus)
-
-
-def test_wheel_zooms_about_the_pointer(view: GraphView) -> None:
-    show(view, "resnet20")
-    at = QPointF(200, 90)
-    here, zoom = view.mapToScene(at.toPoint()), view.zoom
-    event = QWheelEvent(
-        at,
-        view.viewport().mapToGlobal(at),
-        QPoint(),
-        QPoint(0, 240),
-        Qt.MouseButton.NoButton,
-        Qt.KeyboardModifier.NoModifier,
-        Qt.ScrollPhase.NoScrollPhase,
-        False,
-    )
-    QApplication.sendEvent(view.viewport(), event)
-    assert view.zoom == pytest.approx(zoom * 1.44)
-    moved = view.mapToScene(at.toPoint()) - here
-    assert abs(moved.x()) < 2
-    assert abs(moved.y()) < 2
-
-
-def test_drag_pans_without_picking_and_f_fits(qtbot: QtBot, view: GraphView) -> None:
-    show(view, "resnet20")
-    home, start = center_of(view, "layer2.1"), QPoint(700, 60)
-    with qtbot.assertNotEmitted(view.picked):
-        qtbot.mousePress(view.viewport(), Qt.MouseButton.LeftButton, pos=start)
-        for step in (10, 40, 60):
-            qtbot.mouseMove(view.viewport(), start + QPoint(-step, step))
-        qtbot.mouseRelease(view.viewport(), Qt.MouseButton.LeftButton, pos=start + QPoint(-60, 60))
-    moved = center_of(view, "layer2.1") - home
-    assert abs(moved.x() + 60) <= 1
-    assert abs(moved.y() - 60) <= 1
-    for key in (Key.Key_F, Key.Key_Home):
-        view.zoom_by(2.0)
-        qtbot.keyClick(view, key)
-        assert (center_of(view, "layer2.1") - home).manhattanLength() <= 2
-
-
-@pytest.mark.parametrize("name", list(MODELS))
-def test_fit_shows_all_nodes(view: GraphView, name: str) -> None:
-    show(view, name)
-    for size in ((860, 420), (500, 700)):
-        view.resize(*size)
-        QApplication.processEvents()
-        room = view.viewport().rect()
-        for item in view.scene_items.nodes.values():
-            shown = view.mapFromScene(item.box).boundingRect()
-            assert room.contains(shown), (name, item.name)
-
-
-def test_new_aspect_lays_out_again_and_keeps_marks(view: GraphView) -> None:
-    show(view, "densenet_bc_40_12")
-    view.set_selected(LAYER)
-    view.set_edits((Edit("scale", f"{LAYER}.concat", 1, 0.0),))
-    before = view.placement
-    view.resize(700, 600)
-    QApplication.processEvents()
-    assert view.placement != before
-    assert view.paint_state.selected == LAYER
-    assert view.scene_items.selected_arcs
-    assert len(view.scene_items.selected_arcs.arcs) == 4
-    assert has(near(pixels(view), cell(view, f"{LAYER}.concat", 1)), LIGHT.cut)
-    view.zoom_by(2.0)
-    zoomed = view.placement
-    view.resize(860, 420)
-    QApplication.processEvents()
-    assert view.placement is zoomed, "the model must not jump after zooming in"
 
 
 @pytest.mark.parametrize("name", list(MODELS))

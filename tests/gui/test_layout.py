@@ -6,15 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from gui.descriptions import (
-    describe_for_screen_reader,
-    describe_graph,
-    describe_merge_input,
-    describe_node,
-    typeset_op,
-)
-from gui.engine import to_gui_graph as as_diagram
-from gui.graph import Edge, Edit, Graph
+from gui.engine.conversion import to_gui_graph as as_diagram
+from gui.graph import Edge, Graph
 from gui.layout import (
     GraphLayout,
     NodeBox,
@@ -22,10 +15,7 @@ from gui.layout import (
     arrow_key_map,
     available_size,
     input_edges,
-    input_endpoints,
-    input_for_node,
     layout_graph,
-    merge_inputs,
     reachable_from,
     selected_arcs,
 )
@@ -56,7 +46,7 @@ def at(placement: GraphLayout, name: str) -> NodeBox:
 
 
 def drawn(placement: GraphLayout) -> list[tuple[str, int]]:
-    """(merge, operand) of everything drawn as a skip."""
+    """Return (merge, operand) of everything drawn as a skip."""
     cells = [cell for matrix in placement.matrices for cell in matrix.cells if cell.skip]
     return sorted(
         [(arc.merge, arc.operand) for arc in placement.arcs]
@@ -255,62 +245,6 @@ def test_input_edges_are_sorted_by_operand() -> None:
 def test_rectangles_that_share_an_edge_do_not_intersect() -> None:
     assert not Rect(0, 0, 2, 2).intersects(Rect(2, 0, 2, 2))
     assert Rect(0, 0, 2, 2).intersects(Rect(1.9, 1.9, 2, 2))
-
-
-def test_screen_reader_text_describes_graph_and_nodes() -> None:
-    model = MODELS["seresnet20"]
-    text = describe_graph(model, PLACED["seresnet20"])
-    assert text == "43 blocks in 3 stages, 9 additive skips, 9 gates."
-    assert describe_graph(MODELS["plain20"], PLACED["plain20"]).endswith("no skips.")
-    node = model.node("layer1.0")
-    assert node
-    assert describe_node(node) == "layer1.0 · 2 × conv 3×3 · 16×32×32 · 9 parameters"
-    assert "reads layer1.0, layer1.0.se" in describe_for_screen_reader(model, "layer1.0.se.gate")
-    assert typeset_op("max pool 3x3 /2, experts") == "max pool 3×3 /2, experts"
-
-
-def test_merge_input_text_names_the_projection() -> None:
-    model = MODELS["seresnet20"]
-    text = describe_merge_input(model, "layer2.0.add", 0)
-    assert text == "layer1.2 → layer2.0 · added · projected 16→32 /2, pad"
-    # Neither a convolution nor a pool: the shape is not projected.
-    for projection in ("16, norm", "32→16, slice"):
-        skips = tuple(replace(skip, projection=projection) for skip in model.skips)
-        text = describe_merge_input(replace(model, skips=skips), "layer2.0.add", 0)
-        assert text.endswith(f"added · through {projection}")
-
-
-def test_merge_input_text_names_cuts_and_concatenations() -> None:
-    cut = (Edit("scale", "layer2.0.add", 0, 0.0),)
-    assert describe_merge_input(MODELS["seresnet20"], "layer2.0.add", 0, cut).endswith("· cut")
-    dense = MODELS["densenet_bc_40_12"]
-    text = describe_merge_input(dense, "features.denseblock1.denselayer4.concat", 1)
-    assert text == "denseblock1.denselayer1 → denseblock1.denselayer4 · concatenated"
-
-
-@pytest.mark.parametrize(
-    ("node", "merge_input"),
-    [
-        ("layer2.0.downsample", ("layer2.0.add", 0)),
-        ("layer1.0.se", ("layer1.0.se.gate", 1)),
-        ("layer1.0", ("layer1.0.se.gate", 0)),
-        ("layer1.0.add", ("layer1.0.add", 0)),
-        ("conv1", None),
-        ("nobody", None),
-    ],
-)
-def test_input_for_node_is_the_input_that_the_node_belongs_to(
-    node: str, merge_input: tuple[str, int] | None
-) -> None:
-    assert input_for_node(MODELS["seresnet20"], PLACED["seresnet20"], node) == merge_input
-
-
-def test_input_endpoints_are_the_fork_and_the_merge() -> None:
-    model = MODELS["seresnet20"]
-    assert input_endpoints(model, ("layer2.0.add", 0)) == {"layer1.2.add", "layer2.0.add"}
-    assert input_endpoints(model, ("layer2.0.add", 1)) == {"layer2.0.se.gate", "layer2.0.add"}
-    assert merge_inputs(model, "layer2.0.add") == [("layer2.0.add", 0), ("layer2.0.add", 1)]
-    assert merge_inputs(model, "layer2.0") == merge_inputs(model, None) == []
 
 
 @pytest.mark.parametrize(("width", "height"), [(860, 396), (968, 344), (500, 700), (3000, 1000)])

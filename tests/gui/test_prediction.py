@@ -4,8 +4,8 @@ import pytest
 from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
-from gui.state import ClassBar
 from gui.theme import LIGHT
+from gui.view_state import ClassBar
 from gui.views.prediction import BAR_HEIGHT, ROW_HEIGHT, PredictionView, format_percent
 
 

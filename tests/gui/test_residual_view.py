@@ -5,7 +5,7 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from pytestqt.qtbot import QtBot
 
-from gui.state import AddDetail
+from gui.details import AddDetail
 from gui.theme import LIGHT
 from gui.views.residual_panel import bar_fraction
 from gui.views.residual_view import ResidualView

@@ -9,17 +9,13 @@ from gui.descriptions import describe_edit
 from gui.graph import Edit, find_edit, name_suffix, short_name, with_edit, without_edit
 from gui.state import (
     Catalog,
-    ClassBar,
     ImageInput,
     Request,
     Result,
-    ViewState,
-    edit_chip,
     last_good_request,
-    make_view_state,
-    prediction_bars,
     replace_rejected_image,
 )
+from gui.view_state import ClassBar, ViewState, edit_chip, make_view_state, prediction_bars
 from tests.helpers.fake_engine import CLASSES, FakeEngine, diagram
 
 CUT = Edit("scale", "layer1.0.add", 0, 0.0)
@@ -33,13 +29,13 @@ def seen(**changes: object) -> tuple[Request, Result]:
     return request, FakeEngine().run(request)
 
 
-def test_nothing_seen_is_the_start_page() -> None:
+def test_without_a_result_the_start_page_is_shown() -> None:
     assert make_view_state(Request(), Result()).page == "start"
     assert make_view_state(Request(), Result()).status == ""
     assert make_view_state(Request(checkpoint="a.ckpt"), Result()).status == "Opening…"
 
 
-def test_a_sight_fills_the_screen() -> None:
+def test_a_result_fills_the_screen() -> None:
     request, result = seen()
     screen = make_view_state(request, result)
     assert (screen.page, screen.title, screen.selected) == ("model", "resnet20", "layer1.0.add")
@@ -49,7 +45,7 @@ def test_a_sight_fills_the_screen() -> None:
     assert screen.image_label == "cat"
 
 
-def test_choices_show_before_the_engine_has_answered() -> None:
+def test_edits_are_shown_before_the_engine_answers() -> None:
     request, result = seen()
     screen = make_view_state(replace(request, edits=(CUT,), selected="conv1"), result)
     assert [one.text for one in screen.chips] == ["cut shortcut of layer1.0"]
@@ -59,13 +55,13 @@ def test_choices_show_before_the_engine_has_answered() -> None:
     )
 
 
-def test_edits_of_the_next_net_are_not_drawn_on_the_one_before() -> None:
+def test_edits_of_the_next_model_are_not_drawn_on_the_previous_one() -> None:
     request, result = seen()
     screen = make_view_state(replace(request, checkpoint="b.ckpt", edits=(CUT,)), result)
     assert (screen.edits, screen.chips, screen.status) == ((), (), "Opening…")
 
 
-def test_a_refused_picture_leaves_the_wish() -> None:
+def test_a_rejected_image_is_replaced() -> None:
     bad, good, sample = ImageInput("bad"), ImageInput("good"), ImageInput("sample")
     request, catalog = (
         Request(checkpoint="a.ckpt", image=bad, edits=(CUT,)),
@@ -80,7 +76,7 @@ def test_a_refused_picture_leaves_the_wish() -> None:
     assert replace_rejected_image(request, Request(), Catalog()).image is None
 
 
-def test_a_net_that_fails_leads_back() -> None:
+def test_a_failed_request_goes_back_to_the_last_good_one() -> None:
     cat, result = ImageInput("cat"), FakeEngine().run(Request(checkpoint="a.ckpt"))
     request, good = (
         Request(checkpoint="bad.ckpt", image=cat, gate_order="weight"),
@@ -93,12 +89,12 @@ def test_a_net_that_fails_leads_back() -> None:
     assert last_good_request(request, good, Result()) == Request(gate_order="weight")
 
 
-def test_before_is_shown_only_with_edits() -> None:
+def test_probabilities_without_edits_are_shown_only_with_edits() -> None:
     assert all(bar.before is None for bar in make_view_state(*seen()).bars)
     assert all(bar.before is not None for bar in make_view_state(*seen(edits=(FADE,))).bars)
 
 
-def test_the_former_winner_stays_on_the_list() -> None:
+def test_the_best_class_without_edits_stays_in_the_list() -> None:
     now, before = np.linspace(0.0, 0.18, 10), np.zeros(10)
     before[0] = 1.0
     found = prediction_bars(
@@ -113,7 +109,7 @@ def test_bars_are_sorted_and_ties_keep_the_order_of_classes() -> None:
     assert [bar.label for bar in found] == list(CLASSES[:5])
 
 
-def test_fewer_classes_than_bars() -> None:
+def test_a_model_of_few_classes_has_few_bars() -> None:
     assert len(prediction_bars(Result(probabilities=np.array([0.4, 0.6])), ("a", "b"))) == 2
 
 
@@ -124,7 +120,7 @@ def test_edits_are_unique_by_key() -> None:
     assert without_edit(edits, CUT.key) == (FADE,)
 
 
-def test_a_scale_by_one_is_no_edit_and_a_hold_at_one_is() -> None:
+def test_a_scale_by_1_is_not_an_edit_but_a_hold_at_1_is() -> None:
     assert with_edit((CUT,), replace(CUT, value=1.0)) == ()
     hold = Edit("hold", "layer1.0.se.gate", 1, 1.0)
     assert with_edit((), hold) == (hold,)
@@ -135,7 +131,7 @@ def test_a_scale_by_one_is_no_edit_and_a_hold_at_one_is() -> None:
     [
         (CUT, "cut shortcut of layer1.0"),
         (FADE, "branch of layer1.0 × 0.50"),
-        (Edit("hold", "layer1.0.se.gate", 1, 1.0), "force gate of layer1.0.se open"),
+        (Edit("hold", "layer1.0.se.gate", 1, 1.0), "gate of layer1.0.se set to 1"),
         (Edit("hold", "layer1.0.se.gate", 1, 0.5), "hold gate weights of layer1.0.se at 0.5"),
         (Edit("scale", "layer1.0.se.gate", 0, 0.25), "input of layer1.0.se × 0.25"),
         (Edit("scale", "join.concat", 0, 0.0), "cut layer1.0 → join"),
@@ -148,7 +144,7 @@ def test_edits_in_words(edit: Edit, words: str) -> None:
     assert edit_chip(edit, diagram()).key == edit.key
 
 
-def test_chips_know_their_kind() -> None:
+def test_chips_have_the_kind_of_their_merge() -> None:
     kinds = [
         edit_chip(Edit("scale", name, 0, 0.0), diagram()).kind
         for name in ("layer1.0.add", "join.concat", "conv1")
@@ -177,7 +173,7 @@ def test_state_is_frozen_and_slotted() -> None:
         assert "__slots__" in vars(kind), kind
 
 
-def test_pictures_are_compared_by_identity() -> None:
+def test_images_are_compared_by_identity() -> None:
     pixels = np.zeros((2, 2, 3), np.uint8)
     one, other = ImageInput("a", pixels=pixels), ImageInput("a", pixels=pixels)
     assert one != other

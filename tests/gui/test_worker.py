@@ -43,7 +43,7 @@ def worker(qtbot: QtBot, gate: Gate) -> Iterator[Worker]:
     worker.stop()
 
 
-def test_slots_hold_the_newest_of_each_kind() -> None:
+def test_the_queue_holds_the_newest_request_of_each_kind() -> None:
     slots = LatestRequestQueue()
     slots.put("run", 1)
     slots.put("catalog", 2)
@@ -52,14 +52,14 @@ def test_slots_hold_the_newest_of_each_kind() -> None:
     assert slots.take() == ("catalog", 2, 2)
 
 
-def test_closed_slots_end_the_wait() -> None:
+def test_closing_the_queue_ends_the_wait() -> None:
     slots = LatestRequestQueue()
     slots.put("run", 1)
     slots.close()
     assert slots.take() is None
 
 
-def test_thirty_asks_are_one_answer(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
+def test_thirty_requests_give_one_result(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
     answers: list[object] = []
     worker.answered.connect(lambda kind, answer: answers.append(answer))
     worker.submit("run", 0)
@@ -72,7 +72,9 @@ def test_thirty_asks_are_one_answer(qtbot: QtBot, worker: Worker, gate: Gate) ->
     assert gate.asked == [0, 30], "the twenty-nine between were never begun"
 
 
-def test_kinds_do_not_displace_each_other(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
+def test_requests_of_one_kind_do_not_replace_those_of_another(
+    qtbot: QtBot, worker: Worker, gate: Gate
+) -> None:
     answers: list[object] = []
     worker.answered.connect(lambda kind, answer: answers.append(answer))
     gate.open.set()
@@ -82,9 +84,7 @@ def test_kinds_do_not_displace_each_other(qtbot: QtBot, worker: Worker, gate: Ga
     assert answers == [("run", 1), ("catalog", 2)]
 
 
-def test_answers_come_on_the_gui_thread_from_one_other(
-    qtbot: QtBot, worker: Worker, gate: Gate
-) -> None:
+def test_results_arrive_on_the_gui_thread(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
     heard: list[threading.Thread] = []
     worker.answered.connect(lambda *_: heard.append(threading.current_thread()))
     gate.open.set()
@@ -96,14 +96,16 @@ def test_answers_come_on_the_gui_thread_from_one_other(
     assert threading.main_thread() not in gate.threads
 
 
-def test_a_users_mistake_is_its_sentence(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
+def test_a_value_error_is_reported_by_its_message(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
     gate.open.set()
     with qtbot.waitSignal(worker.failed, timeout=5000) as caught:
         worker.submit("run", "bad")
     assert caught.args == ["run", "That cannot be opened: choose another."]
 
 
-def test_a_fault_of_ours_does_not_end_the_thread(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
+def test_an_internal_error_does_not_end_the_thread(
+    qtbot: QtBot, worker: Worker, gate: Gate
+) -> None:
     gate.open.set()
     with qtbot.waitSignal(worker.failed, timeout=5000) as caught:
         worker.submit("run", "broken")
@@ -113,7 +115,7 @@ def test_a_fault_of_ours_does_not_end_the_thread(qtbot: QtBot, worker: Worker, g
         worker.submit("run", "good")
 
 
-def test_an_engine_that_cannot_be_made_says_so_and_is_tried_again(qtbot: QtBot) -> None:
+def test_an_engine_that_fails_to_start_is_created_again(qtbot: QtBot) -> None:
     tries: list[int] = []
 
     def make() -> Gate:
@@ -133,7 +135,9 @@ def test_an_engine_that_cannot_be_made_says_so_and_is_tried_again(qtbot: QtBot) 
     worker.stop()
 
 
-def test_waiting_until_the_newest_is_answered(qtbot: QtBot, worker: Worker, gate: Gate) -> None:
+def test_a_request_is_pending_until_the_newest_result(
+    qtbot: QtBot, worker: Worker, gate: Gate
+) -> None:
     worker.submit("run", 1)
     assert worker.is_pending("run")
     assert not worker.is_pending("catalog")
@@ -142,7 +146,7 @@ def test_waiting_until_the_newest_is_answered(qtbot: QtBot, worker: Worker, gate
     assert not worker.is_pending("run")
 
 
-def test_stop_is_quiet_before_start_and_twice(qtbot: QtBot) -> None:
+def test_stop_can_be_called_before_start_and_twice(qtbot: QtBot) -> None:
     worker = Worker(Gate)
     worker.stop()
     worker.stop()

@@ -7,21 +7,9 @@ import time
 
 import numpy as np
 
+from gui.details import AddDetail, ConcatDetail, ConcatPart, Detail, FeatureMaps, GateDetail
 from gui.graph import Edge, Graph, Node, SkipConnection
-from gui.state import (
-    AddDetail,
-    Catalog,
-    CatalogEntry,
-    ConcatDetail,
-    ConcatPart,
-    Detail,
-    FeatureMaps,
-    GateDetail,
-    ImageInput,
-    ModelInfo,
-    Request,
-    Result,
-)
+from gui.state import Catalog, CatalogEntry, ImageInput, ModelInfo, Request, Result
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -127,7 +115,7 @@ class FakeEngine:
         if (
             request.checkpoint
             and request.checkpoint.startswith("own")
-            and request.custom_model != "mine:model"
+            and request.architecture != "mine:model"
         ):
             return Result(needs_code_permission="mine:model")
         if request.checkpoint and request.checkpoint.startswith("bad"):

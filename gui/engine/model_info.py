@@ -1,0 +1,43 @@
+"""Facts of an opened model for the header."""
+
+from gui.engine.catalog import format_accuracy
+from gui.engine.conversion import to_gui_graph
+from gui.state import ModelInfo
+from lightning_resnets.interactive.model import InteractiveModel
+
+
+def describe_model(key: str, interactive: InteractiveModel) -> ModelInfo:
+    """Describe a model.
+
+    Args:
+        key: the request's name for it.
+        interactive: the opened model.
+
+    Returns:
+        Its folded graph and the facts of its card.
+    """
+    graph = interactive.graph
+    card = interactive.card
+    accuracy = format_accuracy(card)
+    facts = []
+    if card.dataset_title:
+        facts.append(("data", card.dataset_title))
+    if accuracy:
+        facts.append(("accuracy", accuracy.replace(" test accuracy", " on the test set")))
+    facts.append(("parameters", f"{graph.parameters:,}"))
+    facts.append(("MACs", f"{graph.macs / 1e6:,.1f} M"))
+    # Only a file without a card has been recognized by the names of its weights.
+    if card.dialect:
+        facts.append(("names", f"{card.dialect}'s names"))
+    warning = "" if accuracy or card.dialect else "accuracy unknown"
+    if interactive.notes:
+        warning = interactive.notes[0]
+    return ModelInfo(
+        key,
+        card.arch,
+        card.arch,
+        card.class_names,
+        to_gui_graph(graph.fold()),
+        tuple(facts),
+        warning,
+    )
