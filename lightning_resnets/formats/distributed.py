@@ -103,10 +103,9 @@ def read_distributed(folder: Path) -> CheckpointContents:
         stored = parse_metadata(pickled.value, budget)
         needed = {piece.file for piece in stored.all_pieces()}
         sources = {name: _open_piece(folder, name, stack) for name in sorted(needed)}
-        value = _read_lightning_meta(folder, budget) | stored.value
-        _add_values(value, stored, sources, budget)
+        _add_values(stored, sources, budget)
         file = torch_save.PickledFile(
-            value,
+            _read_lightning_meta(folder, budget) | stored.value,
             partial(_load, stored, sources, budget),
             # Only classes of torch, which describe the pieces.
             (),
@@ -137,13 +136,11 @@ def _read_lightning_meta(folder: Path, budget: Budget) -> dict[str, Any]:
     return {name: value[name] for name in LIGHTNING_META_KEYS if name in value}
 
 
-def _add_values(
-    value: dict[str, Any], stored: StoredTensors, sources: Mapping[str, FileReader], budget: Budget
-) -> None:
+def _add_values(stored: StoredTensors, sources: Mapping[str, FileReader], budget: Budget) -> None:
     """Add the first short values that are not tensors, such as the epoch."""
     small = [piece for piece in stored.values if piece.nbytes <= MAX_VALUE_BYTES]
     for piece in small[:MAX_VALUES]:
-        add_at_path(value, piece.path, _read_piece(piece, sources, budget).value)
+        add_at_path(stored.value, piece.path, _read_piece(piece, sources, budget).value)
 
 
 def _read_piece(

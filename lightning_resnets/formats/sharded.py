@@ -103,6 +103,8 @@ def _from_index(path: Path) -> Shards:
     if not isinstance(weight_map, dict) or not weight_map:
         raise UnsupportedFileError(INVALID_INDEX)
     files = tuple(dict.fromkeys(map(check_file_name, weight_map.values())))
+    if len(files) > MAX_SHARDS:
+        raise UnsupportedFileError(TOO_COMPLEX)
     _check_exist(path.parent, files)
     return Shards(path.parent, files, weight_map)
 
@@ -163,8 +165,6 @@ def read_shards(shards: Shards) -> CheckpointContents:
     Raises:
         UnsupportedFileError: a shard is damaged, or lacks a tensor of the index.
     """
-    if len(shards.files) > MAX_SHARDS:
-        raise UnsupportedFileError(TOO_COMPLEX)
     with ExitStack() as stack:
         sources = [stack.enter_context(open_file(shards.folder / name)) for name in shards.files]
         nbytes = sum(source.size for source in sources)
