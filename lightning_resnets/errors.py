@@ -3,6 +3,8 @@
 A message says what is wrong, what was given and what to do.
 """
 
+MAX_MODEL_NAME = 80  # characters of a name in a message
+
 
 def sanitize(text: str) -> str:
     """Replace control characters, which a terminal would obey, by question marks.
@@ -52,9 +54,11 @@ class CustomModelError(CheckpointError):
     """
 
     def __init__(self, file: str, model: str) -> None:
+        # A name that is too long to print is no name of a module.
+        shown = model if len(model) <= MAX_MODEL_NAME else f"{model[: MAX_MODEL_NAME - 1]}…"
         super().__init__(
-            f"'{file}' contains a custom model, '{model}'. "
-            f"To import and run that module, pass --model {model}."
+            f"'{file}' contains a custom model, '{shown}'. "
+            f"To import and run that module, pass --model {shown}."
         )
         self.model = model
 

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from lightning_resnets.checkpoint.model_card import RESAVE, ModelCard
 from lightning_resnets.errors import CheckpointError, CustomModelError
 from lightning_resnets.models import registry
-from lightning_resnets.utils.format import format_shape
+from lightning_resnets.utils.format import format_shape, printable_key
 from lightning_resnets.utils.skip_init import skip_init
 
 MAX_KWARG = 4096  # channels, layers; none of our models has more
@@ -63,7 +63,7 @@ def _check_arch(card: ModelCard, file: str, model: str | None) -> None:
         raise CustomModelError(file, card.arch)
     if model is not None and model != card.arch:
         raise CheckpointError(
-            f"--model {model} contradicts the model card of '{file}', which says '{card.arch}'. "
+            f"--model {model} contradicts the model card of '{file}', which says '{printable_key(card.arch)}'. "
             "Omit --model."
         )
     names = list(registry.list_models())
@@ -73,7 +73,7 @@ def _check_arch(card: ModelCard, file: str, model: str | None) -> None:
         # A newer release may know the name.
         near = get_close_matches(card.arch, names, n=3, cutoff=0.5) or names[:5]
         raise CheckpointError(
-            f"Unknown model '{card.arch}' in the model card of '{file}' (known models: "
+            f"Unknown model '{printable_key(card.arch)}' in the model card of '{file}' (known models: "
             f"{', '.join(near)}, ...). Upgrade lightning-resnets or correct the card."
         )
 
@@ -135,7 +135,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], arch: str, fil
     unknown = sorted(weights.keys() - state.keys())
     if unknown:
         raise CheckpointError(
-            f"'{file}' contains weights that {arch} does not have ({unknown[0]}). Its model card "
+            f"'{file}' contains weights that {arch} does not have ({printable_key(unknown[0])}). Its model card "
             f"has the wrong arch or model_kwargs. {RESAVE_WITH_CARD}"
         )
     # assign=True keeps the tensors of the file instead of copying them.
@@ -199,9 +199,17 @@ def nonfinite_notes(weights: Mapping[str, Tensor], file: str) -> tuple[str, ...]
     Returns:
         One sentence that names the first such weight, or nothing.
     """
+    seen = set[int]()
     for name, weight in weights.items():
+        # Thousands of names may share one tensor.
+        if id(weight) in seen:
+            continue
+        seen.add(id(weight))
         if not is_finite(weight):
-            return (f"'{file}' has NaN or inf in its weights ({name}): its training diverged.",)
+            return (
+                f"'{file}' has NaN or inf in its weights ({printable_key(name)}): "
+                "its training diverged.",
+            )
     return ()
 
 
