@@ -1,16 +1,20 @@
 """Build the model of a card and fill it with a file's weights, without trusting either."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lightning_resnets.checkpoint.card_values import to_json
 from lightning_resnets.checkpoint.model_card import RESAVE, ModelCard
 from lightning_resnets.errors import CheckpointError, CustomModelError
 from lightning_resnets.models import registry
+from lightning_resnets.models.generic import GENERIC_MODELS
+from lightning_resnets.models.model_names import split_options
 from lightning_resnets.utils.format import format_shape, printable_key
 from lightning_resnets.utils.skip_init import skip_init
 
@@ -61,28 +65,35 @@ def _check_arch(card: ModelCard, file: str, model: str | None) -> None:
     # A colon marks a custom model, whose module would be imported.
     if ":" in card.arch and card.arch != model:
         raise CustomModelError(file, card.arch)
-    if model is not None and model != card.arch:
+    if model is not None and not _is_same_model(model, card):
         raise CheckpointError(
-            f"--model {model} contradicts the model card of '{file}', which says '{printable_key(card.arch)}'. "
-            "Omit --model."
+            f"--model {model} contradicts the model card of '{file}', "
+            f"which says '{printable_key(card.arch)}'. Omit --model."
         )
-    names = list(registry.list_models())
+    names = [*registry.list_models(), *GENERIC_MODELS]
     # Names with a slash belong to torchvision or timm.
     is_ours = ":" not in card.arch and "/" not in card.arch
     if is_ours and card.arch not in names:
         # A newer release may know the name.
         near = get_close_matches(card.arch, names, n=3, cutoff=0.5) or names[:5]
         raise CheckpointError(
-            f"Unknown model '{printable_key(card.arch)}' in the model card of '{file}' (known models: "
-            f"{', '.join(near)}, ...). Upgrade lightning-resnets or correct the card."
+            f"Unknown model '{printable_key(card.arch)}' in the model card of '{file}' "
+            f"(known models: {', '.join(near)}, ...). Upgrade lightning-resnets or correct the card."
         )
+
+
+def _is_same_model(model: str, card: ModelCard) -> bool:
+    """Return True if the user's name, options included, is the card's."""
+    name, options = split_options(model)
+    kwargs = to_json(card.model_kwargs)
+    return name == card.arch and all(kwargs.get(key) == to_json(options[key]) for key in options)
 
 
 def _check_kwargs(card: ModelCard, file: str) -> None:
     """Raise if the card's arguments would take too much memory or start a download."""
-    for value in card.model_kwargs.values():
+    for value in _numbers(card.model_kwargs.values()):
         # Checked before the model is built, which would take the memory.
-        if isinstance(value, (int, float)) and abs(value) > MAX_KWARG:
+        if abs(value) > MAX_KWARG:
             raise CheckpointError(
                 f"model_kwargs in the model card of '{file}' ask for an implausibly large model "
                 f"({str(card.model_kwargs)[:80]}). {RESAVE}"
@@ -92,6 +103,16 @@ def _check_kwargs(card: ModelCard, file: str) -> None:
             f"model_kwargs in the model card of '{file}' ask for a download of published weights. "
             "Save the model again without 'pretrained'."
         )
+
+
+def _numbers(values: Iterable[Any]) -> Iterator[float]:
+    """Yield all numbers among values and in sequences of values."""
+    for value in values:
+        if isinstance(value, (int, float)):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield len(value)  # type: ignore[arg-type] - of anything
+            yield from _numbers(value)  # type: ignore[arg-type] - of anything
 
 
 def _check_channels(model: nn.Module, card: ModelCard, file: str) -> None:
@@ -135,8 +156,8 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], arch: str, fil
     unknown = sorted(weights.keys() - state.keys())
     if unknown:
         raise CheckpointError(
-            f"'{file}' contains weights that {arch} does not have ({printable_key(unknown[0])}). Its model card "
-            f"has the wrong arch or model_kwargs. {RESAVE_WITH_CARD}"
+            f"'{file}' contains weights that {arch} does not have "
+            f"({printable_key(unknown[0])}). Its model card has the wrong arch or model_kwargs. {RESAVE_WITH_CARD}"
         )
     # assign=True keeps the tensors of the file instead of copying them.
     model.load_state_dict(state, strict=True, assign=True)
@@ -206,10 +227,8 @@ def nonfinite_notes(weights: Mapping[str, Tensor], file: str) -> tuple[str, ...]
             continue
         seen.add(id(weight))
         if not is_finite(weight):
-            return (
-                f"'{file}' has NaN or inf in its weights ({printable_key(name)}): "
-                "its training diverged.",
-            )
+            shown = printable_key(name)
+            return (f"'{file}' has NaN or inf in its weights ({shown}): its training diverged.",)
     return ()
 
 
