@@ -78,7 +78,8 @@ def _check_arch(card: ModelCard, file: str, model: str | None) -> None:
         near = get_close_matches(card.arch, names, n=3, cutoff=0.5) or names[:5]
         raise CheckpointError(
             f"Unknown model '{printable_key(card.arch)}' in the model card of '{file}' "
-            f"(known models: {', '.join(near)}, ...). Upgrade lightning-resnets or correct the card."
+            f"(known models: {', '.join(near)}, ...). "
+            "Upgrade lightning-resnets or correct the card."
         )
 
 
@@ -157,7 +158,8 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], arch: str, fil
     if unknown:
         raise CheckpointError(
             f"'{file}' contains weights that {arch} does not have "
-            f"({printable_key(unknown[0])}). Its model card has the wrong arch or model_kwargs. {RESAVE_WITH_CARD}"
+            f"({printable_key(unknown[0])}). "
+            f"Its model card has the wrong arch or model_kwargs. {RESAVE_WITH_CARD}"
         )
     # assign=True keeps the tensors of the file instead of copying them.
     model.load_state_dict(state, strict=True, assign=True)
