@@ -21,8 +21,8 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from benchmarks.report import add_output_options, finish, machine
-from lightning_resnets.data.datamodule import num_cores
 from lightning_resnets.data.imagenet import MEAN, STD, ImageNet
+from lightning_resnets.data.worker_datamodule import num_cores
 
 Epoch = Callable[[], Iterable[object]]
 LOADERS = ("ours", "reference")

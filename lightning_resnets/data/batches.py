@@ -1,6 +1,6 @@
 """Batches of images that lie in memory, or on the GPU, as one uint8 tensor: no worker processes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 
 import torch
 from torch import Tensor
@@ -90,6 +90,11 @@ class TrainBatchLoader(EpochProgress):
                 "device(s): choose a smaller batch size."
             )
 
+    @property
+    def dataset(self) -> Sized:
+        """The labels; Lightning's batch-size finder stops at their number."""
+        return self.labels
+
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
         return len(self.labels) // self.world_size // self.batch_size
@@ -153,6 +158,11 @@ class EvalBatchLoader:
         self.labels = labels[rank::world_size]
         self.batch_size = batch_size
         self.normalize = normalize
+
+    @property
+    def dataset(self) -> Sized:
+        """The labels; Lightning's batch-size finder stops at their number."""
+        return self.labels
 
     def __len__(self) -> int:
         """Return the number of batches."""

@@ -9,8 +9,9 @@ from lightning_resnets.data import cifar10_sample
 from lightning_resnets.data.augment import Augmentation, Flip
 from lightning_resnets.data.batches import EvalBatchLoader, Normalize, TrainBatchLoader
 from lightning_resnets.data.cifar10_files import ImagesAndLabels, find_cifar10, read_cifar10
-from lightning_resnets.data.datamodule import ResumableDataModule
+from lightning_resnets.data.datamodule import NoLoaders, ResumableDataModule
 from lightning_resnets.data.sampler import SPLIT_SEED, resolve_seed
+from lightning_resnets.data.split import stratified_split
 from lightning_resnets.errors import DataError
 
 MEAN = (0.4914, 0.4822, 0.4465)
@@ -20,7 +21,7 @@ STD = (0.2470, 0.2435, 0.2616)
 def split_train_val(
     train_set: ImagesAndLabels, num_val_images: int, seed: int
 ) -> tuple[ImagesAndLabels, ImagesAndLabels]:
-    """Split validation images off the training set, equally many of every class.
+    """Split validation images off the training set, in equal shares of every class.
 
     Args:
         train_set: all training images and labels.
@@ -40,12 +41,8 @@ def split_train_val(
             f"num_val_images must be a multiple of {num_classes} below {len(labels)}, got "
             f"{num_val_images} (0 for no validation)."
         )
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    is_val = torch.zeros(len(labels), dtype=torch.bool)
-    for label in range(num_classes):
-        of_class = order[labels[order] == label]
-        is_val[of_class[: num_val_images // num_classes]] = True
-    return (images[~is_val], labels[~is_val]), (images[is_val], labels[is_val])
+    train, val = stratified_split(labels, num_val_images, seed)
+    return (images[train], labels[train]), (images[val], labels[val])
 
 
 class CIFAR10(ResumableDataModule):
@@ -91,12 +88,11 @@ class CIFAR10(ResumableDataModule):
         seed: int | None = None,
         download: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(batch_size)
         self.save_hyperparameters()
         self.data_dir = Path(data_dir).expanduser()
         self.download = download
         self.seed = resolve_seed(seed)
-        self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.num_val_images = num_val_images
         self.augmentation = Augmentation(
@@ -157,7 +153,6 @@ class CIFAR10(ResumableDataModule):
             DataError: an option is out of range, or the files cannot be read.
         """
         self._check_options()
-        self._disable_validation_if_empty(stage, self.num_val_images)
         if self.test_set is not None:
             return
         self.train_set, self.test_set = self.read()
@@ -191,6 +186,7 @@ class CIFAR10(ResumableDataModule):
         assert self.train_set is not None, "setup() has not run"
         device, rank, world_size = self._device_and_rank()
         images, labels = (tensor.to(device) for tensor in self.train_set)
+        self._cut_batch_size(len(labels))
         loader = TrainBatchLoader(
             images,
             labels,
@@ -202,20 +198,17 @@ class CIFAR10(ResumableDataModule):
             world_size=world_size,
             num_classes=self.num_classes,
         )
-        self._resume(loader)
+        self._start_training(loader)
         return loader
 
-    def val_dataloader(self) -> EvalBatchLoader:
-        """Return the validation images.
+    def val_dataloader(self) -> EvalBatchLoader | NoLoaders:
+        """Return the validation images, or no loaders if `fit` has none.
 
         Raises:
-            DataError: no images were split off.
+            DataError: no images were split off and validation was requested.
         """
         if not self.num_val_images:
-            raise DataError(
-                "There are no validation images. Set their number, for example "
-                "--data.num_val_images 5000."
-            )
+            return self._no_val_loaders(example=5000)
         return self._eval_loader(self.val_set)
 
     def test_dataloader(self) -> EvalBatchLoader:

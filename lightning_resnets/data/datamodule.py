@@ -1,22 +1,45 @@
 """Base class of the datamodules: resuming in the middle of an epoch, and ranks."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities import CombinedLoader
 
-from lightning_resnets.data.sampler import EpochProgress, roll_over_epoch
+from lightning_resnets.data.sampler import EpochProgress
+from lightning_resnets.errors import DataError
+
+
+class NoLoaders(CombinedLoader):
+    """No loaders at all. Lightning takes an empty list for one loader without batches."""
+
+    def __init__(self) -> None:
+        super().__init__([], "sequential")
+
+    @property
+    def flattened(self) -> list[Any]:
+        """No loaders."""
+        return []
+
+    @flattened.setter
+    def flattened(self, flattened: list[Any]) -> None:
+        """Keep none: Lightning sets the loaders that it has prepared, of which there are none."""
 
 
 class ResumableDataModule(L.LightningDataModule):
-    """LightningDataModule whose training loader resumes at any batch."""
+    """LightningDataModule whose training loader resumes at any batch.
+
+    Args:
+        batch_size: training images per batch and device.
+    """
 
     class_names: Sequence[str]
 
-    def __init__(self) -> None:
+    def __init__(self, batch_size: int) -> None:
         super().__init__()
+        self.batch_size = batch_size
+        self._given_batch_size = batch_size
         self._train_loader: EpochProgress | None = None
         self._resume_state: dict[str, Any] = {}
 
@@ -32,24 +55,35 @@ class ResumableDataModule(L.LightningDataModule):
             return torch.device("cpu"), 0, 1
         return trainer.strategy.root_device, trainer.global_rank, trainer.world_size
 
-    def _resolve_num_workers(self, num_workers: int | None) -> int:
-        """Return the number of worker processes; None shares the cores among the devices."""
-        if num_workers is not None:
-            return num_workers
-        num_devices = self.trainer.num_devices if self.trainer else 1
-        return max(1, num_cores() // num_devices)
+    def _cut_batch_size(self, num_images: int) -> None:
+        """Cut a batch size that Lightning's batch-size finder has set to the number of images."""
+        per_device = max(1, num_images // self._device_and_rank()[2])
+        # One that the user gave raises an error instead.
+        if self.batch_size != self._given_batch_size and self.batch_size > per_device:
+            self.batch_size = per_device
+            self.hparams["batch_size"] = per_device
 
-    def _disable_validation_if_empty(self, stage: str | None, num_val_images: int) -> None:
-        """Turn validation off where no images were split off."""
-        if stage == "fit" and not num_val_images and self.trainer is not None:
-            # Lightning asks for a loader unless the limit is 0.
-            self.trainer.limit_val_batches = 0
+    def _no_val_loaders(self, example: int) -> NoLoaders:
+        """Return no loaders, with which `fit` skips validation.
 
-    def _resume(self, loader: EpochProgress) -> None:
+        Raises:
+            DataError: validation was requested.
+        """
+        if self.trainer is not None and self.trainer.state.fn == "fit":
+            return NoLoaders()
+        raise DataError(
+            "There are no validation images. Set their number, for example "
+            f"--data.num_val_images {example}."
+        )
+
+    def _start_training(self, loader: EpochProgress) -> None:
         """Keep the new training loader, and set it to the position of a resumed run."""
         self._train_loader = loader
+        loader.is_fixed = getattr(self.trainer, "overfit_batches", 0) > 0
         if self._resume_state:
             loader.load_state_dict(self._resume_state)
+        # A loader that Lightning requests later, in the same run, starts at an epoch of its own.
+        self._resume_state = {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position of the next training batch."""
@@ -68,20 +102,16 @@ class ResumableDataModule(L.LightningDataModule):
             self._train_loader.load_state_dict(state_dict)
 
 
-def identity_collate(batch: Any) -> Any:
-    """Return a batch, which comes whole from the dataset.
+def roll_over_epoch(state: dict[str, Any], trainer: L.Trainer | None) -> dict[str, Any]:
+    """Count an epoch that `limit_train_batches` ends here as complete.
 
     Args:
-        batch: anything.
+        state: result of `EpochProgress.state_dict`, or empty.
+        trainer: the trainer, or None outside of a run.
 
     Returns:
-        The same object. A lambda could not be sent to worker processes.
+        The state, at the start of the next epoch if this one is over.
     """
-    return batch
-
-
-def num_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    if state and trainer is not None and 0 < trainer.num_training_batches <= state["position"]:
+        return {"epoch": state["epoch"] + 1, "position": 0}
+    return state

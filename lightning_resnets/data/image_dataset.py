@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -15,13 +15,43 @@ from torchvision.transforms import InterpolationMode, v2
 from lightning_resnets.data.random_resized_crop import random_resized_crop
 from lightning_resnets.data.sampler import SampleKey
 from lightning_resnets.errors import DataError, ImageError
-from lightning_resnets.preprocessing import read_image, resize_and_crop
+from lightning_resnets.preprocessing import resize_and_crop
+from lightning_resnets.utils.image_files import read_image
 
 AutoAugmentPolicy = Literal["trivial", "rand"]
 
-# (N, 3, H, W) uint8, channels last, and (N,) int64. A worker returns an error instead of raising
-# it, because an error raised there arrives wrapped in the worker's whole traceback.
-ImageBatch = tuple[Tensor, Tensor] | Exception
+ReadError = DataError | ImageError
+
+
+class ImageBatch(NamedTuple):
+    """A batch that a worker has loaded.
+
+    Attributes:
+        images: (N, 3, H, W) uint8, channels last.
+        labels: (N,) int64.
+        damaged: indices of images that could not be read, with the error's message.
+    """
+
+    images: Tensor
+    labels: Tensor
+    damaged: dict[int, str]
+
+
+# A worker returns an error instead of raising it, because an error raised there arrives wrapped in
+# the worker's whole traceback.
+BatchOrError = ImageBatch | ReadError
+
+
+def identity_collate(batch: Any) -> Any:
+    """Return a batch, which comes whole from the dataset.
+
+    Args:
+        batch: anything.
+
+    Returns:
+        The same object. A lambda could not be sent to worker processes.
+    """
+    return batch
 
 
 class ImageSource(Protocol):
@@ -103,7 +133,7 @@ class ImageFiles:
         return f"'{os.fsdecode(self.paths[index])}'"
 
 
-class TrainImages(Dataset[ImageBatch]):
+class TrainImages(Dataset[BatchOrError]):
     """Training images: random resized crops, with torchvision's automatic augmentation on request.
 
     This augmentation is done here and not for whole batches on the device, where an operation per
@@ -115,6 +145,7 @@ class TrainImages(Dataset[ImageBatch]):
         min_crop_scale: minimum area of a crop as a fraction of the image.
         auto_augment: "trivial" (TrivialAugmentWide) or "rand" (RandAugment, two operations).
         auto_augment_magnitude: strength of RandAugment, 0 to 30.
+        skip_damaged: take another image of the batch in place of one that cannot be read.
     """
 
     def __init__(
@@ -124,8 +155,10 @@ class TrainImages(Dataset[ImageBatch]):
         min_crop_scale: float = 0.08,
         auto_augment: AutoAugmentPolicy | None = None,
         auto_augment_magnitude: int = 9,
+        skip_damaged: bool = False,
     ) -> None:
         self.source = source
+        self.skip_damaged = skip_damaged
         self.seed = seed
         self.min_crop_scale = min_crop_scale
         bilinear = InterpolationMode.BILINEAR
@@ -135,18 +168,34 @@ class TrainImages(Dataset[ImageBatch]):
         elif auto_augment == "trivial":
             self.transform = v2.TrivialAugmentWide(interpolation=bilinear)
 
-    def __getitems__(self, keys: list[SampleKey]) -> ImageBatch:
+    def __getitems__(self, keys: list[SampleKey]) -> BatchOrError:
         """Return the batch of some keys, or the error of the first image that cannot be read."""
         size = keys[0].image_size
         pixels = torch.empty(len(keys), size, size, 3, dtype=torch.uint8)
         images = pixels.permute(0, 3, 1, 2)  # channels last
         labels = torch.empty(len(keys), dtype=torch.int64)
-        try:
-            for position, key in enumerate(keys):
+        damaged: dict[int, str] = {}
+        # Position in the batch of each image that cannot be read.
+        gaps: list[int] = []
+        for position, key in enumerate(keys):
+            try:
                 images[position : position + 1], labels[position] = self.load(key)
-        except (DataError, ImageError) as error:
-            return error
-        return images, labels
+            except (DataError, ImageError) as error:
+                if not self.skip_damaged or len(gaps) + 1 == len(keys):
+                    return error
+                damaged[key.image_index] = str(error)
+                gaps.append(position)
+        self._fill(gaps, images, labels)
+        return ImageBatch(images, labels, damaged)
+
+    def _fill(self, gaps: list[int], images: Tensor, labels: Tensor) -> None:
+        """Copy the next readable image of the batch into each gap, flipped left to right."""
+        for gap in gaps:
+            other = gap
+            while other in gaps:
+                other = (other + 1) % len(labels)
+            images[gap] = images[other].flip(-1)
+            labels[gap] = labels[other]
 
     def load(self, key: SampleKey) -> tuple[Tensor, int]:
         """Load and augment one image.
@@ -178,7 +227,7 @@ class TrainImages(Dataset[ImageBatch]):
             torch.set_rng_state(state)
 
 
-class EvalImages(Dataset[ImageBatch]):
+class EvalImages(Dataset[BatchOrError]):
     """Images for evaluation, equal to the bit to `preprocess`, but not yet normalized.
 
     Args:
@@ -186,25 +235,40 @@ class EvalImages(Dataset[ImageBatch]):
         image_size: side of the center crop in pixels.
         crop_pct: that side as a fraction of the resized shorter side.
         interpolation: "bilinear" or "bicubic".
+        skip_damaged: leave out images that cannot be read; a batch may become empty.
     """
 
     def __init__(
-        self, source: ImageSource, image_size: int, crop_pct: float, interpolation: str = "bilinear"
+        self,
+        source: ImageSource,
+        image_size: int,
+        crop_pct: float,
+        interpolation: str = "bilinear",
+        skip_damaged: bool = False,
     ) -> None:
         self.source = source
+        self.skip_damaged = skip_damaged
         self.image_size = image_size
         self.crop_pct = crop_pct
         self.interpolation = interpolation
 
-    def __getitems__(self, indices: list[int]) -> ImageBatch:
+    def __getitems__(self, indices: list[int]) -> BatchOrError:
         """Return the batch of some images, or the error of the first that cannot be read."""
-        try:
-            pairs = [self.load(index) for index in indices]
-        except (DataError, ImageError) as error:
-            return error
-        pixels = torch.from_numpy(np.stack([image for image, _ in pairs]))  # (N, H, W, 3)
-        labels = torch.tensor([label for _, label in pairs])
-        return pixels.permute(0, 3, 1, 2), labels
+        pixels = np.empty((len(indices), self.image_size, self.image_size, 3), np.uint8)
+        labels = torch.empty(len(indices), dtype=torch.int64)
+        damaged: dict[int, str] = {}
+        count = 0
+        for index in indices:
+            try:
+                pixels[count], labels[count] = self.load(index)
+            except (DataError, ImageError) as error:
+                if not self.skip_damaged:
+                    return error
+                damaged[index] = str(error)
+            else:
+                count += 1
+        images = torch.from_numpy(pixels[:count]).permute(0, 3, 1, 2)
+        return ImageBatch(images, labels[:count], damaged)
 
     def load(self, index: int) -> tuple[np.ndarray, int]:
         """Load, resize and crop one image.

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from lightning_resnets.data.augment import Augmentation, erase_boxes, sample_erase_boxes
 from lightning_resnets.data.batches import Normalize
-from lightning_resnets.data.datamodule import ResumableDataModule, identity_collate
+from lightning_resnets.data.datamodule import NoLoaders
 from lightning_resnets.data.image_dataset import (
     AutoAugmentPolicy,
     EvalImages,
@@ -21,21 +20,17 @@ from lightning_resnets.data.image_dataset import (
 )
 from lightning_resnets.data.imagenet_classes import class_names
 from lightning_resnets.data.imagenet_source import Subset, open_split, split_train_val, val_or_train
+from lightning_resnets.data.loaders import EvalLoader, TrainLoader
 from lightning_resnets.data.mixup import apply_mix, mix_targets, sample_mix
-from lightning_resnets.data.sampler import (
-    SPLIT_SEED,
-    EpochSampler,
-    EvalLoader,
-    TrainLoader,
-    resolve_seed,
-)
+from lightning_resnets.data.sampler import SPLIT_SEED, EpochSampler, resolve_seed
+from lightning_resnets.data.worker_datamodule import WorkerDataModule
 from lightning_resnets.errors import DataError
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
-class ImageNet(ResumableDataModule):
+class ImageNet(WorkerDataModule):
     """ImageNet's 1,000 classes, or images of some of them.
 
     Batches are (N, 3, H, W) float32, channels last. Folder `val` is the test set, which only
@@ -61,6 +56,8 @@ class ImageNet(ResumableDataModule):
         eval_batch_size: images per batch and device in validation, test and prediction.
         seed: seed of order and augmentation, not of the split; None for `seed_everything`.
         num_workers: worker processes; None for one per core.
+        skip_damaged_images: go on without images that cannot be read, and count them; in training
+            another image of the batch takes their place.
     """
 
     name = "imagenet"
@@ -86,14 +83,14 @@ class ImageNet(ResumableDataModule):
         eval_batch_size: int = 256,
         seed: int | None = None,
         num_workers: int | None = None,
+        skip_damaged_images: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(batch_size, num_workers)
         self.save_hyperparameters()
         self.data_dir = data_dir
         self.num_val_images = num_val_images
         self.seed = resolve_seed(seed)
-        self.num_workers = num_workers
-        self.batch_size = batch_size
+        self.skip_damaged_images = skip_damaged_images
         self.eval_batch_size = eval_batch_size
         self.num_augment_repeats = num_augment_repeats
         has_sizes = isinstance(train_image_size, dict)
@@ -172,7 +169,6 @@ class ImageNet(ResumableDataModule):
             DataError: an option is out of range, or there are no images.
         """
         self.validate_options()
-        self._disable_validation_if_empty(stage, self.num_val_images)
         if stage in ("fit", "validate", None) and self.train_set is None:
             self._open_train_set()
         if stage in ("test", "predict", None) and self.test_set is None:
@@ -197,23 +193,12 @@ class ImageNet(ResumableDataModule):
         held_out = self.val_set if self.num_val_images else None
         return val_or_train(self.data_dir, held_out, self.train_set)
 
-    def _loader(self, dataset: Dataset[Any], batch_sampler: Any) -> DataLoader[Any]:
-        """Build a loader with worker processes."""
-        return DataLoader(
-            dataset,
-            batch_sampler=batch_sampler,
-            num_workers=self._resolve_num_workers(self.num_workers),
-            collate_fn=identity_collate,
-            pin_memory=self._device_and_rank()[0].type == "cuda",
-            # A generator of its own: the run's draws must not depend on the loader.
-            generator=torch.Generator(),
-        )
-
     def train_dataloader(self) -> TrainLoader:
         """Return the training batches, at the position of a resumed run."""
         assert self.train_set is not None, "setup() has not run"
         source, indices = self.train_set
         _, rank, world_size = self._device_and_rank()
+        self._cut_batch_size(len(indices))
         sampler = EpochSampler(
             indices,
             self.batch_size,
@@ -224,23 +209,23 @@ class ImageNet(ResumableDataModule):
             world_size=world_size,
         )
         dataset = TrainImages(
-            source, self.seed, self.min_crop_scale, self.auto_augment, self.auto_augment_magnitude
+            source,
+            self.seed,
+            self.min_crop_scale,
+            self.auto_augment,
+            self.auto_augment_magnitude,
+            self.skip_damaged_images,
         )
-        loader = TrainLoader(self._loader(dataset, sampler), sampler)
-        self._resume(loader)
-        return loader
+        return self._train_loader_of(dataset, sampler)
 
-    def val_dataloader(self) -> EvalLoader:
-        """Return the validation images.
+    def val_dataloader(self) -> EvalLoader | NoLoaders:
+        """Return the validation images, or no loaders if `fit` has none.
 
         Raises:
-            DataError: no images were split off.
+            DataError: no images were split off and validation was requested.
         """
         if not self.num_val_images:
-            raise DataError(
-                "There are no validation images. Set their number, for example "
-                "--data.num_val_images 10000."
-            )
+            return self._no_val_loaders(example=10_000)
         return self._eval_loader(self.val_set)
 
     def test_dataloader(self) -> EvalLoader:
@@ -249,16 +234,19 @@ class ImageNet(ResumableDataModule):
 
     def predict_dataloader(self) -> EvalLoader:
         """Return the test images."""
-        return self._eval_loader(self.test_set)
+        # Each row of predictions belongs to an image, so none may be left out.
+        return self._eval_loader(self.test_set, skip_damaged=False)
 
-    def _eval_loader(self, subset: Subset | None) -> EvalLoader:
-        """Build a loader of images that are not augmented; ranks split them without padding."""
+    def _eval_loader(self, subset: Subset | None, skip_damaged: bool | None = None) -> EvalLoader:
+        """Build a loader of images that are not augmented."""
         assert subset is not None, "setup() has not run"
         source, indices = subset
-        _, rank, world_size = self._device_and_rank()
-        batches = indices[rank::world_size].split(self.eval_batch_size)
-        dataset = EvalImages(source, self.input_size[1], self.crop_pct, self.interpolation)
-        return EvalLoader(self._loader(dataset, [batch.tolist() for batch in batches]))
+        if skip_damaged is None:
+            skip_damaged = self.skip_damaged_images
+        dataset = EvalImages(
+            source, self.input_size[1], self.crop_pct, self.interpolation, skip_damaged
+        )
+        return self._eval_loader_of(dataset, indices, self.eval_batch_size)
 
     def on_after_batch_transfer(
         self, batch: tuple[Any, ...], dataloader_idx: int

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lightning_resnets.data.image_dataset import ImageFiles, ImageSource
 from lightning_resnets.data.image_folder import list_images, match_wordnet_folders
+from lightning_resnets.data.split import stratified_split
 from lightning_resnets.data.streaming import INDEX_FILE, StreamedImages, is_streamed
 from lightning_resnets.errors import DataError
 
@@ -60,7 +61,7 @@ def _open_stream(root: str, split: str) -> ImageSource | None:
 
 
 def split_train_val(source: ImageSource, num_val_images: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Choose validation images, evenly from all classes where the source knows them.
+    """Choose validation images, in equal shares of all classes where the source knows them.
 
     Args:
         source: all training images.
@@ -78,19 +79,10 @@ def split_train_val(source: ImageSource, num_val_images: int, seed: int) -> tupl
             f"num_val_images must be below the number of images, {len(source):,}, got "
             f"{num_val_images:,} (0 for no validation)."
         )
-    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
     if isinstance(source, ImageFiles):
-        order = _alternate_classes(order, source.labels)
+        return stratified_split(source.labels, num_val_images, seed)
+    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
     return order[num_val_images:].sort().values, order[:num_val_images].sort().values
-
-
-def _alternate_classes(order: Tensor, labels: Tensor) -> Tensor:
-    """Reorder images: the first of every class, then the second of every class, and so on."""
-    labels = labels[order]
-    by_class = labels.argsort(stable=True)
-    starts = torch.searchsorted(labels[by_class], labels[by_class])
-    rank_in_class = torch.arange(len(order)) - starts
-    return order[by_class][rank_in_class.argsort(stable=True)]
 
 
 def val_or_train(data_dir: str, val_set: Subset | None, train_set: Subset) -> Subset:

@@ -1,16 +1,16 @@
 """Order of the images of an epoch that worker processes load, resumable at any batch.
 
-An image's augmentation depends on its key alone, so the number of workers changes nothing.
+An image's augmentation depends on its key alone, so the number of workers changes nothing. Worker
+processes that are spawned import this module, so it must not import Lightning, which takes seconds.
 """
 
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import lightning as L
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Sampler
 
 from lightning_resnets.data.augment import epoch_seed
 from lightning_resnets.errors import DataError
@@ -19,14 +19,46 @@ from lightning_resnets.errors import DataError
 SPLIT_SEED = 0
 
 
+class EpochHook(NamedTuple):
+    """Lightning calls `loader.batch_sampler.sampler.set_epoch` before every training epoch."""
+
+    sampler: "EpochProgress"
+
+
 class EpochProgress:
     """Position of the next batch of a loader.
 
-    It is right even where the caller stops at the last batch without asking for one more.
+    Lightning sets the epoch. Outside of a Trainer the loader counts its epochs. The position is
+    right even where the caller stops at the last batch without asking for one more.
+
+    Attributes:
+        epoch: epoch of the next batch.
+        position: its position in that epoch.
+        is_fixed: repeat the first epoch, for `Trainer(overfit_batches=...)`.
     """
 
     def __init__(self) -> None:
         self.epoch = 0
+        self.position = 0
+        self.is_fixed = False
+        self._is_resumed = False
+
+    @property
+    def batch_sampler(self) -> EpochHook:
+        """The object through which Lightning sets the epoch."""
+        return EpochHook(self)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Move to the start of an epoch, or stay at a resumed position in it.
+
+        Args:
+            epoch: epoch of the Trainer.
+        """
+        if self.is_fixed:
+            epoch = 0
+        if self._is_resumed and epoch == self.epoch:
+            return
+        self.epoch = epoch
         self.position = 0
         self._is_resumed = False
 
@@ -38,7 +70,7 @@ class EpochProgress:
         """
         # An epoch that was left early (limit_train_batches) is followed by a whole one.
         if self.position and not self._is_resumed:
-            self.epoch += 1
+            self.epoch += not self.is_fixed
             self.position = 0
         self._is_resumed = False
         return self.epoch, self.position
@@ -52,6 +84,8 @@ class EpochProgress:
             num_batches: number of batches of an epoch.
         """
         self.epoch, self.position = divmod(epoch * num_batches + position + 1, num_batches)
+        if self.is_fixed:
+            self.epoch = 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return epoch and position of the next batch."""
@@ -66,21 +100,6 @@ class EpochProgress:
         self.epoch = state["epoch"]
         self.position = state["position"]
         self._is_resumed = True
-
-
-def roll_over_epoch(state: dict[str, Any], trainer: L.Trainer | None) -> dict[str, Any]:
-    """Count an epoch that `limit_train_batches` ends here as complete.
-
-    Args:
-        state: result of `EpochProgress.state_dict`, or empty.
-        trainer: the trainer, or None outside of a run.
-
-    Returns:
-        The state, at the start of the next epoch if this one is over.
-    """
-    if state and trainer is not None and 0 < trainer.num_training_batches <= state["position"]:
-        return {"epoch": state["epoch"] + 1, "position": 0}
-    return state
 
 
 def resolve_seed(seed: int | None) -> int:
@@ -177,71 +196,3 @@ class EpochSampler(Sampler[list[SampleKey]]):
             part = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
             pairs = zip(order[part].tolist(), repeats[part].tolist(), strict=True)
             yield [SampleKey(index, repeat, epoch, image_size) for index, repeat in pairs]
-
-
-class TrainLoader(EpochProgress):
-    """Yield one epoch per iteration from a DataLoader with an `EpochSampler`.
-
-    Args:
-        loader: loader of batches.
-        sampler: its batch sampler.
-    """
-
-    def __init__(self, loader: DataLoader[Any], sampler: EpochSampler) -> None:
-        super().__init__()
-        self.loader = loader
-        self.sampler = sampler
-
-    def __len__(self) -> int:
-        """Return the number of batches of an epoch."""
-        return len(self.sampler)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, tuple[int, int]]]:
-        """Yield images, labels and (epoch, position) of each remaining batch."""
-        epoch, first_position = self.start()
-        self.sampler.epoch = epoch
-        self.sampler.position = first_position
-        batches = reraise_worker_errors(self.loader)
-        for position, (images, labels) in enumerate(batches, first_position):
-            self.advance(epoch, position, len(self))
-            yield images, labels, (epoch, position)
-
-
-class EvalLoader:
-    """Yield every image once, in order, from a DataLoader.
-
-    Args:
-        loader: loader of batches.
-    """
-
-    def __init__(self, loader: DataLoader[Any]) -> None:
-        self.loader = loader
-
-    def __len__(self) -> int:
-        """Return the number of batches."""
-        return len(self.loader)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images and labels."""
-        yield from reraise_worker_errors(self.loader)
-
-
-def reraise_worker_errors(loader: DataLoader[Any]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield a loader's batches, and raise an exception that came in place of one.
-
-    Raised in a worker, its message would arrive wrapped in the worker's whole traceback.
-
-    Args:
-        loader: loader whose workers return exceptions.
-
-    Yields:
-        Images and labels.
-
-    Raises:
-        DataError: a worker returned it.
-        ImageError: a worker returned it.
-    """
-    for batch in loader:
-        if isinstance(batch, Exception):
-            raise batch
-        yield batch

@@ -20,6 +20,7 @@ from lightning_resnets.data.augment import Augmentation
 from lightning_resnets.data.imagenet import ImageNet
 from lightning_resnets.data.imagenet_classes import WNIDS, class_names
 from lightning_resnets.data.imagenet_source import split_train_val
+from lightning_resnets.data.loaders import EvalLoader
 from lightning_resnets.data.mixup import mix_targets, sample_mix
 from lightning_resnets.data.streaming import StreamedImages
 from lightning_resnets.errors import DataError, ImageError
@@ -75,7 +76,11 @@ def ready(data: ImageNet, count: int) -> Batches:
             yield from epochs
 
     epochs = data.train_dataloader()
-    return [data.on_after_batch_transfer(batch, 0) for batch in itertools.islice(endless(), count)]
+    batches = itertools.islice(endless(), count)
+    found = [data.on_after_batch_transfer(batch, 0) for batch in batches]
+    # As a Trainer does: it stops the worker processes.
+    data.teardown()
+    return found
 
 
 def same(one: Batches, other: Batches) -> bool:
@@ -201,11 +206,13 @@ def test_resumed_at_any_batch_it_goes_on_bit_for_bit(root: Path, workers: int, d
 
 
 def test_an_epoch_that_is_left_early_is_followed_by_a_whole_one(root: Path) -> None:
-    epochs, whole = module(root, num_workers=1).train_dataloader(), module(root).train_dataloader()
+    data = module(root, num_workers=1)
+    epochs, whole = data.train_dataloader(), module(root).train_dataloader()
     for _ in range(3):
         part, full = list(itertools.islice(epochs, 2)), list(whole)
         assert len(full) == 4
         assert same([batch[:2] for batch in part], [batch[:2] for batch in full[:2]])
+    data.teardown()
 
 
 def test_processes_share_an_epoch_and_the_test_without_overlap_or_padding(
@@ -245,7 +252,9 @@ def test_validation_is_split_off_evenly_and_reproducibly(root: Path) -> None:
     )
     assert torch.equal(split_train_val(source, 16, 0)[1], held)
     assert not torch.equal(split_train_val(source, 16, 1)[1], held)
-    assert sum(len(labels) for _, labels in data.val_dataloader()) == 16
+    loader = data.val_dataloader()
+    assert isinstance(loader, EvalLoader)
+    assert sum(len(labels) for _, labels in loader) == 16
     assert not any("val" in str(source.name(number)).split("/") for number in range(24))
 
 
@@ -276,6 +285,7 @@ def test_damaged_image_raises_with_its_name(
     victim.unlink()
     with pytest.raises(DataError, match=rf"Cannot read '{victim}' \(No such file or directory\)"):
         list(data.train_dataloader() if role == "train" else data.test_dataloader())
+    data.teardown()
 
 
 def test_invalid_folders_raise(root: Path, tmp_path: Path) -> None:
@@ -395,6 +405,7 @@ def test_a_streamed_copy_gives_the_same_pictures(root: Path, copy: Path, workers
     assert same(ready(files, 9), ready(stream, 9))
     files, stream = module(root, "test"), module(copy, "test", num_workers=workers)
     assert same(list(files.test_dataloader()), list(stream.test_dataloader()))
+    stream.teardown()
     alone = module(copy / "train", num_val_images=3)
     assert alone.val_set is not None
     assert len(alone.val_set[1]) == 3
