@@ -1,18 +1,20 @@
 """`lightning-resnets models`: list the built-in models with their cost and published error."""
 
 import fnmatch
+import json
 from collections.abc import Iterator, Sequence
 
 from lightning_resnets.cli.args import CommandParser
+from lightning_resnets.models.published_results import PublishedResult
 from lightning_resnets.models.registry import MODELS
 from lightning_resnets.models.summary import ModelSummary, summarize_model
 from lightning_resnets.utils.format import format_count, format_shape
 
-COLUMNS = ("model", "parameters", "MACs", "input", "published error", "source")
+COLUMNS = ("model", "depth", "parameters", "MACs", "input", "published error", "source")
 
 
 # The last column is not padded.
-COLUMN_WIDTHS = (max(map(len, MODELS)), 11, 7, 9, 15, 0)
+COLUMN_WIDTHS = (max(map(len, MODELS)), 5, 11, 7, 9, 15, 0)
 
 
 LEFT_ALIGNED = {"model", "input", "source"}
@@ -28,6 +30,9 @@ def main(args: list[str]) -> None:
         ValueError: an argument is wrong, or no model matches the pattern.
     """
     options = build_parser().parse_args(args)
+    if options.json:
+        print(format_json(options.pattern))
+        return
     for line in format_table(options.pattern):
         print(line, flush=True)
 
@@ -42,6 +47,7 @@ def build_parser() -> CommandParser:
         default="",
         help="part of the name, or a pattern with * ? [], such as 'densenet_bc_*'",
     )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 
 
@@ -74,7 +80,7 @@ def format_table(pattern: str = "") -> Iterator[str]:
         pattern: which models, as in `match_names`.
 
     Yields:
-        The header, then one line per model.
+        The header, then one line per model, then the notes on published errors.
 
     Raises:
         ValueError: no model matches.
@@ -82,29 +88,77 @@ def format_table(pattern: str = "") -> Iterator[str]:
     # Before the header: a wrong pattern prints nothing else.
     names = match_names(pattern)
     yield align_columns(COLUMNS)
+    notes: list[str] = []
     # The largest models take seconds to trace, so each line is printed at once.
     for name in names:
-        yield align_columns(format_row(summarize_model(name)))
+        summary = summarize_model(name)
+        note = summary.published.note if summary.published else ""
+        # Models with the same note share its number.
+        if note and note not in notes:
+            notes.append(note)
+        yield align_columns(format_row(summary, notes.index(note) + 1 if note else None))
+    if notes:
+        yield ""
+        yield from (f"[{number}] {note}" for number, note in enumerate(notes, 1))
 
 
-def format_row(summary: ModelSummary) -> tuple[str, ...]:
+def format_row(summary: ModelSummary, note_number: int | None = None) -> tuple[str, ...]:
     """Format the cells of one model.
 
     Args:
         summary: counts and published error of the model.
+        note_number: number of the note on its published error, if there is one.
 
     Returns:
         One text for each of `COLUMNS`.
     """
-    published = summary.published
     return (
         summary.name,
+        str(summary.depth),
         f"{summary.parameters:,}",
         format_count(summary.macs),
         format_shape(summary.input_size),
-        f"{published.error:.2f} %" if published else "–",
-        published.source if published else "",
+        _format_error(summary.published, note_number),
+        summary.published.source if summary.published else "",
     )
+
+
+def _format_error(published: PublishedResult | None, note_number: int | None) -> str:
+    """Format a published error with the number of its note in front, so that errors align."""
+    if published is None:
+        return "–"
+    error = f"{published.error:.2f} %"
+    return error if note_number is None else f"[{note_number}] {error}"
+
+
+def format_json(pattern: str = "") -> str:
+    """Format the models as JSON.
+
+    Args:
+        pattern: which models, as in `match_names`.
+
+    Returns:
+        A list of objects; the published error, its source and note are null where there is none.
+
+    Raises:
+        ValueError: no model matches.
+    """
+    rows: list[dict[str, object]] = []
+    for name in match_names(pattern):
+        summary = summarize_model(name)
+        published = summary.published
+        row: dict[str, object] = {
+            "model": summary.name,
+            "depth": summary.depth,
+            "parameters": summary.parameters,
+            "macs": summary.macs,
+            "input_size": summary.input_size,
+            "published_error": published.error if published else None,
+            "source": published.source if published else None,
+            "note": (published.note or None) if published else None,
+        }
+        rows.append(row)
+    return json.dumps(rows, indent=1, ensure_ascii=False)
 
 
 def align_columns(cells: Sequence[str]) -> str:

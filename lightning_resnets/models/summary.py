@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from lightning_resnets.graph import trace
+from lightning_resnets.models.depth import count_depth
 from lightning_resnets.models.published_results import PUBLISHED_RESULTS, PublishedResult
 from lightning_resnets.models.registry import MODELS, create_model
 from lightning_resnets.utils.parameters import count_parameters
@@ -20,6 +21,7 @@ class ModelSummary:
         parameters: number of parameters.
         macs: multiply-adds (MACs) of one forward pass.
         input_size: (C, H, W) of the image.
+        depth: layers with weights on the longest path, as in the models' names.
         published: error rate and its source; None if the paper reports none.
     """
 
@@ -27,6 +29,7 @@ class ModelSummary:
     parameters: int
     macs: int
     input_size: tuple[int, int, int]
+    depth: int
     published: PublishedResult | None
 
 
@@ -60,10 +63,12 @@ def summarize_model(name: str) -> ModelSummary:
     """
     model = build_uninitialized(name)
     input_size = MODELS[name].input_size
+    graph = trace(model, input_size)
     return ModelSummary(
         name=name,
         parameters=count_parameters(model),
-        macs=trace(model, input_size).macs,
+        macs=graph.macs,
         input_size=input_size,
+        depth=count_depth(graph),
         published=PUBLISHED_RESULTS.get(name),
     )
