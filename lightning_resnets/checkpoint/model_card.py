@@ -20,9 +20,9 @@ from lightning_resnets.preprocessing import Preprocessing
 CARD_VERSION = 1
 
 # Written only if they differ from the default, so that older releases can read the card.
-OPTIONAL_FIELDS = ("channel_order", "crop_pct", "interpolation", "bn_eps", "dialect")
+OPTIONAL_FIELDS = ("channel_order", "crop_pct", "interpolation", "bn_eps", "dialect", "assumed")
 REQUIRED_FIELDS = ("arch", "class_names", "input_size", "mean", "std")
-TUPLE_FIELDS = ("class_names", "input_size", "mean", "std")
+TUPLE_FIELDS = ("class_names", "input_size", "mean", "std", "assumed")
 DICT_FIELDS = ("model_kwargs", "training", "versions", "metrics")
 
 DATASET_TITLES = {
@@ -45,7 +45,7 @@ class ModelCard:
     Attributes:
         arch: name for `create_model`.
         model_kwargs: its keyword arguments.
-        class_names: names of the classes, in the order of the logits.
+        class_names: names of the classes, in the order of the logits; () for a feature extractor.
         input_size: (C, H, W).
         mean: mean per channel of images in 0..1, in the order `channel_order`.
         std: standard deviation per channel, as `mean`.
@@ -54,6 +54,7 @@ class ModelCard:
         interpolation: "bilinear" or "bicubic".
         bn_eps: epsilon of every batch norm, where it is not the model's own.
         dialect: naming scheme that the weights had, where it was not ours.
+        assumed: names of entries that neither the file nor the user gave, such as `mean`.
         metrics: fractions in 0..1 (`test_accuracy`, `val_error`) and losses.
         dataset: short name of the dataset (`cifar10`).
         recipe: name of the training recipe.
@@ -76,6 +77,7 @@ class ModelCard:
     interpolation: str = "bilinear"
     bn_eps: float | None = None
     dialect: str = ""
+    assumed: tuple[str, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict[str, float])
     dataset: str = ""
     recipe: str = ""
@@ -187,8 +189,11 @@ def _check_texts(card: ModelCard) -> None:
         value = getattr(card, name)
         _require(is_printable((value,)), name, "text without control characters")
     _require(bool(card.arch), "arch", "the name of a model")
-    are_names = is_printable(card.class_names) and 0 < len(card.class_names) <= MAX_CLASSES
+    are_names = is_printable(card.class_names) and len(card.class_names) <= MAX_CLASSES
     _require(are_names, "class_names", "a list of class names")
+    entries = {item.name for item in fields(card)}
+    is_known = is_printable(card.assumed) and set(card.assumed) <= entries
+    _require(is_known, "assumed", "a list of entries of the card")
 
 
 def _check_preprocessing(card: ModelCard) -> None:

@@ -148,7 +148,6 @@ def billions() -> list[Any]:
     [
         ("arch", 3),
         ("arch", ""),
-        ("class_names", []),
         ("class_names", "cat"),
         ("class_names", [1, 2]),
         ("input_size", [3, 32]),
