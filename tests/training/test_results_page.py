@@ -1,6 +1,7 @@
 """Tests of the results page and of run records."""
 
 import json
+import re
 import statistics
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,8 +11,11 @@ import pytest
 from lightning_resnets.checkpoint import load as checkpoint
 from lightning_resnets.checkpoint.bundled import bundled_checkpoints
 from lightning_resnets.cli.main import main
+from lightning_resnets.models.published_results import PUBLISHED_RESULTS
 from lightning_resnets.recipes import list_recipes
-from lightning_resnets.training.results_page import ROOT, read_records, render_page
+from lightning_resnets.training import results_page
+from lightning_resnets.training.result_records import read_records
+from lightning_resnets.training.results_page import ROOT, render_page
 from lightning_resnets.training.run_record import RunRecord, reproduce_command
 
 RUN = RunRecord(
@@ -58,7 +62,8 @@ def test_row_shows_mean_and_standard_deviation_over_seeds() -> None:
         f"{mean:.2f} ± {deviation:.2f}",
         f"{mean - 1:.2f} ± {deviation:.2f}",
     )
-    assert (count, published, seeds, epochs, seconds) == ("269,722", "8.75", "3", "60", "3,723")
+    assert re.fullmatch(r"8\.75\[\^\d+\]", published)
+    assert (count, seeds, epochs, seconds) == ("269,722", "3", "60", "3,723")
     assert (hardware, versions, command) == ("1 x GPU, bf16-mixed", "torch 2.9", f"`{RUN.command}`")
 
 
@@ -71,6 +76,80 @@ def test_recipe_without_record_is_not_run() -> None:
     text = render_page([])
     assert text.count("| not run |") == len(list_recipes()) - 1  # The demo has no result.
     assert all(f"--config {name} " in text for name in list_recipes() if name != "demo")
+
+
+def test_page_says_how_many_recipes_have_been_run() -> None:
+    number = len(list_recipes()) - 1  # The demo has no result.
+    assert f"\n0 of {number} recipes have been run so far." in render_page([])
+    text = render_page([RUN, replace(RUN, epochs=30, command=RUN.command + " --x 1")])
+    assert f"\n1 of {number} recipes have been run so far." in text
+
+
+def test_page_mentions_deviations_only_if_there_are_some() -> None:
+    other = replace(RUN, seed=1, command=RUN.command + " --seed_everything 1")
+    for records, expected in (([RUN], False), ([RUN, other], True)):
+        text = render_page(records)
+        assert ("±" in text.split("[^1]:")[0]) == expected
+        assert ("Each row is one run with one seed" in text) != expected
+
+
+def test_footnote_says_which_of_several_runs_a_published_error_is() -> None:
+    text = render_page([])
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| ")]
+    for _, model, _, published, *_ in rows:
+        result = PUBLISHED_RESULTS.get(model.strip())
+        if result is None:
+            continue
+        number = published[published.index("[") :].strip()
+        (footnote,) = re.findall(rf"^{re.escape(number)}: (.*)\.$", text, re.MULTILINE)
+        assert footnote.startswith(result.source)
+        assert footnote.endswith(result.note)
+    assert re.search(r"table 6: best of 5 runs; mean 6\.61 ± 0\.16", text)
+
+
+def test_page_says_how_the_pair_was_trained() -> None:
+    errors = {"resnet56": 0.07, "plain56": 0.21}
+    pair = [
+        replace(
+            RUN,
+            recipe=f"{arch}-cifar10",
+            arch=arch,
+            epochs=31,
+            seed=4,
+            metrics={"test_error": error, "test_error_flip_tta": error},
+        )
+        for arch, error in errors.items()
+    ]
+    text = " ".join(render_page(pair).split())
+    assert "plain56 was trained for 31 epochs with seed 4 and has 21.00 % error." in text
+    assert "resnet56 was trained for 31 epochs with seed 4 and has 7.00 % error." in text
+    assert "learning rate of the ResNet" in text
+    assert "are the pair" not in render_page(pair[:1])
+
+
+def test_help_prints_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(results_page, "ROOT", tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        results_page.main(["--help"])
+    assert caught.value.code == 0
+    assert "docs/results.md" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as caught:
+        results_page.main(["--chekc"])
+    assert caught.value.code == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_check_reports_an_outdated_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results_page, "ROOT", tmp_path)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "checkpoints" / "records").mkdir(parents=True)
+    with pytest.raises(SystemExit, match="out of date"):
+        results_page.main(["--check"])
+    assert not list((tmp_path / "docs").iterdir())
+    results_page.main([])
+    results_page.main(["--check"])
 
 
 def test_results_page_is_up_to_date() -> None:
