@@ -1,50 +1,35 @@
 """The LightningModule that trains any model of the registry as an image classifier."""
 
-import inspect
 import math
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
-import lightning as L
 import torch
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_resnets.checkpoint.load import load_checkpoint
-from lightning_resnets.data.mixup import one_hot
+from lightning_resnets.errors import TrainingError
 from lightning_resnets.models.registry import create_model
+from lightning_resnets.training.callbacks.out_of_memory import OutOfMemoryHint
 from lightning_resnets.training.checkpoint_paths import drop_foreign_paths
-from lightning_resnets.training.metrics import ClassificationCounts
-from lightning_resnets.training.optimizers import OPTIMIZERS, OptimizerName, param_groups
-
-# Probability above which binary cross entropy counts a class of a mixed image as present.
-BCE_TARGET_THRESHOLD = 0.2
-
-# Arguments that a model card replaces when a checkpoint is loaded.
-MODEL_ARGUMENTS = {"self", "arch", "num_classes", "model_kwargs"}
-
-
-def lr_factor(step: int, num_steps: int, warmup_fraction: float, lr_schedule: str) -> float:
-    """Return the learning rate of a step as a fraction of its peak.
-
-    Args:
-        step: optimizer step, from 0.
-        num_steps: steps of the whole training.
-        warmup_fraction: fraction of the steps in which the rate rises linearly.
-        lr_schedule: "linear" or "cosine", the decay to zero.
-
-    Returns:
-        0 to 1.
-    """
-    warmup_steps = warmup_fraction * num_steps
-    if step < warmup_steps:
-        return (step + 1) / (warmup_steps + 1)
-    remaining = (num_steps - step) / max(1.0, num_steps - warmup_steps)  # 1 at the peak, then to 0
-    return remaining if lr_schedule == "linear" else 0.5 - 0.5 * math.cos(math.pi * remaining)
+from lightning_resnets.training.epoch_metrics import EpochMetrics
+from lightning_resnets.training.hardware import to_channels_last
+from lightning_resnets.training.losses import ClassificationLoss, check_targets
+from lightning_resnets.training.lr_schedule import WarmupDecayLR, count_steps
+from lightning_resnets.training.module_checkpoint import LoadOptions, MapLocation, load_module
+from lightning_resnets.training.optimizers import (
+    OPTIMIZERS,
+    OptimizerName,
+    allow_gradient_clipping,
+    keeps_loss_scale,
+    param_groups,
+    select_parameters,
+)
 
 
-class ImageClassifier(L.LightningModule):
+class ImageClassifier(EpochMetrics):
     """A model, a loss, and an optimizer with warm-up and decay of the learning rate.
 
     All hyperparameters are plain values, so that a checkpoint contains only JSON types and tensors.
@@ -102,13 +87,9 @@ class ImageClassifier(L.LightningModule):
         self.consistency_weight = consistency_weight
         self.is_compiled = compile
         self._check_options(model_kwargs or {})
-        model = create_model(arch, num_classes, **(model_kwargs or {}))
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = create_model(arch, num_classes, **(model_kwargs or {}))
         # In a tuple it is not a submodule, so that no name of a weight gets a prefix.
         self._compiled_model: tuple[nn.Module] = (self.model,)
-        self.train_counts = ClassificationCounts()
-        # Validation runs inside a training epoch, so it has counts of its own.
-        self.eval_counts = ClassificationCounts()
 
     def _check_options(self, model_kwargs: dict[str, Any]) -> None:
         """Raise ValueError for the first option that is out of range."""
@@ -138,32 +119,38 @@ class ImageClassifier(L.LightningModule):
             super().__setattr__(name, value)
 
     @classmethod
-    def load_from_checkpoint(  # type: ignore[override]  # Lightning's other arguments are not safe
-        cls, checkpoint_path: str | Path, model: str | None = None, **overrides: Any
+    def load_from_checkpoint(  # type: ignore[override]  # Lightning's is no plain classmethod
+        cls,
+        checkpoint_path: str | Path,
+        map_location: MapLocation = None,
+        hparams_file: str | Path | None = None,
+        strict: bool | None = None,
+        weights_only: bool | None = None,
+        **kwargs: Any,
     ) -> Self:
         """Load a module with its weights; nothing in the file is run or imported.
 
         Lightning's own method imports what a file's hyperparameters name, and loads web addresses
-        without any check.
+        without any check. This one has the same arguments. It also loads any other file that
+        `load_checkpoint` reads; then the hyperparameters that the file lacks have their defaults.
 
         Args:
-            checkpoint_path: any checkpoint that `load_checkpoint` reads.
-            model: name of the model, for `load_checkpoint`.
-            **overrides: hyperparameters to change. Those that the file lacks have their defaults.
+            checkpoint_path: the file.
+            map_location: device of the module, as in `torch.load`; the CPU by default.
+            hparams_file: YAML or CSV file that replaces the file's hyperparameters.
+            strict: False to load only the weights that match. By default all must.
+            weights_only: unused, always True.
+            **kwargs: hyperparameters to change. With another `num_classes` the classifier starts
+                untrained. A custom model is built only if `arch` repeats its name here.
 
         Returns:
-            The module.
+            The module in training mode.
 
         Raises:
-            CheckpointError: the file cannot be loaded.
+            CheckpointError: the file cannot be loaded, or does not match the class.
         """
-        loaded = load_checkpoint(checkpoint_path, model)
-        saved = (loaded.metadata or {}).get("hyper_parameters")
-        hyperparameters = _known_hyperparameters(cls, saved) | overrides
-        card = loaded.card
-        module = cls(card.arch, len(card.class_names), card.model_kwargs, **hyperparameters)
-        module.model.load_state_dict(loaded.model.state_dict())
-        return module
+        options = LoadOptions(map_location, hparams_file, strict, kwargs)
+        return load_module(cls, Path(checkpoint_path), options)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Remove paths outside of the run's folder, before Lightning restores the callbacks.
@@ -171,23 +158,36 @@ class ImageClassifier(L.LightningModule):
         Args:
             checkpoint: content of the file, changed in place.
         """
-        drop_foreign_paths(checkpoint, self.trainer)
+        # Without a Trainer there are no callbacks.
+        if self._trainer is not None:
+            drop_foreign_paths(checkpoint, self.trainer)
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Return a callback that explains a lack of memory, once for each Trainer."""
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        has_hint = any(isinstance(callback, OutOfMemoryHint) for callback in callbacks)
+        return [] if has_hint else [OutOfMemoryHint()]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits (N, K) of images (N, C, H, W)."""
+        """Compute logits.
+
+        Args:
+            x: images (N, C, H, W).
+
+        Returns:
+            Logits (N, K).
+        """
         return self.model(x)
 
     def on_fit_start(self) -> None:
         """Compile the model, and check that dual cutout is on where consistency needs it.
 
         Raises:
-            ValueError: there is no dual cutout.
+            TrainingError: there is no dual cutout.
         """
-        plan = getattr(getattr(self.trainer, "datamodule", None), "augmentation", None)
-        if self.consistency_weight and not getattr(plan, "dual_cutout", False):
-            raise ValueError(
-                "consistency_weight requires dual cutout: add --data.dual_cutout true."
-            )
+        augmentation = getattr(getattr(self.trainer, "datamodule", None), "augmentation", None)
+        if self.consistency_weight and not getattr(augmentation, "dual_cutout", False):
+            raise TrainingError("consistency_weight needs dual cutout: --data.dual_cutout true.")
         if self.is_compiled:
             compiled = cast("nn.Module", torch.compile(self.model, dynamic=False))
             self._compiled_model = (compiled,)
@@ -201,136 +201,90 @@ class ImageClassifier(L.LightningModule):
 
         Args:
             batch: images, and labels or probabilities.
-            batch_idx: unused.
+            batch_idx: index of the batch in the epoch.
 
         Returns:
             The loss, a scalar.
         """
         images, targets = batch
-        logits = self._compiled_model[0](images).float()  # (N, K)
-        loss = self._loss(logits, targets)
-        with torch.no_grad():
-            labels = targets if targets.ndim == 1 else targets.argmax(1)
-            is_correct = logits.argmax(1) == labels
-            self.train_counts.update(loss, is_correct, is_correct)
+        logits = self._compiled_model[0](to_channels_last(images)).float()  # (N, K)
+        # Only the first batch, because the check waits for the device.
+        if batch_idx == 0:
+            check_targets(logits, targets)
+        compute_loss = ClassificationLoss(self.loss, self.label_smoothing, self.consistency_weight)
+        loss = compute_loss(logits, targets)
+        self.count_train(loss, logits, targets)
         return loss
 
-    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of logits (N, K) for labels (N,) or probabilities (N, K)."""
-        if self.loss == "cross_entropy":
-            loss = F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
-        else:
-            loss = self._binary_cross_entropy(logits, targets)
-        if self.consistency_weight:
-            first, second = logits.chunk(2)
-            loss = loss + self.consistency_weight * F.mse_loss(first, second)
-        return loss
-
-    def _binary_cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the binary cross entropy over images and classes."""
-        num_classes = logits.shape[1]
-        if targets.ndim == 2:
-            is_present = (targets > BCE_TARGET_THRESHOLD).float()
-        else:
-            is_present = one_hot(targets, num_classes)
-        smooth = is_present * (1 - self.label_smoothing) + self.label_smoothing / num_classes
-        return F.binary_cross_entropy_with_logits(logits, smooth)
-
-    def on_train_epoch_end(self) -> None:
-        """Log loss and accuracy of the training epoch."""
-        self._log_counts("train", self.train_counts)
-
-    def on_validation_epoch_start(self) -> None:
-        """Forget the images of a validation that was interrupted."""
-        self.eval_counts.reset()
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def validation_step(
+        self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         """Count the correct predictions of a batch.
 
         Args:
             batch: images and labels.
-            batch_idx: unused.
+            batch_idx: index of the batch in the validation.
+            dataloader_idx: index of the loader.
         """
         images, labels = batch
         logits = self._float32_logits(images)
+        if batch_idx == 0:
+            check_targets(logits, labels)
         is_correct = logits.argmax(1) == labels
-        self.eval_counts.update(F.cross_entropy(logits, labels), is_correct, is_correct)
+        loss = F.cross_entropy(logits, labels)
+        self.count_eval("val", loss, is_correct, is_correct, dataloader_idx)
 
-    def on_validation_epoch_end(self) -> None:
-        """Log loss and accuracy of the validation."""
-        self._log_counts("val", self.eval_counts)
-
-    def on_test_epoch_start(self) -> None:
-        """Forget the images of a test that was interrupted."""
-        self.eval_counts.reset()
-
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def test_step(
+        self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         """Count the correct predictions of a batch, also with flip test-time augmentation.
 
         Args:
             batch: images and labels.
-            batch_idx: unused.
+            batch_idx: index of the batch in the test.
+            dataloader_idx: index of the loader.
         """
         images, labels = batch
         logits = self._float32_logits(images)
+        if batch_idx == 0:
+            check_targets(logits, labels)
         flipped = self._float32_logits(images.flip(-1))
         is_correct = logits.argmax(1) == labels
         is_correct_flip_tta = (logits.softmax(1) + flipped.softmax(1)).argmax(1) == labels
-        self.eval_counts.update(F.cross_entropy(logits, labels), is_correct, is_correct_flip_tta)
+        loss = F.cross_entropy(logits, labels)
+        self.count_eval("test", loss, is_correct, is_correct_flip_tta, dataloader_idx)
 
-    def on_test_epoch_end(self) -> None:
-        """Log loss, accuracies and errors of the test."""
-        self._log_counts("test", self.eval_counts)
-
-    def _log_counts(self, role: str, counts: ClassificationCounts) -> None:
-        """Log the means over all ranks, and reset the counts."""
-        means = counts.compute()
-        counts.reset()
-        # All ranks have the same values; without these options Lightning warns.
-        same: dict[str, Any] = {"sync_dist": True, "reduce_fx": "max"}
-        accuracy = means["accuracy"]
-        values = {f"{role}_loss": means["loss"], f"{role}_accuracy": accuracy}
-        self.log_dict(values, prog_bar=True, **same)
-        if role == "test":
-            flip_tta = means["accuracy_flip_tta"]
-            self.log("test_error", 1 - accuracy, **same)
-            self.log("test_accuracy_flip_tta", flip_tta, **same)
-            self.log("test_error_flip_tta", 1 - flip_tta, **same)
-            self.log("test_images", means["images"], **same)
-
-    def _float32_logits(self, images: Tensor) -> Tensor:
-        """Return logits in float32, so that an accuracy does not depend on the run's precision."""
-        with torch.autocast(images.device.type, enabled=False):
-            return self.model(images.to(self.dtype)).float()
-
-    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def predict_step(
+        self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0
+    ) -> Tensor:
         """Return the probabilities of a batch.
 
         Args:
             batch: images and labels.
             batch_idx: unused.
+            dataloader_idx: unused.
 
         Returns:
             (N, K) float32.
         """
         return self._float32_logits(batch[0]).softmax(1)
 
+    def _float32_logits(self, images: Tensor) -> Tensor:
+        """Return logits in float32, so that an accuracy does not depend on the run's precision."""
+        with torch.autocast(images.device.type, enabled=False):
+            return self.model(to_channels_last(images).to(self.dtype)).float()
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return the optimizer and its learning-rate schedule."""
-        groups = param_groups(self.model.parameters(), self.weight_decay)
+        """Return the optimizer and its learning-rate schedule.
+
+        Raises:
+            TrainingError: the training has no last step, so that there is no schedule.
+        """
+        parameters = select_parameters(self, self.trainer)
+        groups = param_groups(parameters, self.weight_decay)
         optimizer = OPTIMIZERS[self.optimizer](groups, self.lr, self.momentum)
-        num_steps = int(self.trainer.estimated_stepping_batches)
-
-        def factor(step: int) -> float:
-            return lr_factor(step, num_steps, self.warmup_fraction, self.lr_schedule)
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        if not keeps_loss_scale(self, self.trainer):
+            allow_gradient_clipping(optimizer)
+        num_steps = count_steps(self.trainer)
+        schedule = WarmupDecayLR(optimizer, num_steps, self.warmup_fraction, self.lr_schedule)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def _known_hyperparameters(cls: type[ImageClassifier], saved: object) -> dict[str, Any]:
-    """Return the saved hyperparameters that the class takes, without those that name the model."""
-    if not isinstance(saved, dict):
-        return {}
-    known = inspect.signature(cls.__init__).parameters.keys() - MODEL_ARGUMENTS
-    return {name: value for name, value in saved.items() if name in known}

@@ -3,12 +3,35 @@
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
+import lightning as L
 import torch
+from lightning.pytorch.callbacks import BaseFinetuning
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import nn
 
 OptimizerName = Literal["sgd", "adamw", "lamb"]
 
 ParamGroups = list[dict[str, Any]]
+
+
+def select_parameters(module: L.LightningModule, trainer: L.Trainer) -> list[nn.Parameter]:
+    """Return the parameters for the optimizer: all of them, or for finetuning the trainable ones.
+
+    Frozen parameters may be unfrozen by hand later. Lightning's finetuning callbacks add those that
+    they unfreeze to the optimizer themselves, and leave out those that are already there.
+
+    Args:
+        module: the module, all of whose parameters are trained.
+        trainer: its Trainer.
+
+    Returns:
+        The parameters.
+    """
+    parameters = list(module.parameters())
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    if any(isinstance(callback, BaseFinetuning) for callback in callbacks):
+        return [parameter for parameter in parameters if parameter.requires_grad]
+    return parameters
 
 
 def param_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> ParamGroups:
@@ -41,7 +64,30 @@ def sgd(groups: ParamGroups, lr: float, momentum: float) -> torch.optim.Optimize
     Returns:
         The optimizer.
     """
-    return torch.optim.SGD(groups, lr, momentum, nesterov=momentum > 0, fused=True)
+    optimizer = torch.optim.SGD(
+        groups,
+        lr,
+        momentum,
+        nesterov=momentum > 0,
+        weight_decay=default_weight_decay(groups),
+        fused=True,
+    )
+    if momentum:
+        optimizer.register_step_pre_hook(_create_momentum_buffers)
+    return optimizer
+
+
+def _create_momentum_buffers(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+    """Give every trainable parameter a momentum of zero before its first step.
+
+    Torch's fused step fails if some parameters have a momentum and others do not, as those that
+    were frozen until now. Its first step from zero is the same to the bit.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            state = optimizer.state[parameter]
+            if parameter.requires_grad and state.get("momentum_buffer") is None:
+                state["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def adamw(groups: ParamGroups, lr: float, momentum: float) -> torch.optim.Optimizer:
@@ -55,7 +101,8 @@ def adamw(groups: ParamGroups, lr: float, momentum: float) -> torch.optim.Optimi
     Returns:
         The optimizer.
     """
-    return torch.optim.AdamW(groups, lr, (momentum, 0.999), fused=True)
+    weight_decay = default_weight_decay(groups)
+    return torch.optim.AdamW(groups, lr, (momentum, 0.999), weight_decay=weight_decay, fused=True)
 
 
 def lamb(groups: ParamGroups, lr: float, momentum: float) -> torch.optim.Optimizer:
@@ -78,7 +125,51 @@ def lamb(groups: ParamGroups, lr: float, momentum: float) -> torch.optim.Optimiz
         raise ValueError(
             "The optimizer 'lamb' requires timm: pip install timm, or use 'sgd' or 'adamw'."
         ) from None
-    return Lamb(groups, lr, betas=(momentum, 0.999))
+    weight_decay = default_weight_decay(groups)
+    return Lamb(groups, lr, betas=(momentum, 0.999), weight_decay=weight_decay)
+
+
+def default_weight_decay(groups: ParamGroups) -> float:
+    """Return the decay of groups that are added later, as by Lightning's `BackboneFinetuning`.
+
+    Args:
+        groups: result of `param_groups`.
+
+    Returns:
+        The decay of the weights, for all parameters of such a group.
+    """
+    return groups[0]["weight_decay"]
+
+
+def allow_gradient_clipping(optimizer: torch.optim.Optimizer) -> None:
+    """Let Lightning clip the gradients of a fused optimizer.
+
+    A fused optimizer removes the loss scale of float16 within its step. Lightning therefore
+    refuses to clip its gradients in every mixed precision, also in bfloat16, which has no loss
+    scale. With this setting a GradScaler removes the scale before the gradients are clipped.
+
+    Args:
+        optimizer: the optimizer, changed in place.
+    """
+    # The name by which torch's GradScaler asks an optimizer.
+    optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def keeps_loss_scale(module: L.LightningModule, trainer: L.Trainer) -> bool:
+    """Return whether a fused optimizer may remove the loss scale within its step.
+
+    That saves a GradScaler waiting for the device at each step.
+
+    Args:
+        module: the module.
+        trainer: its Trainer.
+
+    Returns:
+        True with a GradScaler (16-mixed precision) and without gradient clipping.
+    """
+    clips = trainer.gradient_clip_val or is_overridden("configure_gradient_clipping", module)
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    return scaler is not None and not clips
 
 
 OPTIMIZERS: dict[str, Callable[[ParamGroups, float, float], torch.optim.Optimizer]] = {

@@ -130,7 +130,7 @@ def test_with_its_name_a_custom_model_is_loaded_and_tested(
         16,
         16,
     )
-    module = ImageClassifier.load_from_checkpoint(path, example)
+    module = ImageClassifier.load_from_checkpoint(path, arch=example)
     x = torch.randn(2, 3, 32, 32)
     assert torch.equal(module.eval()(x), model(x))
     capsys.readouterr()
@@ -149,6 +149,6 @@ def test_only_hyperparameters_are_taken_from_the_checkpoint(example: str) -> Non
         "_class_path": "bait.Model",
     }
     torch.save(values, "baited.ckpt")
-    module = ImageClassifier.load_from_checkpoint("baited.ckpt", example, warmup_fraction=0.5)
+    module = ImageClassifier.load_from_checkpoint("baited.ckpt", arch=example, warmup_fraction=0.5)
     assert (module.lr, module.warmup_fraction, module.hparams["arch"]) == (0.125, 0.5, example)
     assert "bait" not in sys.modules

@@ -64,7 +64,7 @@ def run(folder: Path, *callbacks: Callback, epochs: int = 2) -> None:
 @pytest.mark.parametrize("every", [1, 3, 50])
 def test_the_first_step_is_said(tmp_path: Path, factor: float, step: int, every: int) -> None:
     with pytest.raises(
-        TrainingDivergedError, match=f"no longer finite at step {step}[ :].*lower learning rate"
+        TrainingDivergedError, match=f"no longer finite at step {step}[ .].*lower learning rate"
     ) as caught:
         run(tmp_path, Poison(step, factor), StopOnDivergence(every=every), LastCheckpoint(tmp_path))
     path = tmp_path / "last.ckpt"
@@ -92,7 +92,7 @@ def test_a_loss_that_stays_absurd_is_told_from_a_spike(tmp_path: Path) -> None:
     try:
         run(tmp_path, Poison(5, 100.0), StopOnDivergence(patience=4))
         with pytest.raises(
-            TrainingDivergedError, match=r"above 2\.2 in all 4 steps up to step 16: begin anew"
+            TrainingDivergedError, match=r"above 2\.2 in all 4 steps up to step 16\. Restart"
         ):
             run(tmp_path, Poison(13, 1e4, lasts=True), StopOnDivergence(patience=4))
         run(tmp_path, Poison(13, 1e4, lasts=True), StopOnDivergence(limit=0, patience=4))
@@ -146,7 +146,7 @@ def test_the_command_ends_with_a_sentence(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("step", [1, 7, 13])
 def test_a_loss_beyond_all_bounds_is_said_at_its_step(tmp_path: Path, step: int) -> None:
-    with pytest.raises(TrainingDivergedError, match=f"above a million at step {step}[ :]"):
+    with pytest.raises(TrainingDivergedError, match=f"above a million at step {step}[ .]"):
         run(tmp_path, Poison(step, 1e9), StopOnDivergence(limit=10.0), LastCheckpoint(tmp_path))
     run(tmp_path, Poison(step, 1e4), StopOnDivergence(limit=10.0))
     run(tmp_path, Poison(step, 1e9), StopOnDivergence(limit=0))

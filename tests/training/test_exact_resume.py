@@ -22,11 +22,8 @@ from torch import Tensor
 
 from lightning_resnets.cli.main import main
 from lightning_resnets.training.callbacks.checkpointing import AtomicCheckpointIO, LastCheckpoint
-from lightning_resnets.training.callbacks.exact_resume import (
-    ExactResume,
-    get_rng_state,
-    set_rng_state,
-)
+from lightning_resnets.training.callbacks.exact_resume import ExactResume
+from lightning_resnets.training.rng_state import get_rng_state, set_rng_state
 from tests.helpers.child_process import ended, forked
 from tests.helpers.tiny_module import QUIET, Points, Tiny
 

@@ -19,7 +19,8 @@ from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.models.pretrained_weights import PretrainedWeights
 from lightning_resnets.preprocessing import Preprocessing
 from lightning_resnets.training.callbacks.model_card import ModelCardCallback
-from lightning_resnets.training.image_classifier import ImageClassifier, lr_factor
+from lightning_resnets.training.image_classifier import ImageClassifier
+from lightning_resnets.training.lr_schedule import lr_factor
 from lightning_resnets.training.run_dir import save_final_checkpoint
 from lightning_resnets.utils.download import RemoteFile
 from tests.helpers.few_images import Few, trainer
@@ -57,17 +58,6 @@ def test_fit_equals_a_loop_written_by_hand(tmp_path: Path) -> None:
             step += 1
     for name, weight in model.state_dict().items():
         assert torch.allclose(module.model.state_dict()[name], weight, rtol=1e-5, atol=1e-7), name
-
-
-@pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_the_rate_rises_to_its_peak_and_falls_to_zero(schedule: str) -> None:
-    rates = [lr_factor(step, 100, 0.2, schedule) for step in range(101)]
-    assert max(rates) == rates[20] == 1
-    assert rates[:21] == sorted(rates[:21])
-    assert rates[20:] == sorted(rates[20:], reverse=True)
-    assert 0 < rates[0] < 0.1
-    assert rates[100] == pytest.approx(0)
-    assert rates[60] == pytest.approx(0.5)
 
 
 def test_a_resumed_run_ends_in_the_same_weights_to_the_bit(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_the_very_step_is_saved_and_gone_on_from(
     assert caught.value.code == 128 + number
     path = tmp_path / "last.ckpt"
     sentence = (
-        f"Stopped by {name} after step {saved}, saved in {path}: go on with --ckpt_path last.\n"
+        f"Stopped by {name} after step {saved}, saved in {path}. Resume with --ckpt_path last.\n"
     )
     assert capsys.readouterr().err.endswith(sentence)
     assert signal.getsignal(number) is before
@@ -129,7 +129,7 @@ def test_a_test_ends_at_once_and_what_was_trained_is_there(
     with pytest.raises(RunInterrupted) as caught:
         trainer.test(WithATest(), [[torch.zeros(4, 4)]])
     assert caught.value.code == 128 + number
-    trained = f"what was trained is in {tmp_path / 'last.ckpt'}: test it with --ckpt_path"
+    trained = f"the trained weights are in {tmp_path / 'last.ckpt'} (--ckpt_path last)"
     assert f"Stopped by {name} while testing; {trained}" in capsys.readouterr().err
     assert signal.getsignal(number) is before
 
@@ -173,7 +173,7 @@ def test_the_command_ends_with_the_signals_code(tmp_path: Path, number: int, cod
     assert ended(child) == code, (folder / "log.txt").read_text()
     step = torch.load(last, weights_only=True)["global_step"]
     log = (folder / "log.txt").read_text()
-    assert f"after step {step}, saved in runs/tiny/last.ckpt: go on with --ckpt_path last." in log
+    assert f"after step {step}, saved in runs/tiny/last.ckpt. Resume with --ckpt_path last." in log
     assert "Traceback" not in log
     assert {path.name for path in last.parent.iterdir()} == {
         "last.ckpt",

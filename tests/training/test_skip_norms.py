@@ -193,7 +193,7 @@ def test_two_processes_log_the_norms_of_all_pictures(tmp_path: Path) -> None:
 def test_what_has_no_add_and_what_is_compiled_get_a_sentence(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="this model has no Add"):
         noted(tmp_path, make_model("plain20"))
-    with pytest.raises(ValueError, match="1 step or more"):
+    with pytest.raises(ValueError, match="every must be 1 step or more, got 0"):
         SkipNorms(0)
 
     class Unseen(Plainest):

@@ -1,182 +1,263 @@
 """Make a resumed run equal to an uninterrupted one."""
 
-import random
+import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torchmetrics import Metric
 
-from lightning_resnets.utils.atomic_write import atomic_write_text
+from lightning_resnets.errors import CheckpointError, CheckpointWarning
+from lightning_resnets.training.csv_rows import read_csv_rows, restore_csv_rows
+from lightning_resnets.training.rng_state import get_rng_state, set_rng_state
 
 CHECKPOINT_KEY = "resume"
 
+# Reason of a run that another callback than EarlyStopping has stopped.
+UNKNOWN_REASON = "by a callback"
 
-def get_rng_state() -> dict[str, Any]:
-    """Return the states of all global random generators of this process."""
-    kind, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 - others may draw from it
-    version, inner, spare = random.getstate()
-    assert kind == "MT19937"
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": [
-            torch.from_numpy(np.asarray(keys, np.int64)),
-            int(place),
-            int(has_gauss),
-            float(gauss),
-        ],
-        "python": [version, torch.tensor(inner), spare],
-    }
-
-
-def set_rng_state(state: Mapping[str, Any]) -> None:
-    """Restore the random generators; those of GPUs only if their number is the same."""
-    torch.set_rng_state(state["torch"])
-    if len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["cuda"])
-    keys, *rest = state["numpy"]
-    np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
-    version, inner, spare = state["python"]
-    random.setstate((version, tuple(inner.tolist()), spare))
-
-
-def gather_from_all_ranks(own: Any) -> list[Any]:
-    """Gather a value from all processes, ordered by rank."""
-    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
-        return [own]
-    states: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(states, own)
-    return states
-
-
-def csv_log_path(logger: Any) -> Path | None:
-    """Return the file of a CSVLogger; None in processes that do not write it."""
-    path = logger.experiment.metrics_file_path if isinstance(logger, CSVLogger) else None
-    return Path(path) if isinstance(path, str) else None
+# What values of other types and lengths raise when they are restored.
+DAMAGE_ERRORS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 
 class ExactResume(Callback):
-    """Write into every checkpoint what Lightning leaves out, and restore it:
-    `Trainer.fit(ckpt_path=...)` is exact.
+    """Write into every checkpoint what Lightning leaves out, and restore it in `Trainer.fit`.
 
-    That is: the global random generators of every process (dropout draws from torch's), the
-    module's attributes named in `keep` (tensors, as running sums of an epoch), the metrics logged
-    so far, and the rows of CSVLogger's files: Lightning begins a new file at each start, so this
-    puts the earlier rows into it, without those of the steps that are taken again. A run that had
-    all its epochs gets its averaged weights (`WeightAveraging`), which Lightning would hand over
-    only at the end of a training.
+    That is: the global random generators of every process, the metrics logged so far, the rows of
+    CSVLogger's files without those of steps that are taken again, whether early stopping has ended
+    the run, and the averaged weights of a finished run with `WeightAveraging`.
 
-    The loader's position is the datamodule's to save (`state_dict`). An average over an epoch that
-    Lightning makes (`self.log(..., on_epoch=True)`) begins anew where a run goes on in the middle
-    of the epoch. With `Trainer(max_steps=...)` Lightning repeats the hooks of an epoch's end that
-    it goes on from: the weights are the same, the log has a row more; `max_epochs` has no such
-    flaw."""
+    The datamodule saves the position of its loader. Means over an epoch that Lightning computes
+    (`self.log(..., on_epoch=True)`) cover only the rest of an epoch that was resumed in its middle.
+    With `Trainer(max_steps=...)` Lightning repeats the hooks at the end of an epoch that a run
+    resumes from: the weights are the same, and the log has one more row.
+
+    Args:
+        keep: attributes of the module to save and restore as well: tensors or metrics.
+    """
 
     def __init__(self, keep: Sequence[str] = ()) -> None:
         self.keep = tuple(keep)
         self._state: dict[str, Any] = {}
-        self._own: dict[str, Any] | None = None  # of this process
-        self._trained = False
+        # State of this process
+        self._own_state: dict[str, Any] | None = None
+        self._has_trained = False
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
+        """Add the state to a checkpoint."""
         progress = trainer.fit_loop.epoch_progress.current
-        for logger in trainer.loggers:
-            logger.save()  # rows that wait in memory
-        files = [csv_log_path(logger) for logger in trainer.loggers]
-        ended = progress.processed > progress.completed  # type: ignore[attr-defined]  # the epoch
-        every = max(1, trainer.log_every_n_steps)  # type: ignore[attr-defined]
-        logs = ended or trainer.global_step % every == 0
+        epoch_ended = progress.processed > progress.completed  # type: ignore[attr-defined]
+        log_interval = max(1, trainer.log_every_n_steps)  # type: ignore[attr-defined]
+        logs_now = epoch_ended or trainer.global_step % log_interval == 0
+        own_state = {"random": get_rng_state(), "kept": self._kept(pl_module)}
         checkpoint[CHECKPOINT_KEY] = {
-            "ended": ended,
-            "processes": gather_from_all_ranks(
-                {"random": get_rng_state(), "kept": self._kept(pl_module)}
-            ),
+            "ended": epoch_ended,
+            "processes": gather_from_all_ranks(own_state),
             "metrics": to_floats(trainer.callback_metrics),
-            "logs": [file.read_text() if file and file.is_file() else "" for file in files],
-            "row": self._row(trainer) if logs else None,
+            "logs": [read_csv_rows(logger) for logger in trainer.loggers],
+            "log_versions": [log_version(logger) for logger in trainer.loggers],
+            "row": self._pending_row(trainer) if logs_now else None,
+            "stopped": stop_reason(trainer) if epoch_ended else "",
         }
 
-    def _row(self, trainer: L.Trainer) -> dict[str, float] | None:
-        """Return what Lightning will log of this step or epoch once all callbacks have seen its
-        end: after this is written.
+    def _pending_row(self, trainer: L.Trainer) -> dict[str, float] | None:
+        """Return what Lightning will log of this step or epoch after all callbacks have run.
 
         `logged_metrics` would add what other steps have logged.
         """
-        if trainer._results is None:  # noqa: SLF001 - the small file, after a run that had nothing left to do
+        # A run that had nothing left to do has no results.
+        if trainer._results is None:  # noqa: SLF001
             return None
         metrics = to_floats(trainer._logger_connector.metrics["log"])  # noqa: SLF001
-        return (
-            {"epoch": trainer.current_epoch, "step": trainer.global_step - 1} | metrics
-            if metrics
-            else None
-        )
-
-    def on_load_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        state = checkpoint.get(CHECKPOINT_KEY)
-        if trainer.state.fn != "fit" or not isinstance(state, dict):
-            return
-        self._state, self._trained = state, False
-        self._own = (
-            state["processes"][trainer.global_rank]
-            if len(state["processes"]) == trainer.world_size
-            else None
-        )
-        if (
-            self._own
-        ):  # else the run goes on with other processes, and nobody's draws are to be repeated
-            set_rng_state(
-                self._own["random"]
-            )  # before the loader's iterator is made: torch's own draws for it
-            for name in self._own["kept"].keys() & set(self.keep):
-                _restore(pl_module, name, self._own["kept"][name])
-        for logger, text in zip(trainer.loggers, state["logs"], strict=False):
-            restore_csv_rows(logger, text)
-        if row := state["row"]:
-            for logger in trainer.loggers:
-                logger.log_metrics(
-                    {name: value for name, value in row.items() if name != "step"}, int(row["step"])
-                )
-                logger.save()
+        if not metrics:
+            return None
+        return {"epoch": trainer.current_epoch, "step": trainer.global_step - 1} | metrics
 
     def _kept(self, pl_module: L.LightningModule) -> dict[str, Any]:
         """Return the values of the kept attributes that the module has."""
         names = [name for name in self.keep if hasattr(pl_module, name)]
         return {name: _to_cpu(getattr(pl_module, name)) for name in names}
 
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Restore the state before training; warn if the rest of the run will not be exact.
+
+        Raises:
+            CheckpointError: the state is damaged.
+        """
+        if trainer.state.fn != "fit":
+            return
+        state = checkpoint.get(CHECKPOINT_KEY)
+        if state is None:
+            self._warn(trainer, "the checkpoint has no random states")
+            return
+        try:
+            self._load(trainer, pl_module, state)
+        except DAMAGE_ERRORS as error:
+            raise CheckpointError(
+                f"Cannot resume from '{trainer.ckpt_path}': its resume state is damaged "
+                f"({type(error).__name__}: {error}). Use an earlier checkpoint, or start again "
+                "without --ckpt_path."
+            ) from error
+
+    def _load(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]
+    ) -> None:
+        """Restore a state that may be damaged."""
+        self._has_trained = False
+        num_processes = len(state["processes"])
+        is_same_size = num_processes == trainer.world_size
+        self._own_state = state["processes"][trainer.global_rank] if is_same_size else None
+        if self._own_state is None:
+            self._warn(trainer, f"it was saved by {num_processes} processes")
+        else:
+            self._load_own(trainer, pl_module, self._own_state)
+        for logger, text in zip(trainer.loggers, state["logs"], strict=False):
+            restore_csv_rows(logger, text)
+        if row := state["row"]:
+            self._log_row(trainer, row)
+        # Read here, so that damage is found before training.
+        self._state = {"ended": bool(state["ended"]), "metrics": to_floats(state["metrics"])}
+        self._stay_stopped(trainer, str(state.get("stopped", "")))
+
+    def _stay_stopped(self, trainer: L.Trainer, reason: str) -> None:
+        """Train nothing if the run was stopped early, unless EarlyStopping was removed since."""
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        has_early_stopping = any(isinstance(callback, EarlyStopping) for callback in callbacks)
+        if not reason or (reason != UNKNOWN_REASON and not has_early_stopping):
+            return
+        trainer.should_stop = True
+        if trainer.is_global_zero:
+            warnings.warn(
+                f"The run is finished, it was stopped early ({reason.rstrip('.')}). Nothing is "
+                "left to train. Remove EarlyStopping to train further.",
+                CheckpointWarning,
+                stacklevel=2,
+            )
+
+    def _load_own(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, own: dict[str, Any]
+    ) -> None:
+        """Restore the state of this process."""
+        # Before the loader's iterator is made: torch draws a number for it.
+        set_rng_state(own["random"])
+        if len(own["random"]["cuda"]) != torch.cuda.device_count():
+            self._warn(trainer, f"it was saved with {len(own['random']['cuda'])} GPUs")
+        for name in own["kept"].keys() & set(self.keep):
+            _restore(pl_module, name, own["kept"][name])
+
+    def _log_row(self, trainer: L.Trainer, row: Mapping[str, float]) -> None:
+        """Log the row that Lightning would have logged after the checkpoint was saved."""
+        metrics = {name: float(value) for name, value in row.items() if name != "step"}
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, int(row["step"]))
+            logger.save()
+
+    def _warn(self, trainer: L.Trainer, reason: str) -> None:
+        """Say once why the rest of the run differs from that of an uninterrupted one."""
+        if trainer.is_global_zero:
+            warnings.warn(
+                f"Resuming from '{trainer.ckpt_path}' is not exact: {reason}.",
+                CheckpointWarning,
+                stacklevel=2,
+            )
+
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._trained = True
+        """Restore what Lightning has changed since the checkpoint was loaded."""
+        self._has_trained = True
         if not self._state:
             return
-        if (
-            self._own and not self._state["ended"]
-        ):  # in the middle of an epoch its iterator had been made before
-            set_rng_state(self._own["random"])
-        self._give_metrics(trainer)
+        # In the middle of an epoch its iterator had been made before the state was saved.
+        if self._own_state and not self._state["ended"]:
+            set_rng_state(self._own_state["random"])
+        self._restore_metrics(trainer)
         self._state = {}
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not self._state or self._trained:
+        """Give a run that had nothing left to train its metrics and averaged weights."""
+        if not self._state or self._has_trained:
             return
-        self._give_metrics(trainer)
+        self._restore_metrics(trainer)
+        # Lightning corrects this only at the last planned epoch.
+        progress = trainer.fit_loop.epoch_progress.current
+        progress.completed = progress.processed  # type: ignore[attr-defined]
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, WeightAveraging):
                 callback.on_train_end(trainer, pl_module)
         self._state = {}
 
-    def _give_metrics(self, trainer: L.Trainer) -> None:
-        given = {name: torch.tensor(value) for name, value in self._state["metrics"].items()}
-        trainer.callback_metrics.update(given)
+    def _restore_metrics(self, trainer: L.Trainer) -> None:
+        """Restore the logged metrics."""
+        metrics = self._state["metrics"].items()
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in metrics})
+
+
+def gather_from_all_ranks(own: Any) -> list[Any]:
+    """Gather a value from all processes.
+
+    Args:
+        own: value of this process.
+
+    Returns:
+        The values by rank.
+    """
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return [own]
+    values: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, own)
+    return values
+
+
+def log_version(logger: Any) -> str | int | None:
+    """Return the version of a CSVLogger's folder, so that a resumed run uses the same one.
+
+    Args:
+        logger: any logger.
+
+    Returns:
+        The version; None for other loggers.
+    """
+    return logger.version if isinstance(logger, CSVLogger) else None
+
+
+def stop_reason(trainer: L.Trainer) -> str:
+    """Return why a run ends before its last epoch, if a callback has ended it for good.
+
+    Args:
+        trainer: Trainer at the end of an epoch.
+
+    Returns:
+        The reason; "" if the run goes on, or if only its time is up.
+    """
+    # `min_epochs` and `min_steps` may postpone the end.
+    if not trainer.should_stop or not trainer.fit_loop._can_stop_early:  # noqa: SLF001
+        return ""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    for callback in callbacks:
+        if isinstance(callback, EarlyStopping) and callback.stopping_reason_message:
+            return callback.stopping_reason_message
+    # A run may get more time.
+    has_timer = any(isinstance(callback, Timer) for callback in callbacks)
+    return "" if has_timer else UNKNOWN_REASON
+
+
+def to_floats(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Convert metrics to numbers.
+
+    Args:
+        metrics: numbers or scalar tensors by name.
+
+    Returns:
+        The numbers by name.
+    """
+    return {name: float(value) for name, value in metrics.items()}
 
 
 def _to_cpu(value: Tensor | Metric) -> Tensor | dict[str, Tensor]:
@@ -197,18 +278,3 @@ def _restore(pl_module: L.LightningModule, name: str, saved: Tensor | dict[str, 
         getattr(metric, state).copy_(value)
     # A metric without updates warns when it is computed.
     metric._update_count = 1  # noqa: SLF001
-
-
-def to_floats(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in metrics.items()}
-
-
-def restore_csv_rows(logger: Any, text: str) -> None:
-    """Begin a CSVLogger's new file with the rows of an earlier one, which may have other
-    columns.
-    """
-    file = csv_log_path(logger)
-    if file is None or not text:
-        return
-    atomic_write_text(file, text)
-    logger.experiment.metrics_keys = text.partition("\n")[0].strip().split(",")

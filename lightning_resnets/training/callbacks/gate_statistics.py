@@ -31,100 +31,109 @@ class GateStatistics(Callback):
     Images are counted once, over all ranks; sums stay on the device until the end. It works with
     any LightningModule whose model (its `model`, or itself) has merge modules and runs uncompiled
     in evaluation, as that of `ImageClassifier` does, and whose batches are images and labels (N,).
-    `class_names` default to those of the datamodule.
+
+    Args:
+        class_names: names of the classes; by default those of the datamodule.
     """
 
     def __init__(self, class_names: Sequence[str] | None = None) -> None:
-        self.classes = class_names
+        self.class_names = class_names
         self._sums: dict[str, GateAccumulator] = {}
         self._labels: Tensor | None = None
-        self._left: set[str] = set()  # gates that have not run for this batch
+        # Gates that have not yet run for the current batch
+        self._pending: set[str] = set()
         self._handles: list[RemovableHandle] = []
 
-    def _begin(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._leave()
+    def _start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Add a hook to every gate, or warn if there is none."""
+        self._remove_hooks()
         if trainer.sanity_checking:
             return
-        found = find_gates(pl_module)
-        if not found:
+        gates = find_gates(pl_module)
+        if not gates:
             rank_zero_warn(
                 "GateStatistics has nothing to write: this model has no Gate "
                 "(SE and Highway models have)."
             )
             return
-        count = len(self._classes(trainer))
-        for name, gate in found.items():
-            self._handles.append(
-                gate.register_forward_hook(self._look(name, count), with_kwargs=True)
-            )
+        num_classes = len(self._find_class_names(trainer))
+        for name, gate in gates.items():
+            hook = self._make_hook(name, num_classes)
+            self._handles.append(gate.register_forward_hook(hook, with_kwargs=True))
 
-    def _classes(self, trainer: L.Trainer) -> Sequence[str]:
-        classes = self.classes or getattr(getattr(trainer, "datamodule", None), "class_names", None)
-        if not classes:
+    def _find_class_names(self, trainer: L.Trainer) -> Sequence[str]:
+        """Return the names of the classes; raise ValueError if they are unknown."""
+        data = getattr(trainer, "datamodule", None)
+        class_names = self.class_names or getattr(data, "class_names", None)
+        if not class_names:
             raise ValueError(
                 "GateStatistics needs the class names: pass GateStatistics(class_names=...)."
             )
-        return classes
+        return class_names
 
-    def _look(self, name: str, num_classes: int) -> Any:
-        def look(
+    def _make_hook(self, name: str, num_classes: int) -> Any:
+        """Return a hook that adds the weights of a gate to its sums."""
+
+        def record(
             module: Gate, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor
         ) -> None:
-            if (
-                name not in self._left or self._labels is None
-            ):  # the same images once more, mirrored
+            """Add the weights of the first forward pass of a batch."""
+            # The second one, for flip TTA, has the same images mirrored.
+            if name not in self._pending or self._labels is None:
                 return
-            self._left.discard(name)
+            self._pending.discard(name)
             weight = bind_operands(module, args, kwargs)[1]  # (N, C, 1, 1) or (N, C, H, W)
             if name not in self._sums:
-                self._sums[name] = GateAccumulator.zeros(
-                    num_classes, weight.shape[1], weight.device
-                )
+                channels = weight.shape[1]
+                self._sums[name] = GateAccumulator.zeros(num_classes, channels, weight.device)
             self._sums[name].update(weight, self._labels)
 
-        return look
+        return record
 
-    def _batch(self, pl_module: L.LightningModule, batch: Any) -> None:
+    def _start_batch(self, pl_module: L.LightningModule, batch: Any) -> None:
+        """Remember the labels of a batch."""
         if self._handles:
-            self._labels, self._left = batch[1], set(find_gates(pl_module))
+            self._labels = batch[1]
+            self._pending = set(find_gates(pl_module))
 
-    def _end(self, trainer: L.Trainer, pl_module: L.LightningModule, role: str) -> None:
+    def _finish(self, trainer: L.Trainer, pl_module: L.LightningModule, role: str) -> None:
+        """Remove the hooks, and write the statistics over all ranks."""
         sums = {name: self._sums[name] for name in find_gates(pl_module) if name in self._sums}
-        self._leave()
+        self._remove_hooks()
         if not sums:
             return
-        flat = trainer.strategy.reduce(
-            torch.cat([one.flatten() for one in sums.values()]), reduce_op="sum"
-        )
-        assert isinstance(flat, Tensor)
-        parts = flat.cpu().split([one.flatten().numel() for one in sums.values()])
-        whole = {
-            name: one.unflatten(part) for (name, one), part in zip(sums.items(), parts, strict=True)
-        }
+        totals = sum_over_ranks(trainer, sums)
         if trainer.is_global_zero:
-            write_csv(
-                Path(trainer.default_root_dir) / f"gate_statistics_{role}.csv",
-                whole,
-                self._classes(trainer),
-            )
-            values = {
-                f"gates/{name}/{key}": v
-                for name, one in whole.items()
-                for key, v in one.summary().items()
-            }
-            for logger in trainer.loggers:  # not by `log`: the card would list them all
-                logger.log_metrics(values, step=trainer.global_step)
+            path = Path(trainer.default_root_dir) / f"gate_statistics_{role}.csv"
+            write_csv(path, totals, self._find_class_names(trainer))
+            log_summaries(trainer, totals)
 
-    def _leave(self) -> None:
+    def _remove_hooks(self) -> None:
+        """Remove all hooks and forget what they recorded."""
         for handle in self._handles:
             handle.remove()
-        self._sums, self._labels, self._left, self._handles = {}, None, set(), []
+        self._sums = {}
+        self._labels = None
+        self._pending = set()
+        self._handles = []
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._begin(trainer, pl_module)
+        """Add the hooks.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: module with the model.
+        """
+        self._start(trainer, pl_module)
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._begin(trainer, pl_module)
+        """Add the hooks.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: module with the model.
+        """
+        self._start(trainer, pl_module)
 
     def on_validation_batch_start(
         self,
@@ -134,7 +143,16 @@ class GateStatistics(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._batch(pl_module, batch)
+        """Remember the labels of the batch.
+
+        Args:
+            trainer: unused.
+            pl_module: module with the model.
+            batch: images and labels (N,).
+            batch_idx: unused.
+            dataloader_idx: unused; all loaders are counted together.
+        """
+        self._start_batch(pl_module, batch)
 
     def on_test_batch_start(
         self,
@@ -144,18 +162,84 @@ class GateStatistics(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._batch(pl_module, batch)
+        """Remember the labels of the batch.
+
+        Args:
+            trainer: unused.
+            pl_module: module with the model.
+            batch: images and labels (N,).
+            batch_idx: unused.
+            dataloader_idx: unused; all loaders are counted together.
+        """
+        self._start_batch(pl_module, batch)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._end(trainer, pl_module, "val")
+        """Write `gate_statistics_val.csv`.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: module with the model.
+        """
+        self._finish(trainer, pl_module, "val")
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._end(trainer, pl_module, "test")
+        """Write `gate_statistics_test.csv`.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: module with the model.
+        """
+        self._finish(trainer, pl_module, "test")
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        self._leave()
+        """Remove the hooks of an evaluation that failed.
+
+        Args:
+            trainer: unused.
+            pl_module: unused.
+            exception: unused.
+        """
+        self._remove_hooks()
+
+
+def sum_over_ranks(
+    trainer: L.Trainer, sums: Mapping[str, GateAccumulator]
+) -> dict[str, GateAccumulator]:
+    """Add up the sums of all ranks in one reduction.
+
+    Args:
+        trainer: Trainer of the run.
+        sums: sums of this rank by gate, in the same order on all ranks.
+
+    Returns:
+        The total sums by gate, on the CPU.
+    """
+    own = [gate_sums.flatten() for gate_sums in sums.values()]
+    total = trainer.strategy.reduce(torch.cat(own), reduce_op="sum")
+    assert isinstance(total, Tensor)
+    parts = total.cpu().split([len(part) for part in own])
+    totals = dict[str, GateAccumulator]()
+    for (name, gate_sums), part in zip(sums.items(), parts, strict=True):
+        totals[name] = gate_sums.unflatten(part)
+    return totals
+
+
+def log_summaries(trainer: L.Trainer, totals: Mapping[str, GateAccumulator]) -> None:
+    """Log the statistics over all images.
+
+    Args:
+        trainer: Trainer of the run.
+        totals: sums over all ranks by gate.
+    """
+    values = dict[str, float]()
+    for name, gate_sums in totals.items():
+        for key, value in gate_sums.summary().items():
+            values[f"gates/{name}/{key}"] = value
+    # Not with `log`, which would add them to the metrics of the model card.
+    for logger in trainer.loggers:
+        logger.log_metrics(values, step=trainer.global_step)
 
 
 def write_csv(path: Path, sums: Mapping[str, GateAccumulator], class_names: Sequence[str]) -> None:
@@ -172,9 +256,10 @@ def write_csv(path: Path, sums: Mapping[str, GateAccumulator], class_names: Sequ
     with atomic_write(path) as part, part.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)
-        for depth, (name, one) in enumerate(sums.items(), 1):
-            for label, (count, *values) in zip(class_names, one.rows(), strict=True):
+        for depth, (name, gate_sums) in enumerate(sums.items(), 1):
+            for class_name, values in zip(class_names, gate_sums.rows(), strict=True):
+                count, *statistics = values
+                # Classes without images have no statistics.
                 if count:
-                    rows.writerow(
-                        (name, depth, label, int(count), *(f"{value:.6f}" for value in values))
-                    )
+                    texts = [f"{value:.6f}" for value in statistics]
+                    rows.writerow((name, depth, class_name, int(count), *texts))

@@ -10,15 +10,10 @@ from lightning_resnets.errors import sanitize
 
 CHECKPOINT_KEY = "settings"
 
-
-LENGTH_OPTIONS = (
-    "trainer.max_epochs",
-    "trainer.max_steps",
-)  # a run may be given more of them, but is then no result
-
+# A run may be given more epochs or steps, but does not count as a result then.
+LENGTH_OPTIONS = ("trainer.max_epochs", "trainer.max_steps")
 
 EXTENDED_KEY = "extended"
-
 
 TRAINER_OPTIONS = (
     "max_epochs",
@@ -31,58 +26,91 @@ TRAINER_OPTIONS = (
     "overfit_batches",
 )
 
-
-IGNORED_DATA_OPTIONS = (
-    "data_dir",
-    "download",
-    "num_workers",
-    "eval_batch_size",
-)  # of the data: where they lie and how they are fetched
+# Options of the datamodule that do not change what a model learns.
+IGNORED_DATA_OPTIONS = ("data_dir", "download", "num_workers", "eval_batch_size")
 
 
 def run_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a configuration by option: "model.lr", "data.cutout"."""
+    """Return the settings that decide what a run computes.
+
+    Args:
+        config: parsed options of `fit`.
+
+    Returns:
+        Values by option, for example "model.lr" and "data.cutout".
+    """
     data = config["data"]
-    given = {"seed_everything": config["seed_everything"], "data": data["class_path"]}
-    given |= {
-        f"model.{name}": value for name, value in flatten(config["model"]) if name != "num_classes"
-    }
-    given |= {
-        f"data.{name}": value
-        for name, value in flatten(data.get("init_args") or {})
-        if name not in IGNORED_DATA_OPTIONS
-    }
-    return given | {f"trainer.{name}": config["trainer"].get(name) for name in TRAINER_OPTIONS}
+    settings = {"seed_everything": config["seed_everything"], "data": data["class_path"]}
+    for name, value in flatten(config["model"]):
+        # The datamodule sets the number of classes.
+        if name != "num_classes":
+            settings[f"model.{name}"] = value
+    for name, value in flatten(data.get("init_args") or {}):
+        if name not in IGNORED_DATA_OPTIONS:
+            settings[f"data.{name}"] = value
+    for name in TRAINER_OPTIONS:
+        settings[f"trainer.{name}"] = config["trainer"].get(name)
+    return settings
 
 
-def flatten(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Flatten nested mappings.
+
+    Args:
+        table: values or mappings by name.
+        prefix: text before every name.
+
+    Yields:
+        The name with those of the mappings around it, joined by dots, and the value.
+    """
     for name, value in dict(table).items():
         if isinstance(value, Mapping):
-            yield from flatten(value, f"{before}{name}.")
+            yield from flatten(value, f"{prefix}{name}.")
         else:
-            yield f"{before}{name}", value
+            yield f"{prefix}{name}", value
 
 
-def config_differences(kept: object, now: Mapping[str, Any]) -> list[str]:
-    """List the settings that differ from those of a checkpoint: "model.lr 0.4, not 0.1"."""
-    held = kept if isinstance(kept, dict) else {}
+def config_differences(saved: object, current: Mapping[str, Any]) -> list[str]:
+    """List the settings that differ from those of a checkpoint.
+
+    Args:
+        saved: settings in the checkpoint, or anything else.
+        current: result of `run_config`.
+
+    Returns:
+        Texts such as "model.lr 0.4, not 0.1".
+    """
+    held = saved if isinstance(saved, dict) else {}
+    ignored = (*LENGTH_OPTIONS, EXTENDED_KEY)
     return [
         sanitize(f"{name} {held[name]}, not {value}")
-        for name, value in now.items()
-        if name in held and name not in (*LENGTH_OPTIONS, EXTENDED_KEY) and held[name] != value
+        for name, value in current.items()
+        if name in held and name not in ignored and held[name] != value
     ]
 
 
-def is_extended(kept: object, now: Mapping[str, Any]) -> bool:
-    """Return True if the number of epochs or steps was changed since the run began."""
-    held = kept if isinstance(kept, dict) else {}
-    return held.get(EXTENDED_KEY) is True or any(
-        name in held and held[name] != now[name] for name in LENGTH_OPTIONS
-    )
+def is_extended(saved: object, current: Mapping[str, Any]) -> bool:
+    """Return True if the number of epochs or steps was changed since the run began.
+
+    Args:
+        saved: settings in the checkpoint, or anything else.
+        current: result of `run_config`.
+
+    Returns:
+        True if the run was extended or shortened.
+    """
+    held = saved if isinstance(saved, dict) else {}
+    if held.get(EXTENDED_KEY) is True:
+        return True
+    return any(name in held and held[name] != current[name] for name in LENGTH_OPTIONS)
 
 
 class ResumeConfigCallback(Callback):
-    """Write the settings into every checkpoint."""
+    """Write the settings into every checkpoint.
+
+    Attributes:
+        settings: result of `run_config`.
+    """
 
     def __init__(self) -> None:
         self.settings: dict[str, Any] = {}
@@ -90,4 +118,5 @@ class ResumeConfigCallback(Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
+        """Add the settings to a checkpoint."""
         checkpoint[CHECKPOINT_KEY] = self.settings

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -32,51 +33,61 @@ class StopOnSignal(Checkpoint):
 
     def __init__(self) -> None:
         self._signal: int | None = None
-        self._before: dict[signal.Signals, Any] = {}
+        self._old_handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start to listen for signals."""
         self._signal = None
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._take) for number in SIGNAL_NAMES}
+        self._set_handlers(self._remember)
 
-    def _take(self, number: int, frame: FrameType | None) -> None:
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        """Remember a signal until the batch is finished; stop at the second Ctrl-C."""
         if self._signal == signal.SIGINT == number:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self._signal = number
 
-    def _give_back(self) -> None:
-        for number, handler in self._before.items():
+    def _set_handlers(self, handler: Callable[[int, FrameType | None], None]) -> None:
+        """Replace the handlers of the signals."""
+        # Python allows it in the main thread only.
+        if threading.current_thread() is threading.main_thread():
+            self._old_handlers = {number: signal.signal(number, handler) for number in SIGNAL_NAMES}
+
+    def _restore_handlers(self) -> None:
+        """Restore the handlers that were there before."""
+        for number, handler in self._old_handlers.items():
             signal.signal(number, handler)
-        self._before = {}
+        self._old_handlers = {}
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._give_back()
+        """Stop listening for signals."""
+        self._restore_handlers()
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop a test immediately at a signal: there is nothing to save."""
 
-        def end(number: int, frame: FrameType | None) -> None:
+        def stop(number: int, frame: FrameType | None) -> None:
+            """Print a message and stop the process."""
             if not trainer.is_global_zero:
                 raise RunInterrupted(0)
             name = SIGNAL_NAMES[signal.Signals(number)]
-            print(f"\nStopped by {name} while testing{self._trained(trainer)}.", file=sys.stderr)
+            path = _resume_path(trainer)
+            weights = f"; the trained weights are in {path}" if path else ""
+            hint = " (--ckpt_path last)" if path else ""
+            print(f"\nStopped by {name} while testing{weights}{hint}.", file=sys.stderr)
             raise RunInterrupted(128 + number)
 
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, end) for number in SIGNAL_NAMES}
+        self._set_handlers(stop)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._give_back()
-
-    def _trained(self, trainer: L.Trainer) -> str:
-        path = _file(trainer)
-        return f"; what was trained is in {path}: test it with --ckpt_path last" if path else ""
+        """Stop listening for signals."""
+        self._restore_handlers()
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        self._give_back()
+        """Stop listening for signals."""
+        self._restore_handlers()
 
     def on_train_batch_end(
         self,
@@ -86,30 +97,34 @@ class StopOnSignal(Checkpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
+        """Stop here if a signal came and a run can resume after this batch."""
         if is_safe_to_save(trainer, batch_idx) and any_rank(trainer, self._signal is not None):
             self._stop(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop here if a signal came."""
         if any_rank(trainer, self._signal is not None, always=True):
             self._stop(trainer)
 
     def _stop(self, trainer: L.Trainer) -> None:
+        """Save, print a message and stop the process."""
         number = signal.Signals(self._signal or signal.SIGTERM)
         for saver in _savers(trainer):
             saver.save(trainer)
         if not trainer.is_global_zero:
             # A launcher kills rank 0 when another rank fails.
             raise RunInterrupted(0)
-        path = _file(trainer)
-        where = f"saved in {path}: go on with --ckpt_path last" if path else "nothing was saved"
+        path = _resume_path(trainer)
+        saved = f"saved in {path}. Resume with --ckpt_path last" if path else "nothing was saved"
         print(
-            f"\nStopped by {SIGNAL_NAMES[number]} after step {trainer.global_step}, {where}.",
+            f"\nStopped by {SIGNAL_NAMES[number]} after step {trainer.global_step}, {saved}.",
             file=sys.stderr,
         )
         raise RunInterrupted(128 + number)
 
 
 def _savers(trainer: L.Trainer) -> list[LastCheckpoint]:
+    """Return the callbacks that write a checkpoint to resume from."""
     return [
         callback
         for callback in trainer.checkpoint_callbacks
@@ -117,7 +132,7 @@ def _savers(trainer: L.Trainer) -> list[LastCheckpoint]:
     ]
 
 
-def _file(trainer: L.Trainer) -> str:
+def _resume_path(trainer: L.Trainer) -> str:
     """Return the path of the checkpoint to resume from; empty if there is none."""
     paths = [saver.last_model_path for saver in _savers(trainer) if saver.last_model_path]
     return display_path(paths[0]) if paths else ""

@@ -26,23 +26,36 @@ class SkipNorms(Callback):
     begins there: equation (5) of He et al. 2016, arXiv:1603.05027. Branches become weak with depth:
     section 4.2, "Analysis of layer responses", of He et al. 2015, arXiv:1512.03385.
 
-    `every` defaults to the Trainer's `log_every_n_steps`. Other steps have no hooks and cost
-    nothing. It works with any LightningModule whose model (its `model`, or itself) has merge
-    modules; `insert_merges` adds them to a third-party model. The model must run uncompiled; if no
-    Add is seen at work, the run stops with a ValueError.
+    Steps that are not logged have no hooks and cost nothing. It works with any LightningModule
+    whose model (its `model`, or itself) has merge modules; `insert_merges` adds them to a
+    third-party model. The model must run uncompiled; if no Add runs, training stops with a
+    ValueError.
+
+    Args:
+        every: number of steps between logs; by default the Trainer's `log_every_n_steps`.
+
+    Raises:
+        ValueError: every is below 1.
     """
 
     def __init__(self, every: int | None = None) -> None:
         if every is not None and every < 1:
-            raise ValueError(f"every={every}: take 1 step or more.")
+            raise ValueError(f"every must be 1 step or more, got {every}.")
         self.every = every
-        self.step: int | None = None  # the one that is looked at
-        self._last: int | None = None
+        # The step that is being recorded, and the last one that was
+        self.step: int | None = None
+        self._last_step: int | None = None
         self._squares: dict[str, Tensor] = {}
         self._handles: list[RemovableHandle] = []
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._last = None
+        """Warn if the model has no Add.
+
+        Args:
+            trainer: unused.
+            pl_module: module with the model.
+        """
+        self._last_step = None
         if not find_adds(pl_module):
             rank_zero_warn(
                 "SkipNorms has nothing to log: this model has no Add "
@@ -52,33 +65,49 @@ class SkipNorms(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        step, every = trainer.global_step, self.every or max(1, trainer.log_every_n_steps)  # type: ignore[attr-defined]
-        if (step + 1) % every or step == self._last:  # several batches may make one step
-            return
-        self.step = self._last = step
-        for name, add in find_adds(pl_module).items():
-            self._handles.append(add.register_forward_hook(self._look(name), with_kwargs=True))
+        """Add hooks before a step that is logged.
 
-    def _look(self, name: str) -> Any:
-        def look(
+        Args:
+            trainer: Trainer of the run.
+            pl_module: module with the model.
+            batch: unused.
+            batch_idx: unused.
+        """
+        step = trainer.global_step
+        every = self.every or max(1, trainer.log_every_n_steps)  # type: ignore[attr-defined]
+        # Accumulated batches make one step, of which the first is recorded.
+        if (step + 1) % every or step == self._last_step:
+            return
+        self.step = step
+        self._last_step = step
+        for name, add in find_adds(pl_module).items():
+            hook = self._make_forward_hook(name)
+            self._handles.append(add.register_forward_hook(hook, with_kwargs=True))
+
+    def _make_forward_hook(self, name: str) -> Any:
+        """Return a hook that records the inputs of an Add."""
+
+        def record(
             module: Add, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Tensor
         ) -> None:
-            for role, tensor in zip(
-                OPERAND_NAMES, bind_operands(module, args, kwargs), strict=True
-            ):
+            """Record the norm of each input, and later of its gradient."""
+            operands = bind_operands(module, args, kwargs)
+            for role, tensor in zip(OPERAND_NAMES, operands, strict=True):
                 self._squares[f"{name}/{role}"] = squared_norm(tensor) / len(tensor)
+                # This hook disappears with the graph of the step.
                 if tensor.requires_grad:
-                    tensor.register_hook(
-                        self._keep(f"{name}/{role}_gradient")
-                    )  # goes with the step's graph
+                    tensor.register_hook(self._make_gradient_hook(f"{name}/{role}_gradient"))
 
-        return look
+        return record
 
-    def _keep(self, name: str) -> Any:
-        def keep(gradient: Tensor) -> None:
+    def _make_gradient_hook(self, name: str) -> Any:
+        """Return a hook that records a gradient."""
+
+        def record(gradient: Tensor) -> None:
+            """Record the mean over images; the loss is a mean, so each has 1/N of its gradient."""
             self._squares[name] = squared_norm(gradient) * len(gradient)
 
-        return keep
+        return record
 
     def on_train_batch_end(
         self,
@@ -88,41 +117,65 @@ class SkipNorms(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
+        """Log the recorded norms and remove the hooks.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: unused.
+            outputs: unused.
+            batch: unused.
+            batch_idx: unused.
+
+        Raises:
+            ValueError: the model is compiled, so that its hooks did not run.
+        """
         if self.step is None:
             return
-        step, squares, looked = self.step, self._squares, bool(self._handles)
-        self._leave()
-        if looked and not squares:
+        step = self.step
+        squares = self._squares
+        had_hooks = bool(self._handles)
+        self._remove_hooks()
+        if had_hooks and not squares:
             raise ValueError(
-                "SkipNorms saw no Add at work: it needs a model that is not compiled "
+                "SkipNorms saw no Add run: it needs a model that is not compiled "
                 "(--model.compile false)."
             )
         if squares:
             self._log(trainer, step, squares)
 
     def _log(self, trainer: L.Trainer, step: int, squares: dict[str, Tensor]) -> None:
+        """Log the mean over all ranks."""
         names = sorted(squares)
-        mean = trainer.strategy.reduce(
-            torch.stack([squares[name] for name in names]), reduce_op="mean"
-        )
+        own = torch.stack([squares[name] for name in names])
+        mean = trainer.strategy.reduce(own, reduce_op="mean")
         assert isinstance(mean, Tensor)
         scale = loss_scale(trainer)
-        norms = {
-            f"skip_norms/{name}": value / scale if name.endswith("_gradient") else value
-            for name, value in zip(names, mean.sqrt().tolist(), strict=True)
-        }
-        for logger in trainer.loggers:  # not by `log`: the card would list them all
+        norms = dict[str, float]()
+        for name, value in zip(names, mean.sqrt().tolist(), strict=True):
+            norms[f"skip_norms/{name}"] = value / scale if name.endswith("_gradient") else value
+        # Not with `log`, which would add them to the metrics of the model card.
+        for logger in trainer.loggers:
             logger.log_metrics(norms, step=step)
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        self._leave()
+        """Remove the hooks of a step that failed.
 
-    def _leave(self) -> None:
+        Args:
+            trainer: unused.
+            pl_module: unused.
+            exception: unused.
+        """
+        self._remove_hooks()
+
+    def _remove_hooks(self) -> None:
+        """Remove all hooks and forget what they recorded."""
         for handle in self._handles:
             handle.remove()
-        self.step, self._squares, self._handles = None, {}, []
+        self.step = None
+        self._squares = {}
+        self._handles = []
 
 
 def find_adds(module: nn.Module) -> dict[str, Add]:
@@ -166,4 +219,5 @@ def loss_scale(trainer: L.Trainer) -> float:
         The factor.
     """
     scaler = getattr(trainer.precision_plugin, "scaler", None)
-    return (scaler.get_scale() if scaler is not None else 1.0) / trainer.accumulate_grad_batches
+    scale = 1.0 if scaler is None else scaler.get_scale()
+    return scale / trainer.accumulate_grad_batches
