@@ -1,28 +1,28 @@
 """Report the model in a file, the confidence of its identification, and what does not match."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from lightning_resnets.checkpoint.build_model import (
-    build_from_card,
-    load_weights,
-    nonfinite_notes,
-)
+from lightning_resnets.checkpoint.build_model import nonfinite_notes
+from lightning_resnets.checkpoint.card_of_identification import identification_notes
+from lightning_resnets.checkpoint.card_overrides import NORMALIZATION, CardOverrides
+from lightning_resnets.checkpoint.identify.choose import PartReading
 from lightning_resnets.checkpoint.identify.identification import Identification
-from lightning_resnets.checkpoint.load import (
-    card_from_identification,
-    identification_notes,
-    identify_contents,
-    model_state_dict,
-)
+from lightning_resnets.checkpoint.identify.open_options import explain_alternative
 from lightning_resnets.checkpoint.model_card import ModelCard
+from lightning_resnets.checkpoint.open_checkpoint import NO_OVERRIDES, build_opened, open_checkpoint
+from lightning_resnets.checkpoint.reported import (
+    ReportedValue,
+    find_reported_values,
+    format_reported,
+)
 from lightning_resnets.errors import sanitize
-from lightning_resnets.formats.read import CheckpointContents, read_checkpoint
-from lightning_resnets.utils.format import format_shape
+from lightning_resnets.formats.read import CheckpointContents
+from lightning_resnets.utils.format import format_shape, join_first
 from lightning_resnets.utils.parameters import count_parameters
 
 MAX_LISTED = 10  # names of a list in the text; JSON has all
@@ -45,6 +45,7 @@ class InspectionReport:
         identification: the match of a file without a card, else None.
         parameters: number of parameters in the file that belong to the model.
         nonfinite_notes: a sentence if weights are NaN or inf.
+        readings: the parts of the file that may be models, under their own names and ours.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class InspectionReport:
     identification: Identification | None
     parameters: int
     nonfinite_notes: tuple[str, ...] = ()
+    readings: tuple[PartReading, ...] = ()
 
     @property
     def fits(self) -> bool:
@@ -71,9 +73,14 @@ class InspectionReport:
             "parameters": self.parameters,
             "matches": self.fits,
             **_identification_dict(self.identification),
+            "reported": {item.name: item.value for item in self.reported()},
             "notes": list(self.notes()),
             "card": self.card.to_dict(),
         }
+
+    def reported(self) -> tuple[ReportedValue, ...]:
+        """Return accuracies and epochs beside the weights, as the file has them."""
+        return find_reported_values(self.contents.metadata)
 
     def notes(self) -> tuple[str, ...]:
         """Return sentences that the user should see beside the report."""
@@ -92,6 +99,9 @@ def _identification_dict(identification: Identification | None) -> dict[str, Any
             "confidence": "certain",
             "reason": OWN_CARD,
             "alternatives": [],
+            "assumptions": [],
+            "prefix": "",
+            "other_models": [],
             "missing_keys": [],
             "unexpected_keys": [],
             "mismatched_keys": [],
@@ -105,6 +115,9 @@ def _identification_dict(identification: Identification | None) -> dict[str, Any
         "confidence": identification.confidence,
         "reason": identification.reason,
         "alternatives": list(identification.alternatives),
+        "assumptions": list(identification.assumptions),
+        "prefix": identification.prefix,
+        "other_models": list(identification.other_models),
         "missing_keys": list(identification.missing_keys),
         "unexpected_keys": list(identification.unexpected_keys),
         "mismatched_keys": [[name, list(file), list(model)] for name, file, model in mismatched],
@@ -113,12 +126,19 @@ def _identification_dict(identification: Identification | None) -> dict[str, Any
     }
 
 
-def inspect_checkpoint(path: str | Path, model: str | None = None) -> InspectionReport:
+def inspect_checkpoint(
+    path: str | Path,
+    model: str | None = None,
+    select: str | None = None,
+    overrides: CardOverrides = NO_OVERRIDES,
+) -> InspectionReport:
     """Read a file and report its model.
 
     Args:
         path: the file.
         model: the user's name for the model, as in `load.load_model`.
+        select: name of one of several models in the file, as in `load.load_model`.
+        overrides: entries of the card that the user gives.
 
     Returns:
         The report.
@@ -127,26 +147,28 @@ def inspect_checkpoint(path: str | Path, model: str | None = None) -> Inspection
         CheckpointError: the file cannot be read, matches no known model, or does not fit its card.
     """
     path = Path(path)
-    contents = read_checkpoint(path)
-    if contents.card is None:
-        identification = identify_contents(contents, path.name, model)
-        card = card_from_identification(identification)
-        # A match may lack weights, so the file is counted, not the model.
-        parameters = sum(w.numel() for w in parameter_tensors(identification.state_dict))
+    opened = open_checkpoint(path, model, select, overrides)
+    contents = opened.contents
+    if opened.identification is None:
+        # Building the model checks that its weights fit the card, whose options set the count.
+        parameters = count_parameters(build_opened(opened, path.name, model))
     else:
-        identification = None
-        card = ModelCard.from_dict(contents.card)
-        # Building the model checks that its weights fit the card.
-        built = build_from_card(card, path.name, model)
-        load_weights(built, model_state_dict(contents), card.arch, path.name)
-        # The card may name arguments that change the count.
-        parameters = count_parameters(built)
+        # A match may lack weights, so the file is counted, not the model.
+        parameters = sum(w.numel() for w in parameter_tensors(opened.state_dict))
     notes = nonfinite_notes(contents.state_dict, path.name)
-    size = path.stat().st_size
-    return InspectionReport(path, size, contents, card, identification, parameters, notes)
+    return InspectionReport(
+        path,
+        contents.nbytes,
+        contents,
+        opened.card,
+        opened.identification,
+        parameters,
+        notes,
+        opened.readings,
+    )
 
 
-def parameter_tensors(state: dict[str, Tensor]) -> list[Tensor]:
+def parameter_tensors(state: Mapping[str, Tensor]) -> list[Tensor]:
     """Return the trained weights, without batch norm's statistics.
 
     Args:
@@ -172,6 +194,8 @@ def format_report(report: InspectionReport) -> list[str]:
     if report.identification:
         rows += _match_rows(report.identification)
     rows += [("metric", f"{name} {value:.4f}") for name, value in report.card.metrics.items()]
+    if reported := report.reported():
+        rows.append(("file says", format_reported(reported)))
     rows += [("note", note) for note in _notes_not_in_rows(report)]
     return [sanitize(f"{label:<{LABEL_WIDTH}}{text}".rstrip()) for label, text in rows]
 
@@ -193,9 +217,7 @@ def _model_rows(report: InspectionReport) -> list[Row]:
     if card.model_kwargs:
         kwargs = ", ".join(f"{name}={value!r}" for name, value in card.model_kwargs.items())
         model += f" with {kwargs}"
-    classes = f"{len(card.class_names):,} classes"
-    if card.dataset:
-        classes += f" of {card.dataset_title}"
+    classes = describe_classes(card)
     naming = OWN_CARD
     if found := report.identification:
         naming = f"{found.dialect}; {found.confidence}: {found.reason}"
@@ -214,11 +236,29 @@ def _model_rows(report: InspectionReport) -> list[Row]:
     ]
 
 
+def describe_classes(card: ModelCard) -> str:
+    """Describe a model's classes, and whether their names are known.
+
+    Args:
+        card: the model card.
+
+    Returns:
+        Such as "10 classes of CIFAR-10", or "10 classes (names unknown)".
+    """
+    text = f"{len(card.class_names):,} classes"
+    if card.dataset:
+        text += f" of {card.dataset_title}"
+    if "class_names" not in card.assumed:
+        return text
+    return f"{text} (assumed)" if card.dataset else f"{text} (names unknown)"
+
+
 def _match_rows(identification: Identification) -> list[Row]:
     """Return the rows on an identification: alternatives, conversions, keys that do not match."""
     rows = list[Row]()
     if identification.alternatives:
-        rows.append(("also matches", ", ".join(identification.alternatives[:MAX_LISTED])))
+        named = [explain_alternative(name) for name in identification.alternatives]
+        rows.append(("also matches", join_first(named, MAX_LISTED)))
     rows += [("converted", change) for change in identification.conversions]
     rows += format_list("ignored", identification.ignored_keys)
     rows += format_list("missing", identification.missing_keys)
@@ -284,4 +324,6 @@ def format_preprocessing(card: ModelCard) -> str:
         text += f", std {', '.join(f'{value:.5g}' for value in card.std)}"
     if card.bn_eps:
         text += f"; batch norm epsilon {card.bn_eps:g}"
+    if set(NORMALIZATION) & set(card.assumed):
+        text += " (assumed)"
     return text

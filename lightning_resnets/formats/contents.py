@@ -10,6 +10,7 @@ from lightning_resnets.errors import UnsupportedFileError
 from lightning_resnets.formats import arrays, torch_save, zip_archive
 from lightning_resnets.formats.budget import Budget
 from lightning_resnets.formats.metadata import extract_metadata, extract_scalars
+from lightning_resnets.formats.module_settings import ModuleSettings
 from lightning_resnets.formats.source import FileReader
 from lightning_resnets.formats.state_dict import find_state_dict
 from lightning_resnets.formats.tensors import TensorView, load_tensors
@@ -34,6 +35,9 @@ class CheckpointContents:
         metadata: plain values beside the weights (`arch`, `epoch`, `args`), in JSON types.
         notes: sentences that the user should see.
         nbytes: size of all files that were read, in bytes.
+        other_models: names of other entries that hold weights, for `select`.
+        module: class of a whole pickled model, or "".
+        settings: strides, pools and so on of a whole pickled model, by the module's path.
     """
 
     format: str
@@ -43,15 +47,21 @@ class CheckpointContents:
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     notes: tuple[str, ...] = ()
     nbytes: int = 0
+    other_models: tuple[str, ...] = ()
+    module: str = ""
+    settings: Mapping[str, ModuleSettings] = field(default_factory=dict[str, ModuleSettings])
 
 
-def read_contents(source: FileReader, suffix: str, budget: Budget) -> CheckpointContents:
+def read_contents(
+    source: FileReader, suffix: str, budget: Budget, select: str = ""
+) -> CheckpointContents:
     """Recognize the format by the first bytes and read the file.
 
     Args:
         source: the file.
         suffix: ending of its name in lower case, with the dot.
         budget: charged for everything that is read.
+        select: name of the entry that holds the weights, if the user gives one.
 
     Returns:
         Its contents.
@@ -64,20 +74,22 @@ def read_contents(source: FileReader, suffix: str, budget: Budget) -> Checkpoint
         members = zip_archive.list_members(source)
         if zip_archive.archive_kind(members) == "numpy":
             return _from_npz(source, *arrays.read_npz(source, members, budget), budget)
-        return contents_of_pickle(torch_save.read_zip(source, members, budget), source.size, budget)
+        file = torch_save.read_zip(source, members, budget)
+        return contents_of_pickle(file, source.size, budget, select)
     # Every pickle since protocol 2 starts with byte 80 and its protocol.
     # The length of a safetensors header may start with the byte of a pickle.
     has_json = head[8:9] == b"{"
     is_safetensors = has_json and int.from_bytes(head[:8], "little") <= source.size - 8
     if not is_safetensors and head[:1] == b"\x80" and head[1:2] in PICKLE_PROTOCOLS:
-        return contents_of_pickle(torch_save.read_pickle(source, budget), source.size, budget)
+        file = torch_save.read_pickle(source, budget)
+        return contents_of_pickle(file, source.size, budget, select)
     if suffix == ".safetensors" or has_json:
         return _from_safetensors(source, *arrays.read_safetensors(source), budget)
     raise UnsupportedFileError(describe_unsupported(head, suffix))
 
 
 def contents_of_pickle(
-    file: torch_save.PickledFile, nbytes: int, budget: Budget
+    file: torch_save.PickledFile, nbytes: int, budget: Budget, select: str = ""
 ) -> CheckpointContents:
     """Find the weights in a pickle's value and read them.
 
@@ -85,6 +97,7 @@ def contents_of_pickle(
         file: the value, and how to read its tensors.
         nbytes: size of the file.
         budget: charged for everything that is read.
+        select: name of the entry that holds the weights, if the user gives one.
 
     Returns:
         The contents.
@@ -92,7 +105,7 @@ def contents_of_pickle(
     Raises:
         UnsupportedFileError: there are no weights, or they are damaged.
     """
-    choice = find_state_dict(file.value, budget)
+    choice = find_state_dict(file.value, budget, select)
     _require_weights(choice.views)
     # Only what belongs to the model is read; optimizer states stay on the disk.
     weights = file.load(choice.views)
@@ -109,6 +122,9 @@ def contents_of_pickle(
         metadata=metadata,
         notes=(*_opaque_notes(choice.module, file.opaque_names), *choice.notes),
         nbytes=nbytes,
+        other_models=choice.others,
+        module=choice.module,
+        settings=choice.settings,
     )
 
 

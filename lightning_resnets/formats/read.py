@@ -12,11 +12,12 @@ from lightning_resnets.formats.source import CORRUPT, open_file
 __all__ = ["CheckpointContents", "read_checkpoint"]
 
 
-def read_checkpoint(path: Path) -> CheckpointContents:
+def read_checkpoint(path: Path, select: str = "") -> CheckpointContents:
     """Read a checkpoint of any supported format.
 
     Args:
         path: a file, a folder of shards, the index of shards (`*.index.json`) or one shard.
+        select: name of the entry that holds the weights, if the user gives one.
 
     Returns:
         Its contents.
@@ -25,7 +26,7 @@ def read_checkpoint(path: Path) -> CheckpointContents:
         CheckpointError: the file is missing, damaged, hostile or of another format.
     """
     try:
-        return _read(path)
+        return _read(path, select)
     except UnsupportedFileError as error:
         raise CheckpointError(f"'{path.name}' {error}") from None
     except CheckpointError:
@@ -34,7 +35,7 @@ def read_checkpoint(path: Path) -> CheckpointContents:
         raise CheckpointError(f"'{path.name}' {CORRUPT}") from None
 
 
-def _read(path: Path) -> CheckpointContents:
+def _read(path: Path, select: str) -> CheckpointContents:
     """Find out what a path stands for and read it."""
     if folder := find_distributed(path):
         return read_distributed(folder)
@@ -42,4 +43,5 @@ def _read(path: Path) -> CheckpointContents:
         return read_shards(shards)
     file = single_file(path)
     with open_file(file) as source:
-        return read_contents(source, file.suffix.lower(), Budget.for_file(source.size))
+        budget = Budget.for_file(source.size)
+        return read_contents(source, file.suffix.lower(), budget, select)

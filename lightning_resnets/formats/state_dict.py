@@ -1,12 +1,13 @@
 """Find the weights among everything that a file contains."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from lightning_resnets.errors import UnsupportedFileError
 from lightning_resnets.formats.budget import Budget
+from lightning_resnets.formats.module_settings import ModuleSettings, read_module_settings
 from lightning_resnets.formats.pickled_objects import NumpyArray, OpaqueObject
 from lightning_resnets.formats.source import CORRUPT, TOO_COMPLEX
 from lightning_resnets.formats.tensors import NOT_A_TENSOR, TensorView
@@ -25,6 +26,7 @@ STATE_DICT_KEYS = (
 # Exponential moving averages of the weights.
 EMA_KEYS = ("ema", "model_ema", "state_dict_ema", "ema_state_dict", "params_ema")
 
+CONV_DIMS = 4
 MAX_WRAPPERS = 3  # dictionaries around the weights
 MAX_KEYS = 50_000
 MAX_MODELS = 1000  # unknown names searched for weights
@@ -49,39 +51,82 @@ class StateDictChoice:
         wrapper: where they were found, names joined by dots, or "".
         module: class of a whole pickled model, or "".
         notes: sentences on what was not chosen.
+        others: names of other tables that hold convolutions, such as `ema` or `student`.
+        settings: strides, pools and so on of a whole pickled model, by the module's path.
     """
 
     views: dict[str, TensorView]
     wrapper: str
     module: str
     notes: tuple[str, ...]
+    others: tuple[str, ...] = ()
+    settings: dict[str, ModuleSettings] = field(default_factory=dict[str, ModuleSettings])
 
 
-def find_state_dict(value: Any, budget: Budget) -> StateDictChoice:
+def find_state_dict(value: Any, budget: Budget, select: str = "") -> StateDictChoice:
     """Find the model's weights.
 
     Args:
         value: everything in the file.
         budget: charged for every entry that is visited.
+        select: name of the entry that holds the weights, if the user gives one.
 
     Returns:
-        The weights; a known wrapper wins over the table itself, which wins over the largest table
-        under an unknown name.
+        The weights; the selected entry wins over a known wrapper, which wins over the table itself,
+        which wins over the largest table under an unknown name.
 
     Raises:
         UnsupportedFileError: there are no weights, or the file is too complex.
     """
-    found = _find(value, MAX_WRAPPERS, budget)
+    found = _find_selected(value, select, budget) or _find(value, MAX_WRAPPERS, budget)
     if found is None:
         raise UnsupportedFileError(NO_WEIGHTS)
     path, item = found
     # A pickled nn.Module holds its weights in nested dictionaries.
     table = _module_state_dict(item, budget) if isinstance(item, OpaqueObject) else item
-    views, others = _split_tensors(table, budget)
+    views, entries = _split_tensors(table, budget)
     module = str(item.name) if isinstance(item, OpaqueObject) else ""
-    notes = [*_ema_notes(value, path, budget), *_non_tensor_notes(others)]
-    notes += _other_model_notes(value, path, budget)
-    return StateDictChoice(views, ".".join(path), module, tuple(notes))
+    notes = [*_ema_notes(value, path, budget), *_non_tensor_notes(entries)]
+    others = _other_models(value, path, budget)
+    notes += _other_model_notes(path, others)
+    settings = read_module_settings(item, budget) if isinstance(item, OpaqueObject) else {}
+    return StateDictChoice(views, ".".join(path), module, tuple(notes), others, settings)
+
+
+def _find_selected(value: Any, select: str, budget: Budget) -> Found | None:
+    """Return the weights in the entry that the user names; None if there is no such entry."""
+    if not select or not isinstance(value, dict):
+        return None
+    for name in budget.iterate(islice(value, MAX_MODELS)):
+        # A name may go on with a prefix of the keys inside.
+        if isinstance(name, str) and (select == name or select.startswith(f"{name}.")):
+            inner = _find(value[name], MAX_WRAPPERS - 1, budget)
+            if inner is not None:
+                path, item = inner
+                return (printable_key(name), *path), item
+    return None
+
+
+def _other_models(value: Any, path: tuple[str, ...], budget: Budget) -> tuple[str, ...]:
+    """Return the names of entries that hold weights of convolutions and were not chosen."""
+    if not isinstance(value, dict) or not path:
+        return ()
+    names = list[str]()
+    for name, item in budget.iterate(islice(value.items(), MAX_MODELS)):
+        if not isinstance(name, str) or printable_key(name) == path[0]:
+            continue
+        if _is_module(item) or (isinstance(item, dict) and _has_convolutions(item, budget)):
+            names.append(printable_key(name))
+    return tuple(names)
+
+
+def _has_convolutions(table: dict[Any, Any], budget: Budget) -> bool:
+    """Return True if a table has tensors of four dimensions directly in it."""
+    for item in budget.iterate(table.values()):
+        view = as_tensor_view(item)
+        if view is not None and len(view.size) == CONV_DIMS:
+            return True
+    return False
 
 
 def _split_tensors(
@@ -120,7 +165,12 @@ def _find(value: Any, depth: int, budget: Budget) -> Found | None:
     if _has_tensors(value, budget):
         return (), value
     models = dict(_find_models(value, budget)) if depth else {}
-    return max(models.values(), key=lambda found: _size(found[1], budget), default=None)
+    # Of a student and its teacher, the teacher is the model that is published.
+    return max(
+        models.values(),
+        key=lambda found: (_size(found[1], budget), found[0][0] == "teacher"),
+        default=None,
+    )
 
 
 def _has_tensors(table: dict[Any, Any], budget: Budget) -> bool:
@@ -215,20 +265,18 @@ def _ema_notes(value: Any, path: tuple[str, ...], budget: Budget) -> Iterator[st
         if _find(value.get(name), 1, budget):
             yield (
                 f"The file also contains a moving average of the weights ('{name}'). The weights "
-                "themselves were loaded."
+                f"themselves were loaded; --select {name} chooses the average."
             )
 
 
-def _other_model_notes(value: Any, path: tuple[str, ...], budget: Budget) -> Iterator[str]:
+def _other_model_notes(path: tuple[str, ...], others: tuple[str, ...]) -> Iterator[str]:
     """Yield a note if several unknown names hold weights."""
-    if not isinstance(value, dict) or not path or path[0] in (*STATE_DICT_KEYS, *EMA_KEYS):
+    if not others or path[0] in (*STATE_DICT_KEYS, *EMA_KEYS):
         return
-    names = [printable_key(name) for name, _ in _find_models(value, budget)]
-    others = [name for name in names if name != path[0]]
-    if others:
-        yield (
-            f"The file contains several models. '{path[0]}' was loaded, '{others[0]}' was ignored."
-        )
+    yield (
+        f"The file contains several models. '{path[0]}' was loaded, '{others[0]}' was ignored: "
+        f"choose one with --select {others[0]}."
+    )
 
 
 def _non_tensor_notes(others: list[Any]) -> Iterator[str]:

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from lightning_resnets.errors import ModelError
 from lightning_resnets.formats.read import read_checkpoint
-from lightning_resnets.models.key_rules import (
+from lightning_resnets.models.pretrained_weights import TIMM_TAGS, PretrainedWeights, get_pretrained
+from lightning_resnets.models.rename_keys import (
     AUX_CLASSIFIER_KEYS,
     CADENE_SE,
     OLD_DENSENET,
     rename_key,
 )
-from lightning_resnets.models.pretrained_weights import TIMM_TAGS, PretrainedWeights, get_pretrained
 from lightning_resnets.preprocessing import Preprocessing
 from lightning_resnets.utils.download import download_cached
 

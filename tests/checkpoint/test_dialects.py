@@ -1,16 +1,21 @@
 """Keys of every dialect become ours, prefixes are removed, and dialects do not overlap."""
 
+from itertools import islice, product
+
 import pytest
 import timm
 import torch
 import torchvision
+from torch import Tensor
 
 from lightning_resnets.checkpoint.identify.detect_dialect import detect_dialect
-from lightning_resnets.checkpoint.identify.dialects import DIALECTS, Dialect
-from lightning_resnets.checkpoint.identify.prefixes import common_prefix, rename_keys
+from lightning_resnets.checkpoint.identify.dialect_table import DIALECTS
+from lightning_resnets.checkpoint.identify.dialects import Dialect
+from lightning_resnets.checkpoint.identify.model_parts import find_model_parts, rename_weights
+from lightning_resnets.checkpoint.identify.translate import translate_names
 from lightning_resnets.errors import CheckpointError
 from lightning_resnets.models import registry
-from lightning_resnets.models.key_rules import rename_key
+from lightning_resnets.models.rename_keys import rename_key
 from lightning_resnets.utils.skip_init import skip_init
 from tests.helpers.third_party_models import (
     Akamaster,
@@ -75,9 +80,9 @@ def paddle_names() -> list[str]:
     return [f"{layer}_weights" for layer in layers] + norms + ["fc_0.w_0", "fc_0.b_0"]
 
 
-def blank(name: str, **options: object) -> list[str]:
+def blank(name: str, **options: object) -> dict[str, Tensor]:
     with skip_init():
-        return list(registry.create_model(name, **options).state_dict())
+        return registry.create_model(name, **options).state_dict()
 
 
 SPOKEN = {
@@ -85,28 +90,28 @@ SPOKEN = {
     "Keras": (keras_names, "resnet50", {}),
     "Paddle": (paddle_names, "resnet50", {}),
     "Caffe-SENet": (caffe_se_names, "seresnet50", {}),
-    "akamaster": (lambda: list(Akamaster().state_dict()), "resnet20", {}),
-    "kuangliu": (lambda: list(KuangliuDense().state_dict()), "densenet121", {"stem": "cifar"}),
-    "weiaicunzai": (lambda: list(Weiaicunzai().state_dict()), "seresnet18", {}),
+    "akamaster": (lambda: Akamaster().state_dict(), "resnet20", {}),
+    "kuangliu": (lambda: KuangliuDense().state_dict(), "densenet121", {"stem": "cifar"}),
+    "weiaicunzai": (lambda: Weiaicunzai().state_dict(), "seresnet18", {}),
     "moskomule": (
-        lambda: list(Moskomule().state_dict()),
+        lambda: Moskomule().state_dict(),
         "seresnet20",
         {"shortcut_type": "B", "se_bias": False},
     ),
     "legacy SE (Cadene)": (
-        lambda: list(timm.create_model("legacy_seresnet50").state_dict()),
+        lambda: timm.create_model("legacy_seresnet50").state_dict(),
         "seresnet50",
         {},
     ),
-    "timm": (lambda: list(timm.create_model("seresnet50").state_dict()), "seresnet50", {}),
-    "torchvision": (lambda: list(torchvision.models.resnet18().state_dict()), "resnet18", {}),
+    "timm": (lambda: timm.create_model("seresnet50").state_dict(), "seresnet50", {}),
+    "torchvision": (lambda: torchvision.models.resnet18().state_dict(), "resnet18", {}),
     "chenyaofo or torchvision": (
         lambda: blank("resnet20", shortcut_type="B"),
         "resnet20",
         {"shortcut_type": "B"},
     ),
     "gpleiss": (
-        lambda: [x.replace("norm5", "norm_final") for x in blank("densenet121")],
+        lambda: {k.replace("norm5", "norm_final"): w for k, w in blank("densenet121").items()},
         "densenet121",
         {},
     ),
@@ -114,13 +119,21 @@ SPOKEN = {
 }
 
 
+def our_names(theirs: dict[str, Tensor] | list[str], dialect: Dialect) -> set[str]:
+    """Name keys of another framework by its rules, those of PyTorch by the table of spellings."""
+    if isinstance(theirs, list):
+        return {rename_key(name, dialect.key_rules) for name in theirs}
+    (part, *_) = find_model_parts(theirs)
+    return set(translate_names(part, {}).state_dict)
+
+
 @pytest.mark.parametrize("name", SPOKEN)
 def test_keys_of_each_dialect_become_ours(name: str) -> None:
-    theirs, model, options = SPOKEN[name]
-    names = theirs()
-    dialect = detect_dialect(names)
+    make, model, options = SPOKEN[name]
+    theirs = make()
+    dialect = detect_dialect(theirs)
     assert dialect.name == name
-    ours = {rename_key(each, dialect.key_rules) for each in names}
+    ours = our_names(theirs, dialect)
     wanted = {each for each in blank(model, **options) if not each.endswith("num_batches_tracked")}
     assert wanted <= ours
     left = {
@@ -135,10 +148,57 @@ def test_keys_of_each_dialect_become_ours(name: str) -> None:
     ("model", "ours"), [(osmr_preresnet20, "preresnet20"), (osmr_densenet40, "densenet_40_12")]
 )
 def test_pytorchcv_keys_become_ours(model: object, ours: str) -> None:
-    names = list(model().state_dict())  # type: ignore[operator]
-    dialect = detect_dialect(names)
-    assert dialect.name == "pytorchcv"
-    assert {rename_key(each, dialect.key_rules) for each in names} == set(blank(ours))
+    (part, *_) = find_model_parts(model().state_dict())  # type: ignore[operator]
+    named = translate_names(part, {})
+    assert named.dialect.name == "pytorchcv"
+    assert set(named.state_dict) == set(blank(ours))
+
+
+# Spellings of four parts of a ResNet, and what the parts are called in our models.
+STEMS = ("conv1 bn1", "conv bn", "conv_1 bn_1", "stem.0 stem.1", "pre.0 pre.1", "0 1")
+BLOCKS = ("layer{}.{}", "stage{}.{}", "stage_{}.block{}", "conv{}_x.{}", "blocks.{}.{}", "res{}.{}")
+BRANCHES = (
+    "conv1 bn1 conv2 bn2",
+    "left.0 left.1 left.3 left.4",
+    "conv_a bn_a conv_b bn_b",
+    "body.conv1.conv body.conv1.bn body.conv2.conv body.conv2.bn",
+    "layer.0.convolution layer.0.normalization layer.1.convolution layer.1.normalization",
+)
+SHORTCUTS = (
+    "downsample.0 downsample.1",
+    "shortcut.0 shortcut.1",
+    "skip.conv skip.bn",
+    "shortcut shortcut.norm",
+    "conv_shortcut bn_shortcut",
+)
+HEADS = ("fc", "linear", "classifier", "head.fc", "output", "fc.1")
+
+
+def respell(weights: dict[str, Tensor], spelling: tuple[str, ...], first: int) -> dict[str, Tensor]:
+    """Rename a ResNet's weights; stages and blocks are counted from `first`."""
+    stem, block, branch, shortcut, head = spelling
+    names = dict(zip(("conv1", "bn1"), stem.split(), strict=True)) | {"fc": head}
+    layers = dict(zip(("conv1", "bn1", "conv2", "bn2"), branch.split(), strict=True))
+    layers |= dict(zip(("downsample.0", "downsample.1"), shortcut.split(), strict=True))
+    renamed = dict[str, Tensor]()
+    for key, weight in weights.items():
+        layer, _, leaf = key.rpartition(".")
+        stage, _, rest = layer.partition(".")
+        if stage.startswith("layer"):
+            number, _, inner = rest.partition(".")
+            start = block.format(int(stage[5:]) - 1 + first, int(number) + first)
+            layer = f"{start}.{layers[inner]}"
+        renamed[f"{names.get(layer, layer)}.{leaf}"] = weight
+    return renamed
+
+
+def test_spellings_of_all_parts_combine() -> None:
+    weights = blank("resnet20", shortcut_type="B")
+    spellings = product(STEMS, BLOCKS, BRANCHES, SHORTCUTS, HEADS)
+    # Every 67th of 5,400 combinations; 67 divides none of the numbers of spellings.
+    for number, spelling in enumerate(islice(spellings, 0, None, 67)):
+        (part, *_) = find_model_parts(respell(weights, spelling, first=number % 3))
+        assert translate_names(part, {}).state_dict.keys() == weights.keys(), spelling
 
 
 @pytest.mark.parametrize(
@@ -158,9 +218,7 @@ def test_pytorchcv_keys_become_ours(model: object, ours: str) -> None:
         ("Paddle", "fc_weights", "fc.weight"),
         ("Caffe-SENet", "conv3_2_1x1_increase/bn/scale/1", "layer2.1.bn3.bias"),
         ("Caffe-SENet", "conv5_1_1x1_down/0", "layer4.0.se.fc1.weight"),
-        ("pytorchcv", "features.init_block.conv.bn.weight", "bn1.weight"),
-        ("pytorchcv", "features.stage3.unit2.body.conv1.conv.weight", "layer3.1.conv1.weight"),
-        ("weiaicunzai", "conv5_x.2.residual_function.7.running_mean", "layer4.2.bn3.running_mean"),
+        ("Caffe2", "res4_5_branch2b_bn_s", "layer3.5.bn2.weight"),
     ],
 )
 def test_single_keys_are_renamed(row: str, theirs: str, ours: str) -> None:
@@ -217,28 +275,34 @@ def test_caffe_images_are_bgr_in_0_to_255() -> None:
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (["module.a.weight", "module.b"], "module."),
-        (["model.module._orig_mod.a", "model.module._orig_mod.b"], "model.module._orig_mod."),
-        (["net.a", "metric.confmat", "n_averaged"], "net."),
-        (
-            ["n_averaged", "module.model.a", "module.model.b", "module.val_acc.correct"],
-            "module.model.",
-        ),
-        (["backbone.a", "fc.weight"], ""),
-        (["encoder.a", "encoder.b"], "encoder."),
-        (["a", "b"], ""),
-        ([], ""),
-        (["n_averaged"], ""),
+        (["module.a.weight", "module.b"], ["", "module."]),
+        (["net._orig_mod.a.weight", "net._orig_mod.b"], ["", "net."]),
+        (["net.a", "val_f1.tp", "confmat.confmat", "n_averaged"], ["", "net."]),
+        (["learner.net.a.weight", "learner.net.b"], ["", "learner.", "learner.net."]),
+        (["backbone.a", "fc.weight"], [""]),
+        (["a", "b"], [""]),
     ],
 )
-def test_shared_prefixes_are_found(names: list[str], expected: str) -> None:
-    assert common_prefix(names) == expected
+def test_common_prefixes_are_found(names: list[str], expected: list[str]) -> None:
+    parts = find_model_parts({name: torch.zeros(1) for name in names})
+    assert [part.prefix for part in parts] == expected
+    assert set(parts[0].ignored_keys) == {name for name in names if "." not in name} & {
+        "n_averaged"
+    } | {name for name in names if name.startswith(("val_f1", "confmat"))}
+
+
+def test_everything_before_a_stem_may_be_a_prefix() -> None:
+    image, other = torch.zeros(8, 3, 3, 3), torch.zeros(8, 8, 3, 3)
+    weights = {"backbone.body.conv1.weight": image, "backbone.fpn.weight": other, "rpn.w": other}
+    parts = find_model_parts(weights)
+    assert [part.prefix for part in parts] == ["", "backbone.", "backbone.body."]
+    assert list(parts[2].beside) == ["backbone.fpn.weight", "rpn.w"]
 
 
 def test_conflicting_keys_raise_unless_weights_are_equal() -> None:
     one, other = torch.arange(3.0), torch.arange(3.0) + 1
-    assert list(rename_keys({"a": one, "A": one.clone(), "b": other}, str.lower)) == ["a", "b"]
+    assert list(rename_weights({"a": one, "A": one.clone(), "b": other}, str.lower)) == ["a", "b"]
     for clash in (other, one.double(), one[:2]):
         with pytest.raises(CheckpointError, match="'a' and 'A', would both be 'a'") as caught:
-            rename_keys({"a": one, "A": clash}, str.lower)
+            rename_weights({"a": one, "A": clash}, str.lower)
         assert str(caught.value).endswith("Remove the wrong one from the file.")

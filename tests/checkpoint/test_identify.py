@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_resnets.checkpoint.identify.identification import Identification
-from lightning_resnets.checkpoint.identify.identify import identify
+from lightning_resnets.checkpoint.open_checkpoint import identify
 from lightning_resnets.errors import CheckpointError
 from lightning_resnets.models import registry
-from lightning_resnets.preprocessing import preprocess, read_image
+from lightning_resnets.models.model_names import join_options
+from lightning_resnets.preprocessing import preprocess
+from lightning_resnets.utils.image_files import read_image
 from lightning_resnets.utils.skip_init import skip_init
 from tests.helpers.third_party_models import (
     Akamaster,
@@ -69,7 +71,7 @@ def blank(name: str, classes: int = 10, **options: object) -> dict[str, Tensor]:
 
 
 THIRD_PARTY = {
-    "akamaster": (Akamaster, "resnet20", {}, "certain", "cifar10"),
+    "akamaster": (Akamaster, "resnet20", {}, "likely", "cifar10"),
     "kuangliu": (
         KuangliuDense,
         "densenet121",
@@ -81,14 +83,14 @@ THIRD_PARTY = {
         Weiaicunzai,
         "seresnet18",
         {"stem": "cifar", "stem_width": 64, "se_divisor": 1, "se_pre_relu": True},
-        "certain",
+        "likely",
         "cifar100",
     ),
     "moskomule": (
         Moskomule,
         "seresnet20",
         {"shortcut_type": "B", "se_bias": False},
-        "certain",
+        "likely",
         "cifar10",
     ),
     "pytorchcv": (osmr_preresnet20, "preresnet20", {"share_first": False}, "certain", "cifar10"),
@@ -264,7 +266,8 @@ def test_timm_and_legacy_se_models_are_distinguished(
 ) -> None:
     theirs = randomize_stats(timm.create_model(name, pretrained=False))
     found = identify(theirs.state_dict())
-    assert (found.arch, found.model_kwargs, found.confidence) == (arch, options, "certain")
+    sure = "likely" if name == "seresnet18" else "certain"
+    assert (found.arch, found.model_kwargs, found.confidence) == (arch, options, sure)
     assert torch.equal(logits(built(found), 64), logits(theirs, 64))
 
 
@@ -331,7 +334,7 @@ def test_names_in_the_file_decide_between_equal_shapes() -> None:
     assert (found.arch, found.confidence, found.alternatives) == (
         "resnet20",
         "likely",
-        ("plain20",),
+        ("plain20", "resnet20,shortcut_pad=back"),
     )
     found = identify(weights, {"arch": "plain20"})
     assert (found.arch, found.model_kwargs, found.confidence) == ("plain20", {}, "certain")
@@ -369,17 +372,11 @@ UNSEEN = {
 
 @pytest.mark.parametrize("name", UNSEEN)
 def test_kwargs_without_weights_are_listed_and_never_certain(name: str) -> None:
-    classes, size = registry.MODELS[name].num_classes, registry.MODELS[name].input_size
+    classes = registry.MODELS[name].num_classes
     for options in UNSEEN[name]:
         found = identify(blank(name, classes, **options))
-        (option, value), *_ = options.items()
         assert (found.arch, found.fits, found.confidence) == (name, True, "likely")
-        said = next(
-            words
-            for words in found.alternatives
-            if words.startswith(f"{name} with {option}={value!r}")
-        )
-        assert ("(v1)" in said) == (option == "stride_in" and size[1] == 224)
+        assert join_options(name, options) in found.alternatives
         assert "no other" not in found.reason
     assert identify(blank(name, classes), {"arch": name}).confidence == "certain"
 
@@ -389,28 +386,32 @@ def test_alternatives_load_the_weights_and_differ(name: str) -> None:
     """Each alternative can be built, loads the same weights strictly, and gives other logits."""
     ours = randomize_stats(registry.create_model(name, num_classes=10))
     found = identify(ours.state_dict())
-    variants = [
-        words.split(" with ")[1].split(" (")[0] for words in found.alternatives if " with " in words
-    ]
+    variants = [words for words in found.alternatives if words.startswith(f"{name},")]
     assert variants
     side = 32 if registry.MODELS[name].input_size[1] == 32 else 80
-    for option, value in (words.split("=") for words in variants):
-        other = registry.create_model(
-            name, 10, **{option: {"True": True, "False": False}.get(value, value.strip("'"))}
-        )
+    for variant in variants:
+        other = registry.create_model(variant, 10)
         other.load_state_dict(ours.state_dict(), strict=True)
         assert not torch.allclose(logits(other.eval(), side), logits(ours.eval(), side), rtol=1e-3)
+        # The name works, and settles the matter.
+        again = identify(ours.state_dict(), model=variant)
+        assert (again.fits, again.confidence, again.alternatives) == (True, "certain", ())
+        assert torch.equal(logits(built(again), side), logits(other, side))
 
 
-def test_models_of_one_package_are_certain() -> None:
-    for name in ("resnet18", "resnet34", "densenet121", "seresnet18"):
+def test_models_with_the_same_names_and_shapes_are_never_certain() -> None:
+    found = identify(blank("densenet121", 1000))
+    assert (found.arch, found.confidence, found.alternatives) == ("densenet121", "certain", ())
+    for name, other in (
+        ("resnet18", "timm/resnetblur18"),
+        ("resnet34", "resnet34,stem_pool=none"),
+        ("seresnet18", "seresnet18,se_pool=max"),
+        ("resnet50", "resnet50,output_stride=8"),
+    ):
         found = identify(blank(name, 1000))
-        assert (found.arch, found.confidence, found.alternatives) == (name, "certain", ())
-        assert f"{found.dialect} has no other model" in found.reason
-    assert "timm/resnetblur18" in identify(blank("resnet18", 1000)).reason
-    assert (
-        identify(blank("seresnet18", 1000, se_divisor=1)).confidence == "likely"
-    )  # timm has none like that
+        assert (found.arch, found.confidence) == (name, "likely")
+        assert other in found.alternatives
+        assert "cannot distinguish" in found.reason
 
 
 def test_cifar_models_with_torchvision_keys_have_guessed_mean_and_std() -> None:
@@ -475,7 +476,12 @@ def test_pytorchcv_arch_decides_the_stride() -> None:
         {"stride_in": "1x1"},
         "likely",
     )
-    assert found.alternatives == ("resnet50 with stride_in='3x3' (v1.5)",)
+    assert found.alternatives == ("resnet50,stride_in=3x3",)
+    # The bare name does not settle it; the alternative's name does.
+    again = identify(weights, model="resnet50")
+    assert (again.model_kwargs, again.confidence) == ({"stride_in": "1x1"}, "likely")
+    again = identify(weights, model="resnet50,stride_in=3x3")
+    assert (again.model_kwargs, again.confidence) == ({"stride_in": "3x3"}, "certain")
     for arch, options in (("resnet50", {"stride_in": "1x1"}), ("resnet50b", {})):
         found = identify(weights, {"arch": arch})
         assert (found.model_kwargs, found.confidence) == (options, "certain")
@@ -588,7 +594,7 @@ def test_deep_models_are_identified_quickly() -> None:
 def test_our_models_import_no_heavy_package() -> None:
     code = (
         "import sys; from lightning_resnets import create_model;"
-        "from lightning_resnets.checkpoint.identify.identify import identify;"
+        "from lightning_resnets.checkpoint.open_checkpoint import identify;"
         "identify(create_model('resnet20').state_dict());"
         "identify(create_model('resnet50').state_dict());"
         "assert not {'lightning', 'torchvision', 'torchmetrics', 'timm'} & set(sys.modules)"

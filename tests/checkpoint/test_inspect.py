@@ -23,13 +23,15 @@ preprocessing  32×32, RGB 0..1, mean 0.4914, 0.4822, 0.4465, std 0.247, 0.2435,
 BARE = """\
 file           a.pth: PyTorch zip, 1.1 MB, weights under 'model'
 model          resnet20
-               269,722 parameters, 10 classes of CIFAR-10
-key naming     lightning-resnets; likely: every weight fits resnet20, but also plain20; \
-weights cannot distinguish them: chose the first
-preprocessing  32×32, RGB 0..1, mean 0.4914, 0.4822, 0.4465, std 0.247, 0.2435, 0.2616
-also matches   plain20
+               269,722 parameters, 10 classes (names unknown)
+key naming     lightning-resnets; likely: every weight fits resnet20, but also plain20, \
+resnet20,shortcut_pad=back; weights cannot distinguish them: chose the first
+preprocessing  32×32, RGB 0..1, mean 0.4914, 0.4822, 0.4465, std 0.247, 0.2435, 0.2616 (assumed)
+also matches   plain20, \
+resnet20,shortcut_pad=back (shortcuts that add all zeros behind the channels)
 converted      prefix 'module.' removed from the keys
 verdict        every weight matches
+file says      epoch 3
 """
 MISMATCH = """\
 file           a.pth: PyTorch zip, 1.1 MB
@@ -40,7 +42,7 @@ but not every weight fits it
 verdict        does not match: cannot be loaded as this model
 missing        layer1.0.bn1.weight
 unexpected     extra
-mismatched     conv1.weight 16×3×5×5, the model has 16×3×3×3
+mismatched     layer1.0.conv2.weight 16×16×5×5, the model has 16×16×3×3
 """
 
 
@@ -56,7 +58,7 @@ def said(tmp_path: Path, value: Any, capsys: pytest.CaptureFixture[str], *option
 
 
 def mismatched(state: State) -> State:
-    state |= {"extra": torch.ones(3), "conv1.weight": torch.ones(16, 3, 5, 5)}
+    state |= {"extra": torch.ones(3), "layer1.0.conv2.weight": torch.ones(16, 16, 5, 5)}
     del state["layer1.0.bn1.weight"]
     return state
 
@@ -82,7 +84,7 @@ def test_files_without_a_card(
         "arch": "resnet20",
         "confidence": "likely",
         "matches": True,
-        "alternatives": ["plain20"],
+        "alternatives": ["plain20", "resnet20,shortcut_pad=back"],
         "parameters": 269_722,
         "wrapper": "model",
     }
@@ -96,7 +98,7 @@ def test_files_that_match_no_model(
     with pytest.raises(SystemExit, match="1"):
         said(tmp_path, state, capsys)
     fitting = (
-        269_722 - 16 - 16 * 3 * 9
+        269_722 - 16 - 16 * 16 * 9
     )  # without the weight that lacks and the one of another shape
     assert capsys.readouterr().out == MISMATCH.format(count=fitting)
     with pytest.raises(SystemExit, match="1"):
@@ -107,7 +109,7 @@ def test_files_that_match_no_model(
         ["layer1.0.bn1.weight"],
         ["extra"],
     )
-    assert found["mismatched_keys"] == [["conv1.weight", [16, 3, 5, 5], [16, 3, 3, 3]]]
+    assert found["mismatched_keys"] == [["layer1.0.conv2.weight", [16, 16, 5, 5], [16, 16, 3, 3]]]
     assert found["notes"] == []
 
 

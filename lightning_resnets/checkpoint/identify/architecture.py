@@ -11,12 +11,20 @@ from typing import Any
 
 from torch import nn
 
+from lightning_resnets.checkpoint.identify.architecture_dense import densenet_kwargs
+from lightning_resnets.checkpoint.identify.architecture_se import find_se_shapes, se_kwargs
 from lightning_resnets.checkpoint.identify.conversions import dense_block_depths
 from lightning_resnets.data.datasets import MAX_CLASSES
 from lightning_resnets.models.densenet import DenseNet
-from lightning_resnets.models.preact_resnet import PreActBasicBlock, PreActBottleneck, PreActResNet
+from lightning_resnets.models.preact_resnet import (
+    STEM_WIDTH,
+    PreActBasicBlock,
+    PreActBottleneck,
+    PreActResNet,
+)
 from lightning_resnets.models.residual_blocks import BasicBlock, Bottleneck
 from lightning_resnets.models.resnet import ResNet
+from lightning_resnets.models.stems import STEMS
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
@@ -39,7 +47,7 @@ class InferredArchitecture:
         model_class: its class.
         positional_args: block and depths, the arguments that a name of the registry fixes.
         model_kwargs: further arguments.
-        traits: words that dialects refer to: `imagenet` or `cifar` (the stem), `basic`,
+        traits: words that dialects refer to: `imagenet`, `deep` or `cifar` (the stem), `basic`,
             `bottleneck` or `grouped`, `preact`, `dense`, `se`, and `bare` if no shortcut has
             weights.
         se_shapes: (channels, reduced channels) of every SE module.
@@ -74,14 +82,33 @@ def infer_architecture(shapes: Shapes) -> InferredArchitecture | None:
     """
     if "features.denseblock1.denselayer1.norm1.weight" in shapes:
         return _infer_densenet(shapes)
-    if _is_conv(shapes, "layer1.0.conv1.weight") and _is_conv(shapes, "conv1.weight"):
+    stem = _stem_shape(shapes)
+    if _is_conv(shapes, "layer1.0.conv1.weight") and len(stem) == 4 and 0 not in stem:
         return _infer_residual(shapes)
     return None
+
+
+def _stem_shape(shapes: Shapes) -> Shape:
+    """Return the shape of the first convolution; (out, in, height, width) of a whole deep stem."""
+    first = shapes.get("conv1.0.weight", ())
+    last = shapes.get("conv1.6.weight", ())
+    if len(first) == len(last) == 4:
+        return (last[0], first[1], *first[2:])
+    return shapes.get("conv1.weight", ())
 
 
 def _is_conv(shapes: Shapes, name: str) -> bool:
     """Return True if the weight exists and has four dimensions."""
     return len(shapes.get(name, ())) == 4
+
+
+def _infer_densenet(shapes: Shapes) -> InferredArchitecture | None:
+    """Infer a DenseNet."""
+    model_kwargs = densenet_kwargs(shapes)
+    if model_kwargs is None:
+        return None
+    traits = frozenset({model_kwargs["stem"], "dense"})
+    return InferredArchitecture(DenseNet, (dense_block_depths(shapes),), model_kwargs, traits)
 
 
 def _infer_residual(shapes: Shapes) -> InferredArchitecture | None:
@@ -94,7 +121,7 @@ def _infer_residual(shapes: Shapes) -> InferredArchitecture | None:
         convs = convs[:2]
     if any(len(shape) != 4 or 0 in shape for shape in convs):
         return None
-    is_preact = _is_preactivated(shapes)
+    is_preact = is_preactivated(shapes)
     model_kwargs = dict[str, Any]()
     if shortcut := _shortcut_type(shapes, len(depths)):
         model_kwargs["shortcut_type"] = shortcut
@@ -104,44 +131,65 @@ def _infer_residual(shapes: Shapes) -> InferredArchitecture | None:
     else:
         block = Bottleneck if has_bottleneck else BasicBlock
         model_kwargs |= _resnet_kwargs(shapes, convs)
-    se_shapes = _se_shapes(shapes)
+    se_shapes = find_se_shapes(shapes)
     if se_shapes:
-        model_kwargs |= _se_kwargs(shapes, len(depths), se_shapes)
+        model_kwargs |= se_kwargs(shapes, len(depths), se_shapes)
     traits = _residual_traits(shapes, is_preact, has_bottleneck, model_kwargs)
     model_class = PreActResNet if is_preact else ResNet
     return InferredArchitecture(model_class, (block, depths), model_kwargs, traits, se_shapes)
 
 
 def _stem(shapes: Shapes) -> str:
-    """Return "imagenet" for a stem of 7x7, else "cifar"."""
+    """Return "deep" for three convolutions, "imagenet" for one of 7x7, else "cifar"."""
+    if "conv1.6.weight" in shapes:
+        return "deep"
     return "imagenet" if shapes["conv1.weight"][-1] == 7 else "cifar"
 
 
 def _preact_kwargs(shapes: Shapes, convs: list[Shape]) -> dict[str, Any]:
-    """Return the arguments of a pre-activation ResNet; its first stage has 16 channels."""
-    return {
-        "widen_factor": max(1, convs[0][0] // 16),
+    """Return the arguments of a pre-activation ResNet."""
+    width, channels = _stem_shape(shapes)[:2]
+    kwargs: dict[str, Any] = {
+        "widen_factor": max(1, convs[0][0] // width),
         "stem_norm": "bn1.weight" in shapes,
         "last_norm": "bn.weight" in shapes,
     }
+    return kwargs | _differing(stem_width=(width, STEM_WIDTH), in_channels=(channels, 3))
+
+
+def _differing(**values: tuple[Any, Any]) -> dict[str, Any]:
+    """Return the values that differ from their defaults, which come second."""
+    return {name: value for name, (value, default) in values.items() if value != default}
 
 
 def _resnet_kwargs(shapes: Shapes, convs: list[Shape]) -> dict[str, Any]:
     """Return the arguments of a ResNet."""
     stem = _stem(shapes)
-    width = shapes["conv1.weight"][0]
-    default_width = 64 if stem == "imagenet" else 16
+    design = STEMS[stem]
+    width, channels, *_, kernel = _stem_shape(shapes)
+    # A bottleneck has four times as many channels at its output.
+    planes = convs[0][0] if len(convs) == 2 else max(1, convs[2][0] // 4)
     kwargs: dict[str, Any] = {
         "stem": stem,
-        "stem_width": None if width == default_width else width,
+        "stem_width": None if width == design.width else width,
     }
+    kwargs |= _differing(
+        in_channels=(channels, 3),
+        stem_kernel=(kernel, design.kernel),
+        first_width=(planes, width),
+        shortcut_kernel=(_shortcut_kernel(shapes), 1),
+    )
     if len(convs) == 3:
         # ResNeXt (groups) and Wide ResNet (base_width), as torchvision defines them.
         inner = convs[1][0]
         groups = max(1, inner // convs[1][1])
-        planes = convs[2][0] // 4
         kwargs |= {"groups": groups, "base_width": inner * 64 // max(1, planes * groups)}
     return kwargs
+
+
+def _shortcut_kernel(shapes: Shapes) -> int:
+    """Return the side of the projections' kernels; 1 without projections."""
+    return (*shapes.get("layer2.0.downsample.0.weight", ()), 1, 1, 1, 1)[3] or 1
 
 
 def _residual_traits(
@@ -171,8 +219,15 @@ def _first_stage_conv(shapes: Shapes, index: int, depth: int) -> Shape:
     return next((shapes[name] for name in names if name in shapes), ())
 
 
-def _is_preactivated(shapes: Shapes) -> bool:
-    """Return True if batch norms come before their convolutions."""
+def is_preactivated(shapes: Shapes) -> bool:
+    """Check on which side of the convolutions the batch norms are.
+
+    Args:
+        shapes: shapes by our keys.
+
+    Returns:
+        True if batch norms come before their convolutions.
+    """
     if "bn.weight" in shapes:
         return True
     # A block that changes the width shows on which side the norm is.
@@ -203,74 +258,6 @@ def _shortcut_type(shapes: Shapes, stages: int) -> str:
     if not projected:
         return ""  # type A, or a plain model
     return "C" if f"layer{stages}.1" in projected else "B"
-
-
-def _se_shapes(shapes: Shapes) -> tuple[tuple[int, int], ...]:
-    """Return (channels, reduced channels) of every SE module."""
-    found = list[tuple[int, int]]()
-    for name, shape in shapes.items():
-        # A file may have a weight of any shape.
-        if name.endswith(".se.fc1.weight") and len(shape) == 4 and shape[0] and shape[1]:
-            found.append((shape[1], shape[0]))
-    return tuple(found)
-
-
-def _se_kwargs(
-    shapes: Shapes, stages: int, se_shapes: tuple[tuple[int, int], ...]
-) -> dict[str, Any]:
-    """Return the arguments of SE; the last module shows the reduction best."""
-    channels, reduced = se_shapes[-1]
-    return {
-        "se_reduction": max(1, round(channels / reduced)),
-        "se_placement": _se_placement(shapes, stages, channels),
-        "se_bias": "layer1.0.se.fc1.bias" in shapes,
-    }
-
-
-def _se_placement(shapes: Shapes, stages: int, default_channels: int) -> str:
-    """Return SE's placement, from its channels in the first block of the last stage."""
-    block = f"layer{stages}.0."
-    fc1 = shapes.get(f"{block}se.fc1.weight", ())
-    channels = (fc1[1] if len(fc1) > 1 else 0) or default_channels
-    inner = shapes.get(f"{block}conv2.weight", ())[:1]
-    last = shapes.get(f"{block}conv3.weight", ())[:1] or inner
-    if (channels,) == last:
-        return "standard"
-    return "3x3" if (channels,) == inner else "pre"
-
-
-def _infer_densenet(shapes: Shapes) -> InferredArchitecture | None:
-    """Infer a DenseNet."""
-    stem = shapes.get("features.conv0.weight", ())
-    layer = "features.denseblock1.denselayer1."
-    conv1 = shapes.get(f"{layer}conv1.weight", ())
-    conv2 = shapes.get(f"{layer}conv2.weight", ())
-    if len(stem) != 4 or len(conv1) != 4 or 0 in conv1:
-        return None
-    # Without bottlenecks the first convolution already has growth_rate channels.
-    growth_rate = conv2[0] if len(conv2) == 4 and conv2[0] else conv1[0]
-    # CIFAR's stem is a convolution without a batch norm.
-    stem_type = "imagenet" if "features.norm0.weight" in shapes else "cifar"
-    model_kwargs: dict[str, Any] = {
-        "growth_rate": growth_rate,
-        "stem_width": stem[0],
-        "stem": stem_type,
-        "bottleneck_factor": conv1[0] // growth_rate if conv2 else 0,
-        "compression": _compression(shapes),
-    }
-    depths = dense_block_depths(shapes)
-    traits = frozenset({stem_type, "dense"})
-    return InferredArchitecture(DenseNet, (depths,), model_kwargs, traits)
-
-
-def _compression(shapes: Shapes) -> float:
-    """Return the fraction of channels that the first transition keeps."""
-    transition = (*shapes.get("features.transition1.conv.weight", ()), 1, 1)
-    outputs, inputs = transition[:2]
-    # Half of an odd number is rounded down.
-    if outputs == inputs // 2:
-        return 0.5
-    return 1.0 if outputs == inputs else outputs / max(1, inputs)
 
 
 def infer_num_classes(shapes: Shapes) -> int:

@@ -8,25 +8,28 @@ from torch import nn
 from lightning_resnets.checkpoint.identify.architecture import InferredArchitecture, Shapes
 from lightning_resnets.models import registry
 from lightning_resnets.models.densenet import DenseNet
-from lightning_resnets.models.preact_resnet import PreActResNet
+from lightning_resnets.models.preact_resnet import PreActBottleneck, PreActResNet
+from lightning_resnets.models.residual_blocks import Bottleneck
 from lightning_resnets.models.resnet import ResNet
 from lightning_resnets.models.squeeze_excite import reduced_channels
+from lightning_resnets.models.stems import STEMS
 
 # Name and keyword arguments for `create_model`.
 ModelCandidate = tuple[str, dict[str, Any]]
-
-MAX_CLOSEST = 2
-MAX_CLOSEST_TRIED = 3
 
 # Arguments of a model where neither the registry nor the caller gives one.
 DEFAULTS: dict[type[nn.Module], dict[str, Any]] = {
     ResNet: {
         "stem": "imagenet",
-        "stem_pool": "pad",
+        "stem_pool": None,
         "shortcut_type": "B",
+        "shortcut_kernel": 1,
+        "shortcut_pad": "both",
         "groups": 1,
         "base_width": 64,
         "stride_in": "3x3",
+        "in_channels": 3,
+        "head_widths": (),
     },
     PreActResNet: {
         "widen_factor": 1,
@@ -35,6 +38,9 @@ DEFAULTS: dict[type[nn.Module], dict[str, Any]] = {
         "share_first": True,
         "stem_norm": False,
         "last_norm": True,
+        "stem_width": 16,
+        "in_channels": 3,
+        "head_widths": (),
     },
     DenseNet: {
         "growth_rate": 32,
@@ -42,7 +48,16 @@ DEFAULTS: dict[type[nn.Module], dict[str, Any]] = {
         "stem": "imagenet",
         "bottleneck_factor": 4,
         "compression": 0.5,
+        "in_channels": 3,
+        "head_widths": (),
     },
+}
+
+# Models of any depth, by class.
+GENERIC_NAMES: dict[type[nn.Module], str] = {
+    ResNet: "resnet",
+    PreActResNet: "preresnet",
+    DenseNet: "densenet",
 }
 SE_DEFAULTS: dict[str, Any] = {
     "se_reduction": 0,
@@ -71,39 +86,17 @@ def matching_models(inferred: InferredArchitecture) -> list[ModelCandidate]:
         inferred: the architecture.
 
     Returns:
-        Names with the arguments that give this architecture, the fewest arguments first.
+        Names with the arguments that give this architecture, the fewest arguments first; the name
+        of a model of any depth if no other has these depths.
     """
     wanted = (inferred.model_class, inferred.positional_args)
     names = [name for name in registry.MODELS if _fixed_args(name) == wanted]
+    names = names or [GENERIC_NAMES[inferred.model_class]]
     candidates = [(name, model_kwargs_for(name, inferred)) for name in names]
     has_se = bool(inferred.se_shapes)
     # Of equal numbers of arguments an SE name comes first for weights with SE.
     candidates.sort(key=lambda item: (len(item[1]), item[0].startswith("se") != has_se))
     return candidates
-
-
-def closest_models(inferred: InferredArchitecture) -> list[ModelCandidate]:
-    """List models of the same class and block with the closest depths.
-
-    Args:
-        inferred: the architecture.
-
-    Returns:
-        At most two names with arguments.
-    """
-    *block, depths = inferred.positional_args
-    by_distance = list[tuple[bool, int, str]]()
-    for name in registry.MODELS:
-        fixed = _fixed_args(name)
-        if fixed is None or fixed[0] is not inferred.model_class or [*fixed[1][:-1]] != block:
-            continue
-        other = fixed[1][-1]
-        by_distance.append((len(other) != len(depths), abs(sum(other) - sum(depths)), name))
-    # Sorting is stable: equal distances stay in the registry's order.
-    by_distance.sort(key=lambda row: row[:2])
-    names = [name for *_, name in by_distance[:MAX_CLOSEST_TRIED]]
-    candidates = [(name, model_kwargs_for(name, inferred)) for name in names]
-    return sorted(candidates, key=lambda item: len(item[1]))[:MAX_CLOSEST]
 
 
 def model_kwargs_for(name: str, inferred: InferredArchitecture) -> dict[str, Any]:
@@ -116,12 +109,12 @@ def model_kwargs_for(name: str, inferred: InferredArchitecture) -> dict[str, Any
     Returns:
         The arguments that differ from what the model already has; {} for another class.
     """
-    fixed = _fixed_args(name)
-    if fixed is None or fixed[0] is not inferred.model_class:
-        return {}
-    registered = registry.MODELS[name].factory.keywords  # type: ignore[attr-defined]
-    current = {**DEFAULTS[inferred.model_class], **SE_DEFAULTS, **registered}
     wanted = dict(inferred.model_kwargs)
+    if name == GENERIC_NAMES[inferred.model_class]:
+        wanted |= _stacking(inferred)
+    elif (_fixed_args(name) or (None,))[0] is not inferred.model_class:
+        return {}
+    current = default_options(name, inferred)
     wanted.setdefault("se_reduction", 0)
     if inferred.has("bare") and "shortcut_type" not in wanted:
         # Shapes cannot tell type A from no shortcut at all.
@@ -129,6 +122,35 @@ def model_kwargs_for(name: str, inferred: InferredArchitecture) -> dict[str, Any
     if inferred.se_shapes:
         wanted["se_divisor"] = _se_divisor(inferred, current["se_divisor"])
     return {key: value for key, value in wanted.items() if current.get(key) != value}
+
+
+def default_options(name: str, inferred: InferredArchitecture) -> dict[str, Any]:
+    """Return the options that a model has without arguments.
+
+    Args:
+        name: a model of the registry, or of any depth.
+        inferred: an architecture of the same class.
+
+    Returns:
+        Options by name.
+    """
+    options = {**DEFAULTS[inferred.model_class], **SE_DEFAULTS}
+    entry = registry.MODELS.get(name)
+    if entry is not None:
+        options |= entry.factory.keywords  # type: ignore[attr-defined]
+    if inferred.model_class is ResNet and options["stem_pool"] is None:
+        stem = inferred.model_kwargs.get("stem", "imagenet")
+        options["stem_pool"] = STEMS[stem].pool
+    return options
+
+
+def _stacking(inferred: InferredArchitecture) -> dict[str, Any]:
+    """Return block and depths as arguments of a model of any depth."""
+    *block, depths = inferred.positional_args
+    if not block:
+        return {"depths": depths}
+    is_bottleneck = block[0] in (Bottleneck, PreActBottleneck)
+    return {"block": "bottleneck" if is_bottleneck else "basic", "depths": depths}
 
 
 def _se_divisor(inferred: InferredArchitecture, default: int) -> int:

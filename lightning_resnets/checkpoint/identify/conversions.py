@@ -12,6 +12,7 @@ from torch import Tensor
 
 StateDict = dict[str, Tensor]
 
+BN_EPS = 1e-5  # of our batch norms
 STATISTICS = ("running_mean", "running_var")
 NORM_KEYS = ("weight", "bias", *STATISTICS)
 SE_WEIGHT_RE = re.compile(r"\.se\.fc[12]\.weight$")
@@ -132,6 +133,30 @@ def divide_caffe_bn_factor(state: StateDict) -> str:
     if not factors:
         return ""
     return f"mean and variance of {len(factors)} batch norms divided by their factor"
+
+
+def add_identity_statistics(state: StateDict) -> str:
+    """Add the statistics of batch norms that are folded into a scale and an offset.
+
+    With mean 0 and variance 1 - eps a batch norm computes exactly scale * x + offset.
+
+    Args:
+        state: weights by our keys, changed in place.
+
+    Returns:
+        A phrase, or "".
+    """
+    added = 0
+    for name in list(state):
+        layer, _, leaf = name.rpartition(".")
+        scale = state.get(f"{layer}.weight")
+        is_norm = leaf == "bias" and scale is not None and scale.ndim == 1
+        if not is_norm or f"{layer}.running_mean" in state:
+            continue
+        state[f"{layer}.running_mean"] = torch.zeros_like(state[name])
+        state[f"{layer}.running_var"] = torch.full_like(state[name], 1 - BN_EPS)
+        added += 1
+    return f"{added} folded batch norms given mean 0 and variance 1" if added else ""
 
 
 def se_linear_to_conv(state: StateDict) -> str:
@@ -267,6 +292,7 @@ CONVERSIONS: dict[str, Callable[[StateDict], str]] = {
         flatten_classifier,
         fold_conv_bias_into_bn,
         divide_caffe_bn_factor,
+        add_identity_statistics,
         se_linear_to_conv,
         newest_first_to_oldest_first,
     )

@@ -1,24 +1,32 @@
 """Recognize the dialect of a file by its keys."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
+from types import MappingProxyType
+from typing import Any
 
-from lightning_resnets.checkpoint.identify.dialects import DIALECTS, Dialect
+from lightning_resnets.checkpoint.identify.dialect_table import DIALECTS
+from lightning_resnets.checkpoint.identify.dialects import Dialect
+
+NO_METADATA: Mapping[str, Any] = MappingProxyType({})
 
 
-def detect_dialect(names: Iterable[str]) -> Dialect:
+def detect_dialect(names: Iterable[str], metadata: Mapping[str, Any] = NO_METADATA) -> Dialect:
     """Return the first dialect whose patterns match.
 
     Args:
         names: keys without prefixes.
+        metadata: values beside the weights; `__author__` tells dialects with equal keys apart.
 
     Returns:
         The dialect; the last row, ours, matches everything.
     """
     # One search over all keys is much faster than one per key.
     text = "\n".join(names)
-    return next(dialect for dialect in DIALECTS if _matches(dialect, text))
+    author = metadata.get("__author__")
+    rows = (dialect for dialect in DIALECTS if dialect.author in ("", author))
+    return next(dialect for dialect in rows if _matches(dialect, text))
 
 
 def _matches(dialect: Dialect, text: str) -> bool:

@@ -19,7 +19,7 @@ class Identification:
 
     Attributes:
         arch: name for `create_model`: one of ours, `timm/NAME` or `torchvision/NAME`.
-        num_classes: width of the last layer.
+        num_classes: width of the last layer; 0 for a feature extractor.
         model_kwargs: further arguments of `create_model`.
         dialect: naming scheme of the file's keys.
         state_dict: weights under the model's own keys; it loads strictly if the match fits.
@@ -32,7 +32,10 @@ class Identification:
             leaves only this model; "likely" if other known models fit too, or if mean and std are
             guessed; else "unsure".
         reason: explanation of the confidence.
-        alternatives: models that fit as well: names, or this model with other arguments.
+        alternatives: models that fit as well; each is a name that `--model` takes.
+        assumptions: what was assumed, as sentences.
+        prefix: prefix of the model's keys in the file.
+        other_models: prefixes of other models in the file, for `--select`.
         preprocessing: input that the model expects.
         bn_eps: batch norm's epsilon, if the dialect's differs from the model's own.
         dataset: short name of the dataset, if the dialect tells it.
@@ -51,6 +54,9 @@ class Identification:
     confidence: Confidence
     reason: str
     alternatives: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    prefix: str = ""
+    other_models: tuple[str, ...] = ()
     preprocessing: Preprocessing
     bn_eps: float | None = None
     dataset: str = ""

@@ -56,3 +56,5 @@ NARROW_STD_PREPROCESSING: dict[str, Preprocessing] = {
     **TORCH_PREPROCESSING,
     "cifar10": CIFAR10_NARROW,
 }
+# MSRA's models, which detectron2 starts from.
+DETECTRON2_PREPROCESSING = {"imagenet": caffe_preprocessing(103.53, 116.28, 123.675)}

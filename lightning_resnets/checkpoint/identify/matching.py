@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from lightning_resnets.checkpoint.identify import architecture
-from lightning_resnets.checkpoint.identify.architecture import InferredArchitecture
-from lightning_resnets.checkpoint.identify.dialects import Dialect
 from lightning_resnets.checkpoint.identify.identification import MismatchedKey
+from lightning_resnets.checkpoint.identify.translate import NamedWeights
 from lightning_resnets.data.datasets import MAX_CLASSES
 from lightning_resnets.models import registry
+from lightning_resnets.preprocessing import Preprocessing
 from lightning_resnets.utils.skip_init import skip_init
 
 # Files from before torch 0.4.1 lack this counter; evaluation does not need it.
@@ -19,35 +19,23 @@ NUM_BATCHES_TRACKED = "num_batches_tracked"
 
 
 @dataclass(frozen=True, slots=True)
-class NormalizedWeights:
-    """Weights under the keys of our models, as far as the dialect's rules know them.
-
-    Attributes:
-        dialect: naming scheme of the file.
-        state_dict: weights by new key.
-        shapes: their shapes.
-        ignored_keys: keys of the file that no model needs.
-        conversions: what was done to the weights, as phrases.
-        architecture: what the shapes tell of the model, or None.
-        key_conflict: message if two weights would get one key; then all keep their own.
-    """
-
-    dialect: Dialect
-    state_dict: dict[str, Tensor]
-    shapes: dict[str, tuple[int, ...]]
-    ignored_keys: tuple[str, ...] = ()
-    conversions: tuple[str, ...] = ()
-    architecture: InferredArchitecture | None = None
-    key_conflict: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Match:
     """The result of matching weights against a model.
 
-    `match_ratio` is the fraction of weights that fit, of all that the file or the model has.
+    Attributes:
+        weights: the weights that were matched.
+        name: name for `create_model`.
+        model_kwargs: its further arguments.
+        state_dict: weights under the model's own keys.
+        missing_keys: keys of the model that the file lacks.
+        unexpected_keys: keys of the file that the model lacks.
+        mismatched_keys: keys whose shapes differ.
+        match_ratio: fraction of weights that fit, of all that the file or the model has.
+        num_classes: width of the last layer, 0 for none.
+        preprocessing: input of an external model's published weights, else None.
     """
 
+    weights: NamedWeights
     name: str
     model_kwargs: dict[str, Any]
     state_dict: dict[str, Tensor]
@@ -56,6 +44,7 @@ class Match:
     mismatched_keys: tuple[MismatchedKey, ...]
     match_ratio: float
     num_classes: int
+    preprocessing: Preprocessing | None = None
 
     @property
     def fits(self) -> bool:
@@ -64,7 +53,10 @@ class Match:
 
 
 def match_model(
-    name: str, model_kwargs: dict[str, Any], weights: NormalizedWeights, num_classes: int = 0
+    name: str,
+    model_kwargs: dict[str, Any],
+    weights: NamedWeights,
+    num_classes: int | None = None,
 ) -> Match | None:
     """Match the weights against a newly built model.
 
@@ -72,12 +64,12 @@ def match_model(
         name: name for `create_model`.
         model_kwargs: its further arguments.
         weights: the weights.
-        num_classes: width of the last layer; 0 for that of the file.
+        num_classes: width of the last layer, 0 for none; None for that of the file.
 
     Returns:
         The match, or None if these arguments cannot build the model.
     """
-    count = num_classes or max(1, architecture.infer_num_classes(weights.shapes))
+    count = _count_classes(weights) if num_classes is None else num_classes
     # No model is built for a width that a file only claims.
     count = min(count, MAX_CLASSES)
     try:
@@ -88,6 +80,7 @@ def match_model(
         return None
     compared = _compare(model, weights.state_dict)
     return Match(
+        weights,
         name,
         model_kwargs,
         compared.state_dict,
@@ -97,6 +90,13 @@ def match_model(
         _match_ratio(compared),
         count,
     )
+
+
+def _count_classes(weights: NamedWeights) -> int:
+    """Return the width of the file's last layer; 0 if it has none."""
+    if weights.is_headless:
+        return 0
+    return max(1, architecture.infer_num_classes(weights.shapes))
 
 
 @dataclass(slots=True)

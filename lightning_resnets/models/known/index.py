@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_resnets.models.key_rules import AUX_CLASSIFIER_KEYS
 from lightning_resnets.models.known.sketches import SKETCH_BYTES, compare_sketches, make_sketch
+from lightning_resnets.models.rename_keys import AUX_CLASSIFIER_KEYS
 from lightning_resnets.preprocessing import Preprocessing
 
 INDEX_FILE = Path(__file__).with_name("index.json.xz")

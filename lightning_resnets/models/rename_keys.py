@@ -35,12 +35,20 @@ def rename_key(name: str, rules: KeyRules) -> str:
         The name in our models.
     """
     for pattern, replacement in rules:
-        name = re.sub(pattern, lambda match, text=replacement: _expand(text, match), name)
+        name = re.sub(pattern, lambda match, text=replacement: expand_groups(text, match), name)
     return name
 
 
-def _expand(text: str, match: re.Match[str]) -> str:
-    """Fill a replacement with the groups of a match."""
+def expand_groups(text: str, match: re.Match[str]) -> str:
+    """Fill a replacement with the groups of a match.
+
+    Args:
+        text: a replacement with references such as `{2}` and `{2-1}`.
+        match: the match of the rule's pattern.
+
+    Returns:
+        The text with the groups in place of the references.
+    """
 
     def group(reference: re.Match[str]) -> str:
         found = match[int(reference[1])] or ""

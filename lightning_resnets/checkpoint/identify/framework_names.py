@@ -1,9 +1,10 @@
-"""Rules that turn the keys of other projects into ours, for the table of dialects.
+"""Keys of other frameworks, and of DenseNets, as rules that turn them into ours.
 
-`models/key_rules.py` defines the form of a rule.
+`models/rename_keys.py` defines the form of a rule. The spellings of PyTorch's residual networks
+combine freely and are in `spellings.py`.
 """
 
-from lightning_resnets.models.key_rules import KeyRules
+from lightning_resnets.models.rename_keys import KeyRules
 
 # He's names of 2015, which Keras and Paddle adopted. res4b7_branch2c is stage 4, block 7
 # (a = 0, b = b1 = 1), conv 3.
@@ -51,21 +52,6 @@ PADDLE: KeyRules = (
     (r"^fc_0\.b_0$", "fc.bias"),
 )
 
-# kuangliu, akamaster and weiaicunzai.
-LINEAR_HEAD: KeyRules = ((r"^linear\.", "fc."), (r"\.shortcut\.", ".downsample."))
-
-# weiaicunzai: a branch is one nn.Sequential.
-RESIDUAL: KeyRules = tuple(
-    (rf"\.residual(?:_function)?\.{index}\.", f".{name}.")
-    for index, name in {0: "conv1", 1: "bn1", 3: "conv2", 4: "bn2", 6: "conv3", 7: "bn3"}.items()
-)
-
-# SE as an nn.Sequential of linear layers.
-SE_LINEAR: KeyRules = (
-    (r"\.(?:se\.fc|excitation)\.0\.", ".se.fc1."),
-    (r"\.(?:se\.fc|excitation)\.2\.", ".se.fc2."),
-)
-
 # kuangliu counts layers from 0.
 KUANGLIU_DENSE: KeyRules = (
     (r"^conv1\.", "features.conv0."),
@@ -75,21 +61,6 @@ KUANGLIU_DENSE: KeyRules = (
     (r"^trans(\d+)\.conv\.", "features.transition{1}.conv."),
     (r"^bn\.", "features.norm5."),
     (r"^linear\.", "classifier."),
-)
-
-# pytorchcv counts units from 1.
-PYTORCHCV: KeyRules = (
-    (r"^features\.init_block(?:\.conv)?\.bn\.", "bn1."),
-    (r"^features\.init_block(?:\.conv)?\.conv\.", "conv1."),
-    (r"^features\.init_block\.weight$", "conv1.weight"),
-    (r"^features\.stage(\d+)\.unit(\d+)\.", "layer{1}.{2-1}."),
-    (r"\.body\.conv(\d)\.(conv|bn)\.", ".{2}{1}."),
-    (r"\.identity_conv\.conv\.", ".downsample.0."),
-    (r"\.identity_conv\.bn\.", ".downsample.1."),
-    (r"\.identity_conv\.weight$", ".downsample.weight"),
-    (r"\.se\.conv([12])\.", ".se.fc{1}."),
-    (r"^features\.post_activ\.bn\.", "bn."),
-    (r"^output\.", "fc."),
 )
 
 # pytorchcv's transitions belong to the stage behind them.
@@ -136,4 +107,20 @@ KERAS_BLOCKS: KeyRules = (
     (r"^conv([2-5])_block(\d+)_([123])_(conv|bn)\.", "layer{1-1}.{2-1}.{4}{3}."),
     (r"^conv1_(conv|bn)\.", "{1}1."),
     (r"^(?:predictions|probs)\.", "fc."),
+)
+
+# MSRA's models in Caffe2. Batch norms are folded into a scale and an offset.
+CAFFE2: KeyRules = (
+    (r"^conv1_w$", "conv1.weight"),
+    (r"^conv1_b$", "conv1.bias"),
+    (r"^res_conv1_bn_s$", "bn1.weight"),
+    (r"^res_conv1_bn_b$", "bn1.bias"),
+    (r"^res([2-5])_(\d+)_branch1_w$", "layer{1-1}.{2+0}.downsample.0.weight"),
+    (r"^res([2-5])_(\d+)_branch1_bn_s$", "layer{1-1}.{2+0}.downsample.1.weight"),
+    (r"^res([2-5])_(\d+)_branch1_bn_b$", "layer{1-1}.{2+0}.downsample.1.bias"),
+    (r"^res([2-5])_(\d+)_branch2([abc])_w$", "layer{1-1}.{2+0}.conv{3+1}.weight"),
+    (r"^res([2-5])_(\d+)_branch2([abc])_bn_s$", "layer{1-1}.{2+0}.bn{3+1}.weight"),
+    (r"^res([2-5])_(\d+)_branch2([abc])_bn_b$", "layer{1-1}.{2+0}.bn{3+1}.bias"),
+    (r"^(?:pred|fc1000)_w$", "fc.weight"),
+    (r"^(?:pred|fc1000)_b$", "fc.bias"),
 )

@@ -1,0 +1,206 @@
+"""Use the settings of a whole pickled module: strides, dilations, pools, epsilons.
+
+They decide options that no weight tells, and every layer of the model that is built must have them.
+"""
+
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lightning_resnets.checkpoint.identify.translate import NamedWeights
+from lightning_resnets.formats.module_settings import ModuleSettings
+from lightning_resnets.models.resnet import ResNet
+
+Settings = Mapping[str, ModuleSettings]
+
+# Packages whose forward passes are published; any other module is the user's own code.
+KNOWN_PACKAGES = (
+    "torch.nn.",
+    "torchvision.",
+    "timm.",
+    "lightning_resnets.models.",
+    "lightning_resnets.merges.",
+)
+
+CONV_SETTINGS = ("stride", "padding", "dilation", "groups", "padding_mode")
+POOL_SETTINGS = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+DEFAULT_EPS = 1e-5
+# (kernel, stride, padding, ceil mode) of the pools that our stems have.
+STEM_POOLS = {(3, 2, 1, False): "pad", (3, 2, 0, True): "ceil"}
+# Activations that our models have; others change what a model computes.
+KNOWN_ACTIVATIONS = ("ReLU", "Sigmoid", "Softmax", "LogSoftmax")
+
+
+def is_known_code(settings: Settings) -> bool:
+    """Check whether a module consists of published classes only.
+
+    Args:
+        settings: settings of the module and its children.
+
+    Returns:
+        True if none of them is the user's own code.
+    """
+    return all(item.class_name.startswith(KNOWN_PACKAGES) for item in settings.values())
+
+
+def options_from_settings(settings: Settings, weights: NamedWeights) -> dict[str, Any]:
+    """Return the options of a ResNet that its layers' settings tell.
+
+    Args:
+        settings: settings of the module and its children.
+        weights: its weights under our names.
+
+    Returns:
+        Model kwargs: pool, stride of the stem, position of the stride, dilation.
+    """
+    inferred = weights.architecture
+    if not settings or inferred is None or inferred.model_class is not ResNet:
+        return {}
+    depths = inferred.positional_args[-1]
+    options: dict[str, Any] = {"stem_pool": _stem_pool(settings)}
+    stem = _first(_conv(settings, weights, "conv1"), "stride", 0)
+    if stem and not inferred.has("deep"):
+        options["stem_stride"] = stem
+    strides = [_stage_strides(settings, weights, stage) for stage in range(1, len(depths) + 1)]
+    halved = [each for each in strides if prod(each) > 1]
+    if halved and inferred.has("bottleneck"):
+        options["stride_in"] = "1x1" if halved[0][0] > 1 else "3x3"
+    if _has_dilation(settings):
+        pool = 1 if options["stem_pool"] == "none" else 2
+        options["output_stride"] = (stem or 1) * pool * prod(map(prod, strides))
+    return options
+
+
+def batch_norm_eps(settings: Settings) -> float | None:
+    """Return the epsilon of all batch norms, if it is one other than torch's.
+
+    Args:
+        settings: settings of the module and its children.
+
+    Returns:
+        The epsilon, or None.
+    """
+    found = {item.values.get("eps") for item in settings.values() if "BatchNorm" in item.short_name}
+    eps = found.pop() if len(found) == 1 else None
+    return eps if isinstance(eps, float) and eps != DEFAULT_EPS else None
+
+
+def find_differences(
+    settings: Settings, weights: NamedWeights, model: nn.Module, bn_eps: float | None = None
+) -> list[str]:
+    """Compare every layer of a model with the settings of the pickled module.
+
+    Args:
+        settings: settings of the module and its children.
+        weights: its weights under our names.
+        model: the model that was built for them.
+        bn_eps: batch norm's epsilon that the model will get, or None for its own.
+
+    Returns:
+        What differs, as phrases.
+    """
+    differences = list[str]()
+    for name, layer in model.named_modules():
+        theirs = _layer(settings, weights, name)
+        if theirs is None:
+            continue
+        names = CONV_SETTINGS if isinstance(layer, nn.Conv2d) else ()
+        names = ("eps",) if isinstance(layer, _BatchNorm) else names
+        for setting in names:
+            ours = getattr(layer, setting)
+            if setting == "eps" and bn_eps is not None:
+                ours = bn_eps
+            value = theirs.values.get(setting, ours)
+            if not _is_equal(value, ours):
+                differences.append(f"{name} has {setting} {value}, the model {ours}")
+    differences += _unknown_layers(settings, weights)
+    return differences
+
+
+def _unknown_layers(settings: Settings, weights: NamedWeights) -> Iterator[str]:
+    """Yield pools inside of blocks and activations that none of our models has."""
+    blocks = [key.rpartition(".")[0] for name, key in weights.origins.items() if "layer" in name]
+    for path, item in settings.items():
+        parent = path.rpartition(".")[0]
+        is_activation = item.class_name.startswith("torch.nn.modules.activation.")
+        if is_activation and item.short_name not in KNOWN_ACTIVATIONS:
+            yield f"{path} is {item.short_name}"
+        is_pool = item.short_name in ("AvgPool2d", "MaxPool2d")
+        if is_pool and parent and any(block.startswith(f"{parent}.") for block in blocks):
+            yield f"{path} is {item.short_name}"
+
+
+def _is_equal(theirs: Any, ours: Any) -> bool:
+    """Compare settings; one number stands for two equal ones."""
+    return _as_tuple(theirs) == _as_tuple(ours)
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    """Return a setting as a tuple of different values."""
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    return values[:1] if len(set(values)) == 1 else values
+
+
+def _layer(settings: Settings, weights: NamedWeights, name: str) -> ModuleSettings | None:
+    """Return the settings of the layer that has a weight of ours."""
+    key = weights.origins.get(f"{name}.weight")
+    return settings.get(key.rpartition(".")[0]) if key else None
+
+
+def _conv(settings: Settings, weights: NamedWeights, name: str) -> Mapping[str, Any]:
+    """Return the settings of a convolution by our name, {} if it has none."""
+    found = _layer(settings, weights, name)
+    return found.values if found else {}
+
+
+def _first(values: Mapping[str, Any], name: str, default: int) -> int:
+    """Return a setting's first number."""
+    value = values.get(name, default)
+    value = value[0] if isinstance(value, (tuple, list)) and value else value
+    return value if type(value) is int else default
+
+
+def _stage_strides(settings: Settings, weights: NamedWeights, stage: int) -> tuple[int, int, int]:
+    """Return the strides of the convolutions of a stage's first block."""
+    one, two, three = (
+        _first(_conv(settings, weights, f"layer{stage}.0.conv{number}"), "stride", 1)
+        for number in (1, 2, 3)
+    )
+    return one, two, three
+
+
+def _has_dilation(settings: Settings) -> bool:
+    """Return True if a convolution is dilated."""
+    convs = (item for item in settings.values() if item.short_name == "Conv2d")
+    return any(_first(item.values, "dilation", 1) > 1 for item in convs)
+
+
+def _stem_pool(settings: Settings) -> str:
+    """Return the pool behind the stem, "none" if there is none; an unknown one is said later."""
+    pools = [item.values for item in settings.values() if item.short_name == "MaxPool2d"]
+    if not pools:
+        return "none"
+    pool = pools[0]
+    numbers = tuple(_first(pool, name, 0) for name in ("kernel_size", "stride", "padding"))
+    key = (*numbers, bool(pool.get("ceil_mode", False)))
+    return STEM_POOLS.get(key, "pad")  # type: ignore[arg-type] - four items
+
+
+def pool_difference(settings: Settings) -> str:
+    """Return what is unknown about the pool behind the stem, or "".
+
+    Args:
+        settings: settings of the module and its children.
+
+    Returns:
+        A phrase.
+    """
+    pools = [item for item in settings.values() if item.short_name == "MaxPool2d"]
+    for pool in pools:
+        numbers = [_first(pool.values, name, 0) for name in ("kernel_size", "stride", "padding")]
+        if (*numbers, bool(pool.values.get("ceil_mode", False))) not in STEM_POOLS:
+            return f"a max-pool has kernel {numbers[0]}, stride {numbers[1]}, padding {numbers[2]}"
+    return "several max-pools" if len(pools) > 1 else ""

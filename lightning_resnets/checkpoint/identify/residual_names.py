@@ -1,0 +1,166 @@
+"""Give the keys of a residual network our names, whatever combination of spellings they have."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from lightning_resnets.checkpoint.identify.spellings import (
+    BLOCKS,
+    BRANCH,
+    BRANCH_LAYERS,
+    DEEP_STEM_LAYERS,
+    DEEP_STEM_RE,
+    LEAVES,
+    SE_LAYERS,
+    SHORTCUT_LAYERS,
+    STEM_LAYERS,
+    PartRules,
+)
+from lightning_resnets.models.rename_keys import expand_groups
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+BRANCH_RE = re.compile(BRANCH, re.IGNORECASE)
+MAX_STAGES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class BlockKey:
+    """A key inside a block: number of stage and block, the layer in it, and the leaf."""
+
+    key: str
+    stage: int
+    block: int
+    layer: str
+    leaf: str
+
+
+def name_residual_keys(shapes: Shapes) -> dict[str, str]:
+    """Name the weights of a residual network as our models do.
+
+    Args:
+        shapes: shape of every weight by the file's key, without a prefix.
+
+    Returns:
+        Our name of each key; keys that no rule knows keep theirs. {} if the file has no blocks.
+    """
+    inside = list[BlockKey]()
+    names = dict[str, str]()
+    has_deep_stem = any(DEEP_STEM_RE.match(key) for key in shapes)
+    for key in shapes:
+        block_key = _parse_block_key(key)
+        if block_key is None:
+            names[key] = _name_stem_key(key, has_deep_stem)
+        else:
+            inside.append(block_key)
+    if not inside:
+        return {}
+    names.update(_name_blocks(inside, shapes))
+    return names
+
+
+def _parse_block_key(key: str) -> BlockKey | None:
+    """Split a key of a block into its parts, or return None."""
+    layer, _, leaf = key.rpartition(".")
+    for pattern in BLOCKS:
+        found = _compile(pattern).match(f"{layer}.")
+        if found:
+            rest = layer[found.end() :]
+            return BlockKey(key, int(found[1]), int(found[2]), rest, _name_leaf(leaf))
+    return None
+
+
+def _name_leaf(leaf: str) -> str:
+    """Return our name of a parameter or statistic."""
+    return _apply(LEAVES, leaf) or leaf
+
+
+def _name_stem_key(key: str, has_deep_stem: bool) -> str:
+    """Return our name of a key outside the blocks; its own if no rule knows it."""
+    layer, _, leaf = key.rpartition(".")
+    named = _apply(DEEP_STEM_LAYERS, layer) if has_deep_stem else ""
+    named = named or _apply(STEM_LAYERS, layer) or layer
+    return f"{named}.{_name_leaf(leaf)}" if named else key
+
+
+def _name_blocks(inside: list[BlockKey], shapes: Shapes) -> dict[str, str]:
+    """Name the keys of all blocks."""
+    # Projects count from 0, 1 or 2; numbered children of a model start at 2 or 4.
+    first_stage = min(item.stage for item in inside)
+    first_block = min(item.block for item in inside)
+    groups = dict[tuple[int, int], list[BlockKey]]()
+    for item in inside:
+        groups.setdefault((item.stage, item.block), []).append(item)
+    names = dict[str, str]()
+    for (stage, block), items in groups.items():
+        start = f"layer{stage - first_stage + 1}.{block - first_block}"
+        numbered = _number_layers(items, shapes)
+        has_shortcut_norm = any(_shortcut(item) == "downsample.1" for item in items)
+        for item in items:
+            layer = numbered.get(item.layer) or _name_layer(item, has_shortcut_norm)
+            names[item.key] = f"{start}.{layer}.{item.leaf}"
+    return names
+
+
+def _shortcut(item: BlockKey) -> str:
+    """Return our name of a layer of the shortcut, or ""."""
+    return _apply(SHORTCUT_LAYERS, item.layer)
+
+
+def _name_layer(item: BlockKey, has_shortcut_norm: bool) -> str:
+    """Return our name of a layer in a block; its own if no rule knows it."""
+    if shortcut := _shortcut(item):
+        # A shortcut with a batch norm is a Sequential in our models, any other a convolution.
+        is_conv = shortcut in ("downsample", "downsample.0")
+        conv = "downsample.0" if has_shortcut_norm else "downsample"
+        return conv if is_conv else shortcut
+    if number := _apply(SE_LAYERS, item.layer):
+        return f"se.fc{number}"
+    inner = _strip_branch(item.layer)
+    return _apply(BRANCH_LAYERS, item.layer) or _apply(BRANCH_LAYERS, inner) or item.layer
+
+
+def _number_layers(items: list[BlockKey], shapes: Shapes) -> dict[str, str]:
+    """Name the layers of a branch that is one Sequential, by their order.
+
+    Args:
+        items: the keys of one block.
+        shapes: shape of every weight.
+
+    Returns:
+        Our names of layers such as `residual.3`.
+    """
+    kinds = dict[str, str]()
+    for item in items:
+        # Hugging Face's layers have names below their numbers.
+        if _strip_branch(item.layer).isdigit() and item.leaf == "weight":
+            sides = len(shapes[item.key])
+            kinds[item.layer] = "conv" if sides == 4 else "bn"
+    counts = {"conv": 0, "bn": 0}
+    names = dict[str, str]()
+    for layer in sorted(kinds, key=lambda layer: int(_strip_branch(layer))):
+        kind = kinds[layer]
+        counts[kind] += 1
+        names[layer] = f"{kind}{counts[kind]}"
+    return names
+
+
+def _strip_branch(layer: str) -> str:
+    """Remove the container of a block's branch."""
+    return BRANCH_RE.sub("", layer, count=1) if BRANCH_RE.match(layer) else layer
+
+
+def _apply(rules: PartRules, text: str) -> str:
+    """Return the replacement of the first rule that matches the whole text, or ""."""
+    for pattern, replacement in rules:
+        found = _compile(pattern).fullmatch(text)
+        if found:
+            return expand_groups(replacement, found)
+    return ""
+
+
+@cache
+def _compile(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern; projects differ in upper and lower case."""
+    return re.compile(pattern, re.IGNORECASE)

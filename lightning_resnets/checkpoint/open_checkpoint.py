@@ -1,0 +1,284 @@
+"""Open a checkpoint: one straight line from bytes to a model, each step called once, in this order.
+
+1. `read_checkpoint`: bytes to tensors and metadata.
+2. `find_model_parts`: which parts of the file may be models (prefixes, copies, metric states).
+3. `translate_names`: the weights of each part under our names.
+4. `choose_model`: candidates by names and shapes, and the one that every weight fits.
+5. `assess_match`: what is known of it and what is assumed.
+6. `build_from_card`: the model, exact or headless.
+
+A file with a model card says which model it contains, so steps 2 to 5 are not needed. Nothing in a
+file is executed or imported.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from torch import Tensor, nn
+
+from lightning_resnets.checkpoint.build_model import build_from_card, load_weights, preserve_rng
+from lightning_resnets.checkpoint.card_of_identification import card_from_identification
+from lightning_resnets.checkpoint.card_overrides import CardOverrides
+from lightning_resnets.checkpoint.identify.choose import (
+    Choice,
+    PartReading,
+    choose_model,
+    match_named_model,
+)
+from lightning_resnets.checkpoint.identify.identification import Identification
+from lightning_resnets.checkpoint.identify.known_and_assumed import Evidence, assess_match
+from lightning_resnets.checkpoint.identify.model_parts import find_model_parts, select_parts
+from lightning_resnets.checkpoint.identify.pickled_settings import (
+    Settings,
+    batch_norm_eps,
+    find_differences,
+    is_known_code,
+    options_from_settings,
+    pool_difference,
+)
+from lightning_resnets.checkpoint.identify.summarize import summarize
+from lightning_resnets.checkpoint.identify.translate import keep_names, translate_names
+from lightning_resnets.checkpoint.model_card import ModelCard
+from lightning_resnets.errors import CheckpointError
+from lightning_resnets.formats.read import CheckpointContents, read_checkpoint
+from lightning_resnets.models import registry
+from lightning_resnets.models.model_names import split_options
+from lightning_resnets.utils.skip_init import skip_init
+
+NO_OVERRIDES = CardOverrides()
+NO_METADATA: Mapping[str, Any] = MappingProxyType({})
+NO_SETTINGS: Settings = MappingProxyType({})
+
+MODEL_PREFIX = "model."  # the model inside our LightningModule
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedCheckpoint:
+    """What each step found in a file.
+
+    Attributes:
+        contents: tensors and metadata.
+        readings: the parts that may be models, under their own names and ours; () with a card.
+        identification: the match of a file without a card, else None.
+        card: the file's own card, or the one that its identification gives.
+        state_dict: the weights under the model's own names.
+    """
+
+    contents: CheckpointContents
+    readings: tuple[PartReading, ...]
+    identification: Identification | None
+    card: ModelCard
+    state_dict: Mapping[str, Tensor]
+
+
+def open_checkpoint(
+    path: Path,
+    model: str | None = None,
+    select: str | None = None,
+    overrides: CardOverrides = NO_OVERRIDES,
+) -> OpenedCheckpoint:
+    """Take a file through steps 1 to 5.
+
+    Args:
+        path: the file.
+        model: the user's name for the model, see `load.load_model`.
+        select: the user's name for one of several models in the file.
+        overrides: entries of the card that the user gives.
+
+    Returns:
+        What each step found. The match may lack weights.
+
+    Raises:
+        CheckpointError: the file cannot be read, or matches no known model.
+    """
+    contents = read_checkpoint(path, select or "")
+    if contents.card is not None:
+        card = overrides.apply(ModelCard.from_dict(contents.card))
+        return OpenedCheckpoint(contents, (), None, card, model_state_dict(contents))
+    try:
+        # Matching builds models, which draws random numbers.
+        with preserve_rng():
+            readings = read_parts(
+                contents.state_dict, contents.metadata, _inner_selection(select, contents.wrapper)
+            )
+            identification = identify_parts(readings, contents.metadata, model, contents.settings)
+    except CheckpointError as error:
+        reason = str(error)
+        raise CheckpointError(
+            f"'{path.name}' has no model card, and {reason[:1].lower()}{reason[1:]}"
+        ) from error
+    card = overrides.apply(card_from_identification(identification, contents.metadata))
+    return OpenedCheckpoint(contents, readings, identification, card, identification.state_dict)
+
+
+def build_opened(opened: OpenedCheckpoint, file: str, model: str | None = None) -> nn.Module:
+    """Take an opened file through step 6.
+
+    Args:
+        opened: what the other steps found; every weight must match.
+        file: file name, for messages.
+        model: the user's name for the model.
+
+    Returns:
+        The model with the file's weights, in training mode.
+
+    Raises:
+        CheckpointError: the weights do not match the card.
+    """
+    built = build_from_card(opened.card, file, model)
+    load_weights(built, opened.state_dict, opened.card.arch, file)
+    return built
+
+
+def identify(
+    weights: Mapping[str, Tensor],
+    metadata: Mapping[str, Any] = NO_METADATA,
+    model: str | None = None,
+    select: str = "",
+    settings: Settings = NO_SETTINGS,
+) -> Identification:
+    """Take weights through steps 2 to 5.
+
+    Args:
+        weights: tensors under the file's own keys, prefixes included.
+        metadata: values beside the weights; `arch`, as training scripts write it, decides between
+            models that fit equally well.
+        model: the user's name for the model, which overrules both: one of ours, `timm/NAME`,
+            `torchvision/NAME`, or `module:function`, whose module is then imported and run.
+            Options may follow: `resnet50,stride_in=1x1`.
+        select: prefix of the model in the file, or a piece of it.
+        settings: settings of a whole pickled module, by path.
+
+    Returns:
+        The best match.
+
+    Raises:
+        CheckpointError: no known model is close, or there is none of this name.
+    """
+    return identify_parts(read_parts(weights, metadata, select), metadata, model, settings)
+
+
+def read_parts(
+    weights: Mapping[str, Tensor], metadata: Mapping[str, Any], select: str
+) -> tuple[PartReading, ...]:
+    """Take weights through steps 2 and 3.
+
+    Args:
+        weights: tensors under the file's own keys.
+        metadata: values beside the weights.
+        select: prefix of the model in the file, or a piece of it; "" for all.
+
+    Returns:
+        Each part under its own names and under ours.
+
+    Raises:
+        CheckpointError: a weight is empty, or no part has the selected prefix.
+    """
+    parts = find_model_parts(weights)
+    if select:
+        parts = select_parts(parts, select)
+    return tuple(PartReading(keep_names(part), translate_names(part, metadata)) for part in parts)
+
+
+def identify_parts(
+    readings: Sequence[PartReading],
+    metadata: Mapping[str, Any],
+    model: str | None,
+    settings: Settings,
+) -> Identification:
+    """Take named parts through steps 4 and 5.
+
+    Args:
+        readings: each part under its own names and under ours.
+        metadata: values beside the weights.
+        model: the user's name for the model, or None.
+        settings: settings of a whole pickled module, by path.
+
+    Returns:
+        The best match.
+
+    Raises:
+        CheckpointError: no known model is close, or a pickled module differs from all.
+    """
+    if model is None:
+        options = _known_options(readings, settings)
+        choice = choose_model(readings, metadata, options)
+    else:
+        choice = match_named_model(readings, model)
+    evidence = _evidence(metadata, model, settings)
+    bn_eps = batch_norm_eps(settings)
+    _check_settings(choice, settings, bn_eps, evidence)
+    return summarize(choice, assess_match(choice.match, evidence), evidence, bn_eps)
+
+
+def _known_options(readings: Sequence[PartReading], settings: Settings) -> dict[str, Any]:
+    """Return the options that the settings of a pickled module tell."""
+    for reading in readings:
+        if options := options_from_settings(settings, reading.named):
+            return options
+    return {}
+
+
+def _evidence(metadata: Mapping[str, Any], model: str | None, settings: Settings) -> Evidence:
+    """Collect what tells the model besides its weights."""
+    arch = metadata.get("arch")
+    return Evidence(
+        arch=arch.lower() if isinstance(arch, str) else "",
+        model=model,
+        has_options=model is not None and bool(split_options(model)[1]),
+        module=settings[""].class_name if "" in settings else "",
+        is_known_code=is_known_code(settings),
+    )
+
+
+def _check_settings(
+    choice: Choice, settings: Settings, bn_eps: float | None, evidence: Evidence
+) -> None:
+    """Raise if a layer of the chosen model differs from the pickled module's."""
+    match = choice.match
+    # A custom model is the user's own claim.
+    if not settings or not match.fits or ":" in match.name:
+        return
+    with skip_init():
+        built = registry.create_model(
+            match.name, num_classes=match.num_classes, **match.model_kwargs
+        )
+    differences = find_differences(settings, match.weights, built, bn_eps)
+    if "/" not in match.name and match.weights.architecture and (pool := pool_difference(settings)):
+        differences.append(pool)
+    if differences:
+        raise CheckpointError(
+            f"it is a pickled {evidence.module} that differs from {match.name} "
+            f"({differences[0]}), and no known model is like it. Load it where it was made, and "
+            "pass its own code with --model module:function."
+        )
+
+
+def _inner_selection(select: str | None, wrapper: str) -> str:
+    """Return what a selection says about the keys inside of the wrapper."""
+    if not select or select == wrapper or select == wrapper.partition(".")[0]:
+        return ""
+    return select.removeprefix(f"{wrapper}.") if wrapper else select
+
+
+def model_state_dict(contents: CheckpointContents) -> dict[str, Tensor]:
+    """Return the weights under the model's names.
+
+    Args:
+        contents: a file with a card.
+
+    Returns:
+        Of a LightningModule the weights of its `model`, without those of its metrics; of any other
+        file all weights.
+    """
+    state = contents.state_dict
+    if contents.wrapper != "state_dict":
+        return state
+    model_state = dict[str, Tensor]()
+    for name, weight in state.items():
+        if name.startswith(MODEL_PREFIX):
+            model_state[name.removeprefix(MODEL_PREFIX)] = weight
+    return model_state or state
