@@ -1,7 +1,5 @@
 """ResNets, DenseNets and SE networks: build, train and look inside models with skip connections."""
 
-from importlib.metadata import version
-
 from lightning_resnets.errors import UserError
 from lightning_resnets.graph import ModelGraph, SkipConnection, trace
 from lightning_resnets.graph.insert_merges import insert_merges
@@ -20,8 +18,9 @@ from lightning_resnets.interventions.record import record_activations
 from lightning_resnets.interventions.sweep import sweep
 from lightning_resnets.merges import Add, Concat, Gate, MergeKind
 from lightning_resnets.models.registry import create_model, list_models
+from lightning_resnets.utils.package_version import package_version
 
-__version__ = version("lightning-resnets")
+__version__ = package_version("lightning-resnets")
 
 __all__ = [
     "Add",

@@ -9,13 +9,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import TextIO
 
 from lightning_resnets.errors import CheckpointError, DataWarning, ImageWarning, OptionError
 from lightning_resnets.recipes import list_recipes
+from lightning_resnets.utils.out_of_memory import describe_out_of_memory, is_out_of_memory
+from lightning_resnets.utils.package_version import package_version
 
 # These need Lightning, which takes seconds to import.
 TRAINING_COMMANDS = ("fit", "validate", "test", "predict")
@@ -94,6 +95,8 @@ def main(args: list[str] | None = None) -> None:
     except (CheckpointError, ValueError, OSError) as error:
         sys.exit(f"lightning-resnets: {error}")
     except Exception as error:
+        if is_out_of_memory(error):
+            sys.exit(f"lightning-resnets: {describe_out_of_memory(error)}")
         # Lightning raises this for settings that exclude each other. Importing it takes seconds.
         if type(error).__name__ != "MisconfigurationException":
             raise
@@ -138,7 +141,7 @@ def dispatch(args: list[str]) -> None:
     if not args or args[0] in (*HELP_FLAGS, "help"):
         print(format_help())
     elif args[0] == "--version":
-        print(f"lightning-resnets {version('lightning-resnets')}")
+        print(f"lightning-resnets {package_version('lightning-resnets')}")
     elif args[0] in TRAINING_COMMANDS:
         _train(args)
     elif args[0] in OTHER_COMMANDS:

@@ -1,30 +1,14 @@
 """Say what to change when a device runs out of memory."""
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import Callback
 
+from lightning_resnets.utils.out_of_memory import is_out_of_memory
+
 OUT_OF_MEMORY_HINT = (
-    "The device is out of memory. Use a smaller batch size (--data.batch_size, with "
-    "--trainer.accumulate_grad_batches for the same steps) or --trainer.precision bf16-mixed."
+    "Use a smaller batch size (--data.batch_size, with --trainer.accumulate_grad_batches for the "
+    "same steps) or --trainer.precision bf16-mixed."
 )
-
-# Beginnings of torch's messages on devices that have no exception of their own for this.
-MESSAGES = ("MPS backend out of memory", "DefaultCPUAllocator: can't allocate memory")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether a device ran out of memory.
-
-    Args:
-        error: any exception.
-
-    Returns:
-        True for torch's exceptions on a GPU, and for its messages on other devices.
-    """
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in MESSAGES)
 
 
 class OutOfMemoryHint(Callback):
