@@ -61,6 +61,10 @@ class Controller(RequestLoop):
         graph.cut_toggled.connect(self.edits.toggle_cut)
         graph.skip_menu_requested.connect(self.edits.show_skip_menu)
         graph.hovered.connect(window.set_hover)
+        window.depth_panel.strip.picked.connect(self.select)
+        window.depth_panel.strip.hovered.connect(window.set_hover)
+        window.depth_panel.measure_requested.connect(self.show_in_strip)
+        window.color_button.chosen.connect(self.color_graph)
         inspector.hovered.connect(window.set_hover)
         inspector.contrast_requested.connect(self.toggle_contrast)
         inspector.order_requested.connect(self.toggle_order)
@@ -184,6 +188,22 @@ class Controller(RequestLoop):
         is_channel = self.request.gate_order == "channel"
         self.request = replace(self.request, gate_order="weight" if is_channel else "channel")
         self.refresh()
+
+    def show_in_strip(self, name: str) -> None:
+        """Show another figure in the depth strip.
+
+        Args:
+            name: name of the measure.
+        """
+        self.submit(replace(self.request, strip_measure=name))
+
+    def color_graph(self, name: str) -> None:
+        """Color the graph by a figure.
+
+        Args:
+            name: name of the measure; "" for plain colors.
+        """
+        self.submit(replace(self.request, color_measure=name or None))
 
     def toggle_theme(self) -> None:
         """Switch between light and dark."""

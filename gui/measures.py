@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gui.graph import Graph, Node, short_name
 
@@ -68,6 +68,21 @@ MEASURE_BY_NAME = {measure.name: measure for measure in MEASURES}
 
 
 @dataclass(frozen=True, slots=True)
+class MeasureValues:
+    """Values of one measure.
+
+    Attributes:
+        name: name of the measure.
+        values: value by name of the node, for nodes that have one.
+        notes: more about a value, by name of the node.
+    """
+
+    name: str
+    values: dict[str, float]
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class DepthCell:
     """One block in the depth strip.
 
@@ -108,6 +123,18 @@ def _is_part_of_other(name: str, names: set[str]) -> bool:
     """Return True for "layer2.0.downsample" beside "layer2.0"."""
     parts = name.split(".")
     return any(".".join(parts[:i]) in names for i in range(1, len(parts)))
+
+
+def default_measure(diagram: Graph) -> str:
+    """Choose the measure that tells most about a model.
+
+    Args:
+        diagram: the folded graph.
+
+    Returns:
+        Name of the measure: branch to shortcut where the model adds, else the deviation.
+    """
+    return BRANCH_RATIO if any(skip.kind == "add" for skip in diagram.skips) else "std"
 
 
 def depth_cells(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from PySide6.QtGui import QUndoStack
 
+from gui.measures import MEASURE_BY_NAME, MeasureValues
 from gui.view_state import ViewState
 from gui.views import qt_style
 from gui.views.window import MainWindow
@@ -51,6 +52,34 @@ def _update_selection(window: MainWindow, new: ViewState) -> None:
     window.graph.set_selected(new.selected)
 
 
+def _update_colors(window: MainWindow, new: ViewState) -> None:
+    window.graph.set_colors(new.colors)
+    window.color_button.show_choice(*color_choice(new.colors))
+
+
+def color_choice(colors: MeasureValues | None) -> tuple[str, str]:
+    """Return name and text of what colors the graph.
+
+    Args:
+        colors: the figure, None for plain colors.
+
+    Returns:
+        Name of the measure ("" for none), and the text of the button.
+    """
+    if colors is None:
+        return "", "Color: plain"
+    return colors.name, f"Color: {MEASURE_BY_NAME[colors.name].title}"
+
+
+def _update_strip(window: MainWindow, new: ViewState) -> None:
+    if new.strip_measure:
+        window.depth_panel.set_cells(new.strip_measure, new.cells)
+
+
+def _update_strip_selection(window: MainWindow, new: ViewState) -> None:
+    window.depth_panel.strip.set_selected(new.selected)
+
+
 def _update_chips(window: MainWindow, new: ViewState) -> None:
     window.chips.set_chips(new.chips)
 
@@ -90,6 +119,9 @@ UPDATES: tuple[tuple[tuple[str, ...], Update], ...] = (
     (("diagram", "edits"), _update_edits),
     (("diagram", "changes"), _update_values),
     (("diagram", "selected"), _update_selection),
+    (("diagram", "colors"), _update_colors),
+    (("strip_measure", "cells"), _update_strip),
+    (("strip_measure", "cells", "selected"), _update_strip_selection),
     (("chips",), _update_chips),
     (("input_pixels", "image_label"), _update_image),
     (("bars",), _update_prediction),

@@ -11,6 +11,7 @@ import numpy as np
 
 from gui.details import Detail
 from gui.graph import Edit, Graph
+from gui.measures import MeasureValues
 
 Contrast = Literal["channel", "layer"]
 Order = Literal["channel", "weight"]
@@ -45,6 +46,8 @@ class Request:
         edits: the active edits.
         contrast: color scale of feature maps, per channel or per layer.
         gate_order: order of a gate's weights.
+        strip_measure: figure in the depth strip, None for the one that fits the model.
+        color_measure: figure that the graph is colored by, None for plain colors.
     """
 
     checkpoint: str | None = None
@@ -54,6 +57,8 @@ class Request:
     edits: tuple[Edit, ...] = ()
     contrast: Contrast = "channel"
     gate_order: Order = "channel"
+    strip_measure: str | None = None
+    color_measure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,8 @@ class Result:
         edits: the edits that were active.
         detail: tensors of the selected node.
         changes: relative change of each node's output by the edits, by name.
+        strip: values of the depth strip, None without an image.
+        colors: values that the graph is colored by, None for plain colors.
         seconds: duration of the whole answer.
         image_badges: what the model's input does to the image.
         image_error: why the image cannot be read, "" if it can.
@@ -130,6 +137,8 @@ class Result:
     edits: tuple[Edit, ...] = ()
     detail: Detail | None = None
     changes: dict[str, float] = field(default_factory=dict)
+    strip: MeasureValues | None = None
+    colors: MeasureValues | None = None
     seconds: float = 0.0
     image_badges: tuple[Badge, ...] = ()
     image_error: str = ""

@@ -9,6 +9,7 @@ import numpy as np
 from gui.descriptions import describe_edit
 from gui.details import Detail
 from gui.graph import Edit, EditKey, Graph, MergeKind, Node
+from gui.measures import DepthCell, MeasureValues, default_measure, depth_cells
 from gui.state import Badge, Contrast, Order, Request, Result
 
 BAR_COUNT = 5  # classes of the prediction that are shown
@@ -53,6 +54,9 @@ class ViewState:
     detail: Detail | None = None
     contrast: Contrast = "channel"
     order: Order = "channel"
+    strip_measure: str = ""
+    cells: tuple[DepthCell, ...] = ()
+    colors: MeasureValues | None = None
     status: str = ""
 
 
@@ -72,6 +76,8 @@ def make_view_state(request: Request, result: Result) -> ViewState:
     # Edits that belong to a model still being opened must not be drawn on the present one.
     is_current = model.key == request.checkpoint
     edits = request.edits if is_current else ()
+    # Without an image there are cells but no values.
+    strip = result.strip or MeasureValues(default_measure(model.diagram), {})
     return ViewState(
         page="model",
         title=model.title,
@@ -90,6 +96,9 @@ def make_view_state(request: Request, result: Result) -> ViewState:
         detail=result.detail,
         contrast=request.contrast,
         order=request.gate_order,
+        strip_measure=strip.name,
+        cells=depth_cells(model.diagram, strip.values, strip.notes),
+        colors=result.colors,
         status="" if is_current else "Opening…",
     )
 

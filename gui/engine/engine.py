@@ -5,6 +5,7 @@ Of torch it knows only `lightning_resnets.interactive.model`.
 
 import time
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import cachetools
@@ -12,9 +13,11 @@ import numpy as np
 
 from gui.engine.catalog import load_catalog
 from gui.engine.conversion import to_intervention
+from gui.engine.measure_values import measure_nodes
 from gui.engine.model_info import describe_model
 from gui.engine.tensor_details import make_detail, relative_changes
 from gui.graph import Edit, Graph
+from gui.measures import MeasureValues, default_measure
 from gui.state import ImageInput, ModelInfo, Request, Result
 from lightning_resnets.errors import CustomModelError, ImageError
 from lightning_resnets.interactive.model import InferenceResult, InteractiveModel
@@ -51,6 +54,27 @@ class LRUCache(Generic[K, V]):
         return self._values[key]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ShownPass:
+    """The forward pass that the window shows.
+
+    Attributes:
+        interactive: the model.
+        image: its input image.
+        diagram: its folded graph.
+        edits: the active edits.
+        result: the forward pass under them.
+        changes: relative change of each node's output by them.
+    """
+
+    interactive: InteractiveModel
+    image: ImageInput
+    diagram: Graph
+    edits: tuple[Edit, ...]
+    result: InferenceResult
+    changes: dict[str, float]
+
+
 class Engine:
     """Answers "catalog" with a Catalog and "run" with a Result."""
 
@@ -58,6 +82,7 @@ class Engine:
         self._models = LRUCache[tuple[str, str | None], OpenedModel](3)
         self._images = LRUCache[ImageInput, np.ndarray](8)
         self._passes = LRUCache[Hashable, InferenceResult](12)
+        self._measures = LRUCache[Hashable, MeasureValues](24)
 
     def handle(self, kind: str, request: object) -> object:
         """Answer a request of the window.
@@ -109,6 +134,7 @@ class Engine:
         if edits:
             now = self._run_model(interactive, request.image, model.diagram, edits)
             changes = relative_changes(model.diagram, before, now)
+        shown = ShownPass(interactive, request.image, model.diagram, edits, now, changes)
         return Result(
             model=model,
             image=request.image,
@@ -118,6 +144,8 @@ class Engine:
             edits=edits,
             detail=make_detail(model.diagram, request.selected, now, before if edits else None),
             changes=changes,
+            strip=self._measure(request.strip_measure or default_measure(model.diagram), shown),
+            colors=self._measure(request.color_measure, shown),
             seconds=time.perf_counter() - start,
         )
 
@@ -128,6 +156,26 @@ class Engine:
 
         return self._models.get((key, architecture), load)
 
+    def _measure(self, name: str | None, shown: "ShownPass") -> MeasureValues | None:
+        """Compute a measure of all nodes, or take it from the cache."""
+        if name is None:
+            return None
+        return self._measures.get(
+            (name, shown.interactive, shown.image, shown.edits),
+            lambda: measure_nodes(
+                name,
+                shown.interactive,
+                shown.diagram,
+                self._load_pixels(shown.image),
+                tuple(to_intervention(edit) for edit in shown.edits),
+                shown.result,
+                shown.changes,
+            ),
+        )
+
+    def _load_pixels(self, image: ImageInput) -> np.ndarray:
+        return self._images.get(image, lambda: load_pixels(image))
+
     def _run_model(
         self,
         interactive: InteractiveModel,
@@ -136,7 +184,7 @@ class Engine:
         edits: tuple[Edit, ...],
     ) -> InferenceResult:
         """Run the model under some edits, or take the result from the cache."""
-        pixels = self._images.get(image, lambda: load_pixels(image))
+        pixels = self._load_pixels(image)
         hook_points = tuple(node.hook_point for node in diagram.nodes if node.hook_point)
         interventions = tuple(to_intervention(edit) for edit in edits)
         key = (interactive, image, edits)

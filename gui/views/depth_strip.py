@@ -10,8 +10,8 @@ from gui.theme import Theme
 from gui.views import qt_style
 from gui.views.hover_view import HoverView
 
-HEIGHT = 54  # pixels of the whole strip
-MARGIN = 6  # pixels around the bars
+HEIGHT = 42  # pixels of the whole strip
+MARGIN = 4  # pixels around the bars
 MAX_BAR_WIDTH = 42
 GAP_FRACTION = 0.14  # of a cell
 STAGE_GAP = 8  # pixels between stages

@@ -1,4 +1,4 @@
-"""Page of an open model: edits on top, graph over inspector, sidebar at the right."""
+"""Page of an open model: edits on top, graph, strip and inspector below, sidebar at the right."""
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
@@ -7,18 +7,19 @@ from gui.views import qt_style
 
 SIDEBAR_WIDTH = 272
 MAIN_WIDTH = 1000
-GRAPH_HEIGHT = 400
-INSPECTOR_HEIGHT = 300
+GRAPH_HEIGHT = 430
+INSPECTOR_HEIGHT = 320
 
 
 def make_model_page(
-    chips: QWidget, graph: QWidget, inspector: QWidget, sidebar: QWidget
+    top: QWidget, graph: QWidget, depth: QWidget, inspector: QWidget, sidebar: QWidget
 ) -> QWidget:
     """Place the views of an open model, with handles between them.
 
     Args:
-        chips: The row of active edits.
+        top: The row of active edits.
         graph: The graph of the model.
+        depth: The strip with one cell per block.
         inspector: The inspector of the selected node.
         sidebar: Image and prediction.
 
@@ -26,7 +27,7 @@ def make_model_page(
         The page.
     """
     main = _make_splitter(Qt.Orientation.Vertical, "Graph and inspector")
-    main.addWidget(graph)
+    main.addWidget(_make_graph_column(graph, depth))
     main.addWidget(inspector)
     # In a higher window the graph grows a little faster than the maps.
     main.setStretchFactor(0, 11)
@@ -42,9 +43,20 @@ def make_model_page(
     column = QVBoxLayout(page)
     column.setContentsMargins(0, 0, 0, 0)
     column.setSpacing(6)
-    column.addWidget(chips)
+    column.addWidget(top)
     column.addWidget(whole, 1)
     return page
+
+
+def _make_graph_column(graph: QWidget, depth: QWidget) -> QWidget:
+    """Put the strip under the graph: its cells are the blocks of the graph in a row."""
+    column_widget = qt_style.set_accessible_name(QWidget(), "Graph and depth strip", "page")
+    column = QVBoxLayout(column_widget)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(8)
+    column.addWidget(graph, 1)
+    column.addWidget(depth)
+    return column_widget
 
 
 def _make_splitter(orientation: Qt.Orientation, name: str) -> QSplitter:

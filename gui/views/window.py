@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QApplication,
     QFileDialog,
     QFrame,
+    QHBoxLayout,
     QMainWindow,
     QStackedWidget,
     QVBoxLayout,
@@ -27,10 +28,12 @@ from gui.theme import LIGHT, Theme
 from gui.views import qt_style
 from gui.views.banner import Banner
 from gui.views.choice_dialog import ChoiceDialog
+from gui.views.depth_panel import DepthPanel
 from gui.views.edit_chips import ChipsView
 from gui.views.graph.view import GraphView
 from gui.views.header import WindowHeader
 from gui.views.inspector import InspectorView
+from gui.views.measure_button import MeasureButton
 from gui.views.menu_bar import fill_menu_bar
 from gui.views.model_page import make_model_page
 from gui.views.run_code_dialog import RunCodeDialog
@@ -69,6 +72,8 @@ class MainWindow(QMainWindow):
         self.chips = ChipsView()
         self.start = StartPage()
         self.graph = GraphView()
+        self.depth_panel = DepthPanel()
+        self.color_button = MeasureButton("Figure that colors the graph", "plain")
         self.inspector = InspectorView()
         self.sidebar = SidebarView()
         self.header = WindowHeader()
@@ -93,7 +98,14 @@ class MainWindow(QMainWindow):
         self._theme = theme
         QApplication.setPalette(qt_style.palette(theme))
         self.setStyleSheet(qt_style.style_sheet(theme))
-        for view in (self.graph, self.inspector, self.sidebar, self.chips, self.start):
+        for view in (
+            self.graph,
+            self.depth_panel,
+            self.inspector,
+            self.sidebar,
+            self.chips,
+            self.start,
+        ):
             view.set_theme(theme)
 
     def set_page(self, page: str) -> None:
@@ -253,7 +265,9 @@ class MainWindow(QMainWindow):
     # Composition
 
     def _make_content(self) -> QWidget:
-        page = make_model_page(self.chips, self.graph, self.inspector, self.sidebar)
+        page = make_model_page(
+            self._make_top_row(), self.graph, self.depth_panel, self.inspector, self.sidebar
+        )
         self._pages = qt_style.set_accessible_name(QStackedWidget(), "Pages")
         self._pages.addWidget(self.start)
         self._pages.addWidget(page)
@@ -265,6 +279,15 @@ class MainWindow(QMainWindow):
         column.addWidget(self.banner)
         column.addWidget(self._pages, 1)
         return content
+
+    def _make_top_row(self) -> QWidget:
+        """Put the edits beside the choice of the graph's colors."""
+        top = qt_style.set_accessible_name(QWidget(), "Edits and colors", "page")
+        row = QHBoxLayout(top)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.chips, 1)
+        row.addWidget(self.color_button)
+        return top
 
     def _make_status_bar(self) -> None:
         self._hover = qt_style.make_elided_label("Value under the pointer", soft=False)

@@ -80,7 +80,8 @@ class EarlyExit(fx.Interpreter):
         inputs = node.all_input_nodes
         module = self._module(node)
         if isinstance(module, Add) and str(node.target) in self.shortcuts:
-            operands = bind_operands(module, node.args, node.kwargs)
+            # Nodes stand where tensors are in a call.
+            operands: tuple[Any, ...] = bind_operands(module, node.args, node.kwargs)
             return [operands[self.shortcuts[str(node.target)]]]
         if isinstance(module, Concat) and node in self.dense_concats:
             # The first operand is the input of the dense block.

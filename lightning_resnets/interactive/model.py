@@ -97,6 +97,7 @@ class InteractiveModel:
 
     Attributes:
         graph: the unfolded graph.
+        folded_graph: the graph folded to blocks.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class InteractiveModel:
         self.notes = notes
         traced = trace_nodes(model, card.input_size)
         self.graph: ModelGraph = traced.graph
+        self.folded_graph: ModelGraph = traced.graph.fold()
         self._runner = IncrementalRunner(model, traced)
 
     @classmethod

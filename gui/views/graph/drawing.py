@@ -15,9 +15,11 @@ from gui.descriptions import (
 )
 from gui.graph import Edit, Graph
 from gui.layout import Direction, GraphLayout
+from gui.measures import MeasureValues
 from gui.theme import Theme
 from gui.views.graph.canvas import ZoomPanCanvas
 from gui.views.graph.legend import GraphLegend
+from gui.views.graph.node_scale import NodeScale
 from gui.views.graph.painting import MergeInput, PaintState
 from gui.views.graph.scene import SceneItems, build_items, find_item
 from gui.views.graph.strokes import to_qrectf
@@ -115,6 +117,16 @@ class GraphDrawing(ZoomPanCanvas):
         self.paint_state.values = dict(values.items())
         self.repaint_all()
 
+    def set_colors(self, colors: MeasureValues | None) -> None:
+        """Color the nodes by a figure.
+
+        Args:
+            colors: The figure by node name; None for plain colors.
+        """
+        self.paint_state.scale = NodeScale(colors) if colors else None
+        self.footer_height = self.legend.height(self.graph)
+        self.repaint_all()
+
     def item_at(self, at: QPoint) -> tuple[str | None, MergeInput | None]:
         """Find the node or the merge input under a point.
 
@@ -189,8 +201,12 @@ class GraphDrawing(ZoomPanCanvas):
         node = self.graph.node(name)
         if node:
             change = self.paint_state.values.get(node.name)
-            text = describe_node(node)
-            return f"{text} · relative change {change:.0%}" if change else text
+            parts = [describe_node(node)]
+            if self.paint_state.scale:
+                parts += self.paint_state.scale.describe(node.name)
+            if change:
+                parts.append(f"relative change {change:.0%}")
+            return " · ".join(parts)
         return self.describe_input(merge_input)
 
     def describe_input(self, merge_input: MergeInput | None) -> str:

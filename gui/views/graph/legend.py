@@ -11,6 +11,7 @@ from gui.views.graph.strokes import draw_cross, scene_font
 HEIGHT = 24.0
 FONT_SIZE = 10.5
 SYMBOL_WIDTH = 27  # from the start of an entry to its text
+SCALE_SAMPLES = 8  # steps of the color scale in its symbol
 ENTRY_GAP = 16  # between two entries, besides a margin
 
 
@@ -37,6 +38,7 @@ class GraphLegend:
             "chain": self._draw_chain,
             "cut": self._draw_cut,
             "change": self._draw_change,
+            "scale": self._draw_scale,
         }
 
     def entries(self, graph: Graph) -> list[tuple[str, str]]:
@@ -53,6 +55,8 @@ class GraphLegend:
             found = [("plain", "no skip connections")] if graph.nodes else []
         else:
             found = self._skip_entries(graph)
+        if self.state.scale:
+            found.append(("scale", self.state.scale.legend_text()))
         if self.state.values:
             found.append(("change", "relative change of the output"))
         return found
@@ -175,6 +179,14 @@ class GraphLegend:
         for color, width in (("hairline", 20), ("cut", 12)):
             painter.setBrush(self.state.color(color))
             painter.drawRoundedRect(QRectF(-10, -1.5, width, 3), 1.5, 1.5)
+
+    def _draw_scale(self, painter: QPainter) -> None:
+        if self.state.scale is None:
+            return
+        painter.setPen(Qt.PenStyle.NoPen)
+        for i, color in enumerate(self.state.scale.samples(SCALE_SAMPLES, self.state.theme)):
+            painter.setBrush(QColor(color))
+            painter.drawRect(QRectF(-10 + 20 / SCALE_SAMPLES * i, -4, 20 / SCALE_SAMPLES, 8))
 
     def _draw_cut(self, painter: QPainter) -> None:
         draw_cross(painter, QPointF(0, 0), 4.5, self.state, QColor(0, 0, 0, 0))

@@ -189,6 +189,11 @@ class NodeItem(GraphItem):
             draw_lines(painter, self.box, self.node_box, zoom, self.state)
 
     def _ground(self, plain: str, marked: str) -> QColor:
+        """Return the color that fills the node: of its figure, of a mark, or the plain one."""
+        scale = self.state.scale
+        color = scale.color(self.name, self.state.theme) if scale else None
+        if color:
+            return self.state.color(color)
         return self.state.color(marked if self.state.is_marked(self.name) else plain)
 
     def _corner_radius(self, shorter_side: float) -> float:

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 from gui.colormaps import blend
 from gui.graph import Edit
 from gui.theme import LIGHT, Theme
+from gui.views.graph.node_scale import NodeScale
 
 # Width of an edge and of a skip connection: the two lines that meet in a plus are equally wide.
 EDGE_WIDTH = 2.2
@@ -35,6 +36,7 @@ class PaintState:
         hovered: Nodes under the pointer, or at the ends of the merge input under it.
         hovered_input: The merge input under the pointer, or the one chosen by keyboard.
         values: Numbers to show, by node name or by merge input.
+        scale: Figures that the nodes are colored by, None for plain colors.
     """
 
     theme: Theme = LIGHT
@@ -47,6 +49,7 @@ class PaintState:
     hovered: frozenset[str] = frozenset()
     hovered_input: MergeInput | None = None
     values: dict[object, float] = field(default_factory=dict)
+    scale: NodeScale | None = None
 
     def edit(self, key: MergeInput) -> Edit | None:
         """Return the edit of a merge input, None without one.
