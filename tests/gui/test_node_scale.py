@@ -1,11 +1,15 @@
 """Color scale of a figure: from the ground to an accent, the same for the merge and its block."""
 
 import pytest
+from PySide6.QtGui import QColor
+from pytestqt.qtbot import QtBot
 
 from gui.colormaps import hex_to_rgb
 from gui.measures import MeasureValues
 from gui.theme import DARK, LIGHT, Theme
 from gui.views.graph.node_scale import NodeScale
+from gui.views.graph.view import GraphView
+from tests.helpers.fake_engine import diagram
 
 
 def distance(a: str, b: str) -> int:
@@ -49,3 +53,27 @@ def test_values_that_are_not_finite_are_drawn() -> None:
 
 def test_the_legend_names_figure_and_ends() -> None:
     assert NodeScale(MeasureValues("macs", {"a": 1500.0})).legend_text() == "MACs: 0 to 1,500"
+
+
+def test_the_graph_is_painted_in_the_colors_and_plain_again(qtbot: QtBot) -> None:
+    view = GraphView()
+    qtbot.addWidget(view)
+    view.set_theme(LIGHT)
+    view.resize(1200, 500)
+    view.show()
+    view.set_graph(diagram())
+    box = view.scene_items.nodes["conv1"].box
+
+    def color() -> QColor:
+        # Inside the outline, above the text.
+        at = view.mapFromScene(box.center().x(), box.top() + box.height() / 6)
+        return view.viewport().grab().toImage().pixelColor(at)
+
+    plain = color()
+    values = MeasureValues("std", {"conv1": 2.0, "fc": 1.0})
+    view.set_colors(values)
+    assert color() == QColor(NodeScale(values).color("conv1", LIGHT) or "")
+    assert ("scale", "standard deviation: 0 to 2") in view.legend.entries(view.graph)
+    assert view.describe("conv1", None).endswith("standard deviation 2")
+    view.set_colors(None)
+    assert color() == plain
