@@ -1,245 +1,318 @@
-"""Draw the error of models against their cost: published models next to the bundled ones.
+"""Compare the error of models with their cost: error against MACs, area for parameters.
 
 Canziani, Paszke, Culurciello 2016, arXiv:1605.07678, figure 2.
 """
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from lightning_resnets.analysis.plotting import BLUE, TEXT_COLOR, TICK_SIZE
-from lightning_resnets.checkpoint.bundled import bundled_checkpoints
-from lightning_resnets.checkpoint.load import read_card
+from lightning_resnets.analysis.comparison_points import (
+    ANALYZED,
+    FAMILIES,
+    MEASURED,
+    PUBLISHED,
+    SLOW_MODELS,
+    SMALL_IMAGE_SIZE,
+    TEN_CROP,
+    ModelPoint,
+    bundled_points,
+    comparable_results,
+    family,
+    published_point,
+)
+from lightning_resnets.analysis.label_placement import Mark, place_labels
+from lightning_resnets.analysis.plotting import (
+    BLUE,
+    TEXT_COLOR,
+    TICK_SIZE,
+    figure_title,
+    finish_figure,
+)
+from lightning_resnets.analysis.result import (
+    ProgressCallback,
+    Table,
+    display_name,
+    no_progress,
+    track_progress,
+)
+from lightning_resnets.errors import AnalysisError
 from lightning_resnets.graph import trace
-from lightning_resnets.models.published_results import PUBLISHED_RESULTS
-from lightning_resnets.models.registry import MODELS, create_model
+from lightning_resnets.utils.format import format_count
 from lightning_resnets.utils.parameters import count_parameters
-from lightning_resnets.utils.skip_init import skip_init
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-CostField = Literal["macs", "parameters"]
-
-
-class Family(NamedTuple):
-    """A family of models: prefix of their names, title and matplotlib marker."""
-
-    prefix: str
-    title: str
-    marker: str
-
-
-# The first prefix that matches counts.
-FAMILIES = (
-    Family("plain", "plain", "x"),
-    Family("highway", "Highway", "+"),
-    Family("se", "SE", "D"),
-    Family("densenet", "DenseNet", "s"),
-    Family("resnext", "ResNeXt", "v"),
-    Family("wrn", "wide ResNet", "^"),
-    Family("preresnet", "pre-activation", "<"),
-    Family("inception_resnet", "Inception-ResNet", "P"),
-    Family("bn_inception", "Inception", "p"),
-    Family("resnet", "ResNet", "o"),
-)
-
-MEASURED = "measured"
+# Diameter in points of the model with the most parameters, and of the smallest mark.
+MAX_DIAMETER = 30.0
+MIN_DIAMETER = 3.0
+STAR_SIZE = 12.0
+AXES_AREA = (0.07, 0.19, 0.91, 0.72)  # left, bottom, width and height as fractions of the figure
+ERROR_TICKS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 20, 22, 25, 30, 35, 40, 50, 60, 80)
+COST_TICKS = tuple(digit * 10**power for power in range(6, 12) for digit in (1, 2, 5))
+OTHER_COLOR = "#7a7a7a"
 
 
-class ModelPoint(NamedTuple):
-    """A model in the comparison: its cost, its error in % and the source of that error."""
+@dataclass(frozen=True, slots=True)
+class AccuracyVsCostResult:
+    """Models by error and cost.
 
-    model: str
-    family: str
-    parameters: int
-    macs: int
-    error: float
-    source: str
-
-    @property
-    def is_measured(self) -> bool:
-        """Return True for a bundled model, whose error we measured."""
-        return self.source == MEASURED
-
-    @property
-    def has_error(self) -> bool:
-        """Return True unless the error is NaN (unknown)."""
-        # NaN is the only number that differs from itself.
-        return self.error == self.error
-
-    def cost(self, field: CostField) -> int:
-        """Return the number of MACs or parameters."""
-        return self.macs if field == "macs" else self.parameters
-
-
-def published_point(name: str) -> ModelPoint:
-    """Return a model with its published error.
-
-    Args:
-        name: a key of PUBLISHED_RESULTS.
-
-    Returns:
-        Its cost for one image and its error.
+    Attributes:
+        points: models for images of about the same size.
+        dataset: dataset of the errors.
+        model_point: the analyzed model; its error is NaN if unknown.
     """
-    # Costs follow from shapes, so no weights are initialized.
-    with skip_init():
-        model = create_model(name, MODELS[name].num_classes)
-    published = PUBLISHED_RESULTS[name]
-    return _model_point(name, model, MODELS[name].input_size, published.error, published.source)
 
+    points: tuple[ModelPoint, ...]
+    dataset: str
+    model_point: ModelPoint
 
-def bundled_points() -> list[ModelPoint]:
-    """Return the bundled CIFAR-10 models with their measured errors.
+    def tables(self) -> dict[str, Table]:
+        """Return the points.
 
-    Returns:
-        Models with the error on the whole test set from their model cards.
-    """
-    points: list[ModelPoint] = []
-    for path in bundled_checkpoints().values():
-        card = read_card(path)
-        # Models of other datasets cannot be compared by error.
-        if card.dataset != "cifar10" or "test_accuracy" not in card.metrics:
-            continue
-        with skip_init():
-            model = create_model(card.arch, len(card.class_names), **card.model_kwargs)
-        error = 100 * (1 - card.metrics["test_accuracy"])
-        points.append(_model_point(card.arch, model, card.input_size, error, MEASURED))
-    return points
+        Returns:
+            `accuracy_vs_cost`: one row per model, the analyzed one last.
+        """
+        rows = tuple(tuple(point) for point in (*self.points, self.model_point))
+        return {"accuracy_vs_cost": Table(ModelPoint._fields, rows)}
 
+    def draw(self, figure: "Figure") -> None:
+        """Draw error against MACs, with the number of parameters as area, and name every mark.
 
-def _model_point(
-    name: str, model: nn.Module, input_size: tuple[int, int, int], error: float, source: str
-) -> ModelPoint:
-    """Count the cost of a model and return its point."""
-    macs = trace(model, input_size).macs
-    return ModelPoint(name, family(name), count_parameters(model), macs, error, source)
-
-
-def family(name: str) -> str:
-    """Return the family of a model.
-
-    Args:
-        name: name of a model.
-
-    Returns:
-        The title of its family, "others" if unknown.
-    """
-    for one in FAMILIES:
-        if name.startswith(one.prefix):
-            return one.title
-    return "others"
-
-
-def pareto_front(points: Sequence[ModelPoint], field: CostField) -> list[ModelPoint]:
-    """Select the published models that no other beats in both error and cost.
-
-    Args:
-        points: models to compare.
-        field: measure of the cost.
-
-    Returns:
-        Points on the Pareto front.
-    """
-    published = [point for point in points if not point.is_measured]
-    front: list[ModelPoint] = []
-    for point in published:
-        # Equal cost is not cheaper: both may be on the front.
-        cheaper = [one for one in published if one.cost(field) < point.cost(field)]
-        if all(one.error > point.error for one in cheaper):
-            front.append(point)
-    return front
-
-
-def draw_scatter(
-    axes: "Axes", points: Sequence[ModelPoint], field: CostField, own: ModelPoint | None
-) -> None:
-    """Draw error against cost.
-
-    Markers are open for published and filled for measured errors, with a shape and color per
-    family. The analyzed model is a star, or a vertical line if its error is unknown.
-
-    Args:
-        axes: empty axes.
-        points: models to compare with.
-        field: measure of the cost.
-        own: the analyzed model.
-    """
-    for number, one in enumerate(FAMILIES):
-        _draw_family(axes, [p for p in points if p.family == one.title], field, one, number)
-    # Costs span three orders of magnitude.
-    axes.set_xscale("log")
-    axes.margins(x=0.12, y=0.1)
-    if own is not None and own.has_error:
-        star = {"color": BLUE, "markeredgecolor": TEXT_COLOR, "markersize": 13, "zorder": 4}
-        axes.plot(own.cost(field), own.error, "*", **star)
-    elif own is not None:
-        axes.axvline(own.cost(field), color=BLUE, linewidth=1.2)
-
-
-def _draw_family(
-    axes: "Axes", points: Sequence[ModelPoint], field: CostField, one: Family, number: int
-) -> None:
-    """Draw the published and the measured models of one family; label the first of both."""
-    published = [point for point in points if not point.is_measured]
-    measured = [point for point in points if point.is_measured]
-    is_labeled = False
-    for shown, fill_style in ((published, "none"), (measured, "full")):
-        # One legend entry per family.
-        label = one.title if shown and not is_labeled else None
-        is_labeled = is_labeled or bool(shown)
-        axes.plot(
-            [point.cost(field) for point in shown],
-            [point.error for point in shown],
-            fillstyle=fill_style,
-            label=label,
-            marker=one.marker,
-            color=f"C{number}",
-            linestyle="",
-            markersize=5,
+        Args:
+            figure: an empty matplotlib figure.
+        """
+        axes = figure.add_axes(AXES_AREA)
+        points = self._drawn_points()
+        most = max(point.parameters for point in points)
+        _set_scales(axes, points)
+        for point in points:
+            _draw_point(axes, point, _diameter(point.parameters, most))
+        if not self.model_point.has_error:
+            _draw_cost_line(axes, self.model_point)
+        axes.set_xlabel("MACs per image")
+        axes.set_ylabel(f"top-1 error on {self.dataset} (%)")
+        _draw_legends(figure, axes, points, most)
+        title = figure_title(
+            f"error on {self.dataset} against MACs; area: parameters", (self.model_point.model,)
         )
+        # A layout engine would move the axes after their marks are named.
+        finish_figure(figure, title, layout="none")
+        marks = [_mark(point, most) for point in _in_naming_order(points)]
+        line = None if self.model_point.has_error else self.model_point.macs
+        place_labels(axes, marks, line)
+
+    def _drawn_points(self) -> list[ModelPoint]:
+        """Return the points of the figure; the analyzed model takes the place of its own entry."""
+        own = self.model_point
+        if not own.has_error:
+            return list(self.points)
+        others = [p for p in self.points if p.kind != MEASURED or p.model != own.model]
+        return [*others, own]
 
 
-def label_candidates(
-    points: Sequence[ModelPoint], fields: Sequence[CostField], own: ModelPoint | None
-) -> list[ModelPoint]:
-    """Select the points to label, the most important first.
-
-    Args:
-        points: all points of the plot.
-        fields: cost measures of the panels.
-        own: the analyzed model.
-
-    Returns:
-        The analyzed model, other bundled models, and published ones on a Pareto front.
-    """
-    front: set[ModelPoint] = set()
-    for field in fields:
-        front.update(pareto_front(points, field))
-    # Labels are placed in this order, so the first ones find room.
-    candidates = [own] if own is not None and own.has_error else []
-    candidates += [p for p in points if p.is_measured and (own is None or p.model != own.model)]
-    candidates += [p for p in points if p in front]
-    return candidates
+def _diameter(parameters: int, most: int) -> float:
+    """Return the diameter of a mark, whose area is proportional to the parameters."""
+    return max(MIN_DIAMETER, MAX_DIAMETER * math.sqrt(parameters / most))
 
 
-def draw_own_label(axes: "Axes", field: CostField, own: ModelPoint) -> None:
-    """Label the vertical line of a model whose error is unknown.
+def _mark(point: ModelPoint, most: int) -> Mark:
+    """Return a point as a mark to name."""
+    is_own = point.kind == ANALYZED
+    radius = _diameter(point.parameters, most) / 2
+    if is_own:
+        # The star may be larger than the circle.
+        radius = max(radius, STAR_SIZE / 2)
+    return Mark(point.label, point.macs, point.error, radius, is_own)
 
-    Args:
-        axes: axes with the line.
-        field: measure of the cost.
-        own: the analyzed model.
-    """
+
+def _in_naming_order(points: Sequence[ModelPoint]) -> list[ModelPoint]:
+    """Sort points so that those with the least room are named first."""
+    position = {point: (math.log(point.macs), 4 * math.log(point.error)) for point in points}
+
+    def crowding(point: ModelPoint) -> float:
+        own = position[point]
+        return sum(math.exp(-5 * math.dist(own, other)) for other in position.values())
+
+    return sorted(points, key=crowding, reverse=True)
+
+
+def _set_scales(axes: "Axes", points: Sequence[ModelPoint]) -> None:
+    """Set logarithmic axes with room for names, and round ticks."""
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    macs = [point.macs for point in points]
+    errors = [point.error for point in points]
+    axes.set_xlim(min(macs) / 1.5, max(macs) * 1.6)
+    axes.set_ylim(min(errors) / 1.09, max(errors) * 1.09)
+    low, high = axes.get_xlim()
+    costs = [tick for tick in COST_TICKS if low <= tick <= high]
+    axes.set_xticks(costs, [format_count(tick) for tick in costs])
+    low, high = axes.get_ylim()
+    ticks = [tick for tick in ERROR_TICKS if low <= tick <= high]
+    axes.set_yticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+
+
+def _color(point: ModelPoint) -> str:
+    """Return the color of a point's family."""
+    colors = {one.title: one.color for one in FAMILIES}
+    return colors.get(point.family, OTHER_COLOR)
+
+
+def _draw_point(axes: "Axes", point: ModelPoint, diameter: float) -> None:
+    """Draw a mark: open if published, filled if measured, dashed for ten crops."""
+    color = _color(point)
+    axes.plot(
+        point.macs,
+        point.error,
+        marker="o",
+        markersize=diameter,
+        linestyle="",
+        markeredgecolor=color,
+        markerfacecolor="none" if point.kind == PUBLISHED else color,
+        markeredgewidth=1.0,
+        alpha=0.9,
+        fillstyle="full",
+    )
+    if point.protocol == TEN_CROP:
+        axes.plot(point.macs, point.error, marker="x", color=color, markersize=4)
+    elif point.kind == ANALYZED:
+        star = {"color": BLUE, "markeredgecolor": TEXT_COLOR, "markersize": STAR_SIZE, "zorder": 4}
+        axes.plot(point.macs, point.error, "*", **star)
+
+
+def _draw_cost_line(axes: "Axes", own: ModelPoint) -> None:
+    """Draw the cost of a model whose error is unknown as a line with its name."""
+    axes.axvline(own.macs, color=BLUE, linewidth=1.0, linestyle="--", zorder=0)
     axes.annotate(
-        own.model,
-        (own.cost(field), 1),
-        (3, -3),
+        f"{own.model}: error unknown",
+        (own.macs, 1),
+        (0, 3),
         xycoords=("data", "axes fraction"),
         textcoords="offset points",
-        va="top",
+        ha="center",
+        va="bottom",
         fontsize=TICK_SIZE,
         color=BLUE,
-        weight="bold",
     )
+
+
+def _draw_legends(figure: "Figure", axes: "Axes", points: Sequence[ModelPoint], most: int) -> None:
+    """Draw the families, the kinds of marks and the sizes below the axes."""
+    families = {point.family for point in points}
+    handles: list[Any] = []
+    for one in FAMILIES:
+        if one.title in families:
+            handles += _legend_mark(axes, one.title, color=one.color)
+    style: dict[str, Any] = {"ncols": 10, "frameon": False, "fontsize": TICK_SIZE}
+    style |= {"loc": "center", "handletextpad": 1.5}
+    figure.legend(handles=handles, bbox_to_anchor=(0.525, 0.11), **style)
+    kinds = _legend_mark(axes, "published", color=TEXT_COLOR)
+    if any(point.kind == MEASURED for point in points):
+        kinds += _legend_mark(axes, "measured here", color=TEXT_COLOR, facecolor=TEXT_COLOR)
+    if any(point.protocol == TEN_CROP for point in points):
+        kinds += _legend_mark(axes, "10-crop, others 1-crop", color=TEXT_COLOR, marker="x")
+    if any(point.kind == ANALYZED for point in points):
+        kinds += _legend_mark(axes, "analyzed model", color=BLUE, marker="*", size=9)
+    for share in (0.04, 0.2, 1.0):
+        parameters = _round_down(most * share)
+        size = _diameter(parameters, most)
+        kinds += _legend_mark(
+            axes, f"{format_count(parameters)} parameters", color="0.5", size=size
+        )
+    figure.legend(handles=kinds, bbox_to_anchor=(0.525, 0.05), **style)
+
+
+def _round_down(number: float) -> int:
+    """Round down to one significant digit."""
+    power = 10 ** math.floor(math.log10(number))
+    return int(number // power * power)
+
+
+def _legend_mark(
+    axes: "Axes",
+    label: str,
+    color: str,
+    facecolor: str = "none",
+    marker: str = "o",
+    size: float = 6,
+) -> list[Any]:
+    """Return the handle of one legend entry."""
+    return axes.plot(
+        [],
+        [],
+        marker=marker,
+        markersize=size,
+        linestyle="",
+        markeredgecolor=color,
+        markerfacecolor=facecolor,
+        label=label,
+    )
+
+
+def accuracy_vs_cost(
+    model: nn.Module,
+    input_size: tuple[int, int, int] = (3, 32, 32),
+    *,
+    models: Sequence[str] | None = None,
+    test_error: float | None = None,
+    model_name: str = "",
+    progress: ProgressCallback = no_progress,
+) -> AccuracyVsCostResult:
+    """Compare the error and the cost of a model with those of others.
+
+    After Canziani, Paszke, Culurciello (2016): An Analysis of Deep Neural Network Models for
+    Practical Applications, figure 2. Errors on ImageNet are of a single central crop, except for
+    plain models, whose paper prints ten crops only. Bundled models have the error that we measured.
+
+    Args:
+        model: the model.
+        input_size: shape (C, H, W) of one image.
+        models: names of models to compare with, which must have a published error; None for all
+            with images of about the same size (CIFAR or ImageNet), except very slow ones.
+        test_error: error of the model in %, if known.
+        model_name: name in tables and figures; the class name if empty.
+        progress: called after every model of the comparison; it may raise AnalysisCancelled.
+
+    Returns:
+        Points of error against cost.
+
+    Raises:
+        AnalysisError: one of `models` has no published error.
+    """
+    is_small = input_size[1] < SMALL_IMAGE_SIZE
+    results = comparable_results(is_small)
+    _check_models(models or (), list(results))
+    names = [name for name in results if name not in SLOW_MODELS] if models is None else models
+    points = bundled_points() if is_small else []
+    for name in track_progress(list(names), progress):
+        points.append(published_point(name, results[name]))
+    name = display_name(model, model_name)
+    own = ModelPoint(
+        name,
+        # From the given name: a class name such as ResNet says nothing about the family.
+        family(model_name),
+        count_parameters(model),
+        trace(model, input_size).macs,
+        math.nan if test_error is None else test_error,
+        ANALYZED,
+        points[0].protocol if points else "",
+        name,
+    )
+    return AccuracyVsCostResult(tuple(points), "CIFAR-10" if is_small else "ImageNet", own)
+
+
+def _check_models(models: Sequence[str], comparable: list[str]) -> None:
+    """Raise AnalysisError for a model without a published error."""
+    for name in models:
+        if name not in comparable:
+            raise AnalysisError(
+                f"'{name}' has no published error on images of this size. "
+                f"Models with one: {', '.join(comparable)}."
+            )

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from lightning_resnets.analysis.accuracy_vs_cost import accuracy_vs_cost
 from lightning_resnets.analysis.cost import cost
+from lightning_resnets.analysis.depth_by_year import depth_by_year
 from lightning_resnets.analysis.feature_reuse import feature_reuse
 from lightning_resnets.analysis.gate_weights import gate_weights
 from lightning_resnets.analysis.gradient_flow import gradient_flow
@@ -159,10 +161,16 @@ ANALYSES = {
         iterative_refinement,
         ("images",),
     ),
-    "cost": Analysis(
-        "parameters and MACs layer by layer, and error against cost",
-        cost,
+    "cost": Analysis("parameters and MACs layer by layer", cost, ("input_size",)),
+    "accuracy_vs_cost": Analysis(
+        "error against MACs and parameters, compared with published models",
+        accuracy_vs_cost,
         ("input_size", "test_error"),
+    ),
+    "depth_by_year": Analysis(
+        "layers and error of the winners of ILSVRC ('revolution of depth'), and of the model",
+        depth_by_year,
+        ("input_size",),
     ),
 }
 

@@ -5,7 +5,7 @@ import torch
 
 from lightning_resnets.analysis.registry import ANALYSES, run_analysis
 from lightning_resnets.errors import AnalysisCancelled, AnalysisError
-from tests.helpers.analysis_inputs import bundled_inputs, shrink_loss_landscape
+from tests.helpers.analysis_inputs import bundled_inputs, shrink_slow_analyses
 
 NOT_ALLOWED = {
     ("resnet20", "gate_weights"),
@@ -26,7 +26,7 @@ NOT_ALLOWED = {
 def test_analysis_has_tables_or_says_why_not(
     name: str, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shrink_loss_landscape(monkeypatch)
+    shrink_slow_analyses(monkeypatch)
     inputs = bundled_inputs(model, 2)
     if (model, name) in NOT_ALLOWED:
         with pytest.raises(

@@ -19,7 +19,7 @@ from lightning_resnets.cli.analysis_inputs import load_analysis_images
 from lightning_resnets.cli.main import main
 from lightning_resnets.data import cifar10_sample
 from lightning_resnets.models.registry import create_model
-from tests.helpers.analysis_inputs import shrink_loss_landscape
+from tests.helpers.analysis_inputs import shrink_slow_analyses
 from tests.helpers.command_line import error_message
 
 NO_FIGURE = ["--figure-format", "none"]
@@ -88,7 +88,7 @@ def test_earlier_files_of_one_analysis_stop_all_of_them() -> None:
 def test_all_leaves_out_analyses_that_the_model_does_not_allow(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shrink_loss_landscape(monkeypatch)
+    shrink_slow_analyses(monkeypatch)
     options = ["--num-images", "2", "--baseline", "none", *NO_FIGURE]
     main(["analyze", "all", "densenet_bc_40_12", *options])
     header, *lines = capsys.readouterr().out.splitlines()

@@ -1,4 +1,4 @@
-"""Analysis inputs of a bundled model, and a loss landscape that is quick to compute."""
+"""Analysis inputs of a bundled model, and analyses that are quick to compute."""
 
 from dataclasses import replace
 from functools import partial
@@ -25,8 +25,12 @@ def bundled_inputs(name: str, count: int = 12) -> AnalysisInputs:
     return make_analysis_inputs(loaded, None, labeled)
 
 
-def shrink_loss_landscape(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the registry compute the loss on 3 x 3 points instead of 11 x 11."""
-    original = ANALYSES["loss_landscape"]
-    small = replace(original, function=partial(original.function, num_points=3))
-    monkeypatch.setitem(ANALYSES, "loss_landscape", small)
+def shrink_slow_analyses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute the loss on 3 x 3 points instead of 11 x 11, and compare with one model only."""
+    for name, kwargs in {
+        "loss_landscape": {"num_points": 3},
+        "accuracy_vs_cost": {"models": ["resnet20"]},
+    }.items():
+        original = ANALYSES[name]
+        small = replace(original, function=partial(original.function, **kwargs))
+        monkeypatch.setitem(ANALYSES, name, small)
