@@ -37,7 +37,6 @@ from lightning_resnets.checkpoint.identify.pickled_settings import (
     find_differences,
     is_known_code,
     options_from_settings,
-    pool_difference,
 )
 from lightning_resnets.checkpoint.identify.summarize import summarize
 from lightning_resnets.checkpoint.identify.translate import keep_names, translate_names
@@ -247,8 +246,6 @@ def _check_settings(
             match.name, num_classes=match.num_classes, **match.model_kwargs
         )
     differences = find_differences(settings, match.weights, built, bn_eps)
-    if "/" not in match.name and match.weights.architecture and (pool := pool_difference(settings)):
-        differences.append(pool)
     if differences:
         raise CheckpointError(
             f"it is a pickled {evidence.module} that differs from {match.name} "

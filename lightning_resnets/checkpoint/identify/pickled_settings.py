@@ -3,7 +3,7 @@
 They decide options that no weight tells, and every layer of the model that is built must have them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -26,12 +26,15 @@ KNOWN_PACKAGES = (
 )
 
 CONV_SETTINGS = ("stride", "padding", "dilation", "groups", "padding_mode")
-POOL_SETTINGS = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+POOLS = ("MaxPool2d", "AvgPool2d")
 DEFAULT_EPS = 1e-5
-# (kernel, stride, padding, ceil mode) of the pools that our stems have.
-STEM_POOLS = {(3, 2, 1, False): "pad", (3, 2, 0, True): "ceil"}
-# Activations that our models have; others change what a model computes.
-KNOWN_ACTIVATIONS = ("ReLU", "Sigmoid", "Softmax", "LogSoftmax")
+# Pools that our stems have.
+STEM_POOLS = {
+    ("MaxPool2d", "3", "2", "1", "False"): "pad",
+    ("MaxPool2d", "3", "2", "0", "True"): "ceil",
+}
+# Activations behind the logits, which change no prediction.
+FINAL_ACTIVATIONS = ("Softmax", "LogSoftmax")
 
 
 def is_known_code(settings: Settings) -> bool:
@@ -60,7 +63,10 @@ def options_from_settings(settings: Settings, weights: NamedWeights) -> dict[str
     if not settings or inferred is None or inferred.model_class is not ResNet:
         return {}
     depths = inferred.positional_args[-1]
-    options: dict[str, Any] = {"stem_pool": _stem_pool(settings)}
+    options = dict[str, Any]()
+    # Code of the user may pool by a function.
+    if _pools(settings, ("MaxPool2d",)) or is_known_code(settings):
+        options["stem_pool"] = _stem_pool(settings)
     stem = _first(_conv(settings, weights, "conv1"), "stride", 0)
     if stem and not inferred.has("deep"):
         options["stem_stride"] = stem
@@ -69,7 +75,7 @@ def options_from_settings(settings: Settings, weights: NamedWeights) -> dict[str
     if halved and inferred.has("bottleneck"):
         options["stride_in"] = "1x1" if halved[0][0] > 1 else "3x3"
     if _has_dilation(settings):
-        pool = 1 if options["stem_pool"] == "none" else 2
+        pool = 1 if options.get("stem_pool") == "none" else 2
         options["output_stride"] = (stem or 1) * pool * prod(map(prod, strides))
     return options
 
@@ -116,21 +122,52 @@ def find_differences(
             value = theirs.values.get(setting, ours)
             if not _is_equal(value, ours):
                 differences.append(f"{name} has {setting} {value}, the model {ours}")
-    differences += _unknown_layers(settings, weights)
+    differences += _other_pools(settings, weights, model)
+    differences += _other_activations(settings, model)
     return differences
 
 
-def _unknown_layers(settings: Settings, weights: NamedWeights) -> Iterator[str]:
-    """Yield pools inside of blocks and activations that none of our models has."""
+def _other_pools(settings: Settings, weights: NamedWeights, model: nn.Module) -> Iterator[str]:
+    """Yield pools that the model does not have."""
+    if is_known_code(settings):
+        ours = [_pool_key(type(layer).__name__, vars(layer)) for layer in model.modules()]
+        ours = sorted(key for key in ours if key[0] in POOLS)
+        theirs = sorted(_pools(settings, POOLS))
+        if theirs != ours:
+            odd = next((key for key in theirs if key not in ours), ("no", "pool"))
+            yield f"its pools are others, such as {' '.join(map(str, odd))}"
+        return
+    # Code of the user may pool by functions, or at the end; a pool inside of a block is another
+    # shortcut.
     blocks = [key.rpartition(".")[0] for name, key in weights.origins.items() if "layer" in name]
     for path, item in settings.items():
         parent = path.rpartition(".")[0]
+        is_inside = bool(parent) and any(block.startswith(f"{parent}.") for block in blocks)
+        if item.short_name in POOLS and is_inside:
+            yield f"{path} is {item.short_name}"
+
+
+def _other_activations(settings: Settings, model: nn.Module) -> Iterator[str]:
+    """Yield activations that the model does not have."""
+    ours = {type(layer).__name__ for layer in model.modules()}
+    for path, item in settings.items():
         is_activation = item.class_name.startswith("torch.nn.modules.activation.")
-        if is_activation and item.short_name not in KNOWN_ACTIVATIONS:
+        if is_activation and item.short_name not in (*ours, *FINAL_ACTIVATIONS):
             yield f"{path} is {item.short_name}"
-        is_pool = item.short_name in ("AvgPool2d", "MaxPool2d")
-        if is_pool and parent and any(block.startswith(f"{parent}.") for block in blocks):
-            yield f"{path} is {item.short_name}"
+
+
+def _pools(settings: Settings, classes: Collection[str]) -> list[tuple[str, ...]]:
+    """Return the pools of these classes, each as class and settings."""
+    found = (item for item in settings.values() if item.short_name in classes)
+    return [_pool_key(item.short_name, item.values) for item in found]
+
+
+def _pool_key(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a pool's class and settings, comparable with another's."""
+    kernel, stride, padding = (
+        str(_first(values, setting, 0)) for setting in ("kernel_size", "stride", "padding")
+    )
+    return name, kernel, stride, padding, str(bool(values.get("ceil_mode", False)))
 
 
 def _is_equal(theirs: Any, ours: Any) -> bool:
@@ -180,27 +217,5 @@ def _has_dilation(settings: Settings) -> bool:
 
 def _stem_pool(settings: Settings) -> str:
     """Return the pool behind the stem, "none" if there is none; an unknown one is said later."""
-    pools = [item.values for item in settings.values() if item.short_name == "MaxPool2d"]
-    if not pools:
-        return "none"
-    pool = pools[0]
-    numbers = tuple(_first(pool, name, 0) for name in ("kernel_size", "stride", "padding"))
-    key = (*numbers, bool(pool.get("ceil_mode", False)))
-    return STEM_POOLS.get(key, "pad")  # type: ignore[arg-type] - four items
-
-
-def pool_difference(settings: Settings) -> str:
-    """Return what is unknown about the pool behind the stem, or "".
-
-    Args:
-        settings: settings of the module and its children.
-
-    Returns:
-        A phrase.
-    """
-    pools = [item for item in settings.values() if item.short_name == "MaxPool2d"]
-    for pool in pools:
-        numbers = [_first(pool.values, name, 0) for name in ("kernel_size", "stride", "padding")]
-        if (*numbers, bool(pool.values.get("ceil_mode", False))) not in STEM_POOLS:
-            return f"a max-pool has kernel {numbers[0]}, stride {numbers[1]}, padding {numbers[2]}"
-    return "several max-pools" if len(pools) > 1 else ""
+    pools = _pools(settings, ("MaxPool2d",))
+    return STEM_POOLS.get(pools[0], "pad") if pools else "none"  # type: ignore[arg-type]
