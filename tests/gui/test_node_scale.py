@@ -65,6 +65,7 @@ def test_the_graph_is_painted_in_the_colors_and_plain_again(qtbot: QtBot) -> Non
     box = view.scene_items.nodes["conv1"].box
 
     def color() -> QColor:
+        view.finish_painting()
         # Inside the outline, above the text.
         at = view.mapFromScene(box.center().x(), box.top() + box.height() / 6)
         return view.viewport().grab().toImage().pixelColor(at)
