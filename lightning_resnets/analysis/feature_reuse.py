@@ -77,20 +77,21 @@ class FeatureReuseResult:
 
         Returns:
             `feature_reuse`: one row per connection, with its weight and that relative to the
-            block's maximum.
+            largest weight of the target.
         """
         rows: list[tuple[str, int, str, str, float, float]] = []
         for number, block in enumerate(self.blocks, 1):
-            maximum = max_weight(block)
-            for source, weights in zip(block.sources, block.values, strict=True):
-                for consumer, weight in zip(block.consumers, weights, strict=True):
+            relative = relative_weights(block)
+            for i, source in enumerate(block.sources):
+                for j, consumer in enumerate(block.consumers):
+                    weight = block.values[i, j]
                     if not weight.isnan():
-                        values = (float(weight), float(weight / maximum))
+                        values = (float(weight), float(relative[i, j]))
                         rows.append((self.model_name, number, source, consumer, *values))
         return {"feature_reuse": Table(COLUMNS, tuple(rows))}
 
     def draw(self, figure: "Figure") -> None:
-        """Draw a matrix of sources by consumers for each block, scaled from 0 to its maximum.
+        """Draw a matrix of sources by consumers for each block.
 
         Args:
             figure: an empty matplotlib figure.
@@ -99,28 +100,32 @@ class FeatureReuseResult:
         rows = -(-len(self.blocks) // columns)
         panels = figure.subplots(rows, columns, squeeze=False).flatten()
         for number, (axes, block) in enumerate(zip(panels, self.blocks, strict=False), 1):
-            # Each block on its own scale, as in the paper.
-            relative = (block.values / max_weight(block)).numpy()
+            relative = relative_weights(block).numpy()
             image = axes.imshow(relative, vmin=0, vmax=1, cmap=COLORMAP, aspect="auto")
             _label_matrix(axes, number, block)
         for axes in panels[len(self.blocks) :]:
             axes.set_axis_off()
         bar = figure.colorbar(image, ax=list(panels), shrink=0.7)  # pyright: ignore[reportPossiblyUnboundVariable]
-        bar.set_label("mean |weight|, relative to the block's max")
+        bar.set_label("mean |weight|, relative to the largest of the target layer")
         text = "feature reuse in dense blocks, from weights alone"
         finish_figure(figure, figure_title(text, (self.model_name,)))
 
 
-def max_weight(block: DenseBlockWeights) -> float:
-    """Return the largest mean absolute weight of a block.
+def relative_weights(block: DenseBlockWeights) -> Tensor:
+    """Scale the weights of every target layer by its largest one, as in the paper's figure 5.
+
+    The classifier's weights are far larger than those of convolutions. On one scale for the whole
+    block all other layers would be dark.
 
     Args:
         block: weights of one dense block.
 
     Returns:
-        The maximum; 1 if all weights are 0, so that it can divide.
+        Values from 0 to 1, of the same shape; 0 where a layer's weights are all 0.
     """
-    return float(block.values.nan_to_num(0).max()) or 1.0
+    largest = block.values.nan_to_num(0).amax(0)
+    # A layer of zeros is divided by 1.
+    return block.values / torch.where(largest == 0, 1, largest)
 
 
 def _label_matrix(axes: "Axes", number: int, block: DenseBlockWeights) -> None:

@@ -4,6 +4,7 @@ Greff, Srivastava, Schmidhuber 2017, arXiv:1612.07771 (blocks of a stage refine 
 Jastrzebski et al. 2018, arXiv:1710.04773, section 4 (the head after every block).
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -226,7 +227,10 @@ def iterative_refinement(
 
 
 def last_stage(model: nn.Module, traced: TracedModel) -> list[BlockOutput]:
-    """Find the blocks at the end of the last stage whose outputs have one shape.
+    """Find the blocks of the last stage whose outputs have one shape.
+
+    Blocks of that shape behind the stage, such as the 1x1 convolution of a highway network, belong
+    to the head.
 
     Args:
         model: the model.
@@ -241,15 +245,19 @@ def last_stage(model: nn.Module, traced: TracedModel) -> list[BlockOutput]:
     # Layers outside blocks, such as the last convolution of the stem, refine nothing.
     outputs = block_outputs(model, traced)
     composite = [output for output in outputs if output.is_composite]
-    found: list[BlockOutput] = []
-    for output in reversed(composite):
-        if output.shape != composite[-1].shape or output.stage != composite[-1].stage:
+    # Consecutive blocks of one stage and shape, from the first stage to the last.
+    runs = [list(run) for _, run in itertools.groupby(composite, _stage_and_shape)]
+    for run in reversed(runs):
+        if run[0].shape != composite[-1].shape:
             break
-        # Collected backward, listed in order of execution.
-        found.insert(0, output)
-    if len(found) < 2:
-        raise AnalysisError(_last_stage_message(composite or list(outputs)))
-    return found
+        if len(run) > 1:
+            return run
+    raise AnalysisError(_last_stage_message(composite or list(outputs)))
+
+
+def _stage_and_shape(output: BlockOutput) -> tuple[str, tuple[int, ...]]:
+    """Return what the blocks of a stage have in common."""
+    return output.stage, output.shape
 
 
 def _last_stage_message(outputs: list[BlockOutput]) -> str:

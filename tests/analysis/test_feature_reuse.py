@@ -9,6 +9,7 @@ from lightning_resnets.analysis.feature_reuse import (
     FeatureReuseResult,
     feature_reuse,
     mean_abs_weight_per_channel,
+    relative_weights,
 )
 from lightning_resnets.errors import AnalysisCancelled, AnalysisError
 from lightning_resnets.graph.insert_merges import insert_merges
@@ -114,12 +115,30 @@ def test_table_and_figure() -> None:
     )
     assert found.tables()["feature_reuse"].csv() == (
         "model,block,source,target,mean_abs_weight,share_of_largest\n"
-        "model,1,stem,block.1,1.0,0.25\nmodel,1,stem,last,2.0,0.5\nmodel,1,block.1,last,4.0,1.0\n"
+        "model,1,stem,block.1,1.0,1.0\nmodel,1,stem,last,2.0,0.5\nmodel,1,block.1,last,4.0,1.0\n"
     )
     figure = Figure((8, 5))
     found.draw(figure)
     figure.canvas.draw()
     assert figure.axes[0].get_title() == "dense block 1"
+
+
+def test_every_target_layer_has_its_own_scale() -> None:
+    """A classifier with large weights must not darken the rest of its block."""
+    model = create_model("densenet_bc_40_12")
+    with torch.no_grad():
+        model.get_parameter("classifier.weight").mul_(1000)
+    block = feature_reuse(model).blocks[-1]
+    relative = relative_weights(block).nan_to_num(0)
+    assert torch.equal(relative.amax(0), torch.ones(len(block.consumers), dtype=torch.float64))
+    shares = block.values[:, 2] / block.values[:3, 2].max()
+    torch.testing.assert_close(relative[:3, 2], shares[:3])
+
+
+def test_target_layer_of_zeros_is_zero() -> None:
+    values = torch.tensor([[0.0, 2.0], [torch.nan, 0.0]], dtype=torch.float64)
+    block = DenseBlockWeights(("stem", "block.1"), ("block.1", "last"), values)
+    assert relative_weights(block).nan_to_num(-1).tolist() == [[0.0, 1.0], [-1.0, 0.0]]
 
 
 @pytest.mark.parametrize(

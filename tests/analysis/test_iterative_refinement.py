@@ -121,6 +121,20 @@ def test_torchvision_model_has_a_last_stage() -> None:
     assert found.agreement[-1] == 1
 
 
+@pytest.mark.parametrize(("name", "count"), [("highway19", 6), ("highway32", 10)])
+def test_head_of_a_highway_network_has_a_convolution(name: str, count: int) -> None:
+    """Behind stage 3 follows a 1x1 convolution of the same width, which is no highway layer."""
+    torch.manual_seed(0)
+    model = create_model(name).eval()
+    some = make_images()
+    found = iterative_refinement(model, some)
+    assert found.blocks == tuple(f"stage3.{index}" for index in range(count))
+    assert found.agreement[-1] == 1
+    with torch.no_grad():
+        logits = model(some.images)
+    assert found.accuracy[-1] == float((logits.argmax(1) == some.labels).float().mean())
+
+
 def test_tables_and_figure() -> None:
     found = iterative_refinement(make_model("resnet20"), make_images())
     assert found.tables()["iterative_refinement"].rows[0][:2] == ("ResNet", "layer3.0")

@@ -216,7 +216,9 @@ def test_tables_and_figure() -> None:
     figure = Figure()
     found.draw(figure)
     assert figure.axes[0].get_ylabel() == "side (pixels)"
-    assert "1 image of noise" in figure.get_suptitle()
+    title = "ResNet · theoretical and effective receptive field of each block · 1 image of noise"
+    assert figure.get_suptitle() == title
+    assert "square root of its gradient" in figure.get_supxlabel()
 
 
 def test_invalid_blocks_and_unknown_fields_raise() -> None:

@@ -14,6 +14,7 @@ from lightning_resnets.analysis.plotting import (
     SERIES_1,
     SERIES_2,
     TEXT_COLOR,
+    TICK_SIZE,
     add_legend,
     figure_title,
     finish_figure,
@@ -35,6 +36,10 @@ Field = NDArray[np.float32]
 # deviations of a normal distribution.
 EFFECTIVE_THRESHOLD = 1 - math.erf(math.sqrt(2))
 BLOCKS_SHOWN = 5
+MAP_CAPTION = (
+    "maps: how strongly each pixel of the image acts on the center of the block's output "
+    "(square root of its gradient, each map on its own scale)"
+)
 
 COLUMNS = (
     "model",
@@ -139,14 +144,16 @@ class ReceptiveFieldResult:
                 axes.set_title(names.get(block, block) if row == 1 else "")
                 # One row label is enough.
                 axes.set_ylabel("" if column else label)
+        if blocks:
+            figure.supxlabel(MAP_CAPTION, fontsize=TICK_SIZE)
         finish_figure(figure, figure_title(self._title_text(), (self.model_name,)))
 
     def _title_text(self) -> str:
         """Return the text of the title."""
         if not self.effective:
-            return "receptive field by block"
+            return "theoretical receptive field of each block"
         images = plural(self.num_images or 0, "image") + (" of noise" if self.noise else "")
-        return f"receptive field by block, effective: √ of the share, {images}"
+        return f"theoretical and effective receptive field of each block · {images}"
 
     def _draw_sizes(self, axes: "Axes") -> None:
         """Draw theoretical and effective sizes by block."""
