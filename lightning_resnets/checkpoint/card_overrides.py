@@ -54,6 +54,9 @@ class CardOverrides:
             entries["channel_order"] = self.channel_order
         if self.class_names is not None:
             entries["class_names"] = _check_class_names(self.class_names, len(card.class_names))
+            if "class_names" in card.assumed and entries["class_names"] != card.class_names:
+                # The dataset was guessed from the number of classes.
+                entries["dataset"] = ""
         return replace(card, **entries, assumed=_still_assumed(card.assumed, entries))
 
 

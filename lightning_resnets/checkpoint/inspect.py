@@ -10,11 +10,17 @@ from torch import Tensor
 from lightning_resnets.checkpoint.build_model import nonfinite_notes
 from lightning_resnets.checkpoint.card_of_identification import identification_notes
 from lightning_resnets.checkpoint.card_overrides import NORMALIZATION, CardOverrides
+from lightning_resnets.checkpoint.custom_outputs import select_logits
 from lightning_resnets.checkpoint.identify.choose import PartReading
 from lightning_resnets.checkpoint.identify.identification import Identification
 from lightning_resnets.checkpoint.identify.open_options import explain_alternative
 from lightning_resnets.checkpoint.model_card import ModelCard
-from lightning_resnets.checkpoint.open_checkpoint import NO_OVERRIDES, build_opened, open_checkpoint
+from lightning_resnets.checkpoint.open_checkpoint import (
+    NO_OVERRIDES,
+    OpenedCheckpoint,
+    build_opened,
+    open_checkpoint,
+)
 from lightning_resnets.checkpoint.reported import (
     ReportedValue,
     find_reported_values,
@@ -44,7 +50,7 @@ class InspectionReport:
         card: its own card, or the one of its identification.
         identification: the match of a file without a card, else None.
         parameters: number of parameters in the file that belong to the model.
-        nonfinite_notes: a sentence if weights are NaN or inf.
+        weight_notes: sentences on NaN or inf in the weights, and on a custom model's outputs.
         readings: the parts of the file that may be models, under their own names and ours.
     """
 
@@ -54,7 +60,7 @@ class InspectionReport:
     card: ModelCard
     identification: Identification | None
     parameters: int
-    nonfinite_notes: tuple[str, ...] = ()
+    weight_notes: tuple[str, ...] = ()
     readings: tuple[PartReading, ...] = ()
 
     @property
@@ -88,7 +94,7 @@ class InspectionReport:
         assumed: tuple[str, ...] = ()
         if self.identification and self.fits:
             assumed = identification_notes(self.identification, self.card)
-        return (*self.contents.notes, *assumed, *self.nonfinite_notes)
+        return (*self.contents.notes, *assumed, *self.weight_notes)
 
 
 def _identification_dict(identification: Identification | None) -> dict[str, Any]:
@@ -155,7 +161,10 @@ def inspect_checkpoint(
     else:
         # A match may lack weights, so the file is counted, not the model.
         parameters = sum(w.numel() for w in parameter_tensors(opened.state_dict))
-    notes = nonfinite_notes(contents.state_dict, path.name)
+    notes = (
+        *nonfinite_notes(contents.state_dict, path.name),
+        *_output_notes(opened, path.name, model),
+    )
     return InspectionReport(
         path,
         contents.nbytes,
@@ -166,6 +175,16 @@ def inspect_checkpoint(
         notes,
         opened.readings,
     )
+
+
+def _output_notes(opened: OpenedCheckpoint, file: str, model: str | None) -> tuple[str, ...]:
+    """Return a note on a custom model that returns more than its logits."""
+    is_custom = ":" in opened.card.arch
+    fits = opened.identification is None or opened.identification.fits
+    # Its weights must match before it can be run.
+    if not is_custom or not fits:
+        return ()
+    return select_logits(build_opened(opened, file, model).eval(), opened.card, file)
 
 
 def parameter_tensors(state: Mapping[str, Tensor]) -> list[Tensor]:
@@ -245,6 +264,8 @@ def describe_classes(card: ModelCard) -> str:
     Returns:
         Such as "10 classes of CIFAR-10", or "10 classes (names unknown)".
     """
+    if not card.class_names:
+        return "no classes (a feature extractor)"
     text = f"{len(card.class_names):,} classes"
     if card.dataset:
         text += f" of {card.dataset_title}"

@@ -19,6 +19,7 @@ from lightning_resnets.checkpoint.card_of_identification import (
     mismatch_message,
 )
 from lightning_resnets.checkpoint.card_overrides import CardOverrides
+from lightning_resnets.checkpoint.custom_outputs import select_logits
 from lightning_resnets.checkpoint.identify.identification import Identification
 from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.checkpoint.open_checkpoint import (
@@ -27,9 +28,8 @@ from lightning_resnets.checkpoint.open_checkpoint import (
     build_opened,
     open_checkpoint,
 )
-from lightning_resnets.errors import CheckpointError, CheckpointWarning, ModelError
+from lightning_resnets.errors import CheckpointError, CheckpointWarning
 from lightning_resnets.formats.read import CheckpointContents
-from lightning_resnets.models.logits import return_logits
 from lightning_resnets.utils.format import plural
 
 
@@ -140,21 +140,9 @@ def load_checkpoint(
         *nonfinite_notes(opened.state_dict, path.name),
         *contents.notes,
         *notes,
-        *_select_logits(built, opened.card, path.name),
+        *select_logits(built, opened.card, path.name),
     )
     return LoadedCheckpoint(built, opened.card, notes, identification, contents.metadata)
-
-
-def _select_logits(model: nn.Module, card: ModelCard, file: str) -> tuple[str, ...]:
-    """Make a custom model return its logits only; return a note if it returned more."""
-    # All others return one tensor.
-    if ":" not in card.arch:
-        return ()
-    try:
-        note = return_logits(model, card.input_size, len(card.class_names))
-    except ModelError as error:
-        raise CheckpointError(f"'{file}': {error}") from error
-    return (note,) if note else ()
 
 
 def _ignored_notes(

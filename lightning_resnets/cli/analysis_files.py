@@ -1,6 +1,6 @@
 """Write the results of analyses: tables as CSV and JSON, and figures."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -66,16 +66,8 @@ def save_figure(result: Result, path: Path) -> None:
         figure.savefig(part, dpi=FIGURE_DPI, bbox_inches="tight")
 
 
-def existing_results(folder: Path, names: Iterable[str]) -> list[Path]:
-    """Find the files that earlier runs of analyses wrote.
-
-    Args:
-        folder: output folder, which may be missing.
-        names: names of analyses.
-
-    Returns:
-        Their tables and figures, sorted.
-    """
+def _existing_results(folder: Path, names: tuple[str, ...]) -> list[Path]:
+    """Find the tables and figures that earlier runs of analyses wrote, sorted."""
     if not folder.is_dir():
         return []
     found = list[Path]()
@@ -85,6 +77,24 @@ def existing_results(folder: Path, names: Iterable[str]) -> list[Path]:
         if analysis in names and path.suffix in RESULT_SUFFIXES:
             found.append(path)
     return found
+
+
+def check_results(folder: Path, names: tuple[str, ...], overwrite: bool) -> None:
+    """Raise AnalysisError if files of an earlier run would be replaced.
+
+    Args:
+        folder: output folder.
+        names: analyses to run.
+        overwrite: whether they may be replaced.
+
+    Raises:
+        AnalysisError: there are such files.
+    """
+    existing = [] if overwrite else _existing_results(folder, names)
+    if existing:
+        raise AnalysisError(
+            f"'{existing[0]}' already exists. Choose another folder with --out, or add --overwrite."
+        )
 
 
 @contextmanager

@@ -202,10 +202,12 @@ def load_analysis_images(
         DataError: the dataset is missing or has other classes.
     """
     if dataset is None and card.dataset != "cifar10":
-        trained_on = card.dataset or "another dataset"
+        trained_on = f"the model is for {card.dataset}"
+        if not card.dataset:
+            trained_on = "the file does not say what its classes are"
         raise AnalysisError(
-            "Missing --dataset: the bundled images are from CIFAR-10, but the model is for "
-            f"{trained_on}. Give --dataset imagenet or folder with --data-dir DIR."
+            f"Missing --dataset: the bundled images are from CIFAR-10, but {trained_on}. Give "
+            "--dataset imagenet or folder with --data-dir DIR, or --dataset sample for CIFAR-10."
         )
     name = dataset or "sample"
     folder = require_data_dir(name, data_dir)

@@ -11,13 +11,14 @@ from pathlib import Path
 from lightning_resnets.analysis.labeled_images import LabeledImages
 from lightning_resnets.analysis.registry import ANALYSES, AnalysisInputs, run_analysis
 from lightning_resnets.checkpoint.load import LoadedCheckpoint
-from lightning_resnets.cli.analysis_files import existing_results, output_dir, save_result
+from lightning_resnets.cli.analysis_files import check_results, output_dir, save_result
 from lightning_resnets.cli.analysis_inputs import (
     load_analysis_images,
     make_analysis_inputs,
     open_baseline,
 )
 from lightning_resnets.cli.args import CommandParser, parse_positive_int
+from lightning_resnets.cli.card_options import add_card_options, assumption_notes, read_overrides
 from lightning_resnets.cli.open_model import MODEL_OR_CHECKPOINT_HELP, open_model
 from lightning_resnets.cli.progress import analysis_progress
 from lightning_resnets.data.datasets import DATASETS
@@ -88,6 +89,7 @@ def build_parser() -> CommandParser:
     parser = CommandParser("analyze", DESCRIPTION.format(analyses=list_analyses()))
     parser.add_argument("name", metavar="NAME", help="an analysis from the list above, or all")
     parser.add_checkpoint("MODEL_OR_CHECKPOINT", MODEL_OR_CHECKPOINT_HELP)
+    add_card_options(parser)
     _add_image_options(parser)
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="output folder (default: analysis/MODEL)"
@@ -110,24 +112,6 @@ def build_parser() -> CommandParser:
         help="format of the figures, or none to leave them out (default: %(default)s)",
     )
     return parser
-
-
-def check_results(folder: Path, names: tuple[str, ...], overwrite: bool) -> None:
-    """Raise AnalysisError if files of an earlier run would be replaced.
-
-    Args:
-        folder: output folder.
-        names: analyses to run.
-        overwrite: whether they may be replaced.
-
-    Raises:
-        AnalysisError: there are such files.
-    """
-    existing = [] if overwrite else existing_results(folder, names)
-    if existing:
-        raise AnalysisError(
-            f"'{existing[0]}' already exists. Choose another folder with --out, or add --overwrite."
-        )
 
 
 def _add_image_options(parser: CommandParser) -> None:
@@ -195,8 +179,11 @@ def load_inputs(options: Namespace, names: tuple[str, ...]) -> LoadedInputs:
     Raises:
         ValueError: the model, the baseline or the images cannot be opened.
     """
-    model, name = open_model(options.checkpoint, options.model, options.seed)
-    _print_notes(model.notes)
+    overrides = read_overrides(options)
+    model, name = open_model(
+        options.checkpoint, options.model, options.seed, overrides, options.select
+    )
+    _print_notes((*model.notes, *assumption_notes(model.card)))
     baseline = open_baseline(model.card, options.baseline)
     if baseline is not None:
         _print_notes(baseline.notes)

@@ -10,6 +10,7 @@ from torch import nn
 
 from lightning_resnets.checkpoint.bundled import resolve_checkpoint
 from lightning_resnets.checkpoint.load import LoadedCheckpoint, load_checkpoint
+from lightning_resnets.cli.card_options import read_overrides
 from lightning_resnets.errors import CheckpointError
 from lightning_resnets.utils.format import join_words
 from lightning_resnets.utils.parameters import count_parameters
@@ -23,8 +24,15 @@ CHECKPOINT_HELP = "checkpoint file in any supported format, or a bundled model's
 
 
 MODEL_HELP = (
-    "architecture (overrides detection): a name from `lightning-resnets models`, "
-    "torchvision/NAME, timm/NAME, or module:function for your own (its module is imported and run)"
+    "architecture (overrides detection): a name from `lightning-resnets models`, with options if "
+    "needed (resnet50,stride_in=1x1), torchvision/NAME, timm/NAME, or module:function for your own "
+    "(its module is imported and run)"
+)
+
+
+SELECT_HELP = (
+    "one of several models in the file: an entry such as ema, or the prefix of its keys, such as "
+    "encoder_k"
 )
 
 
@@ -57,7 +65,7 @@ class CommandParser(argparse.ArgumentParser):
     def add_checkpoint(
         self, metavar: str = "CHECKPOINT", description: str = CHECKPOINT_HELP
     ) -> None:
-        """Add the positional argument `checkpoint` and the option `--model`.
+        """Add the positional argument `checkpoint` and the options `--model` and `--select`.
 
         Args:
             metavar: name of the argument in the help text.
@@ -65,6 +73,7 @@ class CommandParser(argparse.ArgumentParser):
         """
         self.add_argument("checkpoint", metavar=metavar, help=description)
         self.add_argument("--model", metavar="NAME", help=MODEL_HELP)
+        self.add_argument("--select", metavar="NAME", help=SELECT_HELP)
 
     def add_out(self, suffixes: Collection[str]) -> None:
         """Add the positional argument `out` and the option `--overwrite`.
@@ -147,7 +156,8 @@ def load_input(options: argparse.Namespace) -> LoadedCheckpoint:
     """Load CHECKPOINT, as the architecture of `--model` if that is set.
 
     Args:
-        options: parsed arguments with `checkpoint` and `model`.
+        options: parsed arguments with `checkpoint`, `model`, `select` and those of
+            `add_card_options`.
 
     Returns:
         The model in evaluation mode with its model card.
@@ -155,7 +165,10 @@ def load_input(options: argparse.Namespace) -> LoadedCheckpoint:
     Raises:
         CheckpointError: there is no such file, or it cannot be loaded.
     """
-    return load_checkpoint(resolve_checkpoint(options.checkpoint), options.model or None)
+    path = resolve_checkpoint(options.checkpoint)
+    return load_checkpoint(
+        path, options.model or None, options.select or None, overrides=read_overrides(options)
+    )
 
 
 def format_output_summary(path: Path, model: nn.Module, arch: str) -> str:

@@ -10,6 +10,7 @@ from lightning_resnets.cli.args import (
     format_output_summary,
     load_input,
 )
+from lightning_resnets.cli.card_options import add_card_options, assumption_notes
 from lightning_resnets.errors import CheckpointError
 from lightning_resnets.utils.atomic_write import atomic_write
 
@@ -53,7 +54,7 @@ def convert(options: Namespace) -> None:
     with atomic_write(out) as part:
         part.write_bytes(data)
     print(format_output_summary(out, loaded.model, loaded.card.arch))
-    for note in (*loaded.notes, *warnings):
+    for note in (*loaded.notes, *assumption_notes(loaded.card), *warnings):
         print(f"Note: {note}")
 
 
@@ -65,6 +66,7 @@ def build_parser() -> CommandParser:
     )
     parser.add_checkpoint()
     parser.add_out(WRITERS)
+    add_card_options(parser)
     parser.add_argument("--fp16", action="store_true", help="store float16 (half the file size)")
     parser.add_argument(
         "--force",

@@ -22,6 +22,7 @@ from lightning_resnets.cli.args import (
     load_input,
     parse_int_in_range,
 )
+from lightning_resnets.cli.card_options import add_card_options
 from lightning_resnets.errors import CheckpointError
 from lightning_resnets.utils.format import format_shape
 from lightning_resnets.utils.parameters import count_parameters
@@ -113,6 +114,7 @@ def build_parser() -> CommandParser:
     )
     parser.add_checkpoint()
     parser.add_out(SUFFIXES)
+    add_card_options(parser)
     parser.add_argument(
         "--batch-size",
         type=parse_batch_size,

@@ -10,13 +10,16 @@ import torch
 from torch import nn
 
 from lightning_resnets.checkpoint.bundled import bundled_checkpoints, resolve_checkpoint
+from lightning_resnets.checkpoint.card_overrides import CardOverrides
 from lightning_resnets.checkpoint.load import LoadedCheckpoint, load_checkpoint
 from lightning_resnets.checkpoint.model_card import ModelCard
+from lightning_resnets.checkpoint.open_checkpoint import NO_OVERRIDES
 from lightning_resnets.data.datasets import class_names
 from lightning_resnets.errors import CheckpointError, TraceError
 from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.interactive.model import is_builtin
 from lightning_resnets.models.known import index
+from lightning_resnets.models.logits import return_logits
 from lightning_resnets.models.registry import MODELS, create_model
 from lightning_resnets.models.summary import build_uninitialized
 from lightning_resnets.preprocessing import Preprocessing
@@ -28,6 +31,9 @@ MODEL_OR_CHECKPOINT_HELP = (
     "a model's name (from `lightning-resnets models`, torchvision/NAME, timm/NAME, or "
     "module:function for your own), a bundled model's name, or a checkpoint file"
 )
+
+
+CIFAR_CLASSES = 10
 
 
 EXTERNAL_NUM_CLASSES = 1000  # of ImageNet, for which torchvision and timm have their weights
@@ -44,7 +50,9 @@ CIFAR10_PREPROCESSING = Preprocessing(
 )
 
 
-def open_structure(name: str, model: str | None = None) -> tuple[nn.Module, ImageSize]:
+def open_structure(
+    name: str, model: str | None = None, select: str | None = None
+) -> tuple[nn.Module, ImageSize]:
     """Open a model whose weights do not matter.
 
     A name is built without initialization, which is fast. A checkpoint is loaded as usual.
@@ -52,6 +60,7 @@ def open_structure(name: str, model: str | None = None) -> tuple[nn.Module, Imag
     Args:
         name: model name, bundled model's name, or checkpoint file.
         model: architecture of the checkpoint; None to detect it.
+        select: one of several models in the file, or None.
 
     Returns:
         The model with its merges inserted where they could be found, and its (C, H, W).
@@ -64,19 +73,27 @@ def open_structure(name: str, model: str | None = None) -> tuple[nn.Module, Imag
         # Initializing a large model takes seconds, and a graph needs no weights.
         structure = build_uninitialized(name, _num_classes(name))
     else:
-        loaded = _load_file(name, model)[0]
+        loaded = _load_file(name, model, select=select)[0]
         size = loaded.card.input_size
         structure, name = loaded.model, loaded.card.arch
     return _with_merges(structure, name, size), size
 
 
-def open_model(name: str, model: str | None = None, seed: int = 0) -> tuple[LoadedCheckpoint, str]:
+def open_model(
+    name: str,
+    model: str | None = None,
+    seed: int = 0,
+    overrides: CardOverrides = NO_OVERRIDES,
+    select: str | None = None,
+) -> tuple[LoadedCheckpoint, str]:
     """Open a model with its weights; one that has no checkpoint is left untrained.
 
     Args:
         name: model name, bundled model's name, or checkpoint file.
         model: architecture of the checkpoint; None to detect it.
         seed: seed of the initialization of an untrained model.
+        overrides: entries of the model card that the user gives.
+        select: one of several models in the file, or None.
 
     Returns:
         The model with its merges inserted where they could be found, and a name for output files.
@@ -86,8 +103,10 @@ def open_model(name: str, model: str | None = None, seed: int = 0) -> tuple[Load
     """
     if model is None and _is_model_name(name) and not _is_bundled(name):
         # The name becomes a folder, so it must not have separators.
-        return open_untrained(name, seed), re.sub(r"[/:]", "-", name)
-    loaded, path = _load_file(name, model)
+        untrained = open_untrained(name, seed)
+        card = overrides.apply(untrained.card)
+        return replace(untrained, card=card), re.sub(r"[/:]", "-", name)
+    loaded, path = _load_file(name, model, overrides, select)
     card = loaded.card
     return replace(loaded, model=_with_merges(loaded.model, card.arch, card.input_size)), path.stem
 
@@ -111,9 +130,12 @@ def open_untrained(name: str, seed: int = 0) -> LoadedCheckpoint:
         torch.manual_seed(seed)
         model = create_model(name, _num_classes(name))
     model.eval().requires_grad_(False)
-    note = f"There is no checkpoint of '{name}': the model is untrained (seed {seed})."
+    notes = [f"There is no checkpoint of '{name}': the model is untrained (seed {seed})."]
+    # Only custom models return anything but one tensor.
+    if ":" in name and (note := return_logits(model, size, _num_classes(name))):
+        notes.append(note)
     return LoadedCheckpoint(
-        _with_merges(model, name, size), _untrained_card(name, size), notes=(note,)
+        _with_merges(model, name, size), _untrained_card(name, size), notes=tuple(notes)
     )
 
 
@@ -124,7 +146,9 @@ def _untrained_card(name: str, size: ImageSize) -> ModelCard:
         # CIFAR models take 32 pixels a side, ImageNet models 224 or more.
         is_large = size[1] >= 64
         preprocessing = IMAGENET_PREPROCESSING if is_large else CIFAR10_PREPROCESSING
-    names, dataset = class_names(_num_classes(name), "", size)
+    # Ours with ten classes are made for CIFAR-10; of other models only the number is known.
+    is_cifar = name in MODELS and MODELS[name].num_classes == CIFAR_CLASSES
+    names, dataset = class_names(_num_classes(name), "cifar10" if is_cifar else "", size)
     return ModelCard(
         arch=name,
         class_names=names,
@@ -164,7 +188,12 @@ def _is_bundled(name: str) -> bool:
     return name in bundled or sum(stem.startswith(f"{name}-") for stem in bundled) == 1
 
 
-def _load_file(name: str, model: str | None) -> tuple[LoadedCheckpoint, Path]:
+def _load_file(
+    name: str,
+    model: str | None,
+    overrides: CardOverrides = NO_OVERRIDES,
+    select: str | None = None,
+) -> tuple[LoadedCheckpoint, Path]:
     """Load a bundled model or a checkpoint file; raise CheckpointError if there is neither."""
     path = Path(name)
     looks_like_name = "/" not in name and not path.suffix
@@ -172,7 +201,7 @@ def _load_file(name: str, model: str | None) -> tuple[LoadedCheckpoint, Path]:
     if looks_like_name and not path.expanduser().exists():
         _raise_if_unknown(name)
     path = resolve_checkpoint(name)
-    return load_checkpoint(path, model or None), path
+    return load_checkpoint(path, model or None, select or None, overrides=overrides), path
 
 
 def _raise_if_unknown(name: str) -> None:

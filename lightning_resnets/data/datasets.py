@@ -103,8 +103,8 @@ def class_names(
 ) -> tuple[tuple[str, ...], str]:
     """Choose class names for a model whose file has none.
 
-    1,000 classes are taken to be ImageNet's, 10 classes of 32 pixels CIFAR-10's. Others get
-    numbers.
+    1,000 classes are taken to be ImageNet's. Others get numbers unless their dataset is known: 10
+    classes may be of anything.
 
     Args:
         num_classes: number of the model's outputs.
@@ -125,6 +125,6 @@ def class_names(
     if dataset == "imagenet" or (not dataset and num_classes == imagenet_classes.NUM_CLASSES):
         return imagenet_classes.class_names(), "imagenet"
     is_cifar10_size = num_classes == 10 and input_size[1:] == (32, 32)
-    if dataset in ("", "cifar10") and is_cifar10_size:
+    if dataset == "cifar10" and is_cifar10_size:
         return cifar10_sample.CLASSES, "cifar10"
     return tuple(f"class {index}" for index in range(num_classes)), dataset

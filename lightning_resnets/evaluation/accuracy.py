@@ -1,8 +1,8 @@
 """Measure the top-1 and top-5 accuracy of a loaded model on labeled images."""
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -13,15 +13,13 @@ from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.data import image_folder
 from lightning_resnets.data.datasets import DATASETS
 from lightning_resnets.data.evaluation_sets import subsample
+from lightning_resnets.errors import DataError
+from lightning_resnets.evaluation.accuracy_notes import accuracy_notes, find_accuracies
 
 OWN_DIALECT = "lightning_resnets"  # of a checkpoint whose weights have our names
 
-
 PIXELS_PER_BATCH = 16 * 224 * 224
-
-
 MAX_DEFAULT_BATCH_SIZE = 64
-
 
 ProgressCallback = Callable[[int, int, int], None]  # images done, correct ones, all images
 
@@ -39,6 +37,8 @@ class EvaluationResult:
         top1: top-1 accuracy, 0 to 1.
         top5: top-5 accuracy, 0 to 1.
         seconds: wall time, with loading and decoding.
+        reported: accuracies that the file says, by their names there.
+        notes: sentences on what is surprising about the accuracy.
     """
 
     arch: str
@@ -49,6 +49,8 @@ class EvaluationResult:
     top1: float
     top5: float
     seconds: float
+    reported: Mapping[str, float] = field(default_factory=dict[str, float])
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         speed = f" ({self.total / self.seconds:,.0f} images/s)" if self.seconds else ""
@@ -59,6 +61,8 @@ class EvaluationResult:
             ("top-5 accuracy", f"{self.top5:.2%}"),
             ("images", f"{self.total:,} ({self.correct:,} correct)"),
             ("seconds", f"{self.seconds:,.1f}{speed}"),
+            *(("file says", f"{name} {value:.2%}") for name, value in self.reported.items()),
+            *(("note", note) for note in self.notes),
         )
         return "\n".join(f"{label:<16}{text}" for label, text in rows)
 
@@ -150,22 +154,42 @@ def evaluate(
         ImageError: a file cannot be read as an image.
     """
     card = loaded.card
+    require_classes(card)
     labeled = DATASETS[dataset].load_eval_set(data_dir, card.class_names)
     images, labels = subsample(labeled, num_images)
     start = time.perf_counter()
     size = batch_size or default_batch_size(card)
     batches = image_folder.load_batches(images, card.preprocessing, size, num_workers)
     top1, top5 = count_correct(loaded.model, batches, torch.tensor(labels), progress)
+    share = top1 / len(labels)
     return EvaluationResult(
         arch=card.arch,
         dialect=card.dialect or OWN_DIALECT,
         dataset=dataset,
         correct=top1,
         total=len(labels),
-        top1=top1 / len(labels),
+        top1=share,
         top5=top5 / len(labels),
         seconds=time.perf_counter() - start,
+        reported=find_accuracies(card, loaded.metadata, dataset),
+        notes=accuracy_notes(share, len(labels), card, loaded.metadata, dataset),
     )
+
+
+def require_classes(card: ModelCard) -> None:
+    """Raise DataError for a model without a classifier.
+
+    Args:
+        card: the model card.
+
+    Raises:
+        DataError: the model is a feature extractor.
+    """
+    if not card.class_names:
+        raise DataError(
+            f"{card.arch} has no classifier in this file, only features, so it has no accuracy. "
+            "`graph`, `analyze` and the app show its layers."
+        )
 
 
 def default_batch_size(card: ModelCard) -> int:

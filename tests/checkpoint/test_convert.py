@@ -289,7 +289,7 @@ MISTAKES = {
         "Unrecognized arguments: --speed",
     ),
     "a name too long": (
-        ["{file}", "{folder}/" + "n" * 245 + ".ckpt"],
+        ["{file}", "{folder}/" + "n" * 252 + ".ckpt"],
         r"Cannot write .* \(File name too long\)",
     ),
 }

@@ -62,7 +62,7 @@ def test_saved_models_load(good: Path, model: nn.Module) -> None:
     assert card == read_card(good) == CARD
     assert torch.equal(opened(IMAGE), model(IMAGE))
     assert not opened.training
-    assert not any(weight.requires_grad for weight in opened.parameters())
+    assert all(weight.requires_grad for weight in opened.parameters())
 
 
 def test_card_gives_kwargs_and_classes(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ ERRORS = {
     "lesion resnet50": "Missing --dataset: the bundled images are from CIFAR-10, but the model is "
     "for imagenet.",
     "lesion torchvision/resnet19": "torchvision/resnet18",
-    "lesion wide.ckpt": "Give --dataset imagenet or folder with --data-dir DIR.",
+    "lesion wide.ckpt": "with --data-dir DIR, or --dataset sample for CIFAR-10.",
     "lesion": "The following arguments are required: MODEL_OR_CHECKPOINT",
 }
 

@@ -17,7 +17,18 @@ from tests.helpers.labeled_images import save_cifar10_images, save_color_images
 IMAGENET_SAMPLE = SOURCE.with_name("imagenet-sample")
 
 
-KEYS = {"arch", "dialect", "dataset", "correct", "total", "top1", "top5", "seconds"}
+KEYS = {
+    "arch",
+    "dialect",
+    "dataset",
+    "correct",
+    "total",
+    "top1",
+    "top5",
+    "seconds",
+    "reported",
+    "notes",
+}
 
 
 @pytest.fixture(scope="module")
