@@ -97,7 +97,10 @@ class CostResult:
         blocks, bottleneck_panel = figure.subplots(2, 1, height_ratios=(1.6, 1))
         self._draw_blocks(blocks)
         self._draw_bottleneck(bottleneck_panel)
-        finish_figure(figure, figure_title("cost by block", (self.model_name,)))
+        finish_figure(
+            figure,
+            figure_title("cost of convolutions and linear layers by block", (self.model_name,)),
+        )
 
     def _draw_blocks(self, axes: "Axes") -> None:
         """Draw the shares of MACs and parameters by block."""
@@ -131,7 +134,7 @@ class CostResult:
         axes.set_xlim(0, 1.9 * max(counts))  # room for the names
         axes.set_xticks([])
         axes.set_yticks([])
-        axes.set_xlabel("weights of a block")
+        axes.set_xlabel("weights of a bottleneck, and of blocks to compare it with")
 
 
 def _draw_shares(

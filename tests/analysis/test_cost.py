@@ -73,5 +73,6 @@ def test_tables_and_figure() -> None:
     assert tables["cost"].rows[0][7:] == ("3·3·3·16 = 432", "432·1,024 = 442,368")
     figure = Figure()
     found.draw(figure)
-    assert [axes.get_xlabel() for axes in figure.axes] == ["", "weights of a block"]
-    assert figure.get_suptitle() == "ResNet · cost by block"
+    labels = ["", "weights of a bottleneck, and of blocks to compare it with"]
+    assert [axes.get_xlabel() for axes in figure.axes] == labels
+    assert figure.get_suptitle() == "ResNet · cost of convolutions and linear layers by block"
