@@ -95,6 +95,10 @@ class ImageWarning(UserWarning):
     """An image was read, but something in its file was not."""
 
 
+class InvalidArgumentError(UserError):
+    """An argument of a function has a wrong type or value."""
+
+
 class InterventionError(UserError):
     """The model does not allow this intervention."""
 

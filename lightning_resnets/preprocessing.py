@@ -9,8 +9,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_resnets.errors import ImageError
+from lightning_resnets.errors import ImageError, InvalidArgumentError
+from lightning_resnets.utils.arguments import check_choice, check_int, check_number, check_type
+from lightning_resnets.utils.format import format_value
 from lightning_resnets.utils.image_files import read_image as read_image
+
+INTERPOLATIONS = ("bilinear", "bicubic")
+MIN_CROP_PCT = 0.01
+MAX_SIDE = 2**14
+# Of pixels in 0..1, or in 0..255 where somebody forgot to divide.
+MAX_MEAN = 1000.0
+MIN_STD = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +70,10 @@ def preprocess(
 
     Raises:
         ImageError: `image` is not an array of RGB bytes.
+        InvalidArgumentError: another argument is not valid.
     """
+    _check_sizes(input_size, mean, std)
+    check_choice("channel_order", channel_order, ("RGB", "BGR"))
     channels = input_size[0]
     resized = resize_and_crop(image, input_size[1:], crop_pct, interpolation)
     pixels = torch.from_numpy(np.array(resized)).permute(2, 0, 1)  # (3, H, W)
@@ -75,6 +87,28 @@ def preprocess(
     offset = torch.tensor(mean).view(1, -1, 1, 1) / deviation
     # One multiplication and one subtraction, in the same order as in training.
     return values * (1 / (255 * deviation)) - offset
+
+
+def _check_sizes(input_size: Sequence[int], mean: Sequence[float], std: Sequence[float]) -> None:
+    """Raise unless these are a size (C, H, W) and numbers for each of its channels."""
+    for name, values in (("input_size", input_size), ("mean", mean), ("std", std)):
+        check_type(name, values, (tuple, list), "a tuple of numbers")
+    if len(input_size) != 3:
+        shown = format_value(input_size)
+        raise InvalidArgumentError(f"input_size must be (C, H, W), got {shown}.")
+    for side in input_size:
+        check_int("each number of input_size", side, 1, MAX_SIDE)
+    channels = input_size[0]
+    # One number serves all channels.
+    if len(mean) not in (1, channels) or len(std) not in (1, channels):
+        raise InvalidArgumentError(
+            f"mean and std must have {channels} numbers, one for each channel, "
+            f"got {len(mean)} and {len(std)}."
+        )
+    for value in mean:
+        check_number("each number of mean", value, -MAX_MEAN, MAX_MEAN)
+    for value in std:
+        check_number("each number of std", value, MIN_STD, MAX_MEAN)
 
 
 def denormalize(
@@ -122,11 +156,17 @@ def resize_and_crop(
     Raises:
         ImageError: `image` is not an array of RGB bytes.
     """
+    if not isinstance(image, np.ndarray):
+        shown = format_value(image)
+        raise ImageError(f"An image must be a uint8 array (H, W, 3), got {shown}.")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise ImageError(
             f"An image must be a uint8 array (H, W, 3), got {image.dtype} {image.shape}: "
             "convert it to RGB first."
         )
+    if check_number("crop_pct", crop_pct, 0, 1) < MIN_CROP_PCT:
+        raise InvalidArgumentError(f"crop_pct must be at least {MIN_CROP_PCT}, got {crop_pct}.")
+    check_choice("interpolation", interpolation, INTERPOLATIONS)
     height, width = input_size
     if image.shape[:2] == (height, width):
         return image

@@ -15,6 +15,7 @@ from lightning_resnets.errors import CheckpointError, CustomModelError
 from lightning_resnets.models import registry
 from lightning_resnets.models.generic import GENERIC_MODELS
 from lightning_resnets.models.model_names import split_options
+from lightning_resnets.utils.format import first_line as first_line
 from lightning_resnets.utils.format import format_shape, printable_key
 from lightning_resnets.utils.skip_init import skip_init
 
@@ -254,16 +255,3 @@ def preserve_rng() -> Iterator[None]:
     """Restore torch's random state afterwards: opening a file must not change random numbers."""
     with torch.random.fork_rng(devices=[]):
         yield
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an exception's message.
-
-    Args:
-        error: the exception.
-
-    Returns:
-        The line without a period; the exception's type if it has no message.
-    """
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")

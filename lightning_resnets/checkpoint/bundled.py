@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
@@ -12,7 +13,9 @@ import yaml
 from lightning_resnets.checkpoint.load import load_model
 from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.errors import CheckpointError
+from lightning_resnets.utils.arguments import check_path
 from lightning_resnets.utils.atomic_write import atomic_write_text
+from lightning_resnets.utils.format import printable_key
 from lightning_resnets.utils.parameters import count_parameters
 
 SUFFIXES = (".ckpt", ".safetensors")
@@ -51,6 +54,7 @@ def resolve_checkpoint(name: str | Path) -> Path:
     Raises:
         CheckpointError: there is neither such a file nor such a bundled model.
     """
+    check_path("name", name, CheckpointError)
     bundled = bundled_checkpoints()
     text = str(name)
     if isinstance(name, str):
@@ -59,13 +63,17 @@ def resolve_checkpoint(name: str | Path) -> Path:
         if file is not None:
             return file
     path = Path(name).expanduser()
-    if path.exists():
-        return path
+    # A name may be too long for the system to look for it.
+    with suppress(OSError, ValueError):
+        if path.exists():
+            return path
     # The stem, so that a wrong suffix does not matter.
     near = get_close_matches(path.stem, bundled, n=MAX_SUGGESTIONS, cutoff=0.5) or list(bundled)
     # Without a match all bundled names are listed.
     hint = f" (bundled models: {', '.join(near)})" if near else ""
-    raise CheckpointError(f"No file or bundled model named '{text}'. Check the name{hint}.")
+    raise CheckpointError(
+        f"No file or bundled model named '{printable_key(text)}'. Check the name{hint}."
+    )
 
 
 def _find_unique(name: str, bundled: Mapping[str, Path]) -> Path | None:

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 from os import PathLike
+from types import NoneType
 from typing import TYPE_CHECKING, Self
 
+from lightning_resnets.errors import GraphError
 from lightning_resnets.graph.collapse_repeats import collapse_repeats as collapse_graph
 from lightning_resnets.graph.data import FOLD_DEPTHS, FoldDepth, GraphData
 from lightning_resnets.graph.export import from_json, save_graph, to_svg
 from lightning_resnets.graph.fold import fold_blocks, fold_stages
 from lightning_resnets.graph.summary import format_one_line, format_summary
+from lightning_resnets.utils.arguments import check_bool, check_type
+from lightning_resnets.utils.format import format_value
 
 if TYPE_CHECKING:
     import networkx
@@ -33,6 +37,7 @@ class ModelGraph(GraphData):
         Raises:
             GraphError: the document is not a valid graph.
         """
+        check_type("text", text, str, "a JSON document", GraphError)
         return from_json(text, cls)
 
     def fold(self, depth: FoldDepth = "block", collapse_repeats: bool = False) -> "ModelGraph":
@@ -51,12 +56,14 @@ class ModelGraph(GraphData):
             The folded graph.
 
         Raises:
-            ValueError: the depth is not one of these.
+            GraphError: the depth is not one of these.
         """
-        if depth not in FOLD_DEPTHS:
-            raise ValueError(
-                f"depth must be 1 (stage), 2 (block) or None (module, none), got {depth!r}."
+        if not isinstance(depth, (str, int, NoneType)) or depth not in FOLD_DEPTHS:
+            raise GraphError(
+                "depth must be 1 (stage), 2 (block) or None (module, none), "
+                f"got {format_value(depth)}."
             )
+        check_bool("collapse_repeats", collapse_repeats)
         level = FOLD_DEPTHS[depth]
         folded = self
         if level is not None:

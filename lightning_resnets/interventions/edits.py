@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from lightning_resnets.errors import InterventionError
+from lightning_resnets.utils.arguments import check_number
+from lightning_resnets.utils.format import format_value
 
 Channels = int | Iterable[int]
 
@@ -33,7 +35,7 @@ class ScaleInput:
     def __post_init__(self) -> None:
         if not isinstance(self.factor, Real) or not math.isfinite(self.factor):
             raise InterventionError(
-                f"factor must be a finite number, got {self.factor!r} "
+                f"factor must be a finite number, got {format_value(self.factor)} "
                 "(0 cuts the input, 1 leaves it unchanged)."
             )
 
@@ -57,7 +59,11 @@ class SetInput:
 
     def __post_init__(self) -> None:
         if not isinstance(self.value, (Real, Tensor)):
-            raise InterventionError(f"value must be a number or a tensor, got {self.value!r}.")
+            shown = format_value(self.value)
+            raise InterventionError(f"value must be a number or a tensor, got {shown}.")
+        # A tensor may have any values; a number that is NaN is a mistake.
+        if not isinstance(self.value, Tensor):
+            check_number("value", self.value, error=InterventionError)
         if self.channels is not None:
             # Frozen dataclasses cannot assign attributes.
             object.__setattr__(self, "channels", check_channels(self.channels))
@@ -169,6 +175,9 @@ def flatten_interventions(
     Raises:
         InterventionError: an item is not an intervention.
     """
+    if not isinstance(interventions, Iterable):
+        shown = format_value(interventions)
+        raise InterventionError(f"interventions must be a list of interventions, got {shown}.")
     for one in interventions:
         if isinstance(one, (list, tuple)):
             yield from flatten_interventions(one)
@@ -177,9 +186,9 @@ def flatten_interventions(
             yield one
         else:
             raise InterventionError(
-                f"{one!r} is not an intervention: pass ScaleInput, SetInput, RemoveBlock, "
-                "ZeroChannels, KeepChannels, BypassBlock or SwapBlocks with names of modules, "
-                "as in RemoveBlock('layer1.0')."
+                f"{format_value(one)} is not an intervention: pass ScaleInput, SetInput, "
+                "RemoveBlock, ZeroChannels, KeepChannels, BypassBlock or SwapBlocks "
+                "with names of modules, as in RemoveBlock('layer1.0')."
             )
 
 
@@ -200,7 +209,8 @@ def check_channels(channels: Channels) -> tuple[int, ...]:
     try:
         numbers = tuple(map(operator.index, listed))
     except TypeError as error:
-        raise InterventionError(f"channels must be integers from 0, got {channels!r}.") from error
+        shown = format_value(channels)
+        raise InterventionError(f"channels must be integers from 0, got {shown}.") from error
     if numbers and min(numbers) < 0:
         raise InterventionError(f"channels are numbered from 0, got {min(numbers)}.")
     for number, count in Counter(numbers).items():

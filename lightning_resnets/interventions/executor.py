@@ -20,6 +20,7 @@ from lightning_resnets.interventions.edits import (
     Intervention,
     MergeEdit,
     OutputEdit,
+    flatten_interventions,
 )
 from lightning_resnets.interventions.hook_points import modules_called_twice
 from lightning_resnets.interventions.intervene import InterventionPlan, plan_interventions
@@ -105,7 +106,7 @@ class NodeExecutor(fx.Interpreter):
             InterventionError: an intervention does not fit the model.
             HookPointError: there is no such module.
         """
-        plan = self._plan_by_name(tuple(interventions))
+        plan = self._plan_by_name(tuple(flatten_interventions(interventions)))
         merges: dict[fx.Node, tuple[MergeEdit, ...]] = {}
         for name, edits in plan.merges.items():
             merges.update(dict.fromkeys(self._calls(name), edits))

@@ -9,7 +9,7 @@ from typing import Any
 from torch import fx, nn
 
 from lightning_resnets.errors import HookPointError
-from lightning_resnets.utils.format import join_first
+from lightning_resnets.utils.format import format_value, join_first
 
 # Names that functional merges have in a graph.
 FUNCTIONAL_MERGE_NAME = re.compile(r"(^|\.)(add|concat|gate|sum|join|product)(_\d+)?$")
@@ -41,7 +41,8 @@ def get_submodule(model: nn.Module, name: str) -> nn.Module:
         hint = " (`insert_merges` turns additions and other functional merges into modules)"
     similar = join_first(_similar_names(model, name), 5)
     raise HookPointError(
-        f"This model has no module called '{name}'; similar names are {similar}{hint}."
+        f"This model has no module called {format_value(name)}; "
+        f"similar names are {similar}{hint}."
     )
 
 

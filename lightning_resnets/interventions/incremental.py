@@ -14,6 +14,7 @@ from lightning_resnets.interventions.hook_points import get_submodule, is_inside
 from lightning_resnets.interventions.node_plan import NodePlan
 from lightning_resnets.interventions.record import Recording
 from lightning_resnets.interventions.swap_blocks import swapped
+from lightning_resnets.utils.arguments import check_names
 
 
 class IncrementalRunner(NodeExecutor):
@@ -56,7 +57,8 @@ class IncrementalRunner(NodeExecutor):
             HookPointError: there is no such hook point.
             InterventionError: an intervention does not fit the model.
         """
-        nodes = {name: self.node_for_point(name) for name in hook_points}
+        names = check_names("hook_points", hook_points)
+        nodes = {name: self.node_for_point(name) for name in names}
         plan = self.plan(interventions)
         try:
             output = self.recompute(image, plan)

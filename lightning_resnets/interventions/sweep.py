@@ -11,6 +11,9 @@ from lightning_resnets.interventions.edits import Intervention
 from lightning_resnets.interventions.executor import eval_mode
 from lightning_resnets.interventions.node_plan import NodePlan
 from lightning_resnets.interventions.partial_executor import NodeValues, PartialExecutor
+from lightning_resnets.utils.arguments import check_type
+from lightning_resnets.utils.format import format_value
+from lightning_resnets.utils.model_arguments import check_images, check_model
 
 SweepItem = Intervention | tuple[Intervention, ...] | list[Intervention]
 
@@ -48,11 +51,13 @@ def sweep(
         HookPointError: there is no such module.
         TraceError: the model cannot be traced.
     """
-    if images.dim() != 4:
-        shape = tuple(images.shape)
-        raise InterventionError(
-            f"images must have the shape (N, C, H, W), got {shape}: pass one image as image[None]."
-        )
+    check_model(model)
+    check_images(images, model, InterventionError)
+    if traced is not None:
+        check_type("traced", traced, TracedModel, "a TracedModel of trace_nodes")
+    # A wrong item is named when it is planned.
+    if not isinstance(items, (Iterable, Intervention)):
+        raise InterventionError(f"items must be interventions, got {format_value(items)}.")
     channels, height, width = images.shape[1:]
     # A string is iterable too; the planner rejects it with a message.
     several: Any = [items] if isinstance(items, (Intervention, str)) else items

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from lightning_resnets.errors import ModelError
 from lightning_resnets.merges import Concat
 from lightning_resnets.models.heads import make_head
+from lightning_resnets.utils.arguments import check_choice
 
 
 class DenseLayer(nn.Module):
@@ -222,6 +224,7 @@ class DenseNet(nn.Module):
         head_widths: Sequence[int] = (),
     ) -> None:
         super().__init__()
+        check_choice("stem", stem, ("imagenet", "cifar"), ModelError)
         make_stem = imagenet_stem if stem == "imagenet" else cifar_stem
         self.features = nn.Sequential(make_stem(stem_width, in_channels))
         planes = stem_width

@@ -12,6 +12,7 @@ from torch import nn
 
 from lightning_resnets.errors import ModelError
 from lightning_resnets.models.known import index
+from lightning_resnets.utils.format import printable_key
 
 # With auxiliary classifiers these two would return a tuple in training.
 EXTRA_KWARGS = {
@@ -38,7 +39,7 @@ def create_external(name: str, num_classes: int = 1000, **model_kwargs: object) 
     if name not in known:
         near = difflib.get_close_matches(name, known, 3, 0.6)
         hint = f"near: {', '.join(near)}" if near else "names begin with torchvision/ or timm/"
-        raise ModelError(f"There is no model named {name!r} ({hint}).")
+        raise ModelError(f"There is no model named '{printable_key(name)}' ({hint}).")
     if model_kwargs:
         raise ModelError(
             f"The model {name} takes no options ({', '.join(model_kwargs)}): leave them out."

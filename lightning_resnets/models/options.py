@@ -1,49 +1,18 @@
-"""Check the options of a model before it is built, and list those that it takes."""
+"""List the options of a model, also in the error for one that it does not take."""
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from torch import nn
 
-from lightning_resnets.errors import ModelError
 from lightning_resnets.models.squeeze_excite import SEOptions
 
 # The registry sets them, or they are an argument of `create_model`.
 FIXED_OPTIONS = ("num_classes", "block", "depths", "widths", "name", "inplanes", "planes", "stride")
 UNEXPECTED_RE = re.compile(r"unexpected keyword argument '(\w+)'")
-
-
-def check_count(option: str, value: object, least: int) -> None:
-    """Check that an option is an integer of at least `least`.
-
-    Args:
-        option: name of the option, for the message.
-        value: value given by the user.
-        least: smallest value allowed.
-
-    Raises:
-        ModelError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ModelError(f"{option} must be an integer of at least {least}, got {value!r}.")
-
-
-def check_model_kwargs(num_classes: object, model_kwargs: Mapping[str, Any]) -> None:
-    """Check the options that all models have.
-
-    Args:
-        num_classes: width of the last layer.
-        model_kwargs: the other options.
-
-    Raises:
-        ModelError: one of them is not a valid number.
-    """
-    check_count("num_classes", num_classes, 0)
-    if "in_channels" in model_kwargs:
-        check_count("in_channels", model_kwargs["in_channels"], 1)
 
 
 def list_options(factory: Callable[..., nn.Module]) -> list[str]:

@@ -18,7 +18,8 @@ from lightning_resnets.models.highway import Highway
 from lightning_resnets.models.inception import BNInception, GoogLeNet
 from lightning_resnets.models.inception_resnet import InceptionResNetV2
 from lightning_resnets.models.model_names import split_options
-from lightning_resnets.models.options import check_model_kwargs, describe_bad_options
+from lightning_resnets.models.option_rules import check_options
+from lightning_resnets.models.options import describe_bad_options
 from lightning_resnets.models.pretrained import load_into_model
 from lightning_resnets.models.pretrained_weights import get_pretrained
 from lightning_resnets.models.registry_entries import (
@@ -39,6 +40,8 @@ from lightning_resnets.models.registry_entries import (
     senet154_entry,
     wide_resnet_entry,
 )
+from lightning_resnets.utils.arguments import check_type
+from lightning_resnets.utils.format import first_line, join_first, printable_key
 
 
 def list_models() -> tuple[str, ...]:
@@ -78,19 +81,29 @@ def create_model(
         ModelError: the name, an option or the name of the weights is unknown.
         DownloadError: published weights could not be downloaded.
     """
+    check_type("name", name, str, "the name of a model", ModelError)
+    check_type("pretrained", pretrained, (bool, str), "True, False or a name", ModelError)
+    if pretrained == "":
+        raise ModelError("pretrained is empty: give the name of weights, True or False.")
     name, options = split_options(name)
     model_kwargs = {**options, **model_kwargs}
     if pretrained:
         return _create_pretrained(name, num_classes, pretrained, model_kwargs)
     if num_classes is None:
         num_classes = default_num_classes(name)
-    check_model_kwargs(num_classes, model_kwargs)
+    # The options of a custom model are its own.
+    check_options(num_classes, {} if ":" in name else model_kwargs)
     factory = _find_factory(name)
     try:
         model = factory(num_classes=num_classes, **model_kwargs)
     # Python says in its message which option is unknown.
     except TypeError as error:
         raise ModelError(describe_bad_options(name, factory, error)) from error
+    # What torch cannot build, such as more channels than there is memory for.
+    except (RuntimeError, ZeroDivisionError) as error:
+        raise ModelError(
+            f"{name} cannot be built with these options ({first_line(error)}). Choose other values."
+        ) from error
     if not isinstance(model, nn.Module):
         raise ModelError(
             f"{name} returned {type(model).__name__}, not a model: return a torch.nn.Module."
@@ -120,8 +133,8 @@ def _get_builtin(name: str) -> Callable[..., nn.Module]:
         return GENERIC_MODELS[name]
     if name not in MODELS:
         near = difflib.get_close_matches(name, MODELS, 3, 0.5)
-        hint = f"near: {', '.join(near)}" if near else f"known: {', '.join(MODELS)}"
-        raise ModelError(f"There is no model named {name!r} ({hint}).")
+        hint = f"near: {', '.join(near)}" if near else f"known: {join_first(MODELS)}"
+        raise ModelError(f"There is no model named '{printable_key(name)}' ({hint}).")
     return MODELS[name].factory
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from lightning_resnets.errors import sanitize
 
+MAX_LISTED_ITEMS = 8
 MAX_KEY_TEXT = 80  # characters of a name in a message
 
 
@@ -48,6 +49,36 @@ def printable_key(name: object) -> str:
     if len(text) > MAX_KEY_TEXT:
         text = f"{text[: MAX_KEY_TEXT - 1]}…"
     return sanitize(text) or "(empty name)"
+
+
+def format_value(value: object) -> str:
+    """Format a wrong value for a message.
+
+    Args:
+        value: anything that a user may pass.
+
+    Returns:
+        At most 80 printable characters; only the type of an object without a short text.
+    """
+    if isinstance(value, (str, bytes, int, float, bool, type(None))):
+        # A long text is cut before it is quoted.
+        return printable_key(repr(value[:MAX_KEY_TEXT] if isinstance(value, str) else value))
+    if isinstance(value, (tuple, list)) and len(value) <= MAX_LISTED_ITEMS:
+        return printable_key(repr(value))
+    return f"an object of type {type(value).__name__}"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an exception's message.
+
+    Args:
+        error: the exception.
+
+    Returns:
+        The line without a period; the exception's type if it has no message.
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")
 
 
 def join_words(words: Collection[str], last: str = "or") -> str:

@@ -13,6 +13,8 @@ from PIL import Image, ImageOps
 
 from lightning_resnets.errors import ImageError, ImageWarning
 from lightning_resnets.utils import jpeg_repair, png_repair
+from lightning_resnets.utils.arguments import check_path
+from lightning_resnets.utils.format import printable_key
 
 Pixels = NDArray[np.uint8]
 
@@ -51,8 +53,9 @@ def read_image(source: str | Path | bytes) -> Pixels:
         label = "this file"
         data = source
     else:
-        label = f"'{Path(source).name}'"
-        data = _read_bytes(Path(source))
+        path = check_path("source", source, ImageError)
+        label = f"'{printable_key(path.name)}'"
+        data = _read_bytes(path)
     if not data:
         raise ImageError(f"Cannot read {label}: it is empty. Choose another image.")
     try:
