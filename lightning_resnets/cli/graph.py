@@ -36,7 +36,9 @@ def main(args: list[str]) -> None:
 
 def _trace(options: Namespace) -> ModelGraph:
     """Open and trace the model, and fold its graph."""
-    model, (channels, height, width) = open_structure(options.checkpoint, options.model)
+    model, (channels, height, width) = open_structure(
+        options.checkpoint, options.model, options.select
+    )
     if options.image_size:
         # Only square images: all models were trained on them.
         height = width = options.image_size

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lightning_resnets.checkpoint.bundled import resolve_checkpoint
+from lightning_resnets.checkpoint.card_overrides import CardOverrides
 from lightning_resnets.checkpoint.load import load_checkpoint
 from lightning_resnets.checkpoint.model_card import ModelCard
+from lightning_resnets.checkpoint.open_checkpoint import NO_OVERRIDES
 from lightning_resnets.errors import TraceError
 from lightning_resnets.graph import trace_nodes
 from lightning_resnets.graph.insert_merges import insert_merges
@@ -28,6 +30,7 @@ from lightning_resnets.interventions import Intervention
 from lightning_resnets.interventions.incremental import IncrementalRunner
 from lightning_resnets.interventions.record import Recording
 from lightning_resnets.preprocessing import denormalize, preprocess
+from lightning_resnets.utils.arguments import check_int, check_names
 
 Array = NDArray[np.float32]
 
@@ -38,8 +41,8 @@ class InferenceResult:
 
     Attributes:
         input: the image as the model received it, uint8 (H, W, 3).
-        logits: (K,).
-        probabilities: (K,).
+        logits: (K,); of a feature extractor its features (C,).
+        probabilities: (K,); of a feature extractor (0,).
         outputs: (C, H, W) or (K,) for each hook point.
         operands: one array per operand for each merge among the hook points, after interventions.
         seconds: duration of the forward pass.
@@ -94,6 +97,7 @@ class InteractiveModel:
         card: its model card.
         path: file that it was loaded from.
         notes: remarks on the file for the user.
+        alternatives: names of other models that the weights fit as well, see `Identification`.
 
     Attributes:
         graph: the unfolded graph.
@@ -106,6 +110,7 @@ class InteractiveModel:
         card: ModelCard,
         path: Path | None = None,
         notes: tuple[str, ...] = (),
+        alternatives: tuple[str, ...] = (),
     ) -> None:
         # A model of others uses operators such as +, which have no names to edit.
         if not is_builtin(card.arch):
@@ -115,18 +120,27 @@ class InteractiveModel:
         self.card = card
         self.path = path
         self.notes = notes
+        self.alternatives = alternatives
         traced = trace_nodes(model, card.input_size)
         self.graph: ModelGraph = traced.graph
         self.folded_graph: ModelGraph = traced.graph.fold()
         self._runner = IncrementalRunner(model, traced)
 
     @classmethod
-    def open(cls, name: str | Path, model: str | None = None) -> "InteractiveModel":
+    def open(
+        cls,
+        name: str | Path,
+        model: str | None = None,
+        select: str | None = None,
+        overrides: CardOverrides = NO_OVERRIDES,
+    ) -> "InteractiveModel":
         """Load a checkpoint.
 
         Args:
             name: path of a checkpoint, or name of a bundled model.
             model: architecture, which overrides detection; required for a custom model.
+            select: name of one of several models in the file.
+            overrides: entries of the model card that the user gives, such as mean and std.
 
         Returns:
             The model.
@@ -135,8 +149,9 @@ class InteractiveModel:
             CheckpointError: the checkpoint cannot be loaded.
         """
         path = resolve_checkpoint(name)
-        loaded = load_checkpoint(path, model)
-        return cls(loaded.model, loaded.card, path, loaded.notes)
+        loaded = load_checkpoint(path, model, select, overrides)
+        alternatives = loaded.identification.alternatives if loaded.identification else ()
+        return cls(loaded.model, loaded.card, path, loaded.notes, alternatives)
 
     @torch.inference_mode()
     def run(
@@ -188,8 +203,11 @@ class InteractiveModel:
             InterventionError: an intervention does not fit the model.
             ImageError: `image` is not an array of RGB bytes.
         """
+        if class_index is not None:
+            check_int("class_index", class_index, 0, len(self.card.class_names) - 1)
         values = self._preprocess(image)
-        nodes = {name: self._runner.node_for_point(name) for name in hook_points}
+        names = check_names("hook_points", hook_points)
+        nodes = {name: self._runner.node_for_point(name) for name in names}
         runner = GradientRunner(self.model, self._runner.traced)
         index, found = runner.run_image(values, set(nodes.values()), interventions, class_index)
         known = {name: found[node] for name, node in nodes.items() if node in found}
@@ -220,10 +238,11 @@ class InteractiveModel:
             InterventionError: an intervention does not fit the model.
             ImageError: `image` is not an array of RGB bytes.
         """
+        names = check_names("hook_points", hook_points)
         self.run(image, (), interventions)
         exits = EarlyExit(self.model, self._runner.traced)
         found: dict[str, Array] = {}
-        for name in hook_points:
+        for name in names:
             logits = exits.logits_after(self._runner.node_for_point(name), self._runner.env)
             if logits is not None:
                 found[name] = _to_array(logits.softmax(1))
@@ -252,10 +271,12 @@ class InteractiveModel:
             name: tuple(_to_array(value) for value in parts)
             for name, parts in recording.operands.items()
         }
+        # A feature extractor has no classes, so its output has no probabilities.
+        probabilities = logits.softmax(1) if card.class_names else logits[:, :0]
         return InferenceResult(
             denormalize(values, card.mean, card.std, card.channel_order),
             _to_array(logits),
-            _to_array(logits.softmax(1)),
+            _to_array(probabilities),
             outputs,
             operands,
             seconds,
