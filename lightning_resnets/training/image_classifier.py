@@ -19,6 +19,7 @@ from lightning_resnets.training.hardware import to_channels_last
 from lightning_resnets.training.losses import ClassificationLoss, check_targets
 from lightning_resnets.training.lr_schedule import WarmupDecayLR, count_steps
 from lightning_resnets.training.module_checkpoint import LoadOptions, MapLocation, load_module
+from lightning_resnets.training.monitored_metrics import check_monitored_metrics
 from lightning_resnets.training.optimizers import (
     OPTIMIZERS,
     OptimizerName,
@@ -26,6 +27,7 @@ from lightning_resnets.training.optimizers import (
     keeps_loss_scale,
     param_groups,
     select_parameters,
+    unfreeze_optimized,
 )
 
 
@@ -86,13 +88,22 @@ class ImageClassifier(EpochMetrics):
         self.loss = loss
         self.consistency_weight = consistency_weight
         self.is_compiled = compile
+        if model_kwargs is not None:
+            check_type("model_kwargs", model_kwargs, dict, "a dictionary of options", ModelError)
         self._check_options(model_kwargs or {})
+        check_int("num_classes", num_classes, 1, MAX_CLASSES, ModelError)
         self.model = create_model(arch, num_classes, **(model_kwargs or {}))
         # In a tuple it is not a submodule, so that no name of a weight gets a prefix.
         self._compiled_model: tuple[nn.Module] = (self.model,)
 
     def _check_options(self, model_kwargs: dict[str, Any]) -> None:
         """Raise ValueError for the first option that is out of range."""
+        for name in NUMBERS:
+            check_number(name, getattr(self, name), error=TrainingError)
+        check_choice("lr_schedule", self.lr_schedule, get_args(LRSchedule), TrainingError)
+        check_choice("optimizer", self.optimizer, tuple(OPTIMIZERS), TrainingError)
+        check_choice("loss", self.loss, get_args(LossName), TrainingError)
+        check_bool("compile", self.is_compiled, TrainingError)
         self._require("lr", 0 < self.lr < math.inf, "above 0")
         self._require("momentum", 0 <= self.momentum < 1, "at least 0 and below 1")
         self._require("weight_decay", 0 <= self.weight_decay < math.inf, "at least 0")
@@ -100,7 +111,7 @@ class ImageClassifier(EpochMetrics):
         self._require("warmup_fraction", 0 <= self.warmup_fraction <= 1, "0 to 1")
         self._require("consistency_weight", 0 <= self.consistency_weight < math.inf, "at least 0")
         if invalid := {"num_classes", "name"} & model_kwargs.keys():
-            raise ValueError(
+            raise ModelError(
                 f"model_kwargs must not contain '{min(invalid)}': the dataset sets the number of "
                 "classes and arch the name."
             )
@@ -109,7 +120,7 @@ class ImageClassifier(EpochMetrics):
         """Raise ValueError with the allowed range unless an option is valid."""
         if not is_valid:
             value = getattr(self, name)
-            raise ValueError(f"{name} must be {allowed}, got {value:g} (--model.{name}).")
+            raise TrainingError(f"{name} must be {allowed}, got {value:g} (--model.{name}).")
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; one that Lightning sets 40 times a step skips nn.Module's checks."""
@@ -180,14 +191,17 @@ class ImageClassifier(EpochMetrics):
         return self.model(x)
 
     def on_fit_start(self) -> None:
-        """Compile the model, and check that dual cutout is on where consistency needs it.
+        """Compile the model, and check what dual cutout and monitored metrics need.
 
         Raises:
-            TrainingError: there is no dual cutout.
+            DataError: a callback monitors a metric of a validation that the run does not have.
+            TrainingError: consistency_weight is above 0 without dual cutout.
         """
+        check_monitored_metrics(self.trainer)
         augmentation = getattr(getattr(self.trainer, "datamodule", None), "augmentation", None)
         if self.consistency_weight and not getattr(augmentation, "dual_cutout", False):
             raise TrainingError("consistency_weight needs dual cutout: --data.dual_cutout true.")
+        unfreeze_optimized(self, self.trainer)
         if self.is_compiled:
             compiled = cast("nn.Module", torch.compile(self.model, dynamic=False))
             self._compiled_model = (compiled,)

@@ -28,10 +28,40 @@ def select_parameters(module: L.LightningModule, trainer: L.Trainer) -> list[nn.
         The parameters.
     """
     parameters = list(module.parameters())
-    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    if any(isinstance(callback, BaseFinetuning) for callback in callbacks):
+    if _is_finetuned(trainer):
         return [parameter for parameter in parameters if parameter.requires_grad]
     return parameters
+
+
+def unfreeze_optimized(module: L.LightningModule, trainer: L.Trainer) -> None:
+    """Unfreeze the parameters of the optimizer again where a finetuning resumes.
+
+    Lightning's callbacks freeze the module at the start of every run. Where they resume they give
+    the optimizer the parameters that they had unfrozen, but leave these frozen.
+
+    Args:
+        module: the module, changed in place.
+        trainer: its Trainer, with the optimizer.
+    """
+    if not _is_finetuned(trainer):
+        return
+    optimized = set[nn.Parameter]()
+    for optimizer in trainer.optimizers:
+        for group in optimizer.param_groups:
+            optimized.update(group["params"])
+    for part in module.modules():
+        own = optimized.intersection(part.parameters(recurse=False))
+        for parameter in own:
+            parameter.requires_grad_(True)
+        # A frozen batch norm uses the statistics of each batch.
+        if own and isinstance(part, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001
+            part.track_running_stats = True
+
+
+def _is_finetuned(trainer: L.Trainer) -> bool:
+    """Return whether one of Lightning's finetuning callbacks unfreezes the module."""
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    return any(isinstance(callback, BaseFinetuning) for callback in callbacks)
 
 
 def param_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> ParamGroups:

@@ -111,6 +111,8 @@ class ExactResume(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]
     ) -> None:
         """Restore a state that may be damaged."""
+        # Before anything is changed: the logger deletes its old file when it is first used.
+        _check_types(state)
         self._has_trained = False
         num_processes = len(state["processes"])
         is_same_size = num_processes == trainer.world_size
@@ -155,7 +157,7 @@ class ExactResume(Callback):
 
     def _log_row(self, trainer: L.Trainer, row: Mapping[str, float]) -> None:
         """Log the row that Lightning would have logged after the checkpoint was saved."""
-        metrics = {name: float(value) for name, value in row.items() if name != "step"}
+        metrics = {name: value for name, value in row.items() if name != "step"}
         for logger in trainer.loggers:
             logger.log_metrics(metrics, int(row["step"]))
             logger.save()
@@ -197,6 +199,15 @@ class ExactResume(Callback):
         """Restore the logged metrics."""
         metrics = self._state["metrics"].items()
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in metrics})
+
+
+def _check_types(state: Mapping[str, Any]) -> None:
+    """Raise TypeError or KeyError unless logs and row have the types that were saved."""
+    if not all(isinstance(text, str) for text in state["logs"]):
+        raise TypeError("logs are not texts")
+    values = (state["row"] or {"step": 0}).values()
+    if not all(isinstance(value, int | float) for value in values):
+        raise TypeError("a row has values that are not numbers")
 
 
 def gather_from_all_ranks(own: Any) -> list[Any]:
