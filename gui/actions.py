@@ -42,7 +42,42 @@ ACTIONS: tuple[Action, ...] = (
         ("Ctrl+N",),
         hint="the page with the models that come with the app",
     ),
+    Action(
+        "open_session",
+        "Open session…",
+        "File",
+        ("Ctrl+Shift+O",),
+        hint="model, image, edits and selection from a file",
+    ),
+    Action(
+        "save_session",
+        "Save session…",
+        "File",
+        ("Ctrl+Shift+S",),
+        hint="model, image, edits and selection to a file",
+    ),
+    Action(
+        "restore_session",
+        "Restore the last session",
+        "File",
+        ("Ctrl+Shift+R",),
+        hint="what was open when the app was last used",
+    ),
     Action("save_screenshot", "Save screenshot…", "File", ("Ctrl+S",)),
+    Action(
+        "copy_view",
+        "Copy the window as an image",
+        "File",
+        ("Ctrl+Shift+C",),
+        hint="to the clipboard",
+    ),
+    Action(
+        "copy_python",
+        "Copy as Python",
+        "File",
+        ("Ctrl+Shift+Y",),
+        hint="the lines of code that compute the numbers on the screen",
+    ),
     Action("quit", "Quit", "File", ("Ctrl+Q",)),
     Action("choose_image", "Open image…", "Image", ("Ctrl+I",)),
     Action(
@@ -81,7 +116,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("toggle_contrast", "Color scale: per channel / shared", "View", ("C",)),
     Action("toggle_order", "Gate weights: by channel or sorted", "View", ("S",)),
     Action("toggle_theme", "Toggle dark mode", "View", ("Ctrl+D",)),
-    Action("palette", "Commands…", "Help", ("Ctrl+K",)),
+    Action(
+        "palette",
+        "Commands and blocks…",
+        "Help",
+        ("Ctrl+K", "Ctrl+Shift+P"),
+        hint="finds commands, blocks and layers",
+    ),
     Action("help", "Keyboard shortcuts", "Help", ("?", "F1")),
 )
 

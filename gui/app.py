@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject, QStandardPaths, QTimer
 from PySide6.QtWidgets import QApplication
 
 from gui.controller import Controller
@@ -117,20 +118,27 @@ def has_no_display() -> bool:
     return sys.platform.startswith("linux") and not has_display
 
 
-def create_controller(theme: str = "auto") -> Controller:
+def create_controller(theme: str = "auto", session_path: Path | None = None) -> Controller:
     """Create window, worker and controller, connected but not started.
 
     Args:
         theme: "light", "dark" or "auto" for the system's color scheme.
+        session_path: file of the last session, None to save none.
 
     Returns:
         The controller; its window owns it and the worker.
     """
     window = MainWindow()
     worker = Worker(make_engine, window)
-    controller = Controller(window, worker, theme)
+    controller = Controller(window, worker, theme, session_path)
     window.closing.connect(lambda: worker.stop(0.0))
     return controller
+
+
+def last_session_path() -> Path:
+    """Return the file of the last session, in the user's folder for data of apps."""
+    location = QStandardPaths.StandardLocation.AppDataLocation
+    return Path(QStandardPaths.writableLocation(location)) / "session.json"
 
 
 def create_application() -> QApplication:
@@ -160,7 +168,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(NO_DISPLAY, file=sys.stderr)
         return 1
     app = create_application()
-    controller = create_controller(options.theme)
+    # A screenshot is no session of the user's.
+    session_path = None if options.screenshot else last_session_path()
+    controller = create_controller(options.theme, session_path)
     collector = GuiThreadGC(controller)
     previous_hook = install_excepthook(controller)
     controller.window.resize(*options.size)

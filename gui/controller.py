@@ -9,6 +9,7 @@ from gui import navigation
 from gui.file_controller import FileController
 from gui.layout import Direction
 from gui.request_loop import RequestLoop
+from gui.session_controller import SessionController
 from gui.state import ImageInput
 from gui.views import qt_style
 from gui.views.command_palette import CommandPalette
@@ -20,20 +21,30 @@ NO_SKIP_MESSAGE = "No skip ends here: select a merge, or a block that a skip goe
 
 
 class Controller(RequestLoop):
-    """Performs the actions of `gui.actions`; each is a method of its name, here or in `files`.
+    """Performs the actions of `gui.actions`: each is a method here, in `files` or in `sessions`.
 
     Args:
         window: the window.
         worker: runs the model.
         theme: "light", "dark" or "auto" for the system's color scheme.
+        session_path: file of the last session, None to save none.
 
     Attributes:
         files: opens models and images.
+        sessions: saves and restores sessions.
     """
 
-    def __init__(self, window: MainWindow, worker: Worker, theme: str = "auto") -> None:
+    def __init__(
+        self,
+        window: MainWindow,
+        worker: Worker,
+        theme: str = "auto",
+        session_path: Path | None = None,
+    ) -> None:
         super().__init__(window, worker)
         self.files = FileController(self)
+        self.sessions = SessionController(self, session_path)
+        window.closing.connect(self.sessions.autosave)
         self._theme_request = theme
         self._connect_window()
         self._connect_views()
@@ -92,8 +103,13 @@ class Controller(RequestLoop):
         Args:
             name: its name in the table.
         """
-        owner = self if hasattr(self, name) else self.files
+        owner = next(one for one in (self, self.files, self.sessions) if hasattr(one, name))
         getattr(owner, name)()
+
+    def refresh(self) -> None:
+        """Update the window, and save the session soon."""
+        super().refresh()
+        self.sessions.schedule_autosave()
 
     # Edits
 
@@ -212,8 +228,9 @@ class Controller(RequestLoop):
 
     def palette(self) -> None:
         """Show the command palette."""
-        palette = CommandPalette(self.window)
+        palette = CommandPalette(self.screen.diagram, self.window)
         palette.chosen.connect(self.trigger)
+        palette.node_chosen.connect(self.select)
         self.window.show_popup(palette)
 
     def help(self) -> None:

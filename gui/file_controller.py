@@ -9,7 +9,7 @@ from PySide6.QtGui import QImage
 
 from gui.file_types import split_paths
 from gui.request_loop import RequestLoop
-from gui.state import ImageInput, Request, Result
+from gui.state import ImageInput, Request, Result, keep_view_choices
 from gui.views import qt_style
 
 
@@ -35,7 +35,7 @@ class FileController(QObject):
         loop.edits.stack.clear()
         loop.result = Result()
         old = loop.request
-        loop.request = Request(image=old.image, contrast=old.contrast, gate_order=old.gate_order)
+        loop.request = keep_view_choices(Request(image=old.image), old)
         loop.refresh()
 
     def choose_image(self) -> None:

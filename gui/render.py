@@ -20,6 +20,8 @@ ACTIONS_NEEDING_A_MODEL = (
     "toggle_order",
     "show_start",
     "go_to_skip_source",
+    "save_session",
+    "copy_python",
 )
 
 

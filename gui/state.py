@@ -193,7 +193,26 @@ def last_good_request(request: Request, good: Request, result: Result) -> Reques
     is_image_untried = result.model is None and request.checkpoint and good.checkpoint is None
     start = Request(image=request.image if is_image_untried else good.image)
     target = good if result.model else start
-    return replace(target, contrast=request.contrast, gate_order=request.gate_order)
+    return keep_view_choices(target, request)
+
+
+def keep_view_choices(target: Request, request: Request) -> Request:
+    """Take over how things are shown.
+
+    Args:
+        target: says what to show.
+        request: says how to show it.
+
+    Returns:
+        The target with the color scale, order and measures of the request.
+    """
+    return replace(
+        target,
+        contrast=request.contrast,
+        gate_order=request.gate_order,
+        strip_measure=request.strip_measure,
+        color_measure=request.color_measure,
+    )
 
 
 def replace_rejected_image(request: Request, good: Request, catalog: Catalog) -> Request:

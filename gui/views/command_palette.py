@@ -1,4 +1,4 @@
-"""Command palette: every action, found by typing a few letters of its name."""
+"""Command palette: every action and every block, found by typing a few letters of its name."""
 
 from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QRect, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence, QPainter, QPalette
@@ -15,11 +15,14 @@ from PySide6.QtWidgets import (
 )
 
 from gui.actions import Action, matches
+from gui.graph import Graph, Node
+from gui.search import describe_found, find_nodes
 from gui.views import qt_style
 
 NAME_ROLE = Qt.ItemDataRole.UserRole
 SHORTCUT_ROLE = Qt.ItemDataRole.UserRole + 1
-PROMPT = "Search commands"
+NODE_ROLE = Qt.ItemDataRole.UserRole + 2
+PROMPT = "Search commands, blocks and layers"
 
 
 class ShortcutDelegate(QStyledItemDelegate):
@@ -40,22 +43,29 @@ class ShortcutDelegate(QStyledItemDelegate):
 
 
 class CommandPalette(QDialog):
-    """A search line over the list of matching actions.
+    """A search line over the list of matching actions and nodes.
+
+    Args:
+        diagram: The graph whose nodes can be found.
+        parent: The window.
 
     Signals:
         chosen(name): The name of the action that the user took.
+        node_chosen(name): The name of the node that the user took.
     """
 
     chosen = Signal(str)
+    node_chosen = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, diagram: Graph, parent: QWidget | None = None) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
         qt_style.set_accessible_name(self, "Command palette", "page")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._diagram = diagram
         self.setMinimumSize(480, 380)
         self._line = qt_style.set_accessible_name(QLineEdit(), PROMPT)
         self._line.setPlaceholderText(PROMPT)
-        self._list = qt_style.set_accessible_name(QListWidget(), "Matching actions")
+        self._list = qt_style.set_accessible_name(QListWidget(), "Matching actions and nodes")
         self._list.setItemDelegate(ShortcutDelegate(self._list))
         self._line.textChanged.connect(self._fill)
         self._line.returnPressed.connect(self._choose_current)
@@ -83,6 +93,8 @@ class CommandPalette(QDialog):
         self._list.clear()
         for action in matches(query):
             self._list.addItem(_make_item(action))
+        for node in find_nodes(self._diagram, query):
+            self._list.addItem(_make_node_item(node))
         self._list.setCurrentRow(0)
 
     def _choose_current(self) -> None:
@@ -91,8 +103,12 @@ class CommandPalette(QDialog):
             return
         # Closing deletes the item, so its name is read first.
         name = item.data(NAME_ROLE)
+        node = item.data(NODE_ROLE)
         self.close()
-        self.chosen.emit(name)
+        if node:
+            self.node_chosen.emit(node)
+        else:
+            self.chosen.emit(name)
 
 
 def format_shortcuts(action: Action) -> str:
@@ -115,4 +131,12 @@ def _make_item(action: Action) -> QListWidgetItem:
     item.setData(SHORTCUT_ROLE, shortcuts)
     item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{action.title}, {shortcuts}")
     item.setToolTip(action.hint)
+    return item
+
+
+def _make_node_item(node: Node) -> QListWidgetItem:
+    item = QListWidgetItem(describe_found(node))
+    item.setData(NODE_ROLE, node.name)
+    item.setData(SHORTCUT_ROLE, "go to")
+    item.setData(Qt.ItemDataRole.AccessibleTextRole, f"go to {describe_found(node)}")
     return item

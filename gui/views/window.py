@@ -13,7 +13,6 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import (
     QApplication,
-    QFileDialog,
     QFrame,
     QHBoxLayout,
     QMainWindow,
@@ -22,10 +21,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.file_types import CHECKPOINT_SUFFIXES
 from gui.state import ModelChoice
 from gui.theme import LIGHT, Theme
-from gui.views import qt_style
+from gui.views import file_dialogs, qt_style
 from gui.views.banner import Banner
 from gui.views.choice_dialog import ChoiceDialog
 from gui.views.depth_panel import DepthPanel
@@ -41,7 +39,6 @@ from gui.views.sidebar import SidebarView
 from gui.views.start_page import StartPage
 
 APP_TITLE = "Lightning ResNets"
-IMAGE_FILTER = "Images (*.png *.jpg *.jpeg *.webp *.bmp *.gif *.tif *.tiff);;All files (*)"
 POPUP_TOP = 90  # pixels below the top of the window
 
 
@@ -172,18 +169,15 @@ class MainWindow(QMainWindow):
 
     def choose_checkpoint(self) -> str:
         """Ask for a checkpoint; return its path, "" if the user cancelled."""
-        patterns = " ".join(f"*{suffix}" for suffix in CHECKPOINT_SUFFIXES)
-        filters = f"Checkpoints ({patterns});;All files (*)"
-        return QFileDialog.getOpenFileName(self, "Open a checkpoint", "", filters)[0]
+        return file_dialogs.choose_checkpoint(self)
 
     def choose_image(self) -> str:
         """Ask for an image; return its path, "" if the user cancelled."""
-        return QFileDialog.getOpenFileName(self, "Open image", "", IMAGE_FILTER)[0]
+        return file_dialogs.choose_image(self)
 
     def choose_screenshot_path(self) -> str:
         """Ask where to save a screenshot; return the path, "" if the user cancelled."""
-        name = "window.png"
-        return QFileDialog.getSaveFileName(self, "Save screenshot", name, "PNG (*.png)")[0]
+        return file_dialogs.choose_screenshot_path(self)
 
     def clipboard(self) -> tuple[list[str], QImage | None]:
         """Return the paths of the files and the image on the clipboard."""

@@ -20,7 +20,7 @@ from pytestqt.qtbot import QtBot
 
 from gui.actions import ACTIONS
 from gui.controller import Controller
-from gui.graph import Node
+from gui.graph import Graph, Node
 from gui.state import Catalog, CatalogEntry, ImageInput
 from gui.theme import DARK, LIGHT
 from gui.view_state import ClassBar
@@ -79,7 +79,12 @@ def nameless(parent: QWidget) -> set[str]:
 def test_every_widget_has_an_accessible_name(opened: Controller) -> None:
     opened.edits.toggle_cut("layer1.0.add", 0)
     menu = SkipMenu("a → b", "gate", 0.5, False, opened.window)
-    windows = [opened.window, menu, CommandPalette(opened.window), ShortcutsDialog(opened.window)]
+    windows = [
+        opened.window,
+        menu,
+        CommandPalette(opened.screen.diagram, opened.window),
+        ShortcutsDialog(opened.window),
+    ]
     assert set().union(*map(nameless, windows)) == set()
     QLabel("no name", opened.window)
     assert len(nameless(opened.window)) == 1
@@ -107,7 +112,7 @@ def test_labels_show_markup_from_files_as_text(opened: Controller) -> None:
     window = opened.window
     show_everywhere(window, MARKUP)
     menu = SkipMenu("a → b", "gate", 0.5, False, window)
-    windows = [window, menu, CommandPalette(window), ShortcutsDialog(window)]
+    windows = [window, menu, CommandPalette(Graph(), window), ShortcutsDialog(window)]
     labels = [label for widget in windows for label in widget.findChildren(QLabel)]
     assert {label.textFormat() for label in labels} == {Qt.TextFormat.PlainText}
     assert window.header.title_label.text() == qt_style.shorten_text(MARKUP, 60)
