@@ -70,7 +70,8 @@ def open_file(path: Path) -> Outcome:
     Returns:
         What it gave.
     """
-    from lightning_resnets.checkpoint.inspect import format_report, inspect_checkpoint
+    from lightning_resnets.checkpoint.inspect import inspect_checkpoint
+    from lightning_resnets.checkpoint.inspect_text import format_report
     from lightning_resnets.errors import UserError
     from lightning_resnets.preprocessing import read_image
 
