@@ -4,8 +4,9 @@ import json
 import sys
 
 from lightning_resnets.checkpoint.bundled import resolve_checkpoint
-from lightning_resnets.checkpoint.inspect import format_report, inspect_checkpoint
+from lightning_resnets.checkpoint.inspect import inspect_checkpoint
 from lightning_resnets.checkpoint.inspect_steps import format_steps
+from lightning_resnets.checkpoint.inspect_text import format_report
 from lightning_resnets.cli.args import CommandParser
 from lightning_resnets.cli.card_options import add_card_options, read_overrides
 
