@@ -255,6 +255,7 @@ def save_screenshot_when_ready(controller: Controller, path: str, wants_model: b
         QApplication.processEvents()
         window.graph.fit()
         window.graph.clearFocus()
+        window.graph.finish_painting()
         QApplication.processEvents()
         if not window.grab().save(path):
             controller.failed.emit(f"Cannot save the image as {path}. Check the folder and suffix.")

@@ -1,7 +1,7 @@
 """Graph as it is drawn, edits made to it, and short names of nodes: plain frozen data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 NodeKind = Literal["input", "block", "add", "concat", "gate", "output", "head"]
@@ -65,6 +65,16 @@ class Graph:
     nodes: tuple[Node, ...] = ()
     edges: tuple[Edge, ...] = ()
     skips: tuple[SkipConnection, ...] = ()
+    # A search through the tuples would make layouts of a thousand nodes take seconds.
+    _nodes: dict[str, Node] = field(init=False, repr=False, compare=False)
+    _skips: dict[tuple[str, int], SkipConnection] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        nodes = {node.name: node for node in reversed(self.nodes)}
+        skips = {(skip.merge, skip.operand): skip for skip in reversed(self.skips)}
+        # The dataclass is frozen for everybody else.
+        object.__setattr__(self, "_nodes", nodes)
+        object.__setattr__(self, "_skips", skips)
 
     def node(self, name: str | None) -> Node | None:
         """Find a node.
@@ -75,7 +85,7 @@ class Graph:
         Returns:
             The node, None for an unknown name.
         """
-        return next((node for node in self.nodes if node.name == name), None)
+        return None if name is None else self._nodes.get(name)
 
     def skip(self, merge: str, operand: int) -> SkipConnection | None:
         """Find a skip connection.
@@ -87,10 +97,7 @@ class Graph:
         Returns:
             The skip connection, None if that operand is not one.
         """
-        for skip in self.skips:
-            if (skip.merge, skip.operand) == (merge, operand):
-                return skip
-        return None
+        return self._skips.get((merge, operand))
 
 
 @dataclass(frozen=True, slots=True)

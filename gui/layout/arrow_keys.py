@@ -4,6 +4,8 @@ from collections import deque
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
+
 from gui.graph import Graph
 from gui.layout.geometry import GraphLayout, NodeBox, input_edges
 
@@ -11,6 +13,41 @@ Direction = Literal["left", "right", "up", "down"]
 
 
 OFF_SPINE_SHAPES = ("pill", "side")
+SAME_ROW_HEIGHT = 8.0  # in units
+
+
+class Neighborhood:
+    """Finds the nearest node above or below, the same column before the others.
+
+    Args:
+        boxes: The boxes of all nodes by name.
+    """
+
+    def __init__(self, boxes: dict[str, NodeBox]) -> None:
+        self._names = np.array(list(boxes))
+        centers = np.array([box.rect.center for box in boxes.values()]).reshape(-1, 2)
+        self._x, self._y = centers.T
+
+    def nearest(self, start: NodeBox, direction: Direction) -> str | None:
+        """Return the nearest node in a direction.
+
+        Args:
+            start: The box to start from.
+            direction: "up" or "down".
+
+        Returns:
+            Its name, None if there is none.
+        """
+        x, y = start.rect.center
+        dy = (self._y - y) * (-1 if direction == "up" else 1)
+        # Sideways counts three times, so that the keys stay in a column.
+        distance = dy + 3 * np.abs(self._x - x)
+        # Boxes of one row differ by a few units in height; these keep them out.
+        distance[dy <= SAME_ROW_HEIGHT] = np.inf
+        smallest = distance.min()
+        if np.isinf(smallest):
+            return None
+        return min(self._names[distance == smallest].tolist())
 
 
 def arrow_key_map(diagram: Graph, placement: GraphLayout) -> dict[str, dict[Direction, str]]:
@@ -34,11 +71,12 @@ def arrow_key_map(diagram: Graph, placement: GraphLayout) -> dict[str, dict[Dire
     targets: dict[str, list[str]] = {name: [] for name in sources}
     for edge in diagram.edges:
         targets[edge.source].append(edge.target)
+    around = Neighborhood(boxes)
     key_map: dict[str, dict[Direction, str]] = {}
     for name in order:
         flow = _flow_keys(boxes, order, sources[name], targets[name])
         neighbors = [*sources[name], *targets[name]]
-        key_map[name] = flow | _vertical_keys(boxes, boxes[name], neighbors)
+        key_map[name] = flow | _vertical_keys(boxes, boxes[name], neighbors, around)
     _connect_unreachable(key_map, list(order))
     return key_map
 
@@ -65,7 +103,7 @@ def _prefer_spine(boxes: dict[str, NodeBox], names: list[str]) -> list[str]:
 
 
 def _vertical_keys(
-    boxes: dict[str, NodeBox], box: NodeBox, neighbors: list[str]
+    boxes: dict[str, NodeBox], box: NodeBox, neighbors: list[str], around: Neighborhood
 ) -> dict[Direction, str]:
     """Choose the targets of the up and down keys."""
     keys: dict[Direction, str] = {}
@@ -73,32 +111,10 @@ def _vertical_keys(
     beside: tuple[tuple[Direction, str], ...] = (("up", "pill"), ("down", "side"))
     for direction, shape in beside:
         near = [name for name in neighbors if boxes[name].shape == shape]
-        near = near or _nodes_in_direction(boxes, box, direction)
-        if near:
-            keys[direction] = near[0]
+        target = near[0] if near else around.nearest(box, direction)
+        if target:
+            keys[direction] = target
     return keys
-
-
-def _nodes_in_direction(
-    boxes: dict[str, NodeBox], start: NodeBox, direction: Direction
-) -> list[str]:
-    """List the nodes above or below, nearest first, the same column before the others."""
-    x, y = start.rect.center
-    sign = -1 if direction == "up" else 1
-
-    def distance(box: NodeBox) -> tuple[float, str]:
-        dx = abs(box.rect.center[0] - x)
-        dy = (box.rect.center[1] - y) * sign
-        # Sideways counts three times, so that the keys stay in a column.
-        return dy + 3 * dx, box.name
-
-    # Boxes of one row differ by a few units in height; 8 keeps them out.
-    beyond = [
-        box
-        for box in boxes.values()
-        if (box.rect.center[1] - y) * sign > 8 and box.name != start.name
-    ]
-    return [box.name for box in sorted(beyond, key=distance)]
 
 
 def _connect_unreachable(key_map: dict[str, dict[Direction, str]], order: list[str]) -> None:
@@ -106,11 +122,16 @@ def _connect_unreachable(key_map: dict[str, dict[Direction, str]], order: list[s
 
     An unreachable node takes over a key of the node that is executed before it.
     """
+    if not order:
+        return
+    reached = reachable_from(key_map, order[0])
     for before, name in pairwise(order):
-        if name not in reachable_from(key_map, order[0]):
+        if name not in reached:
             is_down_taken = key_map[before].get("down") in key_map
             direction: Direction = "up" if is_down_taken else "down"
             key_map[before][direction] = name
+            # The key may have been the only one to some other node.
+            reached = reachable_from(key_map, order[0])
 
 
 def reachable_from(key_map: dict[str, dict[Direction, str]], start: str) -> set[str]:

@@ -1,6 +1,6 @@
 """Geometry of a layout: frozen plain data in scene units, 1 unit = 1 pixel at zoom 1."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gui.graph import Edge, Graph, MergeKind, Node, SkipConnection
@@ -185,6 +185,10 @@ class GraphLayout:
     strips: tuple[RibbonStrip, ...] = ()
     bands: tuple[StageBand, ...] = ()
     bounds: Rect = Rect(0, 0, 0, 0)
+    _boxes: dict[str, NodeBox] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_boxes", {box.name: box for box in self.boxes})
 
     def box(self, name: str | None) -> NodeBox | None:
         """Return the box of a node, None for an unknown name.
@@ -192,7 +196,7 @@ class GraphLayout:
         Args:
             name: The name of the node.
         """
-        return next((box for box in self.boxes if box.name == name), None)
+        return None if name is None else self._boxes.get(name)
 
 
 def skip_arc(skip: SkipConnection, points: tuple[Point, ...], radius: float) -> Arc:

@@ -42,6 +42,9 @@ class ResidualLayout:
         self.diagram = diagram
         self.spine = spine
         self.nodes = {node.name: node for node in diagram.nodes}
+        # Of two edges between the same nodes the first operand counts.
+        edges = reversed(diagram.edges)
+        self.operands = {(edge.source, edge.target): edge.operand for edge in edges}
         self.lines, self.g = fit_rows(diagram, spine, room)
         self.lead = max(
             self.g.end * max(len(line.head) for line in self.lines), self._title_width()
@@ -144,10 +147,7 @@ class ResidualLayout:
 
     def _operand(self, source: str, target: str) -> int:
         """Return the operand of the edge from `source` to `target`."""
-        edges = self.diagram.edges
-        return next(
-            edge.operand for edge in edges if (edge.source, edge.target) == (source, target)
-        )
+        return self.operands[source, target]
 
     def _spine_wire(self, source: str, target: str, operand: int) -> Wire:
         """Connect two nodes on a line, or the end of a line and the start of the next."""

@@ -255,7 +255,8 @@ def _fit_cap(stages: list[StageGroups], most: MaxCounts, cap: int, room: Point) 
     end_count = max(len(stage.head) for stage in stages) + max(len(stage.tail) for stage in stages)
     pitch = _fit_pitch(most, end_count, cap, room[0])
     sizes = sizes_for_pitch(pitch, most)
-    line_count = len(wrap_rows(stages, cap))
+    # As many as `wrap_rows` makes; a stage without blocks is still one line.
+    line_count = sum(max(1, -(-len(stage.body) // cap)) for stage in stages)
     width = 2 * MARGIN + 2 * PAD + sizes.end * end_count + pitch * cap
     stage_gaps = (len(stages) - 1) * LANE_GAP
     line_gaps = (line_count - len(stages)) * (LINE_GAP - PAD)

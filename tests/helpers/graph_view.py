@@ -2,7 +2,7 @@
 
 import numpy as np
 from PySide6.QtCore import QPoint, QPointF
-from PySide6.QtGui import QContextMenuEvent, QImage, QPainter
+from PySide6.QtGui import QContextMenuEvent, QImage
 from PySide6.QtWidgets import QApplication
 
 from gui.graph import Graph
@@ -45,10 +45,8 @@ def menu(view: GraphView, at: QPoint) -> None:
 
 def pixels(view: GraphView) -> np.ndarray:
     """Return what the view paints, (H, W, 4) uint8."""
-    image = QImage(view.size(), QImage.Format.Format_RGB32)
-    painter = QPainter(image)
-    view.render(painter)
-    painter.end()
+    view.finish_painting()
+    image = view.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
     return (
         np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4).copy()
     )

@@ -1,11 +1,9 @@
 """Canvas to zoom about the pointer, to pan and to fit; it knows nothing of models."""
 
-from PySide6.QtCore import QElapsedTimer, QPoint, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QWheelEvent
+from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QMouseEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QFrame, QGraphicsScene, QGraphicsView, QWidget
 
-# A repaint that takes longer while dragging makes the next ones do without smooth edges.
-MAX_SMOOTH_REPAINT_MS = 30
 MAX_FIT_ZOOM = 5.0  # zoom at which a small model is shown in a large window
 MIN_ZOOM = 0.08
 MAX_ZOOM = 12.0
@@ -15,7 +13,7 @@ DRAG_DISTANCE = 5  # pixels after which a press is a drag and no longer a click
 
 
 class ZoomPanCanvas(QGraphicsView):
-    """View of a scene that stays fitted until the user zooms or pans.
+    """View that stays fitted until the user zooms or pans; subclasses paint on it.
 
     Attributes:
         content: What to fit, in scene units.
@@ -26,9 +24,6 @@ class ZoomPanCanvas(QGraphicsView):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setScene(QGraphicsScene(self))
-        # The few items are all painted each time; an index would only cost time.
-        self.scene().setItemIndexMethod(QGraphicsScene.ItemIndexMethod.NoIndex)
-        self.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.TextAntialiasing)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -41,8 +36,6 @@ class ZoomPanCanvas(QGraphicsView):
         self.is_fitted = True
         self._press: QPoint | None = None
         self._is_dragging = False
-        self._repaint_timer = QElapsedTimer()
-        self._repaint_ms = 0
 
     def on_click(self, at: QPoint) -> None:
         """Handle a click that was not a drag; subclasses override this.
@@ -118,9 +111,6 @@ class ZoomPanCanvas(QGraphicsView):
         if self._is_dragging:
             step = at - self._press
             self._press = at
-            # Rather rough edges than a drag that lags behind the pointer.
-            is_fast = self._repaint_ms <= MAX_SMOOTH_REPAINT_MS
-            self.setRenderHint(QPainter.RenderHint.Antialiasing, is_fast)
             self._pan_by(step)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
@@ -130,8 +120,6 @@ class ZoomPanCanvas(QGraphicsView):
         if self._is_dragging:
             self._is_dragging = False
             self.viewport().unsetCursor()
-            self.setRenderHint(QPainter.RenderHint.Antialiasing, True)
-            self.repaint_all()
         elif was_pressed and event.button() == Qt.MouseButton.LeftButton:
             self.on_click(event.position().toPoint())
 
@@ -148,12 +136,6 @@ class ZoomPanCanvas(QGraphicsView):
         if self.is_fitted:
             self.fit()
 
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint, and measure how long that takes."""
-        self._repaint_timer.start()
-        super().paintEvent(event)
-        self._repaint_ms = self._repaint_timer.elapsed()
-
     def sizeHint(self) -> QSize:
         """Return the preferred size."""
         return QSize(860, 420)
@@ -164,3 +146,4 @@ class ZoomPanCanvas(QGraphicsView):
             (self.verticalScrollBar(), step.y()),
         ):
             bar.setValue(bar.value() - pixels)
+        self.repaint_all()

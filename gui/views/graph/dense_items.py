@@ -9,6 +9,7 @@ from gui.views.graph.painting import EDGE_WIDTH, GraphItem, PaintState
 from gui.views.graph.strokes import arrow_head, rounded_polyline, to_qrectf
 
 CUT_GRAY = "#888888"
+VEIL_OPACITY = 0.62  # over the strips that are not under the pointer
 
 
 class RibbonItem(GraphItem):
@@ -19,26 +20,45 @@ class RibbonItem(GraphItem):
     Args:
         state: What all painters read.
         strips: The strips of the ribbon.
+        merges: Names of the concatenations whose bars lie on it.
     """
 
-    def __init__(self, state: PaintState, strips: tuple[layout.RibbonStrip, ...]) -> None:
+    def __init__(
+        self,
+        state: PaintState,
+        strips: tuple[layout.RibbonStrip, ...],
+        merges: tuple[str, ...] = (),
+    ) -> None:
         rect = QRectF()
         for strip in strips:
             root = QRectF(strip.root[0] - 3, strip.root[1] - 3, 6, 6)
             rect = rect.united(to_qrectf(strip.rect)).united(root)
         super().__init__(state, rect.adjusted(-4, -4, 4, 4), -3)
         self.strips = strips
+        self.merges = merges
 
     def draw(self, painter: QPainter, zoom: float) -> None:
-        """Draw all strips, the others paler while one source is under the pointer."""
-        hovered = self.state.hovered
-        any_hovered = any(strip.source in hovered for strip in self.strips)
+        """Draw all strips."""
         for strip in self.strips:
             color = QColor(source_color(strip.index, strip.count, self.state.theme))
-            # Only while a source of this ribbon is under the pointer do the others step back.
-            is_pale = any_hovered and strip.source not in hovered
-            color.setAlphaF(0.35 if is_pale else 0.9)
+            color.setAlphaF(0.9)
             self._draw_strip(painter, strip, color)
+
+    def is_hovered(self) -> bool:
+        """Return True while a source of this ribbon is under the pointer."""
+        return any(strip.source in self.state.hovered for strip in self.strips)
+
+    def draw_hover(self, painter: QPainter) -> None:
+        """Draw a veil over the strips of all sources but the one under the pointer.
+
+        Args:
+            painter: Painter in scene units.
+        """
+        veil = self.state.band_color()
+        veil.setAlphaF(VEIL_OPACITY)
+        for strip in self.strips:
+            if strip.source not in self.state.hovered:
+                painter.fillRect(to_qrectf(strip.rect), veil)
 
     def _draw_strip(self, painter: QPainter, strip: layout.RibbonStrip, color: QColor) -> None:
         box = to_qrectf(strip.rect)
@@ -74,7 +94,6 @@ class SelectedArcsItem(GraphItem):
         """
         self.arcs = arcs
         self.count = count
-        self.update()
 
     def draw(self, painter: QPainter, zoom: float) -> None:
         """Draw the arcs, and one arrow head where they end."""

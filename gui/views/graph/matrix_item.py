@@ -1,12 +1,21 @@
 """Painter of a dense block's connections as a triangle of cells."""
 
+from collections.abc import Callable
+from functools import partial
+
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 
 from gui import layout
 from gui.colormaps import blend, source_color
 from gui.graph import Edit
-from gui.views.graph.painting import MIN_TEXT_ZOOM, GraphItem, MergeInput, PaintState
+from gui.views.graph.painting import (
+    MIN_TEXT_ZOOM,
+    GraphItem,
+    MergeInput,
+    PaintState,
+    painter_zoom,
+)
 from gui.views.graph.strokes import (
     arrow_head,
     draw_cross,
@@ -17,6 +26,7 @@ from gui.views.graph.strokes import (
 )
 
 MIN_SIDE_WITH_ELBOWS = 18  # scene units; in smaller cells only marked rows have an elbow
+MIN_ROUNDED_PIXELS = 14  # side of a cell on the screen below which its corners are square
 MIN_TAG_PIXELS = 40  # side of a cell on the screen below which its scale is not written
 DISC_RADIUS = 0.36  # of the height of a cell
 
@@ -45,7 +55,11 @@ class ConnectivityMatrixItem(GraphItem):
         self.matrix = matrix
         self.targets = targets
         self.side = matrix.cells[0].rect.h
-        self._cells = {(cell.row, cell.column): cell for cell in matrix.cells}
+        self._rows: list[list[layout.MatrixCell]] = [[] for _ in matrix.rows]
+        for cell in matrix.cells:
+            self._rows[cell.row].append(cell)
+        self._row_of = {merge: row for row, merge in enumerate(matrix.rows)}
+        self._row_of_consumer = {name: row for row, name in enumerate(matrix.consumers)}
 
     def cell(self, at: QPointF) -> layout.MatrixCell | None:
         """Find the cell under a point.
@@ -56,24 +70,90 @@ class ConnectivityMatrixItem(GraphItem):
         Returns:
             The cell, None beside all cells.
         """
-        for cell in self.matrix.cells:
+        row = int((at.y() - self.matrix.rect.y) // self.side)
+        if not 0 <= row < len(self._rows):
+            return None
+        for cell in self._rows[row]:
             if cell.rect.contains((at.x(), at.y())):
                 return cell
         return None
 
     def draw(self, painter: QPainter, zoom: float) -> None:
         """Draw cells, elbows and caption."""
+        self._draw_frame(painter, zoom)
+        for row in range(len(self._rows)):
+            self._draw_row(painter, row, zoom)
+
+    def parts(self) -> list[Callable[[QPainter], None]]:
+        """Return one part for the frame and one for each row of cells."""
+
+        def protect(draw: Callable[[QPainter, float], None]) -> Callable[[QPainter], None]:
+            """Return a function that draws and leaves the painter as it was."""
+
+            def paint(painter: QPainter) -> None:
+                painter.save()
+                try:
+                    draw(painter, painter_zoom(painter))
+                finally:
+                    painter.restore()
+
+            return paint
+
+        rows = [partial(self._draw_row_at, row) for row in range(len(self._rows))]
+        return [protect(self._draw_frame), *map(protect, rows)]
+
+    def draw_marks(self, painter: QPainter) -> None:
+        """Draw what selection and pointer change: elbows of rows and outlines of cells.
+
+        Args:
+            painter: Painter in scene units.
+        """
+        for row, target in enumerate(self.targets):
+            if self._is_row_marked(row):
+                self._draw_elbow(painter, row, target, is_marked=True)
+        for row in self._outlined_rows():
+            for cell in self._rows[row]:
+                pen = self._outline_pen(cell)
+                if pen.style() != Qt.PenStyle.NoPen:
+                    painter.setPen(pen)
+                    painter.setBrush(Qt.BrushStyle.NoBrush)
+                    self._draw_square(painter, self._cell_box(cell))
+
+    def _outlined_rows(self) -> set[int]:
+        """Return the rows that may have cells with an outline."""
+        state = self.state
+        merges = [state.selected]
+        if state.hovered_input:
+            merges.append(state.hovered_input[0])
+        rows = {self._row_of[name] for name in merges if name in self._row_of}
+        if state.selected in self._row_of_consumer:
+            rows.add(self._row_of_consumer[state.selected])
+        return rows
+
+    def _draw_frame(self, painter: QPainter, zoom: float) -> None:
+        """Draw elbows and caption."""
         self._draw_elbows(painter)
-        contributions = [self._contribution(cell) or 0.0 for cell in self.matrix.cells]
-        # The largest contribution fills its cell.
-        largest = max(contributions, default=0.0)
-        for cell in self.matrix.cells:
-            self._draw_cell(painter, cell, zoom, largest)
         if zoom >= MIN_TEXT_ZOOM:
             at = QPointF(self.matrix.rect.x + 1, self.matrix.rect.bottom + 17)
             painter.setFont(scene_font(10))
             painter.setPen(self.state.color("secondary_text"))
             painter.drawText(at, self.matrix.caption)
+
+    def _draw_row_at(self, row: int, painter: QPainter, zoom: float) -> None:
+        self._draw_row(painter, row, zoom)
+
+    def _draw_row(self, painter: QPainter, row: int, zoom: float) -> None:
+        largest = self._largest_contribution()
+        for cell in self._rows[row]:
+            self._draw_cell(painter, cell, zoom, largest)
+
+    def _largest_contribution(self) -> float:
+        """Return the contribution that fills its cell, 0 without any."""
+        values = self.state.values
+        # Values by merge input are contributions; those by name belong to nodes.
+        if not any(isinstance(key, tuple) for key in values):
+            return 0.0
+        return max((self._contribution(cell) or 0.0 for cell in self.matrix.cells), default=0.0)
 
     def _contribution(self, cell: layout.MatrixCell) -> float | None:
         return self.state.values.get(_key(cell))
@@ -99,7 +179,7 @@ class ConnectivityMatrixItem(GraphItem):
         self, painter: QPainter, row: int, target: layout.Point, is_marked: bool
     ) -> None:
         x, y = target
-        last = self._cells[row, row + 1].rect
+        last = self._rows[row][row + 1].rect
         middle = last.y + last.h / 2
         turn_x = x if x > last.right + 1 else last.right + 0.2 * self.side
         color = self.state.color("disabled", 0.55)
@@ -121,14 +201,17 @@ class ConnectivityMatrixItem(GraphItem):
     ) -> None:
         state = self.state
         edit = state.edit(_key(cell))
-        padding = max(0.4, self.side * 0.07)
-        box = to_qrectf(cell.rect).adjusted(padding, padding, -padding, -padding)
+        box = self._cell_box(cell)
         color = QColor(source_color(cell.column, len(self.matrix.columns), state.theme))
+        value = self._contribution(cell)
+        if edit is None and value is None and cell.skip and self.side * zoom < MIN_ROUNDED_PIXELS:
+            # Of so small a square nobody sees the corners, and there may be thousands.
+            painter.fillRect(box, color)
+            return
         self._draw_ground(painter, cell, box, color)
         if edit and edit.is_cut:
             self._draw_cut(painter, box)
             return
-        value = self._contribution(cell)
         shape = box
         # The area, not the side, is the contribution: hence the square root.
         if value is not None and largest:
@@ -138,6 +221,11 @@ class ConnectivityMatrixItem(GraphItem):
             text = f"{edit.value:.2g}×"
             size = self.side * 0.26
             draw_tag(painter, box.center(), text, state, state.color("text"), size)
+
+    def _cell_box(self, cell: layout.MatrixCell) -> QRectF:
+        """Return the square of a cell, with a gap around it."""
+        padding = max(0.4, self.side * 0.07)
+        return to_qrectf(cell.rect).adjusted(padding, padding, -padding, -padding)
 
     def _draw_ground(
         self, painter: QPainter, cell: layout.MatrixCell, box: QRectF, color: QColor

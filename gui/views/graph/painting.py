@@ -1,13 +1,12 @@
 """Base of all painters of the graph view, and the state that they share."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import (
-    QColor,
-    QPainter,
-)
-from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QColor, QPainter
+from PySide6.QtWidgets import QStyleOptionGraphicsItem
 
 from gui.colormaps import blend
 from gui.graph import Edit
@@ -81,6 +80,18 @@ class PaintState:
         fraction = 0.75 if self.theme.dark else 0.55
         return QColor(blend(self.theme.panel, self.theme.window, fraction))
 
+    @contextmanager
+    def unmarked(self) -> Iterator[None]:
+        """Hide selection, cursor and hover for a while, to draw what they do not change."""
+        marks = (self.selected, self.focused, self.hovered, self.hovered_input)
+        self.selected = self.hovered_input = None
+        self.focused = False
+        self.hovered = frozenset()
+        try:
+            yield
+        finally:
+            self.selected, self.focused, self.hovered, self.hovered_input = marks
+
     def is_marked(self, name: str) -> bool:
         """Return True for a node that is selected or under the pointer.
 
@@ -93,10 +104,11 @@ class PaintState:
         return name in self.hovered or self.selected == name
 
 
-class GraphItem(QGraphicsItem):
+class GraphItem:
     """Painter with a fixed rectangle.
 
-    The view itself finds what is under the pointer, so that no item takes events.
+    The view itself finds what is under the pointer. Qt's graphics items would do that too, but a
+    thousand of them take longer than a frame.
 
     Args:
         state: What all painters read.
@@ -105,24 +117,25 @@ class GraphItem(QGraphicsItem):
     """
 
     def __init__(self, state: PaintState, rect: QRectF, depth: float) -> None:
-        super().__init__()
         self.state = state
         self.rect = rect
-        self.setZValue(depth)
-        # An item that took a press would keep the canvas from panning.
-        self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
+        self.depth = depth
 
-    def boundingRect(self) -> QRectF:
-        """Return the rectangle of the item."""
-        return self.rect
+    def paint(self, painter: QPainter) -> None:
+        """Draw the item and leave the painter as it was.
 
-    def paint(
-        self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None
-    ) -> None:
-        """Draw the item and leave the painter as it was."""
+        Args:
+            painter: Painter in scene units.
+        """
         painter.save()
-        self.draw(painter, painter_zoom(painter))
-        painter.restore()
+        try:
+            self.draw(painter, painter_zoom(painter))
+        finally:
+            painter.restore()
+
+    def parts(self) -> list[Callable[[QPainter], None]]:
+        """Return what draws the item, in parts of at most a few milliseconds."""
+        return [self.paint]
 
     def draw(self, painter: QPainter, zoom: float) -> None:
         """Draw the item.

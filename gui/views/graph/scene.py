@@ -1,6 +1,7 @@
 """Builds the painters of a layout, and finds each of them again."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from PySide6.QtCore import QPointF, QRectF
@@ -14,6 +15,7 @@ from gui.views.graph.edge_items import FlowEdgesItem, MergeInputItem
 from gui.views.graph.matrix_item import ConnectivityMatrixItem
 from gui.views.graph.node_items import NodeItem
 from gui.views.graph.painting import GraphItem, MergeInput, PaintState
+from gui.views.graph.rect_index import RectIndex
 from gui.views.graph.stage_bands import StageBandsItem
 from gui.views.graph.strokes import rounded_polyline, to_qrectf
 
@@ -34,6 +36,7 @@ class SceneItems:
         matrices: Painters of the dense blocks.
         selected_arcs: Painter of the arcs of the selected layer, None without dense blocks.
         backgrounds: Painters of everything that cannot be picked.
+        ribbons: Those of the backgrounds that are ribbons.
     """
 
     nodes: dict[str, NodeItem] = field(default_factory=dict)
@@ -41,16 +44,58 @@ class SceneItems:
     matrices: list[ConnectivityMatrixItem] = field(default_factory=list)
     selected_arcs: SelectedArcsItem | None = None
     backgrounds: list[GraphItem] = field(default_factory=list)
+    ribbons: list[RibbonItem] = field(default_factory=list)
+    _items: list[GraphItem] = field(init=False)
+    _index: RectIndex = field(init=False)
+    _node_index: RectIndex = field(init=False)
+    _input_index: RectIndex = field(init=False)
 
-    @property
-    def items(self) -> list[GraphItem]:
-        """Return all painters."""
-        items: list[GraphItem] = [*self.backgrounds, *self.matrices]
-        items += self.merge_inputs.values()
+    def __post_init__(self) -> None:
+        items = [*self.backgrounds, *self.matrices, *self.merge_inputs.values()]
         items += self.nodes.values()
-        if self.selected_arcs:
-            items.append(self.selected_arcs)
-        return items
+        # A stable sort: of equal depth, later ones lie above.
+        self._items = sorted(items, key=lambda item: item.depth)
+        self._index = RectIndex([item.rect for item in self._items])
+        self._node_index = RectIndex([item.box for item in self.nodes.values()])
+        self._input_index = RectIndex([item.rect for item in self.merge_inputs.values()])
+
+    def visible(self, rect: QRectF) -> Iterator[GraphItem]:
+        """Yield the painters that reach into a rectangle, from bottom to top.
+
+        Args:
+            rect: The rectangle in scene units.
+
+        Yields:
+            The painters, without that of the selected layer's arcs.
+        """
+        for i in self._index.touching(rect):
+            yield self._items[i]
+
+    def nodes_at(self, at: QPointF, slack: float) -> list[NodeItem]:
+        """Find the nodes around a point.
+
+        Args:
+            at: The point in scene units.
+            slack: How far outside of a node it may lie.
+
+        Returns:
+            Their painters.
+        """
+        nodes = list(self.nodes.values())
+        return [nodes[i] for i in self._node_index.around(at, slack)]
+
+    def inputs_at(self, at: QPointF, slack: float) -> list[MergeInputItem]:
+        """Find the merge inputs that may be near a point.
+
+        Args:
+            at: The point in scene units.
+            slack: How far from their rectangles it may lie.
+
+        Returns:
+            Their painters.
+        """
+        inputs = list(self.merge_inputs.values())
+        return [inputs[i] for i in self._input_index.around(at, slack)]
 
 
 def build_items(graph: Graph, placement: GraphLayout, state: PaintState) -> SceneItems:
@@ -69,6 +114,7 @@ def build_items(graph: Graph, placement: GraphLayout, state: PaintState) -> Scen
     merges = {node.name for node in graph.nodes if node.kind in MERGE_KINDS}
     inputs = [wire for wire in placement.wires if wire.target in merges]
     others = tuple(wire for wire in placement.wires if wire.target not in merges)
+    ribbons = _ribbon_items(placement, state)
     return SceneItems(
         nodes=_node_items(graph, placement, inputs, state),
         merge_inputs=_merge_input_items(placement, inputs, state),
@@ -77,7 +123,12 @@ def build_items(graph: Graph, placement: GraphLayout, state: PaintState) -> Scen
             for matrix in placement.matrices
         ],
         selected_arcs=SelectedArcsItem(state, bounds) if placement.matrices else None,
-        backgrounds=_backgrounds(placement, others, bounds, state),
+        backgrounds=[
+            StageBandsItem(state, placement.bands, bounds),
+            FlowEdgesItem(state, others, bounds),
+            *ribbons,
+        ],
+        ribbons=ribbons,
     )
 
 
@@ -92,10 +143,8 @@ def find_item(items: SceneItems, at: QPointF, zoom: float) -> tuple[str | None, 
     Returns:
         Name of the node and None, or None and the merge input, or None twice.
     """
-    slack = NODE_SLACK / zoom
-    for name, item in items.nodes.items():
-        if item.box.adjusted(-slack, -slack, slack, slack).contains(at):
-            return name, None
+    for item in items.nodes_at(at, NODE_SLACK / zoom):
+        return item.name, None
     for matrix in items.matrices:
         cell = matrix.cell(at)
         if cell:
@@ -105,12 +154,10 @@ def find_item(items: SceneItems, at: QPointF, zoom: float) -> tuple[str | None, 
 
 def _nearest_merge_input(items: SceneItems, at: QPointF, reach: float) -> MergeInput | None:
     """Return the merge input whose line is nearest, None where none is within reach."""
-    candidates = []
-    for key, item in items.merge_inputs.items():
-        # The rectangle is a quick test; the distance to the line takes longer.
-        if item.rect.adjusted(-reach, -reach, reach, reach).contains(at):
-            # Of two lines that are equally near, the skip connection is meant.
-            candidates.append((item.distance(at), not item.skip, key))
+    # The rectangles are a quick test; the distance to a line takes longer. Of two lines that are
+    # equally near, the skip connection is meant.
+    near = items.inputs_at(at, reach)
+    candidates = [(item.distance(at), not item.skip, item.key) for item in near]
     distance, _, key = min(candidates, default=(math.inf, False, None))
     return key if distance <= reach else None
 
@@ -131,17 +178,6 @@ def _merge_input_items(
     items = [_skip_item(state, arc) for arc in placement.arcs]
     items += [_wire_item(state, wire) for wire in inputs]
     return {item.key: item for item in items}
-
-
-def _backgrounds(
-    placement: GraphLayout, wires: tuple[layout.Wire, ...], bounds: QRectF, state: PaintState
-) -> list[GraphItem]:
-    """Build the painters of everything that cannot be picked."""
-    return [
-        StageBandsItem(state, placement.bands, bounds),
-        FlowEdgesItem(state, wires, bounds),
-        *_ribbon_items(placement, state),
-    ]
 
 
 def _skip_item(state: PaintState, arc: layout.Arc) -> MergeInputItem:
@@ -169,7 +205,10 @@ def _ribbon_items(placement: GraphLayout, state: PaintState) -> list[RibbonItem]
     ribbons: dict[str, list[layout.RibbonStrip]] = {}
     for strip in placement.strips:
         ribbons.setdefault(strip.end, []).append(strip)
-    return [RibbonItem(state, tuple(strips)) for strips in ribbons.values()]
+    merges = {matrix.rows[-1]: matrix.rows for matrix in placement.matrices}
+    return [
+        RibbonItem(state, tuple(strips), merges.get(end, ())) for end, strips in ribbons.items()
+    ]
 
 
 def _row_targets(
