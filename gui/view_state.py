@@ -117,7 +117,8 @@ def prediction_bars(
         The most probable classes, best first. With edits the class that was best without them is
         among them.
     """
-    if result.probabilities is None:
+    # A feature extractor has no classes.
+    if result.probabilities is None or not result.probabilities.size:
         return ()
     best = [int(i) for i in np.argsort(-result.probabilities, kind="stable")[:count]]
     before = result.probabilities_without_edits if result.edits else None

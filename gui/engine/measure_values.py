@@ -85,6 +85,8 @@ def _head_predictions(
     result: InferenceResult,
 ) -> MeasureValues:
     """Compute the probability of the predicted class after every block, and name the best class."""
+    if not result.probabilities.size:  # a feature extractor predicts nothing
+        return MeasureValues(HEAD, {}, {})
     hook_points = {node.name: node.hook_point for node in block_nodes(diagram) if node.hook_point}
     found = interactive.early_predictions(pixels, tuple(hook_points.values()), interventions)
     final = int(result.probabilities.argmax())

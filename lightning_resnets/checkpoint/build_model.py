@@ -44,7 +44,7 @@ def build_from_card(card: ModelCard, file: str, model: str | None = None) -> nn.
         CheckpointError: the card names an unknown model, or arguments that do not fit it.
         CustomModelError: the card names a custom model and `model` does not.
     """
-    _check_arch(card, file, model)
+    check_arch(card, file, model)
     _check_kwargs(card, file)
     try:
         with skip_init(), preserve_rng():
@@ -61,14 +61,24 @@ def build_from_card(card: ModelCard, file: str, model: str | None = None) -> nn.
     return built
 
 
-def _check_arch(card: ModelCard, file: str, model: str | None) -> None:
-    """Raise if the card's model is custom, unknown, or not the one that the user names."""
+def check_arch(card: ModelCard, file: str, model: str | None) -> None:
+    """Check that a card's model is known, and the one that the user names.
+
+    Args:
+        card: the card.
+        file: file name, for messages.
+        model: the user's name for the model.
+
+    Raises:
+        CheckpointError: the model is unknown, or not the one that the user names.
+        CustomModelError: it is custom and the user does not name it.
+    """
     # A colon marks a custom model, whose module would be imported.
     if ":" in card.arch and card.arch != model:
         raise CustomModelError(file, card.arch)
     if model is not None and not _is_same_model(model, card):
         raise CheckpointError(
-            f"--model {model} contradicts the model card of '{file}', "
+            f"--model {printable_key(model)} contradicts the model card of '{file}', "
             f"which says '{printable_key(card.arch)}'. Omit --model."
         )
     names = [*registry.list_models(), *GENERIC_MODELS]

@@ -65,16 +65,16 @@ def identification_notes(identification: Identification, card: ModelCard) -> tup
         Sentences; none for a match that is certain.
     """
     notes = list[str]()
-    if identification.other_models:
-        others = identification.other_models
-        notes.append(
-            f"The file contains several models. '{identification.prefix.rstrip('.')}' was chosen; "
-            f"--select chooses another: {join_first(others)}."
-        )
     if identification.confidence != "certain":
         others = ", ".join(identification.alternatives[:MAX_ALTERNATIVES])
         hint = f" (also matches {others}; choose with --model)" if others else ""
         notes.append(f"Identified as {identification.arch}{hint}.")
+    if identification.other_models:
+        copies = join_first(identification.other_models)
+        notes.append(
+            f"The file contains several models. '{identification.prefix.rstrip('.')}' was chosen; "
+            f"--select chooses another: {copies}."
+        )
     if card.dataset and not identification.dataset and "class_names" in card.assumed:
         notes.append(
             f"Its {identification.num_classes:,} classes are assumed to be those of "

@@ -30,6 +30,7 @@ from lightning_resnets.checkpoint.open_checkpoint import (
 )
 from lightning_resnets.errors import CheckpointError, CheckpointWarning
 from lightning_resnets.formats.read import CheckpointContents
+from lightning_resnets.utils.arguments import check_bool, check_path
 from lightning_resnets.utils.format import plural
 
 
@@ -67,7 +68,7 @@ def read_card(path: str | Path, model: str | None = None, select: str | None = N
         CheckpointError: the file cannot be read, or matches no known model.
     """
     # A card is trusted here, and checked against the weights when they are loaded.
-    return open_checkpoint(Path(path), model, select).card
+    return open_checkpoint(check_path("path", path, CheckpointError), model, select).card
 
 
 def load_model(
@@ -95,6 +96,7 @@ def load_model(
     Raises:
         CheckpointError: the file cannot be read, or its weights do not match the model.
     """
+    check_bool("trainable", trainable)
     loaded = load_checkpoint(path, model, select, overrides)
     for note in loaded.notes:
         # stacklevel 2 points to the line that loads the model.
@@ -122,7 +124,7 @@ def load_checkpoint(
     Raises:
         CheckpointError: the file cannot be read, or its weights do not match the model.
     """
-    path = Path(path)
+    path = check_path("path", path, CheckpointError)
     opened = open_checkpoint(path, model, select, overrides)
     contents = opened.contents
     identification = opened.identification

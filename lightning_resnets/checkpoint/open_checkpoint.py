@@ -14,12 +14,17 @@ file is executed or imported.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, NoneType
 from typing import Any
 
 from torch import Tensor, nn
 
-from lightning_resnets.checkpoint.build_model import build_from_card, load_weights, preserve_rng
+from lightning_resnets.checkpoint.build_model import (
+    build_from_card,
+    check_arch,
+    load_weights,
+    preserve_rng,
+)
 from lightning_resnets.checkpoint.card_of_identification import card_from_identification
 from lightning_resnets.checkpoint.card_overrides import CardOverrides
 from lightning_resnets.checkpoint.identify.choose import (
@@ -45,6 +50,7 @@ from lightning_resnets.errors import CheckpointError
 from lightning_resnets.formats.read import CheckpointContents, read_checkpoint
 from lightning_resnets.models import registry
 from lightning_resnets.models.model_names import split_options
+from lightning_resnets.utils.arguments import check_type
 from lightning_resnets.utils.skip_init import skip_init
 
 NO_OVERRIDES = CardOverrides()
@@ -93,9 +99,17 @@ def open_checkpoint(
     Raises:
         CheckpointError: the file cannot be read, or matches no known model.
     """
+    for option, value in (("model", model), ("select", select)):
+        check_type(option, value, (str, NoneType), "a name", CheckpointError)
+        if value == "":
+            raise CheckpointError(f"{option} is empty: give a name, or leave it out.")
+    check_type("overrides", overrides, CardOverrides, "CardOverrides", CheckpointError)
     contents = read_checkpoint(path, select or "")
     if contents.card is not None:
         card = overrides.apply(ModelCard.from_dict(contents.card))
+        # Without a name the model is checked when it is built.
+        if model is not None:
+            check_arch(card, path.name, model)
         return OpenedCheckpoint(contents, (), None, card, model_state_dict(contents))
     try:
         # Matching builds models, which draws random numbers.

@@ -20,7 +20,7 @@ from lightning_resnets.checkpoint.card_overrides import CardOverrides
 from lightning_resnets.checkpoint.load import load_checkpoint
 from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.checkpoint.open_checkpoint import NO_OVERRIDES
-from lightning_resnets.errors import TraceError
+from lightning_resnets.errors import InvalidArgumentError, TraceError
 from lightning_resnets.graph import trace_nodes
 from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.graph.model_graph import ModelGraph
@@ -207,6 +207,8 @@ class InteractiveModel:
             check_int("class_index", class_index, 0, len(self.card.class_names) - 1)
         values = self._preprocess(image)
         names = check_names("hook_points", hook_points)
+        if not names:
+            raise InvalidArgumentError("hook_points is empty: name at least one module.")
         nodes = {name: self._runner.node_for_point(name) for name in names}
         runner = GradientRunner(self.model, self._runner.traced)
         index, found = runner.run_image(values, set(nodes.values()), interventions, class_index)

@@ -169,6 +169,9 @@ def _resnet_kwargs(shapes: Shapes, convs: list[Shape]) -> dict[str, Any]:
     width, channels, *_, kernel = _stem_shape(shapes)
     # A bottleneck has four times as many channels at its output.
     planes = convs[0][0] if len(convs) == 2 else max(1, convs[2][0] // 4)
+    groups = 1 if len(convs) == 2 else max(1, convs[1][0] // convs[1][1])
+    # Stages that begin wider than the stem are known of ResNeXts only; else the first is missing.
+    first_width = planes if planes < width or groups > 1 else width
     kwargs: dict[str, Any] = {
         "stem": stem,
         "stem_width": None if width == design.width else width,
@@ -176,13 +179,12 @@ def _resnet_kwargs(shapes: Shapes, convs: list[Shape]) -> dict[str, Any]:
     kwargs |= _differing(
         in_channels=(channels, 3),
         stem_kernel=(kernel, design.kernel),
-        first_width=(planes, width),
+        first_width=(first_width, width),
         shortcut_kernel=(_shortcut_kernel(shapes), 1),
     )
     if len(convs) == 3:
         # ResNeXt (groups) and Wide ResNet (base_width), as torchvision defines them.
         inner = convs[1][0]
-        groups = max(1, inner // convs[1][1])
         kwargs |= {"groups": groups, "base_width": inner * 64 // max(1, planes * groups)}
     return kwargs
 

@@ -200,7 +200,7 @@ DIALECTS: tuple[Dialect, ...] = (
     ),
     Dialect(
         name="timm",
-        required_keys=(r"layer1\.0\.se\.fc1\.weight$", r"layer4\.0\.", r"fc\.weight$"),
+        required_keys=(r"layer1\.0\.se\.fc1\.weight$", r"layer4\.0\."),
         is_ambiguous=True,
     ),
     Dialect(
@@ -219,7 +219,8 @@ DIALECTS: tuple[Dialect, ...] = (
     ),
     Dialect(
         name="torchvision",
-        required_keys=(r"layer1\.0\.conv1\.weight$", r"layer4\.0\.", r"fc\.weight$"),
+        # Without a last layer, too.
+        required_keys=(r"conv1\.weight$", r"layer1\.0\.conv1\.weight$", r"layer4\.0\."),
         is_ambiguous=True,
     ),
     Dialect(

@@ -20,6 +20,7 @@ from lightning_resnets.checkpoint.identify.open_options import (
     dialect_options,
     open_options,
 )
+from lightning_resnets.checkpoint.identify.translate import NamedWeights
 from lightning_resnets.models import registry
 from lightning_resnets.models.known.index import lookup
 from lightning_resnets.models.model_names import join_options
@@ -90,7 +91,9 @@ def assess_match(match: Match, evidence: Evidence) -> Assessment:
         others = _undecided_by_name(match, others) if dialect.is_ambiguous else []
         if not others:
             reason = f"the file names {evidence.arch}, and {every}{caveat}"
-            return Assessment("certain", reason)
+            # A name says nothing about what stands between the layers of another head.
+            has_hidden = bool(match.model_kwargs.get("head_widths"))
+            return Assessment("likely" if has_hidden else "certain", reason)
     return _assess_alternatives(dialect, every, others, caveat)
 
 
@@ -218,6 +221,16 @@ def _same_shapes(match: Match, shapes: Shapes) -> list[str]:
     return [row.arch for row in lookup(shapes) if row.is_exact]
 
 
+def _describe_head(weights: NamedWeights) -> str:
+    """Describe what the file has in place of a last layer."""
+    if weights.dropped_head:
+        return f"a head that is not a chain of linear layers ({weights.dropped_head})"
+    beside = list(weights.part.beside)
+    if beside:
+        return f"no last layer that fits, but other weights beside the body ({beside[0]})"
+    return "no last layer"
+
+
 def describe_assumptions(match: Match, evidence: Evidence) -> tuple[str, ...]:
     """List what was assumed about a match, as sentences.
 
@@ -231,11 +244,9 @@ def describe_assumptions(match: Match, evidence: Evidence) -> tuple[str, ...]:
     weights = match.weights
     sentences = list[str]()
     if match.num_classes == 0:
-        why = "no last layer"
-        if weights.dropped_head:
-            why = f"a head that is not a chain of linear layers ({weights.dropped_head})"
         sentences.append(
-            f"The file has {why}: it is opened as a feature extractor, which makes no predictions."
+            f"The file has {_describe_head(weights)}: it is opened as a feature extractor, which "
+            "makes no predictions."
         )
     if match.model_kwargs.get("head_widths"):
         sentences.append("ReLU is assumed between the linear layers of the head.")

@@ -27,9 +27,13 @@ MAX_STAGES = 8
 
 @dataclass(frozen=True, slots=True)
 class BlockKey:
-    """A key inside a block: number of stage and block, the layer in it, and the leaf."""
+    """A key inside a block: number of stage and block, the layer in it, and the leaf.
+
+    `first_stages` are the numbers that the first stage may have in this spelling.
+    """
 
     key: str
+    first_stages: tuple[int, ...]
     stage: int
     block: int
     layer: str
@@ -63,11 +67,12 @@ def name_residual_keys(shapes: Shapes) -> dict[str, str]:
 def _parse_block_key(key: str) -> BlockKey | None:
     """Split a key of a block into its parts, or return None."""
     layer, _, leaf = key.rpartition(".")
-    for pattern in BLOCKS:
+    for pattern, first_stages in BLOCKS:
         found = _compile(pattern).match(f"{layer}.")
         if found:
             rest = layer[found.end() :]
-            return BlockKey(key, int(found[1]), int(found[2]), rest, _name_leaf(leaf))
+            numbers = int(found[1]), int(found[2])
+            return BlockKey(key, first_stages, *numbers, rest, _name_leaf(leaf))
     return None
 
 
@@ -86,8 +91,9 @@ def _name_stem_key(key: str, has_deep_stem: bool) -> str:
 
 def _name_blocks(inside: list[BlockKey], shapes: Shapes) -> dict[str, str]:
     """Name the keys of all blocks."""
-    # Projects count from 0, 1 or 2; numbered children of a model start at 2 or 4.
-    first_stage = min(item.stage for item in inside)
+    first = min(inside, key=lambda item: item.stage)
+    # Without its first stage a model must not pass for a smaller one.
+    first_stage = first.stage if first.stage in first.first_stages else first.first_stages[-1]
     first_block = min(item.block for item in inside)
     groups = dict[tuple[int, int], list[BlockKey]]()
     for item in inside:

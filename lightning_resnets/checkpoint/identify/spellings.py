@@ -21,14 +21,20 @@ LEAVES: PartRules = (
     (r"num_batches_tracked", "num_batches_tracked"),
 )
 
-# Each pattern has the numbers of stage and block; counting starts at the smallest in the file.
+STAGE_WORD = r"(?:layer|stage|block|group|level)"
+# After a stage's number: the number of the block, from 0 or 1.
 BLOCK_NUMBER = r"\.(?:layers?\.|blocks?\.|units?\.)?(?:layer|block|unit|res|bottleneck)?_?(\d+)\."
-BLOCKS: tuple[str, ...] = (
-    rf"(?:features\.)?(?:layer|stage|block|group|res|level)s?_?(\d+){BLOCK_NUMBER}",
-    r"(?:features\.)?conv_?(\d)_x\.(\d+)\.",
-    rf"(?:features\.|encoder\.|body\.|trunk\.)*(?:layers?|stages?|blocks?|groups?)\.(\d+){BLOCK_NUMBER}",
-    # Children of torchvision's model by number: 0 is the stem, 4 to 7 are the stages.
-    r"(\d+)\.(\d+)\.",
+
+# Patterns with the numbers of stage and block, and the numbers that the first stage may have. A
+# file whose first stage has another number lacks it.
+BLOCKS: tuple[tuple[str, tuple[int, ...]], ...] = (
+    (rf"(?:features\.)?{STAGE_WORD}s?_?(\d+){BLOCK_NUMBER}", (0, 1)),
+    # He's names: the stem is the first stage.
+    (rf"res_?(\d+){BLOCK_NUMBER}", (2,)),
+    (r"(?:features\.)?conv_?(\d)_x\.(\d+)\.", (2,)),
+    (rf"(?:features\.|encoder\.|body\.|trunk\.)*{STAGE_WORD}s?\.(\d+){BLOCK_NUMBER}", (0, 1)),
+    # Children by number: torchvision's stem has 0 to 3, a stem for CIFAR 0 and 1.
+    (r"(\d+)\.(\d+)\.", (2, 3, 4)),
 )
 
 # Containers that hold a block's branch.
