@@ -40,23 +40,40 @@ class Rectangle(NamedTuple):
     top: float
 
     def overlaps(self, other: "Rectangle") -> bool:
-        """Return True if both rectangles share an area."""
+        """Return True if both rectangles share an area.
+
+        Args:
+            other: another rectangle.
+        """
         is_beside = self.left >= other.right or other.left >= self.right
         is_above = self.bottom >= other.top or other.bottom >= self.top
         return not (is_beside or is_above)
 
     def covers(self, circle: "Circle") -> bool:
-        """Return True if the rectangle and a circle share an area."""
+        """Return True if the rectangle and a circle share an area.
+
+        Args:
+            circle: a circle.
+        """
         x = min(max(circle.x, self.left), self.right)
         y = min(max(circle.y, self.bottom), self.top)
         return math.hypot(x - circle.x, y - circle.y) < circle.radius
 
     def has_inside(self, x: float, y: float) -> bool:
-        """Return True if a point lies inside."""
+        """Return True if a point lies inside.
+
+        Args:
+            x: horizontal position.
+            y: vertical position.
+        """
         return self.left < x < self.right and self.bottom < y < self.top
 
     def contains(self, other: "Rectangle") -> bool:
-        """Return True if the other rectangle lies inside."""
+        """Return True if the other rectangle lies inside.
+
+        Args:
+            other: another rectangle.
+        """
         is_between = self.left <= other.left and other.right <= self.right
         return is_between and self.bottom <= other.bottom and other.top <= self.top
 
@@ -199,21 +216,7 @@ def _count_crossed(circle: Circle, area: Rectangle, placed: Sequence[Rectangle])
 def _write(axes: "Axes", mark: Mark, circle: Circle, area: Rectangle) -> None:
     """Write a name into its area, with a line to a mark that is not next to it."""
     if _distance(area, circle) > MIN_LINE_LENGTH:
-        x, y = _nearest(circle, area)
-        # The line ends at the mark's edge.
-        axes.annotate(
-            "",
-            (mark.x, mark.y),
-            (x - circle.x, y - circle.y),
-            textcoords="offset points",
-            arrowprops={
-                "arrowstyle": "-",
-                "linewidth": 0.5,
-                "color": "0.55",
-                "shrinkA": 0,
-                "shrinkB": circle.radius,
-            },
-        )
+        _draw_line(axes, mark, circle, area)
     axes.annotate(
         mark.label,
         (mark.x, mark.y),
@@ -224,4 +227,17 @@ def _write(axes: "Axes", mark: Mark, circle: Circle, area: Rectangle) -> None:
         fontsize=LABEL_SIZE,
         color=TEXT_COLOR,
         weight="bold" if mark.is_bold else "normal",
+    )
+
+
+def _draw_line(axes: "Axes", mark: Mark, circle: Circle, area: Rectangle) -> None:
+    """Draw a line from a name to the edge of its mark."""
+    x, y = _nearest(circle, area)
+    style = {"arrowstyle": "-", "linewidth": 0.5, "color": "0.55", "shrinkA": 0}
+    axes.annotate(
+        "",
+        (mark.x, mark.y),
+        (x - circle.x, y - circle.y),
+        textcoords="offset points",
+        arrowprops={**style, "shrinkB": circle.radius},
     )

@@ -7,7 +7,7 @@ arXiv:1605.06431, sections 3 (the unraveled view), 5 and Fig. 6.
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import combinations, zip_longest
+from itertools import combinations
 from math import comb
 from typing import Any
 
@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from lightning_resnets.analysis.ablation_targets import dense_layers, residual_blocks
+from lightning_resnets.analysis.ablation_targets import residual_blocks
 from lightning_resnets.analysis.eval_context import (
     eval_mode_with_batch_stats,
     image_size,
     to_model_device,
     with_merges,
 )
-from lightning_resnets.analysis.paths_result import PathCounts
+from lightning_resnets.analysis.path_counts import count_paths as count_paths
 from lightning_resnets.analysis.paths_result import PathsResult as PathsResult
 from lightning_resnets.analysis.result import (
     LabeledImages,
@@ -35,15 +35,10 @@ from lightning_resnets.analysis.result import (
 )
 from lightning_resnets.errors import AnalysisError
 from lightning_resnets.graph import trace
-from lightning_resnets.graph.data import Node, SkipConnection
-from lightning_resnets.graph.model_graph import ModelGraph
+from lightning_resnets.graph.data import SkipConnection
 from lightning_resnets.interventions.record import bind_operands
-from lightning_resnets.merges import Add, MergeKind
+from lightning_resnets.merges import Add
 
-NO_SKIPS = (
-    "The model has no skip connection, so it has only one path. Use a model with residual or dense "
-    "blocks."
-)
 MAX_MEASURED_BLOCKS = 64  # up to so many blocks every path length is measured
 SAMPLED_LENGTHS = 33  # number of lengths measured in a deeper model; the others are interpolated
 
@@ -278,47 +273,3 @@ def sample_distinct(n: int, k: int, num_draws: int, rng: random.Random) -> list[
     while len(found) < num_draws:
         found[tuple(sorted(rng.sample(range(n), k)))] = None
     return list(found)
-
-
-def count_paths(graph: ModelGraph) -> PathCounts:
-    """Count the paths from input to output by length, the number of blocks that they pass.
-
-    Args:
-        graph: the model's graph.
-
-    Returns:
-        At index k the exact number of paths through k blocks.
-
-    Raises:
-        AnalysisError: the model has no residual or dense skip connection.
-    """
-    if not any(skip.kind in (MergeKind.ADD, MergeKind.CONCAT) for skip in graph.skips):
-        raise AnalysisError(NO_SKIPS)
-    shortcuts = {skip.merge: skip.operand for skip in graph.skips if skip.kind is MergeKind.ADD}
-    layers = set(dense_layers(graph).values())  # a path may read their output or skip it
-    inputs = _inputs_by_node(graph)
-    counts: dict[str, PathCounts] = {}  # added at merges; a branch or layer adds 1 to the length
-    for node in graph.nodes:
-        total: PathCounts = () if inputs[node.name] else (1,)
-        for operand, source in inputs[node.name]:
-            is_branch = operand != shortcuts.get(node.name, operand)
-            total = _add_counts(total, (0, *counts[source]) if is_branch else counts[source])
-        counts[node.name] = (0, *total) if node.name in layers else total
-    return counts[graph.nodes[-1].name]
-
-
-def _inputs_by_node(graph: ModelGraph) -> dict[str, list[tuple[int, str]]]:
-    """Return by node the operand index and source of each input that a path can take."""
-    nodes: dict[str, Node] = {node.name: node for node in graph.nodes}
-    inputs: dict[str, list[tuple[int, str]]] = {name: [] for name in nodes}
-    for source, target, operand in graph.edges:
-        # A gate multiplies its first operand; the second is a weight, not a path.
-        is_gate_weight = nodes[target].kind is MergeKind.GATE and operand != 0
-        if not is_gate_weight:
-            inputs[target].append((operand, source))
-    return inputs
-
-
-def _add_counts(first: PathCounts, second: PathCounts) -> PathCounts:
-    """Add path counts length by length."""
-    return tuple(a + b for a, b in zip_longest(first, second, fillvalue=0))

@@ -12,10 +12,11 @@ from torch import nn
 
 from lightning_resnets.errors import ModelError
 from lightning_resnets.models import external, torchvision_baselines
+from lightning_resnets.models.bn_inception import BNInception
 from lightning_resnets.models.densenet import DenseNet
 from lightning_resnets.models.generic import GENERIC_MODELS
 from lightning_resnets.models.highway import Highway
-from lightning_resnets.models.inception import BNInception, GoogLeNet
+from lightning_resnets.models.inception import GoogLeNet
 from lightning_resnets.models.inception_resnet import InceptionResNetV2
 from lightning_resnets.models.model_names import split_options
 from lightning_resnets.models.option_rules import check_options
