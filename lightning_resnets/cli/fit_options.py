@@ -3,9 +3,14 @@
 import re
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
-LIMIT_RE = re.compile(r"(?:--trainer\.)?(limit_\w+_batches)")
+import yaml
+
+from lightning_resnets.training.callbacks.resume_config import flatten
+
+LIMIT_RE = re.compile(r"--trainer\.(limit_\w+_batches)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +88,31 @@ def single_batch_limits(args: list[str]) -> dict[str, int]:
     """Find limits of one batch: the parser reads 1 as 1.0, which means all batches.
 
     Args:
-        args: command and options.
+        args: command and options, "--config" separate from its file.
 
     Returns:
         Arguments of the Trainer, such as limit_train_batches=1.
     """
     words: list[str] = []
     for arg in args:
-        words.extend(arg.split("=", 1))
-    limits: dict[str, int] = {}
+        words.extend(arg.split("=", 1) if arg.startswith("--") else [arg])
+    limits: dict[str, object] = {}
+    # The last value of an option counts, whether a recipe or the command line gives it.
     for option, value in pairwise(words):
-        match = LIMIT_RE.fullmatch(option)
-        if match and value == "1":
-            limits[match[1]] = 1
-    return limits
+        if option == "--config":
+            limits |= _recipe_limits(value)
+        elif match := LIMIT_RE.fullmatch(option):
+            limits[match[1]] = value
+    return {name: 1 for name, value in limits.items() if str(value) == "1"}
+
+
+def _recipe_limits(path: str) -> dict[str, object]:
+    """Return the limits of a recipe as they are written."""
+    try:
+        recipe = yaml.safe_load(Path(path).read_text())
+    # The parser reports a file that it cannot read.
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    flat = dict(flatten(recipe)) if isinstance(recipe, dict) else {}
+    matches = ((LIMIT_RE.fullmatch(f"--{name}"), value) for name, value in flat.items())
+    return {match[1]: value for match, value in matches if match}

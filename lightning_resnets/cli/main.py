@@ -13,7 +13,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TextIO
 
-from lightning_resnets.errors import CheckpointError, DataWarning, ImageWarning, OptionError
+from lightning_resnets.cli.recipe_args import HELP_ALL_FLAG, has_config, resolve_args
+from lightning_resnets.errors import (
+    CheckpointError,
+    CheckpointWarning,
+    DataWarning,
+    ImageWarning,
+    OptionError,
+)
 from lightning_resnets.recipes import list_recipes
 from lightning_resnets.utils.out_of_memory import describe_out_of_memory, is_out_of_memory
 from lightning_resnets.utils.package_version import package_version
@@ -29,17 +36,10 @@ OTHER_COMMANDS = ("models", "graph", "inspect", "evaluate", "convert", "export",
 COMMANDS = (*TRAINING_COMMANDS, *OTHER_COMMANDS)
 
 
-NOTE_CATEGORIES = (DataWarning, ImageWarning)
+NOTE_CATEGORIES = (CheckpointWarning, DataWarning, ImageWarning)
 
 
 HELP_FLAGS = {"-h", "--help"}
-
-
-HELP_ALL_FLAG = "--help-all"  # jsonargparse's page of more than 500 lines
-
-
-# One of these options says what to train, or asks for help about it.
-CONFIG_FLAGS = {"-c", "--config", "--data", "--data.class_path", "--print_config", HELP_ALL_FLAG}
 
 
 HELP_WIDTH = 90  # characters, of the list of recipes
@@ -183,107 +183,13 @@ def _train(args: list[str]) -> None:
     resolved = resolve_args(["--help" if arg == HELP_ALL_FLAG else arg for arg in args])
     silence_library_warnings()
     # Lightning takes seconds to import.
+    from lightning_resnets.cli.recipe_trust import split_trust
     from lightning_resnets.cli.train import TrainingCLI
 
+    options, is_trusted = split_trust(resolved)
     # The run folder is named after the last recipe.
-    config = dict(pairwise(resolved)).get("--config", "")
-    TrainingCLI(resolved, Path(config).stem)
-
-
-def has_config(args: list[str]) -> bool:
-    """Return True if the options say what to train, or ask for help about an option.
-
-    Args:
-        args: options of a training command.
-
-    Returns:
-        False if a recipe is missing.
-    """
-    options = [arg.partition("=")[0] for arg in args]
-    return any(option in CONFIG_FLAGS or option.endswith(".help") for option in options)
-
-
-def resolve_args(args: list[str]) -> list[str]:
-    """Replace the names of recipes and of bundled models by their files.
-
-    Args:
-        args: command and options of a training command.
-
-    Returns:
-        The same with "--config" and "--ckpt_path" separate from their values.
-
-    Raises:
-        ValueError: there is no such recipe, model or file.
-    """
-    # Both spellings, `--config NAME` and `--config=NAME`, become the first one.
-    resolved: list[str] = []
-    for arg in args:
-        resolved.extend(_split_arg(arg))
-    for index, (option, value) in enumerate(pairwise(resolved), 1):
-        if option == "--config":
-            resolved[index] = str(resolve_recipe(value))
-        # TrainingCLI looks for `last` in the run folder.
-        elif option == "--ckpt_path" and value not in ("last", "null"):
-            resolved[index] = _resolve_checkpoint(value)
-    return resolved
-
-
-def _split_arg(arg: str) -> Iterator[str]:
-    """Yield `--config=VALUE` in two parts, `-c` as `--config`, and any other argument unchanged."""
-    option, equals, value = arg.partition("=")
-    if option == "-c":
-        option = "--config"
-    if not equals:
-        yield option
-    elif option in ("--config", "--ckpt_path"):
-        yield option
-        yield value
-    # jsonargparse splits the others itself.
-    else:
-        yield arg
-
-
-def _resolve_checkpoint(value: str) -> str:
-    """Return the file of a bundled model, or the file itself."""
-    # Imports torch, which `--help` does not need.
-    from lightning_resnets.checkpoint.bundled import resolve_checkpoint
-
-    return str(resolve_checkpoint(value))
-
-
-def resolve_recipe(name: str) -> Path:
-    """Find a recipe.
-
-    Args:
-        name: name of a bundled recipe, or a file.
-
-    Returns:
-        Its YAML file.
-
-    Raises:
-        ValueError: there is neither such a recipe nor such a file.
-    """
-    recipes = list_recipes()
-    # A bundled recipe goes before a file of the same name.
-    if name in recipes:
-        return recipes[name]
-    path = Path(name)
-    if path.is_file():
-        return path
-    similar = _similar_recipe(name, recipes)
-    hint = f"Did you mean {similar}? " if similar else ""
-    raise ValueError(
-        f"There is no recipe or file named '{name}'. {hint}Recipes: {', '.join(recipes)}."
-    )
-
-
-def _similar_recipe(name: str, recipes: dict[str, Path]) -> str:
-    """Return the shortest recipe that begins with a name, else the most similar one, else ""."""
-    longer = [recipe for recipe in recipes if name and recipe.startswith(name)]
-    if longer:
-        return min(longer, key=len)
-    similar = get_close_matches(name, recipes, 1)
-    return similar[0] if similar else ""
+    config = dict(pairwise(options)).get("--config", "")
+    TrainingCLI(options, Path(config).stem, is_trusted)
 
 
 def silence_library_warnings() -> None:
@@ -293,6 +199,8 @@ def silence_library_warnings() -> None:
     warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended")
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+    # A resumed run goes on with its log: ExactResume writes the earlier rows again.
+    warnings.filterwarnings("ignore", "Experiment logs directory .* exists and is not empty")
     # An advertisement for a logger
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
         logging.getLogger(name).addFilter(lambda record: "litlogger" not in record.getMessage())

@@ -29,6 +29,12 @@ LINKED_RE = re.compile(r"Linked ['\"]([\w.]+)['\"] must be given via ['\"]([\w.]
 CLASS_PATH_RE = re.compile(r"Problem with given class_path '([\w.]+)':\s*(.+?)(?:\s+- Expected|$)")
 
 
+# The same over several lines, until the next type of a list of types or the value
+BUILD_RE = re.compile(
+    r"Problem with given class_path '([\w.]+)':\s*(.+?)(?=\n\s*- |\nGiven value|\Z)", re.DOTALL
+)
+
+
 # Option 'batch_sice' is not accepted
 REFUSED_RE = re.compile(r"Option '([\w.]+)' is not accepted")
 
@@ -216,6 +222,22 @@ def format_class_error(path: str, reason: str) -> str:
         parameters = inspect.signature(pydoc.locate(path)).parameters  # type: ignore[arg-type]
         return f"{path} has no option '{match[1]}'{suggest_option(match[1], parameters)}."
     return end_sentence(f"Cannot use {path}: {reason}")
+
+
+def format_build_error(message: str) -> str | None:
+    """Say why a class of the configuration cannot be built.
+
+    Args:
+        message: text of jsonargparse's error, with the reason of each type that it has tried.
+
+    Returns:
+        One sentence, such as which package is missing; None if the text does not name a class.
+    """
+    match = BUILD_RE.search(message)
+    if match is None:
+        return None
+    reason = " ".join(match[2].split())
+    return end_sentence(f"Cannot use {match[1]}: {reason}")
 
 
 def suggest_option(name: str, options: Iterable[str]) -> str:

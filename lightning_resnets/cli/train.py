@@ -2,30 +2,27 @@
 
 import errno
 from contextlib import nullcontext
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from jsonargparse import ArgumentError
-from lightning.pytorch.callbacks import TQDMProgressBar
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from jsonargparse import Namespace
+from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from torch import Tensor
 
 from lightning_resnets.checkpoint.load import load_checkpoint, read_card
 from lightning_resnets.checkpoint.model_card import ModelCard
-from lightning_resnets.cli.fit_options import (
-    FIT_OPTIONS,
-    check_fit_options,
-    single_batch_limits,
-)
-from lightning_resnets.cli.option_errors import format_option_error
+from lightning_resnets.cli.fit_options import single_batch_limits
 from lightning_resnets.cli.predictions import write_predictions
+from lightning_resnets.cli.recipe_cli import RecipeCLI
 from lightning_resnets.cli.resume_checks import (
     check_no_unfinished_run,
     check_resumable,
     check_same_model,
+    damaged_error,
+    find_best_checkpoint,
+    is_restore_error,
 )
 from lightning_resnets.errors import CheckpointError, OptionError
 from lightning_resnets.training.callbacks.checkpointing import LastCheckpoint
@@ -34,7 +31,6 @@ from lightning_resnets.training.callbacks.resume_config import (
     ResumeConfigCallback,
     run_config,
 )
-from lightning_resnets.training.image_classifier import ImageClassifier
 from lightning_resnets.training.run_dir import (
     lock_run_dir,
     remove_empty_log_dir,
@@ -42,6 +38,7 @@ from lightning_resnets.training.run_dir import (
 )
 from lightning_resnets.training.run_record import RunRecord, incomplete_reason, reproduce_command
 from lightning_resnets.training.trainer_defaults import trainer_defaults
+from lightning_resnets.utils.atomic_write import atomic_write_text
 from lightning_resnets.utils.format import plural
 from lightning_resnets.utils.parameters import count_parameters
 
@@ -50,73 +47,17 @@ DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 PROGRESS_REFRESH_RATE = 50  # batches
 
+CSV_LOG_NAME = "metrics.csv"  # in the log folder of CSVLogger
 
-class TrainingCLI(LightningCLI):
-    """Run `fit`, `validate`, `test` or `predict` with a recipe; files go to `runs/RECIPE/`.
+# What damaged values raise when Lightning restores them.
+RESTORE_ERRORS = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
-    Args:
-        args: command and options, recipes and bundled models already replaced by their files.
-        recipe: name of the recipe.
 
-    Raises:
-        ValueError: an option is wrong, or the checkpoint does not fit the recipe.
-    """
+class TrainingCLI(RecipeCLI):
+    """Run `fit`, `validate`, `test` or `predict` with a recipe; files go to `runs/RECIPE/`."""
 
-    def __init__(self, args: list[str], recipe: str) -> None:
-        self.args = args
-        self.recipe = recipe or "run"
-        # The Trainer's defaults need the folder before Lightning parses the options.
-        self.run_dir = Path(dict(pairwise(args)).get("--run_dir", f"runs/{self.recipe}"))
-        self.weights: dict[str, Tensor] | None = None
-        self.card: ModelCard | None = None
-        # Errors come to us, and a misspelled option is never taken for a longer one.
-        strict = {"exit_on_error": False, "allow_abbrev": False}
-        super().__init__(
-            ImageClassifier,
-            L.LightningDataModule,
-            parser_kwargs=strict | {name: dict(strict) for name in self.subcommands()},
-            subclass_mode_data=True,
-            # The module builds its optimizer from `model.optimizer`.
-            auto_configure_optimizers=False,
-            trainer_defaults=trainer_defaults(self.recipe, self.run_dir),
-            seed_everything_default=0,
-            # A resumed run writes config.yaml again.
-            save_config_kwargs={"overwrite": True},
-            args=args,
-        )
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add our options to Lightning's.
-
-        Args:
-            parser: parser of one command.
-        """
-        parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
-        for option in FIT_OPTIONS:
-            parser.add_argument(
-                f"--{option.name}", type=option.type, default=option.default, help=option.help
-            )
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse the arguments.
-
-        Args:
-            parser: parser of all commands.
-            args: command and options.
-
-        Raises:
-            OptionError: an option does not exist or has a wrong value.
-        """
-        try:
-            super().parse_arguments(parser, args)
-        except ArgumentError as error:
-            command_parser = self._subcommand_parsers.get(self.args[0], parser)
-            options: list[str] = []
-            for action in command_parser._actions:  # noqa: SLF001 - argparse has no public list
-                options.extend(action.option_strings)
-            raise OptionError(format_option_error(str(error), options)) from None
-        if config := self.config.get("fit"):
-            check_fit_options(config)
+    weights: dict[str, Tensor] | None = None
+    card: ModelCard | None = None
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Build the Trainer with our callbacks.
@@ -151,7 +92,13 @@ class TrainingCLI(LightningCLI):
                 callback.every_steps = self._get(self.config_init, "checkpoint_every_steps")
             if isinstance(callback, ResumeConfigCallback):
                 callback.settings = self.settings
-        if self._get(self.config_init, "trainer").get("enable_progress_bar") is not False:
+        trainer = self._get(self.config_init, "trainer")
+        own_callbacks = trainer.get("callbacks") or []
+        if not isinstance(own_callbacks, list):
+            own_callbacks = [own_callbacks]
+        # Lightning allows one progress bar: one in the recipe replaces ours.
+        has_own_bar = any(isinstance(callback, ProgressBar) for callback in own_callbacks)
+        if trainer.get("enable_progress_bar") is not False and not has_own_bar:
             callbacks.append(TQDMProgressBar(refresh_rate=PROGRESS_REFRESH_RATE))
 
     def _parse_ckpt_path(self) -> None:
@@ -175,7 +122,13 @@ class TrainingCLI(LightningCLI):
         config["ckpt_path"] = str(path)
         self.card = read_card(path)
         check_same_model(path, self.card, config["model"])
-        self.settings[EXTENDED_KEY] = check_resumable(path, self.settings)
+        info = check_resumable(path, self.settings)
+        self.settings[EXTENDED_KEY] = info.is_extended
+        # One log for each run: its own folder, not the next version.
+        logger = config["trainer"].get("logger")
+        is_own_run = path.resolve().parent == self.run_dir.resolve()
+        if is_own_run and info.log_version is not None and _is_default_logger(logger, self.run_dir):
+            logger["init_args"]["version"] = info.log_version
 
     def _load_weights(self, config: dict[str, Any]) -> None:
         """Load the weights to evaluate."""
@@ -193,8 +146,10 @@ class TrainingCLI(LightningCLI):
 
     def _checkpoint_path(self, config: dict[str, Any]) -> Path:
         """Return the path of `--ckpt_path`."""
-        # Lightning's own "last" takes any file named last*.ckpt.
         path = config["ckpt_path"]
+        if path == "best":
+            return find_best_checkpoint(self.run_dir)
+        # Lightning's own "last" takes any file named last*.ckpt.
         return self.run_dir / "last.ckpt" if path == "last" else Path(path)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
@@ -224,9 +179,18 @@ class TrainingCLI(LightningCLI):
             ValueError: another process writes to the run folder.
         """
         is_main = self.trainer.is_global_zero
+        log = Path(self.trainer.log_dir or "") / CSV_LOG_NAME
+        rows = log.read_text() if is_main and log.is_file() else ""
         try:
             with lock_run_dir(self.run_dir) if is_main else nullcontext():
                 self.trainer.fit(**kwargs)
+        except RESTORE_ERRORS as error:
+            if is_restore_error(error):
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                raise damaged_error(str(kwargs["ckpt_path"]), reason) from error
+            if "Early stopping conditioned on metric" in str(error):
+                raise OptionError(str(error)) from error
+            raise
         except OSError as error:
             if error.errno not in DISK_FULL_ERRORS:
                 raise
@@ -235,6 +199,9 @@ class TrainingCLI(LightningCLI):
                 "Free some disk space, then resume with --ckpt_path last."
             ) from error
         finally:
+            # Lightning deletes the log that a run resumes, before the checkpoint is read.
+            if rows and not log.is_file():
+                atomic_write_text(log, rows)
             # A run that failed before its first step leaves an empty log folder.
             if is_main and not self.trainer.global_step and self.trainer.log_dir:
                 remove_empty_log_dir(Path(self.trainer.log_dir))
@@ -294,3 +261,15 @@ class TrainingCLI(LightningCLI):
         path = self.run_dir / "predictions.csv"
         write_predictions(path, probabilities, self.datamodule.class_names)
         print(f"{path}: {plural(len(probabilities), 'prediction')}")
+
+
+def _is_default_logger(logger: Any, run_dir: Path) -> bool:
+    """Return True if a configured logger is our default: CSVLogger in the run folder."""
+    default = trainer_defaults("", run_dir)["logger"]
+    # A Trainer may have several loggers, or none.
+    if not isinstance(logger, Namespace):
+        return False
+    options = logger["init_args"]
+    names = default["init_args"].items()
+    is_same_place = all(options.get(name) == value for name, value in names)
+    return logger["class_path"] == default["class_path"] and is_same_place

@@ -16,6 +16,7 @@ from lightning_resnets.data.augment import (
 )
 from lightning_resnets.data.mixup import apply_mix, mix_targets, sample_mix
 from lightning_resnets.data.sampler import EpochProgress
+from lightning_resnets.errors import DataError
 
 
 class Normalize:
@@ -59,7 +60,7 @@ class TrainBatchLoader(EpochProgress):
         num_classes: number K of classes, for mixed labels.
 
     Raises:
-        ValueError: there are fewer images than one batch.
+        DataError: there are fewer images than one batch.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class TrainBatchLoader(EpochProgress):
         self.world_size = world_size
         self.num_classes = num_classes
         if not len(self):
-            raise ValueError(
+            raise DataError(
                 f"{len(labels)} images are fewer than one batch of {batch_size} on {world_size} "
                 "device(s): choose a smaller batch size."
             )

@@ -10,6 +10,10 @@ from lightning.pytorch.utilities import CombinedLoader
 from lightning_resnets.data.sampler import EpochProgress
 from lightning_resnets.errors import DataError
 
+SETUP_FIRST = "The images are not read yet: call setup() first, or let a Trainer do it."
+# A Beta distribution with larger parameters mixes all images half and half.
+MAX_ALPHA = 100.0
+
 
 class NoLoaders(CombinedLoader):
     """No loaders at all. Lightning takes an empty list for one loader without batches."""
@@ -96,10 +100,11 @@ class ResumableDataModule(L.LightningDataModule):
         Args:
             state_dict: result of `state_dict`.
         """
+        # Read now, so that damage is found while the checkpoint is restored.
+        self._resume_state = {name: int(state_dict[name]) for name in ("epoch", "position")}
         # Lightning's own restoring misses a loader that was made before.
-        self._resume_state = state_dict
         if self._train_loader:
-            self._train_loader.load_state_dict(state_dict)
+            self._train_loader.load_state_dict(self._resume_state)
 
 
 def roll_over_epoch(state: dict[str, Any], trainer: L.Trainer | None) -> dict[str, Any]:

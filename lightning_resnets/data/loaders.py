@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 
 from lightning_resnets.data.image_dataset import BatchOrError, ImageBatch
 from lightning_resnets.data.sampler import EpochProgress, EpochSampler
+from lightning_resnets.errors import DataWarning
 
 
 class WorkerBatches:
@@ -43,7 +44,7 @@ class WorkerBatches:
         """Warn about the first damaged image; the datamodule counts them at the end."""
         if damaged and not self.damaged:
             message = next(iter(damaged.values()))
-            warnings.warn(f"Skipped a damaged image. {message}", stacklevel=2)
+            warnings.warn(f"Skipped a damaged image. {message}", DataWarning, stacklevel=2)
         self.damaged |= damaged
 
     def shut_down(self) -> None:

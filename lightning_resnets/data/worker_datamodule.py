@@ -12,6 +12,7 @@ from lightning_resnets.data.datamodule import ResumableDataModule
 from lightning_resnets.data.image_dataset import identity_collate
 from lightning_resnets.data.loaders import EvalLoader, TrainLoader, WorkerBatches
 from lightning_resnets.data.sampler import EpochSampler
+from lightning_resnets.errors import DataWarning
 from lightning_resnets.utils.format import join_first, plural
 
 MAX_LISTED = 3  # damaged images in a message
@@ -85,7 +86,9 @@ class WorkerDataModule(ResumableDataModule):
         if messages:
             count = plural(len(messages), "damaged image")
             warnings.warn(
-                f"Skipped {count} in all. {join_first(messages, MAX_LISTED)}", stacklevel=2
+                f"Skipped {count} in all. {join_first(messages, MAX_LISTED)}",
+                DataWarning,
+                stacklevel=2,
             )
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lightning_resnets.cli.main import COMMANDS, main, resolve_args
+from lightning_resnets.cli.main import COMMANDS, main
+from lightning_resnets.cli.recipe_args import resolve_args
 from lightning_resnets.recipes import list_recipes
 from tests.helpers.command_line import error_message
 

@@ -1,11 +1,14 @@
 """Test `fit`, `test` and `predict`: the files that they write, and their errors."""
 
 import csv
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 
 from lightning_resnets import create_model
 from lightning_resnets.checkpoint.bundled import resolve_checkpoint
@@ -61,7 +64,7 @@ def test_resumed_run_has_the_steps_of_both_parts() -> None:
     assert torch.load(RUN_DIR / "last.ckpt", weights_only=True)["global_step"] == 4
 
 
-def test_test_and_resume_leave_the_logs_of_a_run_unchanged() -> None:
+def test_resume_appends_to_the_log_and_test_leaves_it_unchanged() -> None:
     fit = ["fit", *SAMPLE_RECIPE, *SHORT, *FEW_TEST_BATCHES]
     main([*fit, "--trainer.max_epochs", "1"])
     logs = [path for path in Path("runs").rglob("*") if path.suffix in (".csv", ".yaml")]
@@ -69,8 +72,53 @@ def test_test_and_resume_leave_the_logs_of_a_run_unchanged() -> None:
     before = {path: path.read_bytes() for path in logs}
     small = str(RUN_DIR / "resnet20-cifar10.ckpt")
     main(["test", *SAMPLE_RECIPE, *FEW_TEST_BATCHES, "--ckpt_path", small])
-    main([*fit, "--trainer.max_epochs", "2", "--ckpt_path", "last"])
     assert all(path.read_bytes() == content for path, content in before.items())
+    main([*fit, "--trainer.max_epochs", "2", "--ckpt_path", "last"])
+    # The test at the end of the first part is not part of its last checkpoint.
+    epochs, losses = zip(*read_losses("metrics.csv"), strict=True)
+    assert list(epochs) == [0, 1]
+    first = before[RUN_DIR / "version_0/metrics.csv"].decode()
+    assert repr(losses[0]) in first
+
+
+def read_losses(name: str) -> list[tuple[float, float]]:
+    """Return epoch and loss of each training epoch in the log of the only version."""
+    (file,) = RUN_DIR.rglob(name)
+    with file.open(newline="") as log:
+        rows = [row for row in csv.DictReader(log) if row["train_loss"]]
+    return [(float(row["epoch"]), float(row["train_loss"])) for row in rows]
+
+
+def test_progress_bar_of_the_user_replaces_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars: list[object] = []
+    monkeypatch.setattr(ProgressBar, "setup", lambda bar, *_, **__: bars.append(bar))
+    monkeypatch.setattr(TQDMProgressBar, "on_train_start", lambda *_: sys.exit("stopped"))
+    on = ["true" if arg == "false" else arg for arg in SAMPLE_RECIPE]
+    own = ["--trainer.callbacks", "TQDMProgressBar", "--trainer.callbacks.refresh_rate", "7"]
+    with pytest.raises(SystemExit, match="stopped"):
+        main(["fit", *on, *SHORT, *own, "--trainer.fast_dev_run", "1"])
+    (bar,) = bars
+    assert isinstance(bar, TQDMProgressBar)
+    assert bar.refresh_rate == 7
+
+
+@pytest.mark.parametrize("logger", ["WandbLogger", "MLFlowLogger", "TensorBoardLogger"])
+def test_missing_package_of_a_logger_raises_one_message(
+    logger: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = {"WandbLogger": "wandb", "MLFlowLogger": "mlflow"}.get(logger, "tensorboard")
+    if find_spec(package):
+        pytest.skip(f"{package} is installed")
+    args = ["fit", *SAMPLE_RECIPE, "--trainer.logger", logger]
+    if logger == "TensorBoardLogger":
+        args += ["--trainer.logger.save_dir", "logs"]
+    with pytest.raises(SystemExit) as caught:
+        main(args)
+    assert caught.value.code == 2
+    (message,) = [line for line in capsys.readouterr().err.splitlines() if "Cannot use" in line]
+    assert f"lightning-resnets: Cannot use lightning.pytorch.loggers.{logger}: " in message
+    assert "pip install" in message
+    assert "NoneType" not in message
 
 
 def test_limit_of_one_is_one_batch(capsys: pytest.CaptureFixture[str]) -> None:
