@@ -11,7 +11,7 @@ from gui import navigation
 from gui.edit_controller import EditController
 from gui.graph import Edit
 from gui.render import render, update_enabled_actions
-from gui.state import Catalog, Request, Result, last_good_request, replace_rejected_image
+from gui.state import Catalog, ModelInfo, Request, Result, last_good_request, replace_rejected_image
 from gui.view_state import ViewState, make_view_state
 from gui.views.window import MainWindow
 from gui.worker import Worker
@@ -47,6 +47,7 @@ class RequestLoop(QObject):
         self.result = Result()
         self.screen = ViewState()
         self.catalog = Catalog()
+        self._all_samples = self.catalog
         self.edits = EditController(window, lambda: self.request, lambda: self.screen, self)
         self.edits.changed.connect(self._apply_edits)
         self.edits.stack.indexChanged.connect(self._update_actions)
@@ -134,18 +135,35 @@ class RequestLoop(QObject):
             self.edits.stack.clear()
         self.result = result
         self.last_good = self.request
+        if result.model and result.model.key != old_key:
+            self._show_fitting_samples(result.model)
         if self._submit_again:
             self.submit(self.request)
         elif result.model and result.model.diagram.node(self.request.selected) is None:
             selected = navigation.default_selection(result.model.diagram)
             self.submit(replace(self.request, selected=selected))
 
+    def _show_fitting_samples(self, model: ModelInfo) -> None:
+        """Offer images that fit the model; a sample that does not fit is replaced."""
+        fitting = self._all_samples.samples_for(model)
+        if fitting is self.catalog.samples:
+            return
+        is_sample = self.catalog.sample_index(self.request.image) is not None
+        self.catalog = replace(self.catalog, samples=fitting)
+        self.window.sidebar.samples.set_samples(fitting)
+        if is_sample:
+            self.submit(replace(self.request, image=fitting[0]))
+
     def _take_catalog(self, catalog: Catalog) -> None:
-        self.catalog = catalog
+        # Photographs take the place of the samples while a model with a large input is open.
+        self._all_samples = catalog
+        model = self.result.model
+        samples = catalog.samples_for(model) if model else catalog.samples
+        self.catalog = replace(catalog, samples=samples)
         self.window.start.set_catalog(catalog)
-        self.window.sidebar.samples.set_samples(catalog.samples)
-        if self.request.image is None and catalog.samples:
-            self.submit(replace(self.request, image=catalog.samples[0]))
+        self.window.sidebar.samples.set_samples(samples)
+        if self.request.image is None and samples:
+            self.submit(replace(self.request, image=samples[0]))
 
     def _take_failure(self, kind: str, message: str) -> None:
         """Go back to the last request that succeeded, and show the message."""

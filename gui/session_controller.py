@@ -111,7 +111,9 @@ class SessionController(QObject):
             return
         request = session.request
         if request.image is None:
-            samples = [one for one in self._loop.catalog.samples if one.label == session.sample]
+            catalog = self._loop.catalog
+            known = (*catalog.samples, *catalog.photographs)
+            samples = [one for one in known if one.label == session.sample]
             image = samples[0] if samples else self._loop.request.image
             request = replace(request, image=image)
         if session.size:

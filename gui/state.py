@@ -16,6 +16,8 @@ from gui.measures import MeasureValues
 Contrast = Literal["channel", "layer"]
 Order = Literal["channel", "weight"]
 
+MIN_PHOTOGRAPH_SIDE = 96  # pixels of a model's input from which on photographs fit it
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageInput:
@@ -82,6 +84,7 @@ class ModelInfo:
         facts: (label, value) pairs, the most important first.
         warning: what the user has to know about the file, "" for nothing.
         badges: what is assumed or unusual.
+        input_size: (C, H, W) of its input.
     """
 
     key: str
@@ -92,6 +95,7 @@ class ModelInfo:
     facts: tuple[tuple[str, str], ...] = ()
     warning: str = ""
     badges: tuple[Badge, ...] = ()
+    input_size: tuple[int, int, int] = (3, 32, 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +161,31 @@ class CatalogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Bundled models and sample images that the start page offers."""
+    """Bundled models and sample images.
+
+    Attributes:
+        models: models of the start page.
+        samples: images of the sample strip, those of CIFAR-10 at first.
+        note: what to say where there are no models.
+        photographs: images for models with a large input.
+    """
 
     models: tuple[CatalogEntry, ...] = ()
     samples: tuple[ImageInput, ...] = ()
     note: str = ""
+    photographs: tuple[ImageInput, ...] = ()
+
+    def samples_for(self, model: ModelInfo) -> tuple[ImageInput, ...]:
+        """Choose the images that fit a model.
+
+        Args:
+            model: the model.
+
+        Returns:
+            Photographs for a model with a large input, else the samples.
+        """
+        is_large = min(model.input_size[1:]) >= MIN_PHOTOGRAPH_SIDE
+        return self.photographs if is_large and self.photographs else self.samples
 
     def sample_index(self, image: ImageInput | None) -> int | None:
         """Return the index of a sample image.

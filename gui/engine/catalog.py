@@ -8,6 +8,7 @@ from gui.state import Catalog, CatalogEntry, ImageInput
 from lightning_resnets.checkpoint import ModelCard, bundled_checkpoints
 from lightning_resnets.checkpoint.load import read_card
 from lightning_resnets.data import cifar10_sample
+from lightning_resnets.data.photographs import NAMES, load_photograph
 
 SAMPLES_PER_CLASS = 4
 NO_MODELS_NOTE = "No trained models are in the folder checkpoints/ yet: train one with ./run demo."
@@ -16,7 +17,9 @@ NO_MODELS_NOTE = "No trained models are in the folder checkpoints/ yet: train on
 def load_catalog() -> Catalog:
     """Load the bundled models and a few sample images of each class."""
     models = tuple(catalog_entry(name, path) for name, path in bundled_checkpoints().items())
-    return Catalog(models, _load_samples(), "" if models else NO_MODELS_NOTE)
+    note = "" if models else NO_MODELS_NOTE
+    photographs = tuple(ImageInput(name, pixels=load_photograph(name)) for name in NAMES)
+    return Catalog(models, _load_samples(), note, photographs)
 
 
 def _load_samples() -> tuple[ImageInput, ...]:

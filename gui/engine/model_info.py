@@ -40,4 +40,5 @@ def describe_model(key: str, interactive: InteractiveModel) -> ModelInfo:
         to_gui_graph(graph.fold()),
         tuple(facts),
         warning,
+        input_size=card.input_size,
     )

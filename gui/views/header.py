@@ -39,7 +39,8 @@ class WindowHeader(QWidget):
         row.addWidget(self.facts_label, 1)
         for name, sign in (("undo", "↶"), ("redo", "↷")):
             row.addWidget(self._make_sign_button(name, sign))
-        commands = f"Commands…   {format_shortcuts(find('palette'))}"
+        # The first of its shortcuts is enough for a button.
+        commands = f"Commands…   {format_shortcuts(find('palette')).split('  ')[0]}"
         buttons = (("palette", commands), ("show_start", "Models"), ("open_checkpoint", "Open…"))
         for name, text in buttons:
             row.addWidget(self._add_button(QPushButton(text), name))

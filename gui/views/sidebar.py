@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui.state import MIN_PHOTOGRAPH_SIDE
 from gui.theme import Theme
 from gui.tooltips import OPEN_IMAGE
 from gui.views import qt_style
@@ -22,7 +23,7 @@ MIN_SIDE = 8  # pixels; an image smaller than this shows nothing
 
 
 class InputImageView(QLabel):
-    """The model's input, scaled up without smoothing: its pixels are all that the model sees."""
+    """The model's input; pixels of a small image stay sharp: they are all that the model sees."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -119,10 +120,14 @@ class SidebarView(QFrame):
 
 
 def _scale_to_side(source: QPixmap, side: int) -> QPixmap:
-    """Scale up by a whole factor, so that all pixels come out equally large, or down smoothly."""
+    """Scale a small image up by a whole factor, so that all pixels come out equally large.
+
+    A photograph is scaled smoothly, up or down.
+    """
     keep = Qt.AspectRatioMode.KeepAspectRatio
-    factor = side // max(source.width(), source.height())
-    if factor > 0:
+    longest = max(source.width(), source.height())
+    factor = side // longest
+    if factor > 0 and longest < MIN_PHOTOGRAPH_SIDE:
         size = QSize(source.width() * factor, source.height() * factor)
         return source.scaled(size, keep, Qt.TransformationMode.FastTransformation)
     return source.scaled(side, side, keep, Qt.TransformationMode.SmoothTransformation)

@@ -1,7 +1,9 @@
 """Opening models and images by dialog, drop, paste and from the samples."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtWidgets import QApplication
@@ -9,6 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from gui.controller import Controller
 from gui.details import GateDetail
+from gui.state import ImageInput
 from gui.views.window import MainWindow
 from tests.helpers.controller import settle, texts
 
@@ -161,3 +164,44 @@ def test_show_start_goes_back_to_the_start_page(qtbot: QtBot, opened: Controller
     assert opened.screen.page == "start"
     assert opened.request.checkpoint is None
     assert not opened.window.actions_by_name["cut_skip"].isEnabled()
+
+
+def test_a_model_with_a_large_input_gets_photographs_and_a_small_one_its_samples(
+    qtbot: QtBot, opened: Controller
+) -> None:
+    small = opened.catalog.samples
+
+    def open_model(name: str) -> None:
+        opened.open(name)
+        qtbot.waitUntil(lambda: opened.screen.title != "" and not opened.worker.is_pending("run"))
+
+    open_model("large")
+    assert [image.label for image in opened.catalog.samples] == ["cat", "rocket"]
+    assert opened.request.image is opened.catalog.samples[0]
+    assert opened.window.sidebar.samples.count() == 2
+    opened.files.next_sample()
+    assert opened.request.image is opened.catalog.samples[1]
+    open_model("resnet20")
+    assert opened.catalog.samples is small
+    assert opened.request.image is small[0]
+
+
+def test_an_image_of_the_user_stays_when_the_samples_change(
+    qtbot: QtBot, opened: Controller
+) -> None:
+    own = ImageInput("mine", pixels=np.zeros((4, 4, 3), np.uint8))
+    opened.submit(replace(opened.request, image=own))
+    opened.open("large")
+    qtbot.waitUntil(lambda: not opened.worker.is_pending("run"))
+    assert opened.request.image is own
+
+
+def test_a_model_that_is_open_before_the_catalog_arrives_gets_photographs(
+    qtbot: QtBot, controller: Controller
+) -> None:
+    controller.open("large")
+    settle(qtbot, controller)
+    controller.worker.submit("catalog")
+    settle(qtbot, controller)
+    assert controller.request.image is controller.catalog.samples[0]
+    assert controller.request.image.label == "cat"

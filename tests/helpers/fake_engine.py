@@ -108,9 +108,9 @@ class FakeEngine:
         time.sleep(self.slow)
         if kind == "catalog":
             samples = tuple(ImageInput(CLASSES[i], pixels=pixels(i)) for i in range(6))
-            return Catalog(
-                (CatalogEntry("resnet20", "resnet20", "CIFAR-10 · 91.24 % test accuracy"),), samples
-            )
+            photographs = tuple(ImageInput(name, pixels=pixels(9)) for name in ("cat", "rocket"))
+            entry = CatalogEntry("resnet20", "resnet20", "CIFAR-10 · 91.24 % test accuracy")
+            return Catalog((entry,), samples, photographs=photographs)
         assert isinstance(request, Request)
         if (
             request.checkpoint
@@ -123,6 +123,7 @@ class FakeEngine:
         return self.run(request)
 
     def run(self, request: Request) -> Result:
+        is_large = (request.checkpoint or "").startswith("large")
         model = ModelInfo(
             request.checkpoint or "",
             "resnet20",
@@ -130,6 +131,7 @@ class FakeEngine:
             CLASSES,
             diagram(),
             (("data", "CIFAR-10"),),
+            input_size=(3, 224, 224) if is_large else (3, 32, 32),
         )
         if request.image is None:
             return Result(model=model)
