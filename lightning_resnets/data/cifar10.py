@@ -1,7 +1,5 @@
 """CIFAR-10 as a LightningDataModule: the official files, or the bundled sample."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
@@ -9,10 +7,22 @@ from lightning_resnets.data import cifar10_sample
 from lightning_resnets.data.augment import Augmentation, Flip
 from lightning_resnets.data.batches import EvalBatchLoader, Normalize, TrainBatchLoader
 from lightning_resnets.data.cifar10_files import ImagesAndLabels, find_cifar10, read_cifar10
-from lightning_resnets.data.datamodule import NoLoaders, ResumableDataModule
+from lightning_resnets.data.datamodule import (
+    MAX_ALPHA,
+    SETUP_FIRST,
+    NoLoaders,
+    ResumableDataModule,
+)
 from lightning_resnets.data.sampler import SPLIT_SEED, resolve_seed
 from lightning_resnets.data.split import stratified_split
 from lightning_resnets.errors import DataError
+from lightning_resnets.utils.arguments import (
+    check_bool,
+    check_choice,
+    check_int,
+    check_number,
+    check_path,
+)
 
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2470, 0.2435, 0.2616)
@@ -90,7 +100,7 @@ class CIFAR10(ResumableDataModule):
     ) -> None:
         super().__init__(batch_size)
         self.save_hyperparameters()
-        self.data_dir = Path(data_dir).expanduser()
+        self.data_dir = check_path("data_dir", data_dir, DataError).expanduser()
         self.download = download
         self.seed = resolve_seed(seed)
         self.eval_batch_size = eval_batch_size
@@ -164,26 +174,28 @@ class CIFAR10(ResumableDataModule):
     def _check_options(self) -> None:
         """Raise DataError for the first option that is out of range."""
         plan = self.augmentation
-        if min(self.batch_size, self.eval_batch_size) < 1:
-            raise DataError("batch_size and eval_batch_size must be at least 1.")
-        if min(plan.cutout, self.num_val_images) < 0:
-            raise DataError("cutout and num_val_images must be at least 0.")
-        if min(plan.mixup, plan.cutmix) < 0:
-            raise DataError(
-                "mixup_alpha and cutmix_alpha are parameters of a Beta distribution and must be "
-                "at least 0 (0 for none, for example 0.2)."
-            )
+        check_int("batch_size", self.batch_size, 1, error=DataError)
+        check_int("eval_batch_size", self.eval_batch_size, 1, error=DataError)
+        check_int("num_val_images", self.num_val_images, error=DataError)
+        # A larger square would hide the whole image.
+        check_int("cutout", plan.cutout, 0, 2 * self.input_size[1], DataError)
+        # Parameters of a Beta distribution: 0 for none, for example 0.2.
+        check_number("mixup_alpha", plan.mixup, 0, MAX_ALPHA, DataError)
+        check_number("cutmix_alpha", plan.cutmix, 0, MAX_ALPHA, DataError)
+        check_choice("horizontal_flip", plan.flip, (True, False, "alternating"), DataError)
+        check_bool("trivial_augment", plan.trivial_augment, DataError)
+        check_bool("dual_cutout", plan.dual_cutout, DataError)
+        check_bool("download", self.download, DataError)
         if plan.dual_cutout and (plan.mixes or not plan.cutout):
             raise DataError(
                 "dual_cutout requires a cutout (for example 16) and excludes mixup and cutmix."
             )
-        most = self.input_size[1] - 1
-        if not 0 <= plan.crop_padding <= most:
-            raise DataError(f"crop_padding must be 0 to {most} pixels, got {plan.crop_padding}.")
+        check_int("crop_padding", plan.crop_padding, 0, self.input_size[1] - 1, DataError)
 
     def train_dataloader(self) -> TrainBatchLoader:
         """Return the augmented batches, at the position of a resumed run."""
-        assert self.train_set is not None, "setup() has not run"
+        if self.train_set is None:
+            raise DataError(SETUP_FIRST)
         device, rank, world_size = self._device_and_rank()
         images, labels = (tensor.to(device) for tensor in self.train_set)
         self._cut_batch_size(len(labels))
@@ -221,7 +233,8 @@ class CIFAR10(ResumableDataModule):
 
     def _eval_loader(self, dataset: ImagesAndLabels | None) -> EvalBatchLoader:
         """Build a loader of images that are not augmented."""
-        assert dataset is not None, "setup() has not run"
+        if dataset is None:
+            raise DataError(SETUP_FIRST)
         device, rank, world_size = self._device_and_rank()
         images, labels = (tensor.to(device) for tensor in dataset)
         normalize = Normalize(self.mean, self.std, device)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightning_resnets.data.augment import Augmentation, erase_boxes, sample_erase_boxes
 from lightning_resnets.data.batches import Normalize
-from lightning_resnets.data.datamodule import NoLoaders
+from lightning_resnets.data.datamodule import MAX_ALPHA, SETUP_FIRST, NoLoaders
 from lightning_resnets.data.image_dataset import (
     AutoAugmentPolicy,
     EvalImages,
@@ -25,9 +25,15 @@ from lightning_resnets.data.mixup import apply_mix, mix_targets, sample_mix
 from lightning_resnets.data.sampler import SPLIT_SEED, EpochSampler, resolve_seed
 from lightning_resnets.data.worker_datamodule import WorkerDataModule
 from lightning_resnets.errors import DataError
+from lightning_resnets.utils.arguments import check_bool, check_choice, check_int, check_number
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+
+MAX_SIDE = 4096  # pixels
+MAX_REPEATS = 100
+MAX_WORKERS = 1024
+AUTO_AUGMENT_POLICIES = (None, "trivial", "rand")
 
 
 class ImageNet(WorkerDataModule):
@@ -116,14 +122,18 @@ class ImageNet(WorkerDataModule):
         Raises:
             DataError: the first option that is out of range.
         """
-        if min(self.batch_size, self.eval_batch_size) < 1:
-            raise DataError("batch_size and eval_batch_size must be at least 1.")
-        if min(self.num_augment_repeats, self.input_size[1], *self.image_sizes.values()) < 1:
-            raise DataError(
-                "train_image_size, eval_image_size and num_augment_repeats must be at least 1."
-            )
-        if 0 not in self.image_sizes or min(self.image_sizes) < 0:
+        check_int("batch_size", self.batch_size, 1, error=DataError)
+        check_int("eval_batch_size", self.eval_batch_size, 1, error=DataError)
+        check_int("num_augment_repeats", self.num_augment_repeats, 1, MAX_REPEATS, DataError)
+        check_int("eval_image_size", self.input_size[1], 1, MAX_SIDE, DataError)
+        for epoch, side in self.image_sizes.items():
+            check_int("train_image_size", side, 1, MAX_SIDE, DataError)
+            check_int("an epoch in train_image_size", epoch, error=DataError)
+        if 0 not in self.image_sizes:
             raise DataError("train_image_size must contain epoch 0, for example {0: 128, 30: 160}.")
+        check_number("eval_crop_pct", self.crop_pct, error=DataError)
+        check_number("min_crop_scale", self.min_crop_scale, error=DataError)
+        check_bool("skip_damaged_images", self.skip_damaged_images, DataError)
         if not 0.1 <= self.crop_pct <= 1:
             raise DataError(f"eval_crop_pct must be 0.1 to 1, got {self.crop_pct:g}.")
         if not 0 < self.min_crop_scale <= 1:
@@ -134,16 +144,14 @@ class ImageNet(WorkerDataModule):
 
     def _check_probabilities(self) -> None:
         """Raise DataError for the first option of augmentation or loading that is out of range."""
-        if not 0 <= self.random_erase_prob <= 1:
-            raise DataError(f"random_erase_prob must be 0 to 1, got {self.random_erase_prob:g}.")
-        if min(self.augmentation.mixup, self.augmentation.cutmix) < 0:
-            raise DataError("mixup_alpha and cutmix_alpha must be at least 0.")
-        if min(self.num_val_images, self.num_workers or 0) < 0:
-            raise DataError("num_val_images and num_workers must be at least 0.")
-        if not 0 <= self.auto_augment_magnitude <= 30:
-            raise DataError(
-                f"auto_augment_magnitude must be 0 to 30, got {self.auto_augment_magnitude}."
-            )
+        check_number("random_erase_prob", self.random_erase_prob, 0, 1, DataError)
+        check_number("mixup_alpha", self.augmentation.mixup, 0, MAX_ALPHA, DataError)
+        check_number("cutmix_alpha", self.augmentation.cutmix, 0, MAX_ALPHA, DataError)
+        check_int("num_val_images", self.num_val_images, error=DataError)
+        if self.num_workers is not None:
+            check_int("num_workers", self.num_workers, 0, MAX_WORKERS, DataError)
+        check_choice("auto_augment", self.auto_augment, AUTO_AUGMENT_POLICIES, DataError)
+        check_int("auto_augment_magnitude", self.auto_augment_magnitude, 0, 30, DataError)
 
     def source(self, split: str) -> ImageSource | None:
         """Open the images of a split.
@@ -195,7 +203,8 @@ class ImageNet(WorkerDataModule):
 
     def train_dataloader(self) -> TrainLoader:
         """Return the training batches, at the position of a resumed run."""
-        assert self.train_set is not None, "setup() has not run"
+        if self.train_set is None:
+            raise DataError(SETUP_FIRST)
         source, indices = self.train_set
         _, rank, world_size = self._device_and_rank()
         self._cut_batch_size(len(indices))
@@ -239,7 +248,8 @@ class ImageNet(WorkerDataModule):
 
     def _eval_loader(self, subset: Subset | None, skip_damaged: bool | None = None) -> EvalLoader:
         """Build a loader of images that are not augmented."""
-        assert subset is not None, "setup() has not run"
+        if subset is None:
+            raise DataError(SETUP_FIRST)
         source, indices = subset
         if skip_damaged is None:
             skip_damaged = self.skip_damaged_images

@@ -14,6 +14,7 @@ from torch.utils.data import Sampler
 
 from lightning_resnets.data.augment import epoch_seed
 from lightning_resnets.errors import DataError
+from lightning_resnets.utils.arguments import MAX_SEED, check_int
 
 # Seed of the validation split: the same images in every run, whatever the run's own seed.
 SPLIT_SEED = 0
@@ -110,8 +111,13 @@ def resolve_seed(seed: int | None) -> int:
 
     Returns:
         That seed, else the one of Lightning's `seed_everything`, else 0.
+
+    Raises:
+        DataError: the seed is not an integer of at least 0.
     """
-    return int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
+    if seed is None:
+        return int(os.environ.get("PL_GLOBAL_SEED", "0"))
+    return check_int("seed", seed, 0, MAX_SEED, DataError)
 
 
 class SampleKey(NamedTuple):

@@ -15,11 +15,13 @@ from lightning_resnets.data.datasets import DATASETS
 from lightning_resnets.data.evaluation_sets import subsample
 from lightning_resnets.errors import DataError
 from lightning_resnets.evaluation.accuracy_notes import accuracy_notes, find_accuracies
+from lightning_resnets.utils.arguments import check_choice, check_int, check_path, check_type
 
 OWN_DIALECT = "lightning_resnets"  # of a checkpoint whose weights have our names
 
 PIXELS_PER_BATCH = 16 * 224 * 224
 MAX_DEFAULT_BATCH_SIZE = 64
+MAX_THREADS = 1024
 
 ProgressCallback = Callable[[int, int, int], None]  # images done, correct ones, all images
 
@@ -153,6 +155,8 @@ def evaluate(
         DataError: the dataset is missing or has other classes.
         ImageError: a file cannot be read as an image.
     """
+    _check_arguments(loaded, dataset, batch_size, num_images, num_workers)
+    data_dir = check_path("data_dir", data_dir, DataError)
     card = loaded.card
     require_classes(card)
     labeled = DATASETS[dataset].load_eval_set(data_dir, card.class_names)
@@ -174,6 +178,22 @@ def evaluate(
         reported=find_accuracies(card, loaded.metadata, dataset),
         notes=accuracy_notes(share, len(labels), card, loaded.metadata, dataset),
     )
+
+
+def _check_arguments(
+    loaded: LoadedCheckpoint,
+    dataset: str,
+    batch_size: int | None,
+    num_images: int | None,
+    num_workers: int,
+) -> None:
+    """Raise unless these are arguments of `evaluate`."""
+    check_type("loaded", loaded, LoadedCheckpoint, "what load_checkpoint returns")
+    check_choice("dataset", dataset, tuple(DATASETS), DataError)
+    for name, value in (("batch_size", batch_size), ("num_images", num_images)):
+        if value is not None:
+            check_int(name, value, 1, error=DataError)
+    check_int("num_workers", num_workers, 1, MAX_THREADS, DataError)
 
 
 def require_classes(card: ModelCard) -> None:

@@ -1,8 +1,7 @@
 """The LightningModule that trains any model of the registry as an image classifier."""
 
-import math
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, cast, get_args
 
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -10,7 +9,8 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_resnets.errors import TrainingError
+from lightning_resnets.errors import ModelError, TrainingError
+from lightning_resnets.models.option_rules import MAX_CLASSES
 from lightning_resnets.models.registry import create_model
 from lightning_resnets.training.callbacks.out_of_memory import OutOfMemoryHint
 from lightning_resnets.training.checkpoint_paths import drop_foreign_paths
@@ -29,6 +29,26 @@ from lightning_resnets.training.optimizers import (
     select_parameters,
     unfreeze_optimized,
 )
+from lightning_resnets.utils.arguments import (
+    check_bool,
+    check_choice,
+    check_int,
+    check_number,
+    check_type,
+)
+
+LRSchedule = Literal["linear", "cosine"]
+LossName = Literal["cross_entropy", "bce"]
+
+# The largest value of each option that may be part of a sensible training.
+LARGEST = {
+    "lr": 1000,
+    "momentum": 1,
+    "weight_decay": 100,
+    "label_smoothing": 1,
+    "warmup_fraction": 1,
+    "consistency_weight": 1000,
+}
 
 
 class ImageClassifier(EpochMetrics):
@@ -57,7 +77,8 @@ class ImageClassifier(EpochMetrics):
         compile: compile the model, and nothing around it, with torch.compile.
 
     Raises:
-        ValueError: a value is out of range.
+        TrainingError: a value is out of range.
+        ModelError: the model's name or an option of it is not valid.
     """
 
     def __init__(
@@ -70,9 +91,9 @@ class ImageClassifier(EpochMetrics):
         weight_decay: float = 2e-4,
         label_smoothing: float = 0.0,
         warmup_fraction: float = 0.2,
-        lr_schedule: Literal["linear", "cosine"] = "linear",
+        lr_schedule: LRSchedule = "linear",
         optimizer: OptimizerName = "sgd",
-        loss: Literal["cross_entropy", "bce"] = "cross_entropy",
+        loss: LossName = "cross_entropy",
         consistency_weight: float = 0.0,
         compile: bool = False,  # noqa: A002 - the name of the option
     ) -> None:
@@ -97,19 +118,19 @@ class ImageClassifier(EpochMetrics):
         self._compiled_model: tuple[nn.Module] = (self.model,)
 
     def _check_options(self, model_kwargs: dict[str, Any]) -> None:
-        """Raise ValueError for the first option that is out of range."""
-        for name in NUMBERS:
-            check_number(name, getattr(self, name), error=TrainingError)
+        """Raise TrainingError or ModelError for the first option that is not valid."""
+        for name, largest in LARGEST.items():
+            check_number(name, getattr(self, name), most=largest, error=TrainingError)
         check_choice("lr_schedule", self.lr_schedule, get_args(LRSchedule), TrainingError)
         check_choice("optimizer", self.optimizer, tuple(OPTIMIZERS), TrainingError)
         check_choice("loss", self.loss, get_args(LossName), TrainingError)
         check_bool("compile", self.is_compiled, TrainingError)
-        self._require("lr", 0 < self.lr < math.inf, "above 0")
+        self._require("lr", self.lr > 0, "above 0")
         self._require("momentum", 0 <= self.momentum < 1, "at least 0 and below 1")
-        self._require("weight_decay", 0 <= self.weight_decay < math.inf, "at least 0")
+        self._require("weight_decay", self.weight_decay >= 0, "at least 0")
         self._require("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
         self._require("warmup_fraction", 0 <= self.warmup_fraction <= 1, "0 to 1")
-        self._require("consistency_weight", 0 <= self.consistency_weight < math.inf, "at least 0")
+        self._require("consistency_weight", self.consistency_weight >= 0, "at least 0")
         if invalid := {"num_classes", "name"} & model_kwargs.keys():
             raise ModelError(
                 f"model_kwargs must not contain '{min(invalid)}': the dataset sets the number of "
@@ -117,7 +138,7 @@ class ImageClassifier(EpochMetrics):
             )
 
     def _require(self, name: str, is_valid: bool, allowed: str) -> None:
-        """Raise ValueError with the allowed range unless an option is valid."""
+        """Raise TrainingError with the allowed range unless an option is valid."""
         if not is_valid:
             value = getattr(self, name)
             raise TrainingError(f"{name} must be {allowed}, got {value:g} (--model.{name}).")
@@ -222,9 +243,7 @@ class ImageClassifier(EpochMetrics):
         """
         images, targets = batch
         logits = self._compiled_model[0](to_channels_last(images)).float()  # (N, K)
-        # Only the first batch, because the check waits for the device.
-        if batch_idx == 0:
-            check_targets(logits, targets)
+        check_targets(logits, targets, batch_idx)
         compute_loss = ClassificationLoss(self.loss, self.label_smoothing, self.consistency_weight)
         loss = compute_loss(logits, targets)
         self.count_train(loss, logits, targets)
@@ -242,8 +261,7 @@ class ImageClassifier(EpochMetrics):
         """
         images, labels = batch
         logits = self._float32_logits(images)
-        if batch_idx == 0:
-            check_targets(logits, labels)
+        check_targets(logits, labels, batch_idx)
         is_correct = logits.argmax(1) == labels
         loss = F.cross_entropy(logits, labels)
         self.count_eval("val", loss, is_correct, is_correct, dataloader_idx)
@@ -260,8 +278,7 @@ class ImageClassifier(EpochMetrics):
         """
         images, labels = batch
         logits = self._float32_logits(images)
-        if batch_idx == 0:
-            check_targets(logits, labels)
+        check_targets(logits, labels, batch_idx)
         flipped = self._float32_logits(images.flip(-1))
         is_correct = logits.argmax(1) == labels
         is_correct_flip_tta = (logits.softmax(1) + flipped.softmax(1)).argmax(1) == labels

@@ -319,10 +319,10 @@ def test_invalid_folders_raise(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"batch_size": 0}, "must be at least 1"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1"),
         ({"train_image_size": {5: 32}}, "must contain epoch 0"),
         ({"eval_crop_pct": 1.5}, r"eval_crop_pct must be 0\.1 to 1"),
-        ({"auto_augment_magnitude": 31}, "auto_augment_magnitude must be 0 to 30"),
+        ({"auto_augment_magnitude": 31}, "auto_augment_magnitude must be an integer of at most 30"),
     ],
 )
 def test_invalid_options_raise(root: Path, options: dict[str, Any], sentence: str) -> None:
