@@ -92,11 +92,12 @@ class GraphBuilder:
         operands = self._operands(node)
         inputs = self._graph_inputs(operands)
         self._collect_constants(node, operands)
-        is_image = node.op == "placeholder" and not self.nodes
+        is_image = node.op == "placeholder" and (not self.nodes or isinstance(value, Tensor))
         if node.op == "get_attr":
             self.weights[node] = {id(value): value} if isinstance(value, nn.Parameter) else {}
         elif not inputs and not is_image:
-            self._add_constant(node)  # also an argument that is not the image
+            # Also an argument of the model that is a number.
+            self._add_constant(node)
         elif self._passes_through(node, value, inputs):
             self.sources[node] = [name for _, name in inputs]
         else:

@@ -17,7 +17,8 @@ def immediate_dominators(sources: Sequence[Sequence[int]]) -> list[int]:
         sources: input nodes of each node, in topological order.
 
     Returns:
-        The dominator of each node; a root has itself.
+        The dominator of each node. A root has itself. A node whose paths have no node in common,
+        in a model of several inputs, has -1.
     """
     dominators: list[int] = []
     for node, inputs in enumerate(sources):
@@ -33,7 +34,12 @@ def _common_dominator(dominators: Sequence[int], one: int, other: int) -> int:
     """Walk up from two nodes until they meet."""
     while one != other:
         if one > other:
-            one = dominators[one]
+            one = _next_dominator(dominators, one)
         else:
-            other = dominators[other]
+            other = _next_dominator(dominators, other)
     return one
+
+
+def _next_dominator(dominators: Sequence[int], node: int) -> int:
+    """Return the dominator of a node, -1 above a root."""
+    return -1 if dominators[node] == node else dominators[node]

@@ -4,9 +4,8 @@ A fake tensor is one zero, expanded. The meta device would import the compiler a
 operation, which takes 3 s.
 """
 
-import copy
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch.fx.node import map_aggregate
 
 from lightning_resnets.graph.ops import FUNCTION_SHAPE_RULES, MODULE_SHAPE_RULES
 from lightning_resnets.graph.recorded_ops import check_branch
+from lightning_resnets.graph.wrappers import copy_without_wrappers
 
 # Largest number of activations for one image: a caller that records them keeps them all.
 MAX_ACTIVATION_NUMEL = 10**9
@@ -53,25 +53,6 @@ def constant_tensor(tensor: Tensor) -> Tensor:
     return first.expand(tensor.shape)
 
 
-def without_graph(model: nn.Module) -> nn.Module:
-    """Return the modules of a traced model without its nodes, which a copy would detach.
-
-    Args:
-        model: any model.
-
-    Returns:
-        A plain module for an fx.GraphModule, else the model.
-    """
-    if not isinstance(model, fx.GraphModule):
-        return model
-    shell = nn.Module()
-    kept = {name for name, value in vars(model).items() if isinstance(value, Tensor)}
-    vars(shell).update(
-        {name: vars(model)[name] for name in {*kept, "_modules", "_parameters", "_buffers"}}
-    )
-    return shell
-
-
 def fake_copy(model: nn.Module) -> nn.Module:
     """Copy the structure of a model with fake weights and without hooks.
 
@@ -93,7 +74,7 @@ def fake_copy(model: nn.Module) -> nn.Module:
         memo[id(weight)] = nn.Parameter(fake_tensor(weight), requires_grad=False)
     for tensor in (*model.buffers(), *non_leaf_tensors(model)):
         memo[id(tensor)] = fake_tensor(tensor)
-    return copy.deepcopy(model, memo).eval()
+    return copy_without_wrappers(model, memo).eval()
 
 
 def non_leaf_tensors(model: nn.Module) -> list[Tensor]:
@@ -181,11 +162,11 @@ class ShapePropagator(fx.Interpreter):
         super().__init__(model, graph=fx_graph)
         self.fx_graph = fx_graph
 
-    def propagate(self, image: Tensor) -> dict[fx.Node, Any]:
+    def propagate(self, inputs: Mapping[str, Any]) -> dict[fx.Node, Any]:
         """Run the graph.
 
         Args:
-            image: fake image (N, C, H, W).
+            inputs: fake inputs by name; other arguments have their defaults.
 
         Returns:
             The fake output of each node.
@@ -195,12 +176,19 @@ class ShapePropagator(fx.Interpreter):
         """
         self.kept: dict[fx.Node, Any] = {}
         self.total = 0
-        self.args_iter = iter([image])
+        self.inputs = inputs
         with torch.no_grad():
             # Not self.run: it makes a progress bar, whose thread stays.
             for node in self.fx_graph.nodes:
                 self.env[node] = self.run_node(node)
         return self.kept
+
+    def placeholder(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return the input of this name, or its default."""
+        if str(target) in self.inputs:
+            return self.inputs[str(target)]
+        self.args_iter = iter(())
+        return super().placeholder(target, args, kwargs)
 
     def run_node(self, n: fx.Node) -> Any:
         """Run one node and keep its fake output."""

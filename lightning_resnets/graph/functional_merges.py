@@ -1,26 +1,36 @@
 """Recognize functional merges: nodes of a third-party model in which paths merge.
 
 Every operand of a merge depends on the image, so adding a bias, a position table or a learned
-scale is not a merge. The weight of a Gate has one number per channel, (N, C, 1, 1) or
-(N, R, C, 1, 1) in split attention; it is looked for through `expand`. It must come from a learned
-layer or an activation. Dividing by a norm or a mean (a norm by hand, that of ConvNeXt V2) is not
-a gate.
+scale is not a merge. `gate_rules` decides which products are gates.
 """
 
 import operator
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, fx, nn
+from torch import fx
 
+from lightning_resnets.graph.fused_add import FusedAdd, SumFunction
+from lightning_resnets.graph.gate_rules import MergeContext, ancestors, gate_operands, target_name
 from lightning_resnets.merges import Add, Concat, Gate, Merge
 
-FunctionalMerge = tuple[type[Merge], tuple[fx.Node, ...]]  # its module and its operands
 
-NodeValues = Mapping[fx.Node, Any]
+class FunctionalMerge(NamedTuple):
+    """A functional merge.
 
-MergeRule = Callable[[fx.Node, NodeValues, nn.Module], FunctionalMerge | None]
+    Attributes:
+        merge: the module that replaces it.
+        operands: its operands, all of which depend on the image.
+        extras: further arguments of the module.
+    """
+
+    merge: Merge
+    operands: tuple[fx.Node, ...]
+    extras: tuple[fx.Node, ...] = ()
+
+
+MergeRule = Callable[[fx.Node, MergeContext], FunctionalMerge | None]
 
 ADD_OPS: tuple[Any, ...] = (operator.add, operator.iadd, torch.add, "add", "add_")
 
@@ -39,51 +49,45 @@ CONCAT_OPS: tuple[Any, ...] = (torch.cat, torch.concat, torch.concatenate)
 
 HSTACK_OPS: tuple[Any, ...] = (torch.hstack,)  # concatenates along axis 1
 
-BROADCAST_OPS = ("expand", "expand_as", "repeat", "broadcast_to")
+LERP_OPS: tuple[Any, ...] = (torch.lerp, "lerp", "lerp_")
 
-# Parts of the names of operations that end the weight of a gate.
-GATE_ACTIVATIONS = ("sigmoid", "softmax", "tanh", "relu6", "clamp", "gate")
+ADDCMUL_OPS: tuple[Any, ...] = (torch.addcmul, "addcmul", "addcmul_")
 
-LEARNED_OPS = ("conv", "linear", "matmul", "mm", "addmm", "bmm")
+STACK_REDUCTIONS: tuple[Any, ...] = (torch.sum, "sum", torch.mean, "mean")
 
 POOLING_OPS = ("pool", "mean", "sum", "max")
 
+# Functions in which paths certainly merge, whatever the shapes are.
+MERGING_OPS: tuple[Any, ...] = (
+    *ADD_OPS,
+    *CONCAT_OPS,
+    *HSTACK_OPS,
+    *LERP_OPS,
+    *ADDCMUL_OPS,
+    torch.stack,
+)
 
-def target_name(node: fx.Node) -> str:
-    """Return the name of the function or method that a node calls.
-
-    Args:
-        node: a node.
-
-    Returns:
-        A name such as "add" or "softmax".
-    """
-    if isinstance(node.target, str):
-        return node.target
-    return str(getattr(node.target, "__name__", ""))
+# torch adds up to so many stacked tensors one after the other.
+MAX_STACKED = 8
 
 
-def match_merge(
-    node: fx.Node, values: NodeValues, image_nodes: set[fx.Node], model: nn.Module
-) -> FunctionalMerge | None:
+def match_merge(node: fx.Node, context: MergeContext) -> FunctionalMerge | None:
     """Recognize a functional merge.
 
     Args:
         node: any node.
-        values: fake output of each node.
-        image_nodes: nodes that depend on the image.
-        model: model that the nodes refer to.
+        context: what is known of the nodes before it.
 
     Returns:
-        The class of the merge and its operands; None if the node is not a merge.
+        The merge; None if the node is not one.
     """
     if node.op not in ("call_function", "call_method"):
         return None
     rule = next((rule for targets, rule in MERGE_RULES if node.target in targets), None)
-    merge = rule(node, values, model) if rule else None
-    if merge is None or not all(operand in image_nodes for operand in merge[1]):
+    found = rule(node, context) if rule else None
+    if found is None or not all(operand in context.image_nodes for operand in found.operands):
         return None
-    return merge
+    return found
 
 
 def may_contain_merge(graph: fx.Graph) -> bool:
@@ -93,21 +97,21 @@ def may_contain_merge(graph: fx.Graph) -> bool:
         graph: traced nodes.
 
     Returns:
-        True for a sum or concatenation of two values, and for a product with a pooled value.
+        True for a sum, stack or concatenation of two values, and for a product with a pooled value.
     """
     for node in graph.nodes:
         if len(set(node.all_input_nodes)) < 2:
             continue
-        if node.target in (*ADD_OPS, *CONCAT_OPS, *HSTACK_OPS) and not _adds_sizes(node):
+        if node.target in MERGING_OPS and not _adds_sizes(node):
             return True
-        if node.target in MUL_OPS and any(_is_pooling(source) for source in _ancestors(node)):
+        if node.target in MUL_OPS and any(_is_pooling(source) for source in ancestors(node)):
             return True
     return False
 
 
 def _adds_sizes(node: fx.Node) -> bool:
     """Return True for a sum of sizes: `x.shape[2] + pad`."""
-    sources = _ancestors(node) - {node}
+    sources = ancestors(node) - {node}
     return any("shape" in source.args or source.target == "size" for source in sources)
 
 
@@ -117,105 +121,111 @@ def _is_pooling(node: fx.Node) -> bool:
 
 
 def _tensor_operands(node: fx.Node) -> tuple[fx.Node, ...]:
-    """Return the two tensors of a sum or a product.
-
-    The result is shorter where one is a number, and empty where there is a factor `alpha`.
-    """
+    """Return the two tensors of a sum or a product; fewer where one is a number."""
     keywords = [node.kwargs[name] for name in ("input", "other") if name in node.kwargs]
     operands = [*node.args, *keywords]
-    if len(operands) != 2 or node.kwargs.get("alpha", 1) != 1:
+    if len(operands) != 2:
         return ()
     return tuple(item for item in operands if isinstance(item, fx.Node))
 
 
-def _shape(node: object, values: NodeValues) -> tuple[int, ...]:
-    """Return the shape of a node's tensor, () for anything else."""
-    value = values.get(node) if isinstance(node, fx.Node) else None
-    return tuple(value.shape) if isinstance(value, Tensor) else ()
+def _have_equal_shapes(operands: tuple[fx.Node, ...], context: MergeContext) -> bool:
+    """Return True for operands of one shape, with more axes than the batch."""
+    shapes = {context.shape(operand) for operand in operands}
+    return len(shapes) == 1 and len(shapes.pop()) > 1
 
 
-def _match_add(node: fx.Node, values: NodeValues, model: nn.Module) -> FunctionalMerge | None:
+def _match_add(node: fx.Node, context: MergeContext) -> FunctionalMerge | None:
     """Match a sum of two tensors of equal shape."""
     operands = _tensor_operands(node)
-    if len(operands) != 2:
+    if len(operands) != 2 or not _have_equal_shapes(operands, context):
         return None
-    shape, other = (_shape(operand, values) for operand in operands)
-    return (Add, operands) if shape == other and len(shape) > 1 else None
+    alpha = node.kwargs.get("alpha", 1)
+    if alpha == 1:
+        return FunctionalMerge(Add(), operands)
+    # A tensor as factor may differ between images.
+    if not isinstance(alpha, (int, float)):
+        return None
+    return FunctionalMerge(FusedAdd(SumFunction.ADD, alpha), operands)
 
 
-def _match_gate(node: fx.Node, values: NodeValues, model: nn.Module) -> FunctionalMerge | None:
-    """Match a product with one weight per channel, on either side."""
-    operands = _tensor_operands(node)
-    if len(operands) != 2:
+def _match_lerp(node: fx.Node, context: MergeContext) -> FunctionalMerge | None:
+    """Match `lerp(x, y, weight)`, the sum of (1 - weight) x and weight y."""
+    start, end, weight = _arguments(node, ("input", "end", "weight"))
+    if not isinstance(start, fx.Node) or not isinstance(end, fx.Node):
         return None
-    for x, factor in (operands, operands[::-1]):
-        weight = _before_broadcast(factor, values)
-        shape = _shape(x, values)
-        weight_shape = _shape(weight, values)
-        if len(shape) not in (4, 5) or shape == weight_shape:
-            continue
-        if weight_shape == (*shape[:-2], 1, 1) and _is_gate_weight(weight, x, model):
-            return Gate, (x, weight)
+    if not _have_equal_shapes((start, end), context):
+        return None
+    if isinstance(weight, fx.Node):
+        return FunctionalMerge(FusedAdd(SumFunction.LERP), (start, end), (weight,))
+    return FunctionalMerge(FusedAdd(SumFunction.LERP, weight), (start, end))
+
+
+def _match_addcmul(node: fx.Node, context: MergeContext) -> FunctionalMerge | None:
+    """Match `addcmul(x, y, weight)`, the sum of x and y * weight."""
+    x, first, second = _arguments(node, ("input", "tensor1", "tensor2"))
+    factors = [item for item in (first, second) if isinstance(item, fx.Node)]
+    value = node.kwargs.get("value", 1)
+    if not isinstance(x, fx.Node) or len(factors) != 2 or not isinstance(value, (int, float)):
+        return None
+    # Without a third factor the product is the same either way, so a weight may come first.
+    if factors[0] not in context.image_nodes and value == 1:
+        factors.reverse()
+    if not _have_equal_shapes((x, factors[0]), context):
+        return None
+    return FunctionalMerge(FusedAdd(SumFunction.ADDCMUL, value), (x, factors[0]), (factors[1],))
+
+
+def _arguments(node: fx.Node, names: tuple[str, ...]) -> list[Any]:
+    """Return arguments that may be given by position or by name; None for a missing one."""
+    return [
+        node.args[i] if i < len(node.args) else node.kwargs.get(name)
+        for i, name in enumerate(names)
+    ]
+
+
+def _match_stack_sum(node: fx.Node, context: MergeContext) -> FunctionalMerge | None:
+    """Match `torch.stack((x, y)).sum(0)`, and the mean of two."""
+    stack, axis = _arguments(node, ("input", "dim"))
+    if not isinstance(stack, fx.Node) or stack.target is not torch.stack:
+        return None
+    parts, stacked_axis = _arguments(stack, ("tensors", "dim"))
+    operands = tuple(part for part in parts if isinstance(part, fx.Node))
+    if not 2 <= len(operands) <= MAX_STACKED or len(operands) != len(parts):
+        return None
+    if len(context.shape(operands[0])) < 2 or not set(node.kwargs) <= {"dim", "input"}:
+        return None
+    axes = len(context.shape(stack))
+    # Newer versions of torch.fx write a single axis as a list.
+    axis = axis[0] if isinstance(axis, (list, tuple)) and len(axis) == 1 else axis
+    if not isinstance(axis, int) or axis % axes != (stacked_axis or 0) % axes:
+        return None
+    if target_name(node) == "sum":
+        return FunctionalMerge(Add(), operands)
+    if len(operands) == 2:
+        return FunctionalMerge(FusedAdd(SumFunction.MEAN), operands)
     return None
 
 
-def _before_broadcast(node: fx.Node, values: NodeValues) -> fx.Node:
-    """Return the node before any `expand` over space."""
-    while target_name(node) in BROADCAST_OPS and _broadcasts_over_space(node, values):
-        source = node.args[0]
-        if not isinstance(source, fx.Node):
-            break
-        node = source
-    return node
+def _match_gate(node: fx.Node, context: MergeContext) -> FunctionalMerge | None:
+    """Match a product with a weight, on either side."""
+    factors = _tensor_operands(node)
+    if len(factors) != 2:
+        return None
+    operands = gate_operands(factors[0], factors[1], context)
+    return FunctionalMerge(Gate(), operands) if operands else None
 
 
-def _broadcasts_over_space(node: fx.Node, values: NodeValues) -> bool:
-    """Return True for a broadcast that repeats height and width only."""
-    before = _shape(node.args[0], values)
-    after = _shape(node, values)
-    return len(before) == len(after) > 3 and before[:-2] == after[:-2]
-
-
-def _is_gate_weight(weight: fx.Node, x: fx.Node, model: nn.Module) -> bool:
-    """Return True if the weight has a learned layer or activation that `x` does not have."""
-    return any(
-        _is_learned_or_activation(node, model) for node in _ancestors(weight) - _ancestors(x)
-    )
-
-
-def _is_learned_or_activation(node: fx.Node, model: nn.Module) -> bool:
-    """Return True for a layer with parameters or an activation that ends a gate."""
-    if node.op == "call_module":
-        module = model.get_submodule(str(node.target))
-        name = type(module).__name__.lower()
-        has_parameters = next(module.parameters(), None) is not None
-        return has_parameters or any(part in name for part in GATE_ACTIVATIONS)
-    if node.op not in ("call_function", "call_method"):
-        return False
-    return any(part in target_name(node) for part in (*GATE_ACTIVATIONS, *LEARNED_OPS))
-
-
-def _ancestors(node: fx.Node) -> set[fx.Node]:
-    """Return a node and all that it depends on."""
-    found = {node}
-    pending = [node]
-    while pending:
-        new = set(pending.pop().all_input_nodes) - found
-        found |= new
-        pending += new
-    return found
-
-
-def _match_concat(node: fx.Node, values: NodeValues, model: nn.Module) -> FunctionalMerge | None:
+def _match_concat(node: fx.Node, context: MergeContext) -> FunctionalMerge | None:
     """Match a concatenation of (N, C, H, W) tensors along the channels."""
     parts = node.args[0] if node.args else node.kwargs.get("tensors")
     if not isinstance(parts, (list, tuple)) or len(parts) < 2:
         return None
-    if _concat_axis(node) not in (1, -3):
+    if _concat_axis(node) not in (1, 1 - context.axes):
         return None
-    if not all(len(_shape(part, values)) == 4 for part in parts):
+    if not all(len(context.shape(part)) == context.axes for part in parts):
         return None
-    return Concat, tuple(part for part in parts if isinstance(part, fx.Node))
+    return FunctionalMerge(Concat(), tuple(part for part in parts if isinstance(part, fx.Node)))
 
 
 def _concat_axis(node: fx.Node) -> Any:
@@ -229,6 +239,9 @@ def _concat_axis(node: fx.Node) -> Any:
 
 MERGE_RULES: tuple[tuple[tuple[Any, ...], MergeRule], ...] = (
     (ADD_OPS, _match_add),
+    (LERP_OPS, _match_lerp),
+    (ADDCMUL_OPS, _match_addcmul),
+    (STACK_REDUCTIONS, _match_stack_sum),
     (MUL_OPS, _match_gate),
     ((*CONCAT_OPS, *HSTACK_OPS), _match_concat),
 )

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from lightning_resnets.graph.functional_merges import may_contain_merge, target_name
+from lightning_resnets.graph.functional_merges import may_contain_merge
+from lightning_resnets.graph.gate_rules import target_name
 from lightning_resnets.graph.ops import LEAF_MODULES
 
 

@@ -6,9 +6,11 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from lightning_resnets.graph.data import SkipConnection
-from lightning_resnets.graph.functional_merges import match_merge, target_name
+from lightning_resnets.graph.functional_merges import FunctionalMerge, match_merge
+from lightning_resnets.graph.fused_add import FusedAdd
 from lightning_resnets.graph.fx_tracer import ModuleOutputs
-from lightning_resnets.merges import Merge, MergeKind
+from lightning_resnets.graph.gate_rules import MergeContext, target_name
+from lightning_resnets.merges import Add, Merge, MergeKind
 
 
 def insert_merge_modules(
@@ -26,28 +28,54 @@ def insert_merge_modules(
         The number of merges.
     """
     count = 0
-    image_nodes: set[fx.Node] = set()  # nodes whose tensors depend on the image
+    context = MergeContext(model, values, set(), _count_axes(graph, values))
     for node in list(graph.nodes):
         _make_out_of_place(node)
-        if node.op != "placeholder" and not _depends_on(node, values, image_nodes):
+        if node.op != "placeholder" and not _depends_on(node, values, context.image_nodes):
             continue
-        merge = match_merge(node, values, image_nodes, model)
-        new = _replace_by_module(model, graph, node, *merge) if merge else node
-        image_nodes.add(new)
-        values[new] = values.get(node)
-        outputs.replace_node(node, new)
-        if merge:
+        context.image_nodes.add(node)
+        merge = match_merge(node, context)
+        if merge is None:
+            continue
+        added = _replace_by_modules(model, graph, node, merge)
+        # The last of several sums is what the module returned.
+        outputs.replace_node(node, added[-1])
+        for new in added:
+            context.image_nodes.add(new)
+            values[new] = values[node]
             outputs.inner[new] = str(new.target)
-            count += 1
+        count += len(added)
+        sources = node.all_input_nodes
+        graph.erase_node(node)
+        _erase_unread(graph, sources)
     return count
 
 
-def put_shortcut_first(nodes: Mapping[str, fx.Node], skips: Iterable[SkipConnection]) -> bool:
+def _count_axes(graph: fx.Graph, values: Mapping[fx.Node, Any]) -> int:
+    """Return the number of axes of the input, with the batch; 4 unless it is a signal or clip."""
+    for node in graph.nodes:
+        value = values.get(node)
+        if node.op == "placeholder" and isinstance(value, Tensor) and value.dim() in (3, 4, 5):
+            return value.dim()
+    return 4
+
+
+def _erase_unread(graph: fx.Graph, nodes: Iterable[fx.Node]) -> None:
+    """Erase the stack of a sum that nothing else reads."""
+    for node in nodes:
+        if not node.users and node.op == "call_function":
+            graph.erase_node(node)
+
+
+def put_shortcut_first(
+    model: nn.Module, nodes: Mapping[str, fx.Node], skips: Iterable[SkipConnection]
+) -> bool:
     """Reorder the operands of each Add so that the skip is the first, as in our own models.
 
     The sum is the same either way.
 
     Args:
+        model: model that the nodes refer to.
         nodes: node of each merge.
         skips: skip connections of the graph.
 
@@ -58,7 +86,11 @@ def put_shortcut_first(nodes: Mapping[str, fx.Node], skips: Iterable[SkipConnect
     for skip in skips:
         if skip.kind is MergeKind.ADD and skip.operand == 1:
             node = nodes[skip.merge]
-            node.args = node.args[::-1]
+            shortcut, branch, *extras = node.args
+            node.args = (branch, shortcut, *extras)
+            merge = model.get_submodule(str(node.target))
+            if isinstance(merge, FusedAdd):
+                merge.is_reversed = not merge.is_reversed
             changed = True
     return changed
 
@@ -81,23 +113,39 @@ def _value_inputs(node: fx.Node) -> list[fx.Node]:
     return node.all_input_nodes
 
 
-def _replace_by_module(
+def _replace_by_modules(
+    model: nn.Module, graph: fx.Graph, node: fx.Node, found: FunctionalMerge
+) -> list[fx.Node]:
+    """Write a merge as a call of a module, several stacked tensors as several sums."""
+    first, *others = found.operands
+    steps = [found.operands]
+    if found.merge.kind is MergeKind.ADD:
+        steps = [(first, other) for other in others]
+    new: list[fx.Node] = []
+    for operands in steps:
+        # Each sum adds the next tensor to the one before.
+        merge = found.merge if not new else Add()
+        before = (new[-1], *operands[1:]) if new else operands
+        new.append(_call_new_module(model, graph, node, merge, (*before, *found.extras)))
+    node.replace_all_uses_with(new[-1])
+    return new
+
+
+def _call_new_module(
     model: nn.Module,
     graph: fx.Graph,
     node: fx.Node,
-    merge: type[Merge],
-    operands: tuple[fx.Node, ...],
+    merge: Merge,
+    args: tuple[fx.Node, ...],
 ) -> fx.Node:
     """Add a merge to the module that owns the node: `layer1.0.add`, or `layer1.0.add_1`."""
     path = ModuleOutputs.module_path(node)
     owner = model.get_submodule(path)
     name = _free_name(owner, str(merge.kind))
-    owner.add_module(name, merge())
-    with graph.inserting_after(node):
-        new = graph.call_module(f"{path}.{name}" if path else name, operands)
+    owner.add_module(name, merge)
+    with graph.inserting_before(node):
+        new = graph.call_module(f"{path}.{name}" if path else name, args)
     new.meta = dict(node.meta)
-    node.replace_all_uses_with(new)
-    graph.erase_node(node)
     return new
 
 

@@ -24,6 +24,7 @@ class NodeWriter:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.graph = fx.Graph()
+        self.image: fx.Node | None = None  # the first input
         self.known: dict[int, fx.Node] = {}  # the node whose output a tensor is, by id
         # Known tensors stay alive, so that no other tensor gets their id.
         self.kept: list[Tensor] = []
@@ -39,7 +40,7 @@ class NodeWriter:
         self.images = 1
 
     def add_image(self, name: str) -> fx.Node:
-        """Add the input of the model.
+        """Add an input of the model.
 
         Args:
             name: name of the argument.
@@ -47,8 +48,10 @@ class NodeWriter:
         Returns:
             The placeholder.
         """
-        self.image = self.graph.placeholder(name)
-        return self.image
+        node = self.graph.placeholder(name)
+        if self.image is None:
+            self.image = node
+        return node
 
     def add_output(self, value: Any) -> None:
         """Add the output of the model and remove parts of tuples that nothing reads.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lightning_resnets.graph.fused_add import FusedAdd
 from lightning_resnets.merges import Merge
 
 CONV_MODULES = (
@@ -39,6 +40,8 @@ def module_label(module: nn.Module) -> str:
     Args:
         module: a module that is one operation.
     """
+    if isinstance(module, FusedAdd):
+        return f"{module.kind}, {' and '.join(module.scaled_operands)} scaled"
     if isinstance(module, Merge):
         return str(module.kind)
     if isinstance(module, CONV_MODULES):
@@ -248,13 +251,14 @@ def _window_label(module: nn.Module) -> str:
 
 def _format_size(size: object) -> str:
     """Format a size in pixels; one number stands for both axes."""
-    lengths = size if isinstance(size, tuple) else (size, size)
+    # Some authors write lists.
+    lengths = size if isinstance(size, (tuple, list)) else (size, size)
     return "x".join(str(length) for length in lengths)
 
 
 def _setting_label(prefix: str, value: object) -> str:
     """Return a setting after its prefix; nothing for 1, one number if all axes have the same."""
-    distinct = set(value) if isinstance(value, tuple) else {value}
+    distinct = set(value) if isinstance(value, (tuple, list)) else {value}
     if distinct <= {1, None}:
         return ""
     number = str(next(iter(distinct))) if len(distinct) == 1 else _format_size(value)

@@ -74,7 +74,10 @@ def generalize_batch_size(one: fx.Graph, two: fx.Graph) -> None:
     if [(a.op, a.target) for a in one.nodes] != [(b.op, b.target) for b in two.nodes]:
         raise ValueError(DIFFERENT_OPS)
     image = next(iter(one.nodes))
-    with one.inserting_before(list(one.nodes)[2]):
+    first = next(node for node in one.nodes if node.op != "placeholder")
+    while first.target is check_image_size:
+        first = first.next
+    with one.inserting_before(first):
         batch = one.call_method("size", (image, 0))
     nodes = [node for node in one.nodes if node is not batch]
     for node, other in zip(nodes, two.nodes, strict=True):

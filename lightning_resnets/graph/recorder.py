@@ -6,7 +6,6 @@ and for any batch size. Where the model branches on a tensor, the fake tensor de
 later pass is checked to decide the same: the graph is one of several possible ones.
 """
 
-import inspect
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from lightning_resnets.graph.fake_tensors import fake_tensor, run_function_fake, run_module_fake
 from lightning_resnets.graph.fx_tracer import ModuleOutputs, is_inplace_name, is_leaf
+from lightning_resnets.graph.model_input import NamedInputs, call_model
 from lightning_resnets.graph.node_writer import NodeWriter, tensors_in
 from lightning_resnets.graph.recorded_ops import apply_out_of_place, check_branch, check_image_size
 
@@ -49,12 +49,12 @@ DATA_DEPENDENT_OPS = {
 }
 
 
-def record_graph(model: nn.Module, image: Tensor) -> tuple[fx.Graph, ModuleOutputs]:
+def record_graph(model: nn.Module, inputs: NamedInputs) -> tuple[fx.Graph, ModuleOutputs]:
     """Record the forward pass of a fake model.
 
     Args:
         model: the fake model.
-        image: fake image (N, C, H, W).
+        inputs: fake inputs by name, the images (N, C, H, W) first.
 
     Returns:
         The nodes, and the module of each.
@@ -64,7 +64,7 @@ def record_graph(model: nn.Module, image: Tensor) -> tuple[fx.Graph, ModuleOutpu
     """
     recorder = GraphRecorder(model)
     with torch.random.fork_rng(devices=[]), torch.no_grad(), recorder.patch_modules():
-        recorder.run(image)
+        recorder.run(inputs)
     return recorder.writer.graph, recorder.outputs
 
 
@@ -83,20 +83,26 @@ class GraphRecorder(TorchFunctionMode):
         # True while a call is recorded: the calls within it are not nodes of their own.
         self.busy = False
 
-    def run(self, image: Tensor) -> None:
+    def run(self, inputs: NamedInputs) -> None:
         """Run the model once and record its nodes.
 
         Args:
-            image: fake image (N, C, H, W).
+            inputs: fake inputs by name.
         """
-        name = next(iter(inspect.signature(self.model.forward).parameters), "x")
-        node = self.writer.add_image(name)
-        self.writer.graph.call_function(check_image_size, (node, tuple(image.shape[1:])))
-        self.writer.images = len(image)
-        fake_image = fake_tensor(image)
-        self.writer.bind_tensor(fake_image, node)
+        tensors = {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
+        nodes = {name: self.writer.add_image(name) for name in tensors}
+        fresh = dict(inputs)
+        for name, tensor in tensors.items():
+            size = tuple(tensor.shape[1:])
+            self.writer.graph.call_function(check_image_size, (nodes[name], size))
+            # A tensor of its own for each input: the recorder knows tensors by identity.
+            fresh[name] = fake_tensor(tensor)
+            self.writer.bind_tensor(fresh[name], nodes[name])
+        self.writer.images = max(
+            (len(tensor) for tensor in tensors.values() if tensor.dim()), default=1
+        )
         with self:
-            value = self.model(fake_image)
+            value = call_model(self.model, fresh)
         self.writer.add_output(value)
 
     @contextmanager

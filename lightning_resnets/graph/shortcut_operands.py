@@ -59,7 +59,11 @@ def _carry_operands(graph: GraphData) -> dict[str, int]:
         operands = inputs[node.name]
         if node.kind is not MergeKind.ADD or not products.issuperset(operands):
             continue
-        fork = graph.nodes[forks[index[node.name]]].name
+        fork_index = forks[index[node.name]]
+        # Paths from two inputs of the model never forked.
+        if fork_index < 0:
+            continue
+        fork = graph.nodes[fork_index].name
         carried = [i for i, operand in enumerate(operands) if fork in inputs[operand]]
         if len(carried) == 1:
             found[node.name] = carried[0]

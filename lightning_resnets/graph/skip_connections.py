@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from lightning_resnets.graph.data import Edge, Node, SkipConnection
 from lightning_resnets.graph.dominators import immediate_dominators
-from lightning_resnets.merges import MergeKind
+from lightning_resnets.graph.nonlinearities import is_nonlinearity
+from lightning_resnets.merges import Add, MergeKind
 
 # Operations with which a shortcut is still a projection of the fork.
 PROJECTION_OPS = (
@@ -86,8 +87,12 @@ class _SkipFinder:
     def _skips_of_add(self, merge: int) -> list[SkipConnection]:
         """Return the lighter path into an Add, if it is light enough to be a skip."""
         fork = self.forks[merge]
+        # Paths from two inputs of the model never forked.
+        if fork < 0:
+            return []
         # From the fork to each operand; the path of the fork itself is empty.
-        paths = [self._path(fork, source) for source in self.sources[merge]]
+        # A third input, the weight of a lerp, is not a summand.
+        paths = [self._path(fork, source) for source in self.sources[merge][:2]]
         if self._are_parallel(merge, fork, paths):
             return []
         weights = [self._path_weight(path) for path in paths]
@@ -97,11 +102,19 @@ class _SkipFinder:
         has_equal_weights = all(weight == weights[shortest] for weight in weights)
         if (has_equal_weights and path) or not self._is_shortcut(path):
             return []
-        return [self._make_skip(merge, shortest, fork, self._describe_projection(fork, path))]
+        projection = self._describe_projection(fork, path)
+        if projection is None and self._is_scaled(merge, shortest):
+            projection = f"{self.nodes[fork].shape[0]}, scaled"
+        return [self._make_skip(merge, shortest, fork, projection)]
+
+    def _is_scaled(self, merge: int, operand: int) -> bool:
+        """Return True for an operand that the sum itself multiplies by a factor."""
+        _, _, scaled = self.nodes[merge].op.partition(", ")
+        return Add.operands[operand] in scaled
 
     def _are_parallel(self, merge: int, fork: int, paths: Sequence[Sequence[int]]) -> bool:
         """Return True if no path can be a skip: a tensor plus itself, or parts of the fork."""
-        is_doubled = len(set(self.sources[merge])) == 1
+        is_doubled = len(set(self.sources[merge][:2])) == 1
         return is_doubled or all(self._begins_with_slice(fork, path) for path in paths)
 
     def _path_weight(self, path: Sequence[int]) -> int:
@@ -111,8 +124,24 @@ class _SkipFinder:
 
     def _is_shortcut(self, path: Sequence[int]) -> bool:
         """Return True if every node of the path may be part of a shortcut."""
-        separable = self._depthwise_parts(path)
-        return all(i in separable or self._is_light(i) for i in path)
+        free = self._depthwise_parts(path) | self._activations_before(path)
+        return all(i in free or self._is_light(i) for i in path)
+
+    def _activations_before(self, path: Sequence[int]) -> set[int]:
+        """Return the activations in front of a projection, as of pre-activation blocks.
+
+        He et al. 2016, arXiv:1603.05027; Gastaldi 2017, arXiv:1705.07485.
+        """
+        if not any(self._has_cost(i) for i in path):
+            return set()
+        found: set[int] = set()
+        on_path = set(path)
+        for i in path:
+            before = [source for source in self.sources[i] if source in on_path]
+            is_first = all("norm" in self.nodes[source].op for source in before)
+            if is_first and is_nonlinearity(self.nodes[i]):
+                found.add(i)
+        return found
 
     def _is_light(self, i: int) -> bool:
         """Return True for an operation that a shortcut may contain.
@@ -122,6 +151,9 @@ class _SkipFinder:
         """
         node = self.nodes[i]
         if node.op.startswith(PROJECTION_OPS) or not {"pad", "zeros"}.isdisjoint(node.op.split()):
+            return True
+        # A projection may have two paths, which a sum or a concatenation joins (Shake-Shake).
+        if node.kind in (MergeKind.ADD, MergeKind.CONCAT):
             return True
         if node.op.startswith("conv "):
             return self.nodes[self.sources[i][0]].shape[-1] > node.shape[-1]

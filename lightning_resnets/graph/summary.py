@@ -10,7 +10,7 @@ from lightning_resnets.utils.format import format_shape, plural
 # name, operation, output, parameters, MACs, skips
 SummaryRow = tuple[str, str, str, str, str, str]
 
-SKIP_NOTES = ("projected", "norm only", "sliced")
+SKIP_NOTES = ("projected", "norm only", "sliced", "scaled")
 NUMBER_COLUMNS = (3, 4)  # aligned to the right
 MAX_LISTED_SKIPS = 3
 
@@ -179,7 +179,9 @@ def _format_kind(kind: MergeKind, counted: Sequence[tuple[SkipConnection, int]])
 def _skip_note(skip: SkipConnection) -> str:
     """Return the kind of path: "" for the identity, else one of SKIP_NOTES."""
     last = (skip.projection or "").rpartition(", ")[2]
-    return {"": "", "norm": "norm only", "slice": "sliced"}.get(last, "projected")
+    return {"": "", "norm": "norm only", "slice": "sliced", "scaled": "scaled"}.get(
+        last, "projected"
+    )
 
 
 def format_cost(graph: GraphData) -> str:

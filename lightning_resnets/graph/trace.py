@@ -6,28 +6,37 @@ lighter path into an Add (He et al. 2015, arXiv:1512.03385), every earlier layer
 arXiv:1709.01507).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from lightning_resnets.errors import TraceError
 from lightning_resnets.graph.builder import GraphBuilder
 from lightning_resnets.graph.data import TraceBackend
-from lightning_resnets.graph.fake_tensors import (
-    ShapePropagator,
-    fake_copy,
-    fake_tensor,
+from lightning_resnets.graph.fake_tensors import ShapePropagator, fake_copy, fake_tensor
+from lightning_resnets.graph.fx_tracer import ModuleOutputs, ModuleTracer, check_inplace_safety
+from lightning_resnets.graph.graph_module import (
+    copy_graph,
+    has_inserted_merges,
+    restore_owners,
+    runnable,
     without_graph,
 )
-from lightning_resnets.graph.fx_tracer import ModuleOutputs, ModuleTracer, check_inplace_safety
 from lightning_resnets.graph.merge_modules import insert_merge_modules, put_shortcut_first
 from lightning_resnets.graph.model_graph import ModelGraph
+from lightning_resnets.graph.model_input import (
+    ExampleInputs,
+    InputSize,
+    NamedInputs,
+    format_inputs,
+    make_inputs,
+    required_arguments,
+)
 from lightning_resnets.graph.recorder import record_graph
 from lightning_resnets.graph.traced_model import TracedModel
-from lightning_resnets.utils.format import format_shape
+from lightning_resnets.graph.wrappers import check_is_traceable, is_quantized, uncompiled
 
 
 @dataclass(slots=True)
@@ -40,70 +49,90 @@ class Trace:
     backend: TraceBackend
 
 
-def trace(model: nn.Module, input_size: tuple[int, int, int] = (3, 32, 32)) -> ModelGraph:
+def trace(
+    model: nn.Module,
+    input_size: InputSize = (3, 32, 32),
+    *,
+    example_inputs: ExampleInputs | None = None,
+) -> ModelGraph:
     """Trace a model in evaluation mode to its unfolded graph.
 
     The model itself is neither run nor changed: a fake copy of its structure is run. So mode,
     device, dtype and hooks do not matter. Where a model merges paths by functions (`+`,
     `torch.cat`), the merges have the names that `insert_merges` gives them, and
-    `merges_inserted` says so: use them with the model that `insert_merges` returns.
+    `merges_inserted` says so: use them with the model that `insert_merges` returns. Of a compiled
+    model the original is traced.
 
     Args:
-        model: any image model.
-        input_size: (C, H, W) of one image.
+        model: any image, signal or video model.
+        input_size: (C, H, W) of one image; (C, L) for a model of Conv1d, (C, D, H, W) of Conv3d.
+        example_inputs: the inputs with their batch, for a model with several: a tuple of tensors,
+            or a dict by argument name. Only shapes and types matter.
 
     Returns:
         The graph; `traced_by` says whether torch.fx or the recorder traced it.
 
     Raises:
-        TraceError: neither backend can trace the model, or the size does not fit.
+        TraceError: neither backend can trace the model, or the inputs do not fit.
     """
-    return _trace_model(model, input_size, None, name_merges=True).graph
+    model = _prepare(model)
+    inputs = make_inputs(model, input_size, example_inputs)
+    return _trace_model(model, inputs, None, name_merges=True).graph
 
 
 def trace_nodes(
     model: nn.Module,
-    input_size: tuple[int, int, int] = (3, 32, 32),
+    input_size: InputSize = (3, 32, 32),
     backend: TraceBackend | None = None,
+    *,
+    example_inputs: ExampleInputs | None = None,
 ) -> TracedModel:
     """Trace a model and keep the torch.fx nodes, to run this very model node by node.
 
     Functional merges stay as they are; call `insert_merges` first to have them named.
 
     Args:
-        model: any image model.
-        input_size: (C, H, W) of one image.
+        model: any image, signal or video model.
+        input_size: size of its only input, as for `trace`.
         backend: use this backend only.
+        example_inputs: its inputs, as for `trace`.
 
     Returns:
         The graph together with the torch.fx nodes.
 
     Raises:
-        TraceError: the model cannot be traced, or the size does not fit.
+        TraceError: the model cannot be traced, or the inputs do not fit.
     """
-    return _trace_model(model, input_size, backend, name_merges=False)
+    model = _prepare(model)
+    inputs = make_inputs(model, input_size, example_inputs)
+    return _trace_model(model, inputs, backend, name_merges=False)
+
+
+def _prepare(model: nn.Module) -> nn.Module:
+    """Return the eager model, or raise TraceError."""
+    check_is_traceable(model)
+    return uncompiled(model)
 
 
 def _trace_model(
     model: nn.Module,
-    input_size: tuple[int, int, int],
+    inputs: NamedInputs,
     backend: TraceBackend | None,
     name_merges: bool,
 ) -> TracedModel:
     """Trace a fake copy of the model and build its graph."""
-    check_image_size(input_size)
     try:
         fake_model = fake_copy(without_graph(model))
-        traced = _trace_fake(model, fake_model, input_size, backend)
+        traced = trace_copy(model, fake_model, inputs, backend)
         merge_count = 0
-        if name_merges and not _is_traced_before(model, backend):
+        if name_merges and not has_inserted_merges(model):
             merge_count = insert_merge_modules(
                 fake_model, traced.fx_graph, traced.values, traced.outputs
             )
     except Exception as error:
+        reason = describe_failure(model, inputs, error)
         raise TraceError(
-            f"Cannot trace this model for an input of {format_shape(input_size)}: "
-            f"{first_line(error)}."
+            f"Cannot trace this model for {format_inputs(inputs)}: {reason}."
         ) from error
     return _build(fake_model, traced, merge_count > 0)
 
@@ -115,7 +144,7 @@ def _build(fake_model: nn.Module, traced: Trace, has_new_merges: bool) -> Traced
     graph = builder.build(traced.fx_graph, traced.backend)
     if has_new_merges:
         # The order of an Add's operands is known only after its skip has been found.
-        if put_shortcut_first(builder.fx_nodes, graph.skips):
+        if put_shortcut_first(fake_model, builder.fx_nodes, graph.skips):
             builder = GraphBuilder(fake_model, outputs.inner, values)
             graph = builder.build(traced.fx_graph, traced.backend)
         graph = replace(graph, merges_inserted="by insert_merges")
@@ -123,73 +152,107 @@ def _build(fake_model: nn.Module, traced: Trace, has_new_merges: bool) -> Traced
     return TracedModel(graph, traced.fx_graph, node_by_name, builder.counted_products())
 
 
-def check_image_size(input_size: object) -> None:
-    """Check that a size is a (C, H, W) of positive integers.
+def trace_copy(
+    model: nn.Module, fake_model: nn.Module, inputs: NamedInputs, backend: TraceBackend | None
+) -> Trace:
+    """Trace a fake copy, or reuse the nodes that the model carries.
 
     Args:
-        input_size: the size to check.
+        model: the model.
+        fake_model: its fake copy, without the nodes of a graph module.
+        inputs: fake inputs.
+        backend: use this backend only.
+
+    Returns:
+        The nodes with their modules and values.
 
     Raises:
-        TraceError: it is not.
+        ValueError: the model cannot be traced; the model may raise other exceptions.
     """
-    sides: Sequence[object] = input_size if isinstance(input_size, (tuple, list)) else ()
-    if len(sides) != 3 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise TraceError(f"input_size must be (C, H, W), e.g. (3, 32, 32), got {input_size!r}.")
-
-
-def _is_traced_before(model: nn.Module, backend: TraceBackend | None) -> bool:
-    """Return True for a model that carries its nodes, unless a backend is requested."""
-    return isinstance(model, fx.GraphModule) and backend is None
-
-
-def _trace_fake(
-    model: nn.Module,
-    fake_model: nn.Module,
-    input_size: tuple[int, int, int],
-    backend: TraceBackend | None,
-) -> Trace:
-    """Trace the fake model, or reuse the nodes that the model carries."""
-    image = fake_tensor(torch.empty(1, *input_size))
-    if isinstance(model, fx.GraphModule) and _is_traced_before(model, backend):
-        outputs = ModuleOutputs()
-        fx_graph = outputs.load_from_meta(model.graph)
-        values = ShapePropagator(fake_model, fx_graph).propagate(image)
-        return Trace(fx_graph, outputs, values, model.meta.get("traced_by", "torch.fx"))
+    if isinstance(model, fx.GraphModule):
+        if has_inserted_merges(model) and backend is None:
+            outputs = ModuleOutputs()
+            fx_graph = outputs.load_from_meta(model.graph)
+            values = ShapePropagator(fake_model, fx_graph).propagate(inputs)
+            return Trace(fx_graph, outputs, values, model.meta["traced_by"])
+        return _trace_graph_module(model, fake_model, inputs, backend)
     if backend != "recorder":
         try:
-            return _trace_with_fx(fake_model, image)
+            return _trace_with_fx(fake_model, inputs)
         except Exception:
             if backend:
                 raise
-    fx_graph, outputs = record_graph(fake_model, image)
-    values = ShapePropagator(fake_model, fx_graph).propagate(image)
+    return record_copy(fake_model, inputs)
+
+
+def _trace_graph_module(
+    model: fx.GraphModule, fake_model: nn.Module, inputs: NamedInputs, backend: TraceBackend | None
+) -> Trace:
+    """Take over the nodes of another's graph module."""
+    fx_graph, outputs = copy_graph(model)
+    restore_owners(fake_model, fx_graph)
+    if backend == "recorder":
+        return record_copy(runnable(fake_model, fx_graph), inputs)
+    values = ShapePropagator(fake_model, fx_graph).propagate(inputs)
+    check_inplace_safety(fx_graph, model, values)
+    return Trace(fx_graph, outputs, values, "torch.fx")
+
+
+def record_copy(fake_model: nn.Module, inputs: NamedInputs) -> Trace:
+    """Trace a fake copy with the recorder.
+
+    Args:
+        fake_model: the fake copy.
+        inputs: fake inputs.
+
+    Returns:
+        The nodes with their modules and values.
+
+    Raises:
+        ValueError: an operation cannot be recorded; the model may raise other exceptions.
+    """
+    fx_graph, outputs = record_graph(fake_model, inputs)
+    values = ShapePropagator(fake_model, fx_graph).propagate(inputs)
     return Trace(fx_graph, outputs, values, "recorder")
 
 
-def _trace_with_fx(fake_model: nn.Module, image: Tensor) -> Trace:
+def _trace_with_fx(fake_model: nn.Module, inputs: NamedInputs) -> Trace:
     """Trace with torch.fx, and refuse in-place operations that it cannot see."""
     tracer = ModuleTracer()
     fx_graph = tracer.trace(fake_model)
-    values = ShapePropagator(fake_model, fx_graph).propagate(image)
+    values = ShapePropagator(fake_model, fx_graph).propagate(inputs)
     check_inplace_safety(fx_graph, fake_model, values)
     return Trace(fx_graph, tracer.outputs, values, "torch.fx")
 
 
-def first_line(error: Exception) -> str:
-    """Return the first line of an exception's message.
+def describe_failure(model: nn.Module, inputs: NamedInputs, error: Exception) -> str:
+    """Say why a model could not be traced.
 
     Args:
+        model: the model.
+        inputs: its fake inputs.
         error: the exception.
 
     Returns:
-        The line without a final period; the class name where there is no message.
+        The reason, without a final period.
     """
+    if is_quantized(model):
+        return (
+            "it is quantized (int8), and its values are no ordinary tensors. "
+            "Use the float model that it was converted from"
+        )
+    missing = [name for name in required_arguments(model) if name not in inputs]
+    if missing:
+        return (
+            f"forward also needs {', '.join(missing)}. Pass all inputs as example_inputs, "
+            "a tuple of tensors with their batch"
+        )
     lines = str(error).strip().splitlines()
     return lines[0].removesuffix(".") if lines else type(error).__name__
 
 
 def propagate_shapes(
-    model: nn.Module, fx_graph: fx.Graph, input_size: tuple[int, int, int]
+    model: nn.Module, fx_graph: fx.Graph, input_size: InputSize
 ) -> dict[fx.Node, Any]:
     """Compute the output shape of every node without allocating memory.
 
@@ -201,5 +264,6 @@ def propagate_shapes(
     Returns:
         A fake value for each node.
     """
-    image = fake_tensor(torch.empty(1, *input_size))
-    return ShapePropagator(fake_copy(without_graph(model)), fx_graph).propagate(image)
+    first = next(iter(fx_graph.nodes))
+    inputs = {str(first.target): fake_tensor(torch.empty(1, *input_size))}
+    return ShapePropagator(fake_copy(without_graph(model)), fx_graph).propagate(inputs)

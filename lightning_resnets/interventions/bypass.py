@@ -13,6 +13,7 @@ from torch import fx, nn
 from lightning_resnets.errors import InterventionError
 from lightning_resnets.graph.fx_tracer import ModuleOutputs
 from lightning_resnets.interventions import hook_points
+from lightning_resnets.interventions.hook_scope import ScopedHook
 
 
 def node_is_inside(node: fx.Node, block: str) -> bool:
@@ -71,7 +72,8 @@ def capture_block_input(model: nn.Module, block: str) -> Iterator[list[Any]]:
         captured[:] = [args[operand]]
 
     # Other hooks may change the input, so this one must be the first.
-    handle = model.get_submodule(name).register_forward_pre_hook(capture, prepend=True)
+    reader = model.get_submodule(name)
+    handle = reader.register_forward_pre_hook(ScopedHook(reader, capture), prepend=True)
     try:
         yield captured
     finally:

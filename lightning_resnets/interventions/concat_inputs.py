@@ -8,7 +8,7 @@ from torch import fx, nn
 
 from lightning_resnets.errors import InterventionError
 from lightning_resnets.graph import TracedModel
-from lightning_resnets.graph.functional_merges import target_name
+from lightning_resnets.graph.gate_rules import target_name
 from lightning_resnets.interventions.hook_points import is_inside, modules_called_twice
 from lightning_resnets.merges import Concat
 

@@ -2,9 +2,10 @@
 
 from contextlib import suppress
 
-from torch import fx, nn
+from torch import nn
 
 from lightning_resnets.errors import HookPointError, InterventionError
+from lightning_resnets.graph.graph_module import has_inserted_merges
 from lightning_resnets.interventions.concat_inputs import (
     ConcatInput,
     consumers_of,
@@ -65,18 +66,6 @@ def expand_drop(
         f"'{name}' contains no Add and no dense layer, so it cannot be removed: use a residual "
         f"block, or a layer whose output is concatenated with its input ({list_merges(model)})."
     )
-
-
-def has_inserted_merges(model: nn.Module) -> bool:
-    """Return whether a model's merges were inserted by `insert_merges`.
-
-    Args:
-        model: any model.
-
-    Returns:
-        True if the operands of its Adds are in the order of the original code.
-    """
-    return isinstance(model, fx.GraphModule) and "traced_by" in model.meta
 
 
 def shortcut_operand(model: nn.Module, add: str, inputs: MergeInputs | None) -> int:

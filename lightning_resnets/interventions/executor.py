@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 
 from lightning_resnets.errors import InterventionError
 from lightning_resnets.graph import TracedModel
-from lightning_resnets.graph.functional_merges import target_name
+from lightning_resnets.graph.gate_rules import target_name
 from lightning_resnets.interventions.apply_edits import apply_merge_edits, apply_output_edit
 from lightning_resnets.interventions.bypass import block_input_nodes, node_is_inside
 from lightning_resnets.interventions.edits import (
@@ -26,7 +26,7 @@ from lightning_resnets.interventions.hook_points import modules_called_twice
 from lightning_resnets.interventions.intervene import InterventionPlan, plan_interventions
 from lightning_resnets.interventions.merge_inputs import MergeInputs, merge_inputs_of
 from lightning_resnets.interventions.node_plan import NodePlan, swaps_of_node
-from lightning_resnets.interventions.record import bind_operands
+from lightning_resnets.interventions.record import bind_operands, summands
 from lightning_resnets.merges import Merge
 
 
@@ -134,7 +134,7 @@ class NodeExecutor(fx.Interpreter):
             args, kwargs = self.fetch_args_kwargs_from_env(n)
             edits = self.current_plan.merges.get(n, ())
             operands = apply_merge_edits(bind_operands(module, args, kwargs), edits)
-            self.on_merge(n, operands)
+            self.on_merge(n, summands(module, operands))
             value = module(*operands)
         elif self.position[n] == 0:  # the placeholder of the images
             value = self.images

@@ -9,6 +9,7 @@ from typing import Any
 from torch import fx, nn
 
 from lightning_resnets.errors import HookPointError
+from lightning_resnets.interventions.hook_scope import ScopedHook, check_hooks_run
 from lightning_resnets.utils.format import format_value, join_first
 
 # Names that functional merges have in a graph.
@@ -41,8 +42,7 @@ def get_submodule(model: nn.Module, name: str) -> nn.Module:
         hint = " (`insert_merges` turns additions and other functional merges into modules)"
     similar = join_first(_similar_names(model, name), 5)
     raise HookPointError(
-        f"This model has no module called {format_value(name)}; "
-        f"similar names are {similar}{hint}."
+        f"This model has no module called {format_value(name)}; similar names are {similar}{hint}."
     )
 
 
@@ -149,11 +149,13 @@ def register_hook(
         HookPointError: see `resolve_hook_point`.
     """
     module, call_index = resolve_hook_point(model, name)
+    check_hooks_run(model, name)
+    scoped = ScopedHook(module, hook)
     if call_index is None:
-        handle = module.register_forward_hook(hook, with_kwargs=with_kwargs, prepend=prepend)
+        handle = module.register_forward_hook(scoped, with_kwargs=with_kwargs, prepend=prepend)
         return handle.remove
     # The module is shared by several blocks, of which one is meant.
-    counted = _NthCallHook(hook, call_index)
+    counted = _NthCallHook(scoped, call_index)
     handles = (
         model.register_forward_pre_hook(counted.start_pass),
         module.register_forward_hook(counted, with_kwargs=with_kwargs, prepend=prepend),
@@ -179,7 +181,12 @@ class _NthCallHook:
         self.calls = count()
 
     def __call__(self, *args: Any) -> Any:
+        """Call the hook in the call that is meant."""
         return self.hook(*args) if next(self.calls) == self.call_index else None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_NthCallHook":
+        # A copy of the model ignores the hook.
+        return self
 
 
 def _ends_block(model: fx.GraphModule, last: fx.Node, name: str) -> bool:

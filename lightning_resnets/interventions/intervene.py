@@ -8,12 +8,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from lightning_resnets.errors import InterventionError
+from lightning_resnets.graph.graph_module import has_inserted_merges
 from lightning_resnets.interventions.apply_edits import apply_merge_edits, apply_output_edit
 from lightning_resnets.interventions.bypass import capture_block_input
 from lightning_resnets.interventions.concat_inputs import operands_from_module
 from lightning_resnets.interventions.drop_block import (
     expand_drop,
-    has_inserted_merges,
     list_merges,
     shortcut_operand,
 )
@@ -33,10 +33,13 @@ from lightning_resnets.interventions.hook_points import (
     register_hook,
     resolve_hook_point,
 )
+from lightning_resnets.interventions.hook_scope import ScopedHook, check_hooks_run, exclusive
 from lightning_resnets.interventions.merge_inputs import MergeInputs, merge_inputs
 from lightning_resnets.interventions.record import bind_operands
 from lightning_resnets.interventions.swap_blocks import check_swap, swapped
 from lightning_resnets.merges import Add, Concat, Merge
+from lightning_resnets.utils.format import printable_key
+from lightning_resnets.utils.model_arguments import check_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ def intervene(
     """Run a model under interventions inside the `with` block.
 
     They act in the order given. Hooks apply them and are removed at the end, also after an error.
+    A copy that is made inside the block is free of them. With `SwapBlocks` the model cannot be
+    copied, saved or loaded inside. Only the thread that began the block may run the model.
     A name means a place in the model: if blocks are swapped, an edit of one name acts in its
     place, whichever block runs there.
 
@@ -82,9 +87,11 @@ def intervene(
     """
     plan = plan_interventions(model, interventions, inputs)
     with ExitStack() as stack:
+        stack.enter_context(exclusive(model))
         for name, edits in plan.merges.items():
             merge = get_submodule(model, name)
-            hook = _make_operand_hook(edits)
+            check_hooks_run(model, name)
+            hook = ScopedHook(merge, _make_operand_hook(edits))
             stack.callback(merge.register_forward_pre_hook(hook, with_kwargs=True).remove)
         # Each hook goes before those that exist, so inner modules are changed first, and
         # recordings that began earlier see the result.
@@ -117,6 +124,7 @@ def plan_interventions(
         InterventionError: an intervention does not fit the model.
         HookPointError: there is no such module.
     """
+    check_model(model)
     planner = _Planner(model, inputs, known_names)
     for intervention in flatten_interventions(interventions):
         planner.add(intervention)
@@ -240,4 +248,6 @@ def _operand_number(merge: Merge, edit: MergeEdit) -> int:
     if isinstance(operand, int) and operand >= 0 and (not names or operand < len(names)):
         return operand
     known = " and ".join(names) or "numbered from 0"
-    raise InterventionError(f"'{edit.merge}' has no operand '{operand}': its operands are {known}.")
+    raise InterventionError(
+        f"'{edit.merge}' has no operand '{printable_key(operand)}': its operands are {known}."
+    )

@@ -5,10 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from torch import fx, nn
+from torch import nn
 
 from lightning_resnets.errors import InterventionError, TraceError
 from lightning_resnets.graph import TracedModel, trace_nodes
+from lightning_resnets.graph.graph_module import has_inserted_merges
 from lightning_resnets.graph.shortcut_operands import (
     ShortcutOperands,
     add_inputs,
@@ -80,6 +81,9 @@ def merge_inputs(model: nn.Module) -> MergeInputs:
 
 def _trace_merge_inputs(model: nn.Module) -> MergeInputs:
     """Trace a model with the first size that it takes."""
+    if has_inserted_merges(model):
+        inputs = vars(model)["meta"]["example_inputs"]
+        return merge_inputs_of(model, trace_nodes(model, example_inputs=inputs))
     for size in _candidate_input_sizes(model):
         with suppress(TraceError):
             return merge_inputs_of(model, trace_nodes(model, size))
@@ -105,10 +109,7 @@ def merge_inputs_of(model: nn.Module, traced: TracedModel) -> MergeInputs:
 
 
 def _candidate_input_sizes(model: nn.Module) -> list[tuple[int, int, int]]:
-    """Return sizes of images that a model may take; a recorded model has its own."""
-    # The nodes of a recorded model hold for one size.
-    if isinstance(model, fx.GraphModule) and "input_size" in model.meta:
-        return [model.meta["input_size"]]
+    """Return sizes of images that a model may take."""
     convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
     first = next(convolutions, None)
     channels = first.in_channels if first else 3

@@ -9,9 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from lightning_resnets.interventions.drop_block import has_inserted_merges
+from lightning_resnets.errors import InvalidArgumentError
+from lightning_resnets.graph.graph_module import has_inserted_merges
 from lightning_resnets.interventions.hook_points import HookFunction, get_submodule, register_hook
+from lightning_resnets.interventions.hook_scope import ScopedHook, exclusive
 from lightning_resnets.merges import Merge
+from lightning_resnets.utils.arguments import check_names
+from lightning_resnets.utils.model_arguments import check_model
 
 # Modules of these packages work in place only if their `inplace` attribute is True.
 TRUSTED_MODULES = ("torch.nn.", "lightning_resnets.")
@@ -43,6 +47,9 @@ def record_activations(model: nn.Module, hook_points: str | Iterable[str]) -> It
     otherwise a copy is recorded. A copy without gradients is also recorded where a module returns
     the memory of its input (Identity, Dropout in evaluation mode, a view).
 
+    A copy of the model that is made inside the block is not recorded. Only the thread that began
+    the block may run the model; another one gets InterventionError.
+
     Args:
         model: the model.
         hook_points: name of a module, or several. A module that is called twice in one pass keeps
@@ -52,18 +59,24 @@ def record_activations(model: nn.Module, hook_points: str | Iterable[str]) -> It
         The recording, filled by each forward pass.
 
     Raises:
+        InvalidArgumentError: `hook_points` has no names.
         HookPointError: there is no such module, or a block of a model of `insert_merges` does not
             end in a single module.
     """
+    check_model(model)
+    names = check_names("hook_points", hook_points)
+    if not names:
+        raise InvalidArgumentError("hook_points is empty: name at least one module.")
     recording = Recording()
     copies = may_run_inplace(model)
-    names = [hook_points] if isinstance(hook_points, str) else hook_points
     with ExitStack() as stack:
+        stack.enter_context(exclusive(model))
         for name in dict.fromkeys(names):
             module = get_submodule(model, name)
             is_merge = isinstance(module, Merge)
             if is_merge and copies:
-                handle = module.register_forward_pre_hook(_clone_operands, with_kwargs=True)
+                clone_hook = ScopedHook(module, _clone_operands)
+                handle = module.register_forward_pre_hook(clone_hook, with_kwargs=True)
                 stack.callback(handle.remove)
             make_hook = _make_merge_hook if is_merge else _make_output_hook
             hook = make_hook(name, recording, copies)
@@ -106,6 +119,19 @@ def bind_operands(
     return (*args, *(kwargs[name] for name in merge.operands if name in kwargs))
 
 
+def summands(merge: Merge, operands: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return the operands that have names; a sum by `lerp` has its weight as a third.
+
+    Args:
+        merge: the merge.
+        operands: all arguments of its call.
+
+    Returns:
+        Two operands of an Add or Gate; all parts of a Concat.
+    """
+    return operands[: len(merge.operands)] if merge.operands else operands
+
+
 def _make_output_hook(name: str, recording: Recording, copies: bool) -> HookFunction:
     """Make a hook that records an output; on our models it does next to nothing."""
     outputs = recording.outputs
@@ -131,7 +157,8 @@ def _make_merge_hook(name: str, recording: Recording, copies: bool) -> HookFunct
     def keep(
         module: Merge, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor
     ) -> Tensor | None:
-        recording.operands[name] = bind_operands(module, args, kwargs) if kwargs else args
+        operands = bind_operands(module, args, kwargs) if kwargs else args
+        recording.operands[name] = summands(module, operands)
         recording.outputs[name] = output
         if not copies:
             return None

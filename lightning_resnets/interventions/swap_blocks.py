@@ -11,6 +11,7 @@ from torch import nn
 from lightning_resnets.errors import InterventionError
 from lightning_resnets.interventions.edits import SwapBlocks
 from lightning_resnets.interventions.hook_points import get_submodule, is_inside
+from lightning_resnets.interventions.hook_scope import guarded
 
 # Settings of modules that change the shape of their output.
 SHAPE_ATTRIBUTES = (
@@ -63,11 +64,15 @@ def swapped(model: nn.Module, swaps: Iterable[SwapBlocks]) -> Iterator[None]:
     current = _ActiveSwaps(tuple(swaps))
     active = _active.setdefault(model, [])
     active.append(current)
+    modules: list[nn.Module] = []
+    for swap in current.swaps:
+        modules += _modules_of(model, swap)
     try:
         for swap in current.swaps:
             _exchange(model, swap)
             current.done.append(swap)
-        yield
+        with guarded(modules):
+            yield
     finally:
         _end_swaps(model, active, current)
 
@@ -142,6 +147,13 @@ def _module_pairs(model: nn.Module, swap: SwapBlocks) -> list[ModulePair]:
     first = dict(get_submodule(model, swap.first).named_modules())
     second = dict(get_submodule(model, swap.second).named_modules())
     return [(path, first[path], second[path]) for path in first if path in second]
+
+
+def _modules_of(model: nn.Module, swap: SwapBlocks) -> list[nn.Module]:
+    """Return all modules of two blocks."""
+    first = get_submodule(model, swap.first)
+    second = get_submodule(model, swap.second)
+    return [*first.modules(), *second.modules()]
 
 
 def _differences(model: nn.Module, swap: SwapBlocks) -> Iterator[str]:

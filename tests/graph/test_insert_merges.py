@@ -106,7 +106,7 @@ class Odd(nn.Module):
         y = y * self.scale + 1  # nor is a learned scale, nor a number
         y = y.add(x)  # add
         y += x  # add
-        y = torch.add(y, x, alpha=2)  # no plain sum: left alone
+        y = torch.add(y, x, alpha=2)  # add
         y = y * self.pool(y).sigmoid()  # gate
         y = y.mul(self.pool(x).sigmoid().expand_as(y))  # gate
         y = torch.cat([y, x], dim=1)  # concat
@@ -119,7 +119,7 @@ def test_false_friends_are_left_alone_and_every_spelling_is_found() -> None:
     model = Odd().eval()
     shown = insert_merges(model, (3, 8, 8))
     names = [name for name, module in shown.named_modules() if hasattr(module, "kind")]
-    assert names == ["add", "add_1", "gate", "gate_1", "concat"]
+    assert names == ["add", "add_1", "add_2", "gate", "gate_1", "concat"]
     image = torch.randn(2, 3, 8, 8)
     given = image.clone()
     with torch.no_grad():
@@ -183,7 +183,7 @@ def test_trace_names_joins_as_reveal_does_and_leaves_the_net_alone(by: str) -> N
     assert graph.traced_by.startswith(by)
     place = "inner." if by == "recorder" else ""
     assert [merge.name for merge in graph.merges] == [
-        f"{place}{n}" for n in ("add", "add_1", "gate", "gate_1", "concat")
+        f"{place}{n}" for n in ("add", "add_1", "add_2", "gate", "gate_1", "concat")
     ]
     assert [(name, module) for name, module in model.named_modules()] == before
     assert {name: id(value) for name, value in model.named_parameters()} == weights

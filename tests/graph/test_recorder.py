@@ -294,9 +294,7 @@ def test_a_recorded_net_holds_for_its_size_and_says_so() -> None:
     assert shown.meta["traced_by"] == "recorder"
     assert shown.meta["input_size"] == SIZE
     for model in (shown, copy.deepcopy(shown)):
-        with pytest.raises(
-            ValueError, match="recorded for images of 4×8×8, got 4×16×16"
-        ):
+        with pytest.raises(ValueError, match="recorded for images of 4×8×8, got 4×16×16"):
             model(torch.randn(1, 4, 16, 16))
         with pytest.raises(TraceError, match="got 4×16×16"):
             trace(model, (4, 16, 16))

@@ -22,7 +22,7 @@ from lightning_resnets.analysis.receptive_field.windows import (
     UnknownWindowError,
     WindowSpec,
 )
-from lightning_resnets.graph.functional_merges import target_name
+from lightning_resnets.graph.gate_rules import target_name
 from lightning_resnets.merges import Concat, Merge
 
 # Axes of height and width of all previous nodes that depend on the image; None: no positions.
