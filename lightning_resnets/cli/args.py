@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,7 +10,7 @@ from torch import nn
 
 from lightning_resnets.checkpoint.bundled import resolve_checkpoint
 from lightning_resnets.checkpoint.load import LoadedCheckpoint, load_checkpoint
-from lightning_resnets.cli.card_options import read_overrides
+from lightning_resnets.cli.card_options import join_channel_values, read_overrides
 from lightning_resnets.errors import CheckpointError
 from lightning_resnets.utils.format import join_words
 from lightning_resnets.utils.parameters import count_parameters
@@ -48,6 +48,21 @@ class CommandParser(argparse.ArgumentParser):
             # Descriptions have line breaks of their own.
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+
+    def parse_args(self, args: Sequence[str], namespace: None = None) -> argparse.Namespace:  # type: ignore[override]
+        """Parse arguments; numbers of several channels may be separated by spaces or commas.
+
+        Args:
+            args: command-line arguments after the command.
+            namespace: not used.
+
+        Returns:
+            The parsed arguments.
+
+        Raises:
+            ValueError: an argument is wrong.
+        """
+        return super().parse_args(join_channel_values(args), namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise the message as one sentence.

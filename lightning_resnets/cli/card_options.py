@@ -1,12 +1,15 @@
 """Options that say what a checkpoint does not: normalization, channel order and class names."""
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_resnets.checkpoint.card_overrides import NORMALIZATION, CardOverrides
 from lightning_resnets.checkpoint.model_card import CHANNEL_ORDERS, ModelCard
 from lightning_resnets.data.datasets import DATASETS
 from lightning_resnets.errors import CheckpointError
+
+CHANNEL_OPTIONS = ("--mean", "--std")
 
 
 def add_card_options(parser: ArgumentParser) -> None:
@@ -99,6 +102,36 @@ def assumption_notes(card: ModelCard) -> tuple[str, ...]:
         "Give --mean and --std, or --no-normalize; `evaluate --try-preprocessing` compares them."
     )
     return (note,)
+
+
+def join_channel_values(args: Sequence[str]) -> list[str]:
+    """Join the numbers behind --mean and --std by commas: `--mean 0.5 0.5 0.5`.
+
+    Args:
+        args: command-line arguments.
+
+    Returns:
+        The same with one value behind each of the two options.
+    """
+    joined = list[str]()
+    is_open = False
+    for arg in args:
+        if is_open and _is_number(arg):
+            joined[-1] += f",{arg}"
+            continue
+        joined.append(arg)
+        # Only numbers behind a number can belong to the same option.
+        is_open = len(joined) > 1 and joined[-2] in CHANNEL_OPTIONS and _is_number(arg)
+    return joined
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def parse_channels(text: str) -> tuple[float, ...]:

@@ -27,8 +27,11 @@ MAX_PIXELS = 40_000_000
 # A JPEG with longer sides is decoded at a fraction of its size, which is fast.
 JPEG_DRAFT_SIDE = 4096
 
-# Above this share of missing pixels a JPEG counts as damaged.
-MAX_MISSING_SHARE = 0.02
+# A JPEG that lacks more pixels and more bytes than this counts as damaged.
+MAX_MISSING_SHARE = 0.05
+MAX_MISSING_BYTES = 64
+BLOCK_PIXELS = 400  # of 16 by 16, whose colors reach into their neighbors
+MIN_KNOWN_SHARE = 1e-3  # avoids a division by zero
 
 GRAY_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # more than 8 bits per pixel
 
@@ -94,12 +97,22 @@ def _decode_or_repair(data: bytes) -> tuple[Pixels, str]:
     # Any kind of exception, as above.
     except Exception as error:
         if png_repair.is_png(data):
-            # Such as a color profile or a comment that would take too much memory.
-            pixels = _decode(png_repair.keep_pixel_chunks(data))
-            return pixels, "its color profile or comments cannot be read and were ignored."
+            return _decode_bare_png(data, error)
         if jpeg_repair.is_jpeg(data):
             return _decode_short_jpeg(data, error)
         raise
+
+
+def _decode_bare_png(data: bytes, error: Exception) -> tuple[Pixels, str]:
+    """Decode a PNG without its text and profiles; raise the error if that does not help."""
+    try:
+        # Such as a color profile or a comment that would take too much memory.
+        pixels = _decode(png_repair.keep_pixel_chunks(data))
+    except ImageError:
+        raise
+    except Exception:  # noqa: BLE001 - the first error says what is wrong
+        raise error from None
+    return pixels, "its color profile or comments cannot be read and were ignored."
 
 
 def _decode_short_jpeg(data: bytes, error: Exception) -> tuple[Pixels, str]:
@@ -110,7 +123,11 @@ def _decode_short_jpeg(data: bytes, error: Exception) -> tuple[Pixels, str]:
     # What depends on the missing bytes changes with their replacement.
     other = _decode(jpeg_repair.end_with(data, jpeg_repair.NOISE))
     share = float((pixels != other).any(2).mean())
-    if share > MAX_MISSING_SHARE:
+    # A small or flat image has few bytes, so that its last ones are many of its pixels. One block
+    # is lost as a whole with its last byte.
+    whole = max(0.0, share - BLOCK_PIXELS / pixels[:, :, 0].size)
+    num_bytes = jpeg_repair.last_scan_size(data) * whole / max(1 - whole, MIN_KNOWN_SHARE)
+    if share > MAX_MISSING_SHARE and num_bytes > MAX_MISSING_BYTES:
         raise error
     return pixels, f"its last bytes are missing ({share:.1%} of the pixels)."
 

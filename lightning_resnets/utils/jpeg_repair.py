@@ -47,6 +47,22 @@ def end_with(data: bytes, replacement: bytes) -> bytes:
     return data.rstrip(b"\xff") + replacement + END
 
 
+def last_scan_size(data: bytes) -> int:
+    """Return the number of bytes of the last scan that are in a JPEG.
+
+    Args:
+        data: content of a JPEG that is cut in its last scan.
+
+    Returns:
+        The number of bytes behind the scan's header; 0 without a scan.
+    """
+    size = 0
+    for marker, _, end in _segments(data):
+        if marker == SCAN:
+            size = len(data) - end
+    return size
+
+
 def has_all_scans(data: bytes) -> bool:
     """Return whether every coefficient has its last bit in a scan that has begun.
 
@@ -65,7 +81,7 @@ def has_all_scans(data: bytes) -> bool:
     is_progressive = False
     num_scans = 0
     try:
-        for marker, body in _segments(data):
+        for marker, body, _ in _segments(data):
             if 0xC0 <= marker <= 0xC2:
                 is_progressive = marker == PROGRESSIVE
                 components = [body[6 + 3 * index] for index in range(body[5])]
@@ -90,8 +106,8 @@ def _note_scan(body: bytes, lowest_bit: dict[tuple[int, int], int]) -> None:
             lowest_bit[body[1 + 2 * index], coefficient] = bits & 15
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield marker and body of each segment, up to the end or the first cut one."""
+def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Yield marker, body and end of each segment, up to the end or the first cut one."""
     position = len(START)
     while position + 4 <= len(data):
         marker = data[position + 1]
@@ -99,7 +115,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         end = position + 2 + length
         if data[position] != 0xFF or end > len(data):
             return
-        yield marker, data[position + 4 : end]
+        yield marker, data[position + 4 : end], end
         if marker == SCAN:
             found = NEXT_MARKER_RE.search(data, end)
             if found is None:

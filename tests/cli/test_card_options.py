@@ -64,6 +64,23 @@ def test_given_values_are_no_longer_assumed(
     assert card["class_names"][3] == "digit 3"
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--mean", "0.4,0.5,0.6", "--std", "0.2"],
+        ["--mean", "0.4", "0.5", "0.6", "--std", "0.2", "0.2", "0.2"],
+        ["--mean=0.4,0.5,0.6", "--std=0.2"],
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_numbers_are_separated_by_commas_or_spaces(
+    args: list[str], is_first: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*args, "resnet20"] if is_first else ["resnet20", *args]
+    card = run_json(["inspect", *words], capsys)["card"]
+    assert (card["mean"], card["std"]) == ([0.4, 0.5, 0.6], [0.2, 0.2, 0.2])
+
+
 def test_file_with_a_card_assumes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     main(["inspect", "resnet20"])
     text = capsys.readouterr().out
