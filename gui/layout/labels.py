@@ -3,6 +3,10 @@
 from gui.graph import Node
 from gui.layout.geometry import text_width
 
+OP_FONT_SIZE = 7.6  # in units, narrower than the drawn font: the estimate of widths is generous
+LABEL_FONT_SIZE = 8.0
+MIN_LETTERS = 4
+
 
 def wrap_label(op: str, width: float) -> tuple[str, ...]:
     """Split an operation into two lines if one is too wide.
@@ -12,27 +16,49 @@ def wrap_label(op: str, width: float) -> tuple[str, ...]:
         width: The available width in units.
 
     Returns:
-        The lines, none for an empty operation.
+        The lines, none for an empty operation. Where even two are too wide, an operation that
+        is repeated is named once: "conv 1x1, 3x3, 1x1".
     """
-    parts = op.split(", ")
-    if len(parts) < 2 or text_width(op, 7.6) <= width:
-        return (op,) if op else ()
-    half = -(-len(parts) // 2)
-    return ", ".join(parts[:half]), ", ".join(parts[half:])
+    for text in (op, _name_once(op)):
+        parts = text.split(", ")
+        if len(parts) < 2 or text_width(text, OP_FONT_SIZE) <= width:
+            return (text,) if text else ()
+        half = -(-len(parts) // 2)
+        lines = ", ".join(parts[:half]) + ",", ", ".join(parts[half:])
+        if max(text_width(line, OP_FONT_SIZE) for line in lines) <= width:
+            break
+    return lines
+
+
+def _name_once(op: str) -> str:
+    """Leave out the name of a part that is that of the part before: "conv 1x1, 3x3"."""
+    parts: list[str] = []
+    last = ""
+    for part in op.split(", "):
+        name, _, size = part.partition(" ")
+        parts.append(size if size and name == last else part)
+        last = name
+    return ", ".join(parts)
 
 
 def shorten_label(label: str, width: float) -> str:
-    """Shorten the label of a projection: first its method, then its stride is left out.
+    """Shorten the label of a projection: its method is left out first.
 
     Args:
         label: The label, such as "16→32 /2, pad".
         width: The available width in units.
 
     Returns:
-        The longest version that fits, or the shortest one.
+        The longest version that fits. Where something else than the method is left out, it ends
+        in an ellipsis; "" where only a few letters would fit.
     """
-    versions = (label, label.split(",")[0], label.split(" ")[0])
-    return next((text for text in versions if text_width(text, 8) <= width), versions[-1])
+    short = label.split(",")[0]
+    for text in (label, short):
+        if text_width(text, LABEL_FONT_SIZE) <= width:
+            return text
+    count = int(width / text_width("x", LABEL_FONT_SIZE)) - 1
+    # Two letters and an ellipsis tell nobody anything; the tool tip has the whole label.
+    return f"{short[:count].rstrip()}…" if count >= MIN_LETTERS else ""
 
 
 def shorten_node_label(node: Node, width: float) -> str:

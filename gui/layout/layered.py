@@ -1,6 +1,10 @@
 """Layout of any folded graph: one row per stage, columns by longest path (Sugiyama et al. 1981)."""
 
+from dataclasses import replace
+from itertools import chain, pairwise
+
 from gui.graph import Graph, Node
+from gui.layout.chains import path_between
 from gui.layout.geometry import (
     LANE_GAP,
     MARGIN,
@@ -17,9 +21,11 @@ from gui.layout.geometry import (
     WireRole,
     bounding_rect,
     format_spatial_size,
+    input_edges,
     skip_arc,
     spatial_size,
 )
+from gui.layout.labels import shorten_label
 from gui.layout.layered_order import (
     LayerColumn,
     assign_columns,
@@ -39,6 +45,7 @@ ROUND = 22.0
 BAR_WIDTH = 8.0
 
 CORNER_RADIUS = 10.0
+TITLE_LEFT = 25.0  # right of the lines that come from the row above
 
 
 def layout_layered(diagram: Graph) -> GraphLayout:
@@ -56,6 +63,7 @@ def layout_layered(diagram: Graph) -> GraphLayout:
     slots = _slots_per_row(columns)
     tops = _row_tops(slots)
     boxes = _place_columns(diagram, columns, slots, tops)
+    boxes |= _projection_pills(diagram, boxes)
     width = 2 * PAD + STEP * (1 + max(rank.values()))
     bands = tuple(
         stage_band(diagram, rows, row, Rect(0, top, width, TITLE + count * SLOT + PAD))
@@ -107,6 +115,19 @@ def _place_columns(
                 y = tops[row] + TITLE + free + SLOT * (i + 0.5)
                 boxes[name] = place_node(nodes[name], (x, y), row)
     return boxes
+
+
+def _projection_pills(diagram: Graph, boxes: dict[str, NodeBox]) -> dict[str, NodeBox]:
+    """Return the boxes of the nodes of projections, with the shape that marks them."""
+    pills: dict[str, NodeBox] = {}
+    for skip, names in zip(diagram.skips, skip_routes(diagram), strict=True):
+        for name in names[1:-1]:
+            box = boxes[name]
+            # A single node stands for the whole projection.
+            label = skip.projection if len(names) == 3 else None
+            lines = (shorten_label(label, box.rect.w - 8),) if label else box.lines[:1]
+            pills[name] = replace(box, shape="pill", lines=lines)
+    return pills
 
 
 def place_node(node: Node, middle: Point, row: int) -> NodeBox:
@@ -163,7 +184,7 @@ def stage_band(diagram: Graph, rows: dict[str, int], row: int, rect: Rect) -> St
     ]
     node = candidates[-1]
     subtitle = f"{node.shape[0]} channels"
-    return StageBand(rect, format_spatial_size(node), subtitle, (PAD, rect.y + 8), False)
+    return StageBand(rect, format_spatial_size(node), subtitle, (TITLE_LEFT, rect.y + 8), False)
 
 
 def edge_lines(
@@ -179,23 +200,53 @@ def edge_lines(
     Returns:
         The wires of plain edges, and the arcs of skips.
     """
+    routes = skip_routes(diagram)
+    arcs = tuple(
+        skip_arc(diagram.skips[i], _route_along(names, places, tops), CORNER_RADIUS)
+        for i, names in enumerate(routes)
+    )
+    # An edge that is part of a skip is drawn with it.
+    drawn = set(chain.from_iterable(pairwise(names) for names in routes))
     wires: list[Wire] = []
-    arcs: list[Arc] = []
     for edge in diagram.edges:
-        points = route_edge(places[edge.source], places[edge.target], tops)
-        skip = diagram.skip(edge.target, edge.operand)
-        if skip and skip.source == edge.source:
-            arcs.append(skip_arc(skip, points, CORNER_RADIUS))
-        else:
-            role = _wire_role(places[edge.source], places[edge.target])
-            wires.append(Wire(edge.source, edge.target, edge.operand, points, role, CORNER_RADIUS))
-    # A skip with a projection spans several edges, so it has an arc of its own.
-    drawn = {(arc.merge, arc.operand) for arc in arcs}
+        if (edge.source, edge.target) in drawn:
+            continue
+        source = places[edge.source]
+        target = places[edge.target]
+        points = route_edge(source, target, tops)
+        role = _wire_role(source, target)
+        wires.append(Wire(edge.source, edge.target, edge.operand, points, role, CORNER_RADIUS))
+    return tuple(wires), arcs
+
+
+def skip_routes(diagram: Graph) -> list[tuple[str, ...]]:
+    """List the nodes along each skip.
+
+    Args:
+        diagram: The folded graph.
+
+    Returns:
+        For each skip the names from its fork over its projection to its merge; if several paths
+        lead there, only the last node before the merge and the merge.
+    """
+    links = input_edges(diagram)
+    routes: list[tuple[str, ...]] = []
     for skip in diagram.skips:
-        if (skip.merge, skip.operand) not in drawn:
-            points = route_edge(places[skip.source], places[skip.merge], tops)
-            arcs.append(skip_arc(skip, points, CORNER_RADIUS))
-    return tuple(wires), tuple(arcs)
+        path = path_between(links, skip.merge, skip.operand, skip.source)
+        if path is None:
+            last = next(edge for edge in links[skip.merge] if edge.operand == skip.operand)
+            routes.append((last.source, skip.merge))
+        else:
+            routes.append((skip.source, *path, skip.merge))
+    return routes
+
+
+def _route_along(
+    names: tuple[str, ...], places: dict[str, NodeBox], tops: list[float]
+) -> tuple[Point, ...]:
+    """Route a skip through the nodes of its projection, whose boxes lie on the line."""
+    legs = [route_edge(places[a], places[b], tops) for a, b in pairwise(names)]
+    return tuple(chain.from_iterable(legs))
 
 
 def _wire_role(source: NodeBox, target: NodeBox) -> WireRole:

@@ -187,7 +187,9 @@ class ResidualLayout:
         # A projection needs a flat part of the arc to lie on.
         if path and self.g.pitch > 60:
             radius = min(radius, span / 5)
-        self.place_projections(path, skip, fork[0] + radius, x - radius, top)
+        # A pill may cover the corners of its arc, but neither its fork nor its merge.
+        margin = min(radius, self.g.plus / 2)
+        self.place_projections(path, skip, fork[0] + margin, x - margin, top)
         return skip_arc(skip, (fork, (fork[0], top), (x, top), (x, merge.y)), radius)
 
     def place_projections(

@@ -279,13 +279,23 @@ class GraphDrawing(ZoomPanCanvas):
         node = self.graph.node(name)
         if node:
             change = self.paint_state.values.get(node.name)
-            parts = [describe_node(node)]
+            parts = [describe_node(node) + self._projection_text(node.name)]
             if self.paint_state.scale:
                 parts += self.paint_state.scale.describe(node.name)
             if change:
                 parts.append(f"relative change {change:.0%}")
             return " · ".join(parts)
         return self.describe_input(merge_input)
+
+    def _projection_text(self, name: str) -> str:
+        """Return what the label of a projection says, which may be shortened on its pill."""
+        box = self.placement.box(name)
+        if box is None or box.shape != "pill":
+            return ""
+        for skip, names in zip(self.graph.skips, layout.skip_routes(self.graph), strict=True):
+            if name in names[1:-1] and skip.projection:
+                return f" · projection {skip.projection}"
+        return ""
 
     def describe_input(self, merge_input: MergeInput | None) -> str:
         """Describe a merge input.

@@ -12,6 +12,12 @@ HEIGHT = 24.0
 FONT_SIZE = 10.5
 SYMBOL_WIDTH = 27  # from the start of an entry to its text
 SCALE_SAMPLES = 8  # steps of the color scale in its symbol
+# Merges without a skip connection, by kind: symbol and text.
+PARALLEL_ENTRIES = (
+    ("concat", "bar", "parallel branches, concatenated"),
+    ("add", "add", "parallel branches, added"),
+    ("gate", "gate", "parallel branches, multiplied"),
+)
 ENTRY_GAP = 16  # between two entries, besides a margin
 
 
@@ -34,6 +40,7 @@ class GraphLegend:
             "projection": self._draw_projection,
             "gate": self._draw_gate,
             "ribbon": self._draw_ribbon,
+            "bar": self._draw_bar,
             "cell": self._draw_cell,
             "chain": self._draw_chain,
             "cut": self._draw_cut,
@@ -50,11 +57,7 @@ class GraphLegend:
         Returns:
             (symbol, text) pairs.
         """
-        kinds = {skip.kind for skip in graph.skips}
-        if not kinds:
-            found = [("plain", "no skip connections")] if graph.nodes else []
-        else:
-            found = self._skip_entries(graph)
+        found = self._skip_entries(graph) if graph.skips else _plain_entries(graph)
         if self.state.scale:
             found.append(("scale", self.state.scale.legend_text()))
         if self.state.values:
@@ -120,7 +123,9 @@ class GraphLegend:
         kinds = {skip.kind for skip in graph.skips}
         found: list[tuple[str, str]] = []
         if "add" in kinds:
-            found.append(("add", "identity shortcut"))
+            adds = [skip for skip in graph.skips if skip.kind == "add"]
+            has_identity = any(not skip.projection for skip in adds)
+            found.append(("add", "identity shortcut" if has_identity else "addition"))
         if any(skip.projection for skip in graph.skips):
             found.append(("projection", "projection shortcut"))
         if "gate" in kinds:
@@ -164,6 +169,15 @@ class GraphLegend:
             painter.setBrush(QColor(source_color(i, 3, self.state.theme)))
             painter.drawRect(QRectF(5 * i - 10, 4 * i - 6, 20 - 5 * i, 3.5))
 
+    def _draw_bar(self, painter: QPainter) -> None:
+        painter.setPen(QPen(self.state.color("outline"), EDGE_WIDTH))
+        for sign in (-1, 1):
+            painter.drawLine(QLineF(-10, 4 * sign, 0, 4 * sign))
+        painter.drawLine(QLineF(0, 0, 10, 0))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self.state.color("text"))
+        painter.drawRoundedRect(QRectF(-2, -8, 4, 16), 2, 2)
+
     def _draw_cell(self, painter: QPainter) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(self.state.color("outline"))
@@ -190,3 +204,12 @@ class GraphLegend:
 
     def _draw_cut(self, painter: QPainter) -> None:
         draw_cross(painter, QPointF(0, 0), 4.5, self.state, QColor(0, 0, 0, 0))
+
+
+def _plain_entries(graph: Graph) -> list[tuple[str, str]]:
+    """Explain a model without skip connections: a chain, or branches that meet."""
+    kinds = {node.kind for node in graph.nodes}
+    if not kinds:
+        return []
+    entries = [(symbol, text) for kind, symbol, text in PARALLEL_ENTRIES if kind in kinds]
+    return entries or [("plain", "no skip connections")]
