@@ -69,7 +69,7 @@ RECIPE is a YAML file or the name of a bundled recipe:
 {recipes}
 
 Common options: --data.data_dir DIR, --trainer.max_epochs N, --ckpt_path CHECKPOINT
-(a file, a bundled model's name, or `last` to resume).
+(a file, a bundled model's name, `last` to resume, or `best`).
 Options of a command: lightning-resnets COMMAND --help (all of Lightning's too: --help-all)"""
 
 

@@ -31,7 +31,7 @@ LIGHTNING_DEFAULTS: dict[str, Any] = {"config": "", "ckpt_path": None, "seed_eve
 
 RUN_HELP = {
     "config": "recipe or YAML file; of several, the last one wins",
-    "ckpt_path": "checkpoint, bundled model, or `last` to resume fit",
+    "ckpt_path": "checkpoint, bundled model, `best` or `last` of the run",
     "seed_everything": "random seed of weights, image order and augmentation",
     **{option.name: option.help for option in FIT_OPTIONS},
 }
@@ -91,6 +91,7 @@ IMAGENET_HELP = {
     "random_erase_prob": "probability of random erasing",
     "num_augment_repeats": "augmented copies of each image per epoch",
     "num_workers": "data-loading processes (null: one per CPU core)",
+    "skip_damaged_images": "go on without images that cannot be read, count them",
 }
 
 
@@ -119,6 +120,7 @@ EVAL_OPTIONS = {
     "eval_image_size",
     "eval_crop_pct",
     "num_workers",
+    "skip_damaged_images",
     "devices",
     "strategy",
     "accelerator",
@@ -139,6 +141,7 @@ Defaults are shown. Recipes override defaults; command-line options override rec
 
 
 FOOTER = """
+A recipe that names code of your own needs --trust_recipe: running it runs that code.
 Other datasets: --data CLASS_PATH, such as lightning_resnets.data.CIFAR10Sample (bundled).
 Resolved configuration: lightning-resnets {command} --config RECIPE ... --print_config
 All options, including Lightning's: lightning-resnets {command} --help-all"""
