@@ -77,6 +77,7 @@ class Controller(RequestLoop):
         window.depth_panel.measure_requested.connect(self.show_in_strip)
         window.color_button.chosen.connect(self.color_graph)
         inspector.hovered.connect(window.set_hover)
+        inspector.position_hovered.connect(self.show_receptive_field)
         inspector.contrast_requested.connect(self.toggle_contrast)
         inspector.order_requested.connect(self.toggle_order)
 
@@ -204,6 +205,21 @@ class Controller(RequestLoop):
         is_channel = self.request.gate_order == "channel"
         self.request = replace(self.request, gate_order="weight" if is_channel else "channel")
         self.refresh()
+
+    def show_receptive_field(self, position: tuple[int, int] | None) -> None:
+        """Mark the pixels of the image that a position of the shown map depends on.
+
+        Args:
+            position: (y, x) in the map, None for no mark.
+        """
+        if position is not None and not self.request.wants_receptive_field:
+            self.submit(replace(self.request, wants_receptive_field=True))
+        field = self.screen.receptive_field
+        pixels = self.screen.input_pixels
+        box = None
+        if position is not None and field is not None and pixels is not None:
+            box = field.box(*position, (pixels.shape[0], pixels.shape[1]))
+        self.window.sidebar.image.set_box(box)
 
     def show_in_strip(self, name: str) -> None:
         """Show another figure in the depth strip.

@@ -5,6 +5,48 @@ from dataclasses import dataclass
 import numpy as np
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Pixels that positions of a map depend on, along one axis.
+
+    Position i depends on pixels i * stride + first to i * stride + last, both included; they may
+    lie outside the image, in the padding.
+    """
+
+    stride: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptiveField:
+    """Receptive field of every position of a map."""
+
+    height: Span
+    width: Span
+
+    def box(self, y: int, x: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Return the pixels that one position depends on.
+
+        Args:
+            y: row of the position.
+            x: column of the position.
+            size: height and width of the image.
+
+        Returns:
+            Top, left, bottom and right, the last two not included, clipped to the image.
+        """
+        top, bottom = _clipped(self.height, y, size[0])
+        left, right = _clipped(self.width, x, size[1])
+        return top, left, bottom, right
+
+
+def _clipped(span: Span, position: int, size: int) -> tuple[int, int]:
+    start = position * span.stride
+    first = min(max(start + span.first, 0), size)
+    return first, min(max(start + span.last + 1, first), size)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureMaps:
     """The output of one node.

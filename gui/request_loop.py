@@ -213,7 +213,12 @@ class RequestLoop(QObject):
         shown = self.result.model.key if self.result.model else None
         if shown is not None and self.request.checkpoint == shown:
             self.last_good = replace(self.last_good, edits=self.request.edits)
-        request = replace(self.request, checkpoint=path, architecture=architecture)
+        request = replace(
+            self.request,
+            checkpoint=path,
+            architecture=architecture,
+            wants_receptive_field=False,
+        )
         if shown == path:
             # Opening the same file again is a step like any other: its edits can be brought back.
             self.submit(replace(request, edits=self.last_good.edits), run=False)

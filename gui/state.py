@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from gui.details import Detail
+from gui.details import Detail, ReceptiveField
 from gui.graph import Edit, Graph
 from gui.measures import MeasureValues
 
@@ -50,6 +50,7 @@ class Request:
         gate_order: order of a gate's weights.
         strip_measure: figure in the depth strip, None for the one that fits the model.
         color_measure: figure that the graph is colored by, None for plain colors.
+        wants_receptive_field: True once the pointer was over a map of this model.
     """
 
     checkpoint: str | None = None
@@ -61,6 +62,7 @@ class Request:
     gate_order: Order = "channel"
     strip_measure: str | None = None
     color_measure: str | None = None
+    wants_receptive_field: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Result:
         edits: the edits that were active.
         detail: tensors of the selected node.
         changes: relative change of each node's output by the edits, by name.
+        receptive_field: of the selected node's map, None where it is unknown.
         strip: values of the depth strip, None without an image.
         colors: values that the graph is colored by, None for plain colors.
         seconds: duration of the whole answer.
@@ -141,6 +144,7 @@ class Result:
     edits: tuple[Edit, ...] = ()
     detail: Detail | None = None
     changes: dict[str, float] = field(default_factory=dict)
+    receptive_field: ReceptiveField | None = None
     strip: MeasureValues | None = None
     colors: MeasureValues | None = None
     seconds: float = 0.0

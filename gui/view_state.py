@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from gui.descriptions import describe_edit
-from gui.details import Detail
+from gui.details import Detail, ReceptiveField
 from gui.graph import Edit, EditKey, Graph, MergeKind, Node
 from gui.measures import DepthCell, MeasureValues, default_measure, depth_cells
 from gui.state import Badge, Contrast, Order, Request, Result
@@ -52,6 +52,7 @@ class ViewState:
     input_pixels: np.ndarray | None = None
     bars: tuple[ClassBar, ...] = ()
     detail: Detail | None = None
+    receptive_field: ReceptiveField | None = None
     contrast: Contrast = "channel"
     order: Order = "channel"
     strip_measure: str = ""
@@ -94,6 +95,7 @@ def make_view_state(request: Request, result: Result) -> ViewState:
         input_pixels=result.input_pixels,
         bars=prediction_bars(result, model.class_names),
         detail=result.detail,
+        receptive_field=result.receptive_field,
         contrast=request.contrast,
         order=request.gate_order,
         strip_measure=strip.name,

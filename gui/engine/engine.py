@@ -11,11 +11,12 @@ from typing import Generic, TypeVar
 import cachetools
 import numpy as np
 
+from gui.details import ReceptiveField
 from gui.engine.catalog import load_catalog
 from gui.engine.conversion import to_intervention
 from gui.engine.measure_values import measure_nodes
 from gui.engine.model_info import describe_model
-from gui.engine.tensor_details import make_detail, relative_changes
+from gui.engine.tensor_details import find_receptive_field, make_detail, relative_changes
 from gui.graph import Edit, Graph
 from gui.measures import MeasureValues, default_measure
 from gui.state import ImageInput, ModelInfo, Request, Result
@@ -135,6 +136,10 @@ class Engine:
             now = self._run_model(interactive, request.image, model.diagram, edits)
             changes = relative_changes(model.diagram, before, now)
         shown = ShownPass(interactive, request.image, model.diagram, edits, now, changes)
+        # It takes a second for a deep model, so only once the user looks at positions.
+        field: ReceptiveField | None = None
+        if request.wants_receptive_field:
+            field = find_receptive_field(interactive, model.diagram, request.selected)
         return Result(
             model=model,
             image=request.image,
@@ -144,6 +149,7 @@ class Engine:
             edits=edits,
             detail=make_detail(model.diagram, request.selected, now, before if edits else None),
             changes=changes,
+            receptive_field=field,
             strip=self._measure(request.strip_measure or default_measure(model.diagram), shown),
             colors=self._measure(request.color_measure, shown),
             seconds=time.perf_counter() - start,

@@ -4,10 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gui.details import AddDetail, ConcatDetail, ConcatPart, Detail, FeatureMaps, GateDetail
+from gui.details import (
+    AddDetail,
+    ConcatDetail,
+    ConcatPart,
+    Detail,
+    FeatureMaps,
+    GateDetail,
+    ReceptiveField,
+    Span,
+)
 from gui.graph import Graph, Node
 from gui.tensor_layout import Maps, to_maps
-from lightning_resnets.interactive.model import InferenceResult
+from lightning_resnets.interactive.model import InferenceResult, InteractiveModel
 
 
 def make_detail(
@@ -161,6 +170,29 @@ def _dense_block_sources(
         if node.kind == "concat" and own.get(0) == first:
             found += [source for _, source in sorted(own.items())]
     return list(dict.fromkeys(found))
+
+
+def find_receptive_field(
+    interactive: InteractiveModel, diagram: Graph, name: str | None
+) -> ReceptiveField | None:
+    """Find which pixels the positions of a node's map depend on.
+
+    Args:
+        interactive: the model.
+        diagram: its folded graph.
+        name: name of the node.
+
+    Returns:
+        The receptive field; None for a node without a map of positions, and where it is unknown.
+    """
+    node = diagram.node(name)
+    if node is None or len(node.shape) != 3 or not node.hook_point:
+        return None
+    spans = interactive.receptive_spans(node.hook_point)
+    if spans is None:
+        return None
+    height, width = (Span(span.stride, span.first, span.last) for span in spans)
+    return ReceptiveField(height, width)
 
 
 def relative_changes(

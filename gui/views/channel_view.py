@@ -1,7 +1,7 @@
 """Base of views of channels, one of which can be enlarged."""
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtCore import QEvent, QPointF, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
@@ -18,7 +18,12 @@ class ChannelView(HoverView):
         name: accessible name.
         min_height: in pixels.
         parent: the widget around it.
+
+    Signals:
+        position_hovered(position): (y, x) of the map element under the pointer, None for none.
     """
+
+    position_hovered = Signal(object)
 
     def __init__(self, name: str, min_height: int, parent: QWidget | None = None) -> None:
         super().__init__(name, min_height, parent)
@@ -126,6 +131,8 @@ class ChannelView(HoverView):
         """Mark the channel under the pointer and describe its element."""
         found = self.locate(at) if at is not None else None
         self._hovered_channel = found[0] if found else None
+        is_position = found is not None and found[1] >= 0
+        self.position_hovered.emit(found[1:] if found and is_position else None)
         return self.describe_value(found)
 
     def resizeEvent(self, event: QResizeEvent) -> None:

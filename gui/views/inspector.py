@@ -27,11 +27,13 @@ class InspectorView(QFrame):
 
     Signals:
         hovered(text): Describes what is under the pointer in the view, "" for nothing.
+        position_hovered(position): (y, x) of the map element under the pointer, None for none.
         contrast_requested(): The user wants the other color scale.
         order_requested(): The user wants the other order of the gate's weights.
     """
 
     hovered = Signal(str)
+    position_hovered = Signal(object)
     contrast_requested = Signal()
     order_requested = Signal()
 
@@ -47,6 +49,8 @@ class InspectorView(QFrame):
         for view in (self.atlas, self.residual, self.gates):
             view.hovered.connect(self.hovered)
             self._stack.addWidget(view)
+        for view in (self.atlas, self.residual):
+            view.position_hovered.connect(self.position_hovered)
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 12, 16, 8)
         column.setSpacing(10)

@@ -1,7 +1,7 @@
 """Right column: the model's input image, the sample images and the prediction."""
 
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QImage, QPixmap, QResizeEvent
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QImage, QPaintEvent, QPen, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -13,11 +13,13 @@ from PySide6.QtWidgets import (
 )
 
 from gui.state import MIN_PHOTOGRAPH_SIDE
-from gui.theme import Theme
+from gui.theme import LIGHT, Theme
 from gui.tooltips import OPEN_IMAGE
 from gui.views import qt_style
 from gui.views.prediction import PredictionView
 from gui.views.sample_strip import SampleStrip
+
+PixelBox = tuple[int, int, int, int]  # top, left, bottom, right; the last two not included
 
 MIN_SIDE = 8  # pixels; an image smaller than this shows nothing
 
@@ -33,7 +35,54 @@ class InputImageView(QLabel):
         self.setMinimumSize(96, 96)
         # Its pixmap must not decide how wide the sidebar is.
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+        self._theme: Theme = LIGHT
         self._source = QPixmap()
+        self._box: PixelBox | None = None
+
+    def set_box(self, box: PixelBox | None) -> None:
+        """Mark pixels of the image.
+
+        Args:
+            box: Top, left, bottom and right in pixels of the image; None for no mark.
+        """
+        if box != self._box:
+            self._box = box
+            self.update()
+
+    def set_theme(self, theme: Theme) -> None:
+        """Color the mark anew.
+
+        Args:
+            theme: The colors to use.
+        """
+        self._theme = theme
+        self.update()
+
+    def box_rect(self) -> QRectF | None:
+        """Return the mark in pixels of this widget, None without one."""
+        if self._box is None or self._source.isNull() or self.pixmap().isNull():
+            return None
+        shown = self.pixmap().deviceIndependentSize()
+        left = (self.width() - shown.width()) / 2
+        top = (self.height() - shown.height()) / 2
+        x_scale = shown.width() / self._source.width()
+        y_scale = shown.height() / self._source.height()
+        y, x, bottom, right = self._box
+        return QRectF(
+            left + x * x_scale, top + y * y_scale, (right - x) * x_scale, (bottom - y) * y_scale
+        )
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the image and the mark."""
+        super().paintEvent(event)
+        rect = self.box_rect()
+        if rect is None:
+            return
+        with qt_style.painting(self) as painter:
+            # Two lines, so that one of them stands out on any ground.
+            for color, width in ((self._theme.panel, 4.0), (self._theme.focus, 2.0)):
+                painter.setPen(QPen(QColor(color), width))
+                painter.drawRect(rect.adjusted(1, 1, -1, -1))
 
     def set_image(self, image: QImage | None) -> None:
         """Show another image.
@@ -89,11 +138,12 @@ class SidebarView(QFrame):
         column.addWidget(self.prediction)
 
     def set_theme(self, theme: Theme) -> None:
-        """Color the prediction anew.
+        """Color image and prediction anew.
 
         Args:
             theme: The colors to use.
         """
+        self.image.set_theme(theme)
         self.prediction.set_theme(theme)
 
     def set_image(self, pixels: QImage | None, caption: str) -> None:

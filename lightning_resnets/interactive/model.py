@@ -15,6 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lightning_resnets.analysis.receptive_field.propagate import (
+    PixelSpan,
+    ReceptiveFields,
+    receptive_fields,
+)
 from lightning_resnets.checkpoint.bundled import resolve_checkpoint
 from lightning_resnets.checkpoint.card_overrides import CardOverrides
 from lightning_resnets.checkpoint.load import load_checkpoint
@@ -125,6 +130,7 @@ class InteractiveModel:
         self.graph: ModelGraph = traced.graph
         self.folded_graph: ModelGraph = traced.graph.fold()
         self._runner = IncrementalRunner(model, traced)
+        self._fields: ReceptiveFields | None = None
 
     @classmethod
     def open(
@@ -249,6 +255,25 @@ class InteractiveModel:
             if logits is not None:
                 found[name] = _to_array(logits.softmax(1))
         return found
+
+    def receptive_spans(self, hook_point: str) -> tuple[PixelSpan, PixelSpan] | None:
+        """Return which pixels of the input each position of a feature map depends on.
+
+        Args:
+            hook_point: module of the model or node of `graph`.
+
+        Returns:
+            Spans along height and width, on the longest path; None where they are unknown, and
+            where every position depends on all pixels.
+
+        Raises:
+            HookPointError: there is no such hook point.
+        """
+        if self._fields is None:
+            # 0.1 to 1 s, so only for a user who looks at positions.
+            self._fields = receptive_fields(self.model, self._runner.traced, self.card.input_size)
+        field = self._fields.known.get(self._runner.node_for_point(hook_point))
+        return None if field is None else field.longest
 
     def _preprocess(self, image: NDArray[np.uint8]) -> Tensor:
         """Turn an image into the model's input (1, C, H, W)."""
