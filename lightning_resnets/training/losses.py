@@ -59,16 +59,21 @@ class ClassificationLoss:
         return F.binary_cross_entropy_with_logits(logits, smooth)
 
 
-def check_targets(logits: Tensor, targets: Tensor) -> None:
-    """Check that a batch has no class that the model does not have. Reads from the device.
+def check_targets(logits: Tensor, targets: Tensor, batch_idx: int) -> None:
+    """Check that a batch has no class that the model does not have.
+
+    On a GPU only the first batch of an epoch is checked, because the check waits for the device.
 
     Args:
         logits: (N, K).
         targets: labels (N,), or probabilities (N, K).
+        batch_idx: index of the batch in its epoch.
 
     Raises:
         TrainingError: a class is out of range.
     """
+    if batch_idx > 0 and targets.device.type != "cpu":
+        return
     num_classes = logits.shape[1]
     if targets.ndim == 2:
         low, high = 0, targets.shape[1] - 1

@@ -9,7 +9,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, ModelPruning
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
@@ -313,3 +313,42 @@ def test_the_card_writer_alone(tmp_path: Path) -> None:
         ).fit(Mine(), images)
     with pytest.raises(ValueError, match=r"Unknown field 'color' of a model card. Fields: arch"):
         ModelCardCallback(color="red")
+
+
+def test_weights_can_be_viewed_as_vectors() -> None:
+    module = ImageClassifier("seresnet20")
+    vector = torch.nn.utils.parameters_to_vector(module.parameters())
+    expected = torch.cat([weight.detach().flatten() for weight in module.parameters()])
+    assert torch.equal(vector, expected)
+    torch.nn.utils.vector_to_parameters(2 * vector.detach(), module.parameters())
+    doubled = torch.cat([weight.detach().flatten() for weight in module.parameters()])
+    assert torch.equal(doubled, 2 * expected)
+
+
+def test_pruning_during_a_training_keeps_its_share(tmp_path: Path) -> None:
+    pruning = ModelPruning("l1_unstructured", amount=0.5, use_lottery_ticket_hypothesis=False)
+    module = ImageClassifier("resnet20", lr=0.05)
+    save = ModelCheckpoint(tmp_path, "pruned")
+    run = trainer(tmp_path, max_epochs=1, callbacks=[pruning, save, ModelCardCallback()])
+    run.fit(module, datamodule=Few(batch_size=16))
+    weights = [weight for weight in module.parameters() if weight.ndim > 1]
+    # One training epoch prunes half of all parameters, those that are smallest.
+    zeros = sum(int((parameter == 0).sum()) for parameter in module.parameters())
+    total = sum(parameter.numel() for parameter in module.parameters())
+    assert zeros >= 0.5 * total - 1
+    assert any(bool((weight != 0).any()) for weight in weights)
+    model, _ = load_model(tmp_path / "pruned.ckpt")
+    assert sum(int((parameter == 0).sum()) for parameter in model.parameters()) == zeros
+
+
+def test_images_are_stored_with_channels_last(tmp_path: Path) -> None:
+    """Convolutions are fast only if the first one sees this layout, whatever the loader gives."""
+    seen: list[bool] = []
+    module = ImageClassifier("resnet20", lr=0.05)
+    module.model.conv1.register_forward_hook(  # type: ignore[operator,union-attr]
+        lambda _, args, out: seen.append(out.is_contiguous(memory_format=torch.channels_last))
+    )
+    images = torch.randn(8, 3, 32, 32)
+    module.training_step((images, torch.arange(8)), 0)
+    module.predict_step((images, torch.arange(8)), 0)
+    assert seen == [True, True]
