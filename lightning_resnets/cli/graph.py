@@ -1,17 +1,23 @@
 """`lightning-resnets graph`: print the graph of any model, or write it to a file."""
 
 import argparse
+import sys
 from argparse import Namespace
 from pathlib import Path
 
 from lightning_resnets.cli.args import CommandParser, check_output_path, parse_image_side
-from lightning_resnets.cli.open_model import MODEL_OR_CHECKPOINT_HELP, open_structure
+from lightning_resnets.cli.open_model import (
+    MODEL_OR_CHECKPOINT_HELP,
+    OpenedStructure,
+    open_structure,
+)
+from lightning_resnets.errors import TraceError
 from lightning_resnets.graph import ModelGraph, trace
 from lightning_resnets.graph.data import FOLD_DEPTHS
 from lightning_resnets.graph.export import WRITERS
 from lightning_resnets.graph.summary import format_cost
 from lightning_resnets.utils.atomic_write import atomic_write_text
-from lightning_resnets.utils.format import join_words
+from lightning_resnets.utils.format import format_shape, join_words
 
 
 def main(args: list[str]) -> None:
@@ -27,22 +33,28 @@ def main(args: list[str]) -> None:
     out = options.out.expanduser() if options.out else None
     if out is not None:
         check_output_path(out, WRITERS, options.overwrite)
-    graph = _trace(options)
+    opened = open_structure(options.checkpoint, options.model, options.select, options.image_size)
+    graph = _trace(opened, options)
     if out is None:
         print(graph)
     else:
         _write(graph, out, Path(options.checkpoint).name)
+    if opened.is_size_assumed:
+        size = format_shape(opened.input_size)
+        # Not on standard output, which may go to another program.
+        print(f"input size {size} is assumed: --image-size N sets another", file=sys.stderr)
 
 
-def _trace(options: Namespace) -> ModelGraph:
-    """Open and trace the model, and fold its graph."""
-    model, (channels, height, width) = open_structure(
-        options.checkpoint, options.model, options.select
-    )
-    if options.image_size:
-        # Only square images: all models were trained on them.
-        height = width = options.image_size
-    graph = trace(model, (channels, height, width))
+def _trace(opened: OpenedStructure, options: Namespace) -> ModelGraph:
+    """Trace the model and fold its graph."""
+    try:
+        graph = trace(opened.model, opened.input_size)
+    except TraceError as error:
+        if not opened.is_size_assumed:
+            raise
+        raise TraceError(
+            f"{error} This size is assumed: --image-size N sets the model's own."
+        ) from error
     return graph.fold(options.fold, collapse_repeats=options.collapse_repeats)
 
 
@@ -68,7 +80,8 @@ def build_parser() -> CommandParser:
         "--image-size",
         type=parse_image_side,
         metavar="N",
-        help="height and width of the input image in pixels (default: the model's own)",
+        help="height and width of the input image in pixels (default: the model's own; 224 for a "
+        "custom model without a model card)",
     )
     parser.add_argument(
         "--fold",

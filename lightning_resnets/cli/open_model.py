@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -50,9 +50,24 @@ CIFAR10_PREPROCESSING = Preprocessing(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedStructure:
+    """A model whose weights do not matter.
+
+    Attributes:
+        model: the model with its merges inserted where they could be found.
+        input_size: (C, H, W).
+        is_size_assumed: nothing says for which size the model was made.
+    """
+
+    model: nn.Module
+    input_size: ImageSize
+    is_size_assumed: bool = False
+
+
 def open_structure(
-    name: str, model: str | None = None, select: str | None = None
-) -> tuple[nn.Module, ImageSize]:
+    name: str, model: str | None = None, select: str | None = None, image_size: int | None = None
+) -> OpenedStructure:
     """Open a model whose weights do not matter.
 
     A name is built without initialization, which is fast. A checkpoint is loaded as usual.
@@ -61,22 +76,37 @@ def open_structure(
         name: model name, bundled model's name, or checkpoint file.
         model: architecture of the checkpoint; None to detect it.
         select: one of several models in the file, or None.
+        image_size: height and width in pixels, instead of the model's own.
 
     Returns:
-        The model with its merges inserted where they could be found, and its (C, H, W).
+        The model and its input size: that of its card, of the registry, or 224 pixels.
 
     Raises:
         CheckpointError: there is neither such a model nor such a file.
     """
+    is_assumed = False
     if model is None and _is_model_name(name):
-        size = _input_size(name)
         # Initializing a large model takes seconds, and a graph needs no weights.
         structure = build_uninitialized(name, _num_classes(name))
+        size = _input_size(name)
+        if ":" in name:
+            size = (_input_channels(structure), *size[1:])
+            is_assumed = image_size is None
     else:
         loaded = _load_file(name, model, select=select)[0]
         size = loaded.card.input_size
         structure, name = loaded.model, loaded.card.arch
-    return _with_merges(structure, name, size), size
+    if image_size is not None:
+        # Only square images: all models were trained on them.
+        size = (size[0], image_size, image_size)
+    return OpenedStructure(_with_merges(structure, name, size), size, is_assumed)
+
+
+def _input_channels(model: nn.Module) -> int:
+    """Return the input channels of the first convolution, 3 without one."""
+    convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
+    first = next(convolutions, None)
+    return first.in_channels if first else 3
 
 
 def open_model(

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lightning_resnets import create_model
+from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.cli.main import main
 from lightning_resnets.graph import ModelGraph, trace
 from tests.helpers.command_line import error_message
@@ -82,6 +83,66 @@ def test_custom_model_and_checkpoint_file(capsys: pytest.CaptureFixture[str]) ->
     torch.save(create_model("resnet20").state_dict(), "some.pth")
     assert "9 skips: 9 add (2 proj" in graph_output(capsys, "some.pth")
     assert "9 skips: 9 add" in graph_output(capsys, "some.pth --model resnet20")
+
+
+FIXED_SIZE_MODEL = """
+import torch
+from torch import nn
+
+class Gray(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3, padding=1)
+        self.fc = nn.Linear(2 * 20 * 20, num_classes)
+    def forward(self, x):
+        # A question that only the recorder can trace, and only for one size.
+        if x.sum() < 0:
+            x = -x
+        x = self.conv(x)
+        return self.fc((x + torch.relu(x)).flatten(1))
+
+def gray(num_classes=10):
+    return Gray(num_classes)
+"""
+
+
+def test_custom_model_has_the_size_of_the_option(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("graph_gray.py").write_text(FIXED_SIZE_MODEL)
+    # The channels are those of its first convolution.
+    output = graph_output(capsys, "graph_gray:gray --image-size 20 --fold none")
+    assert "1×20×20" in output
+    assert "1 skip: 1 add" in output
+    message = error_message(["graph", "graph_gray:gray"])
+    assert "an input of 1×224×224" in message
+    assert "--image-size N sets the model's own" in message
+
+
+def test_assumed_size_of_a_custom_model_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("graph_own2.py").write_text(CUSTOM_MODEL)
+    main(["graph", "graph_own2:tiny"])
+    captured = capsys.readouterr()
+    assert "3×224×224" in captured.out
+    assert captured.err == "input size 3×224×224 is assumed: --image-size N sets another\n"
+    for args in ("graph_own2:tiny --image-size 32", "resnet20"):
+        main(["graph", *args.split()])
+        assert capsys.readouterr().err == ""
+
+
+def test_custom_checkpoint_has_the_size_of_its_card(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("graph_own3.py").write_text(CUSTOM_MODEL)
+    card = ModelCard(
+        arch="graph_own3:tiny",
+        class_names=tuple(map(str, range(10))),
+        input_size=(3, 48, 48),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    )
+    weights = create_model("graph_own3:tiny").state_dict()
+    torch.save({"state_dict": weights, "card": card.to_dict()}, "own.pt")
+    main(["graph", "own.pt", "--model", "graph_own3:tiny"])
+    captured = capsys.readouterr()
+    assert "3×48×48" in captured.out
+    assert captured.err == ""
 
 
 @pytest.mark.slow  # imports torchvision
