@@ -1,7 +1,7 @@
 """The LightningModule that trains any model of the registry as an image classifier."""
 
 from pathlib import Path
-from typing import Any, Literal, Self, cast, get_args
+from typing import Any, Self, cast
 
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -9,11 +9,16 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_resnets.errors import ModelError, TrainingError
-from lightning_resnets.models.option_rules import MAX_CLASSES
+from lightning_resnets.errors import TrainingError
 from lightning_resnets.models.registry import create_model
 from lightning_resnets.training.callbacks.out_of_memory import OutOfMemoryHint
 from lightning_resnets.training.checkpoint_paths import drop_foreign_paths
+from lightning_resnets.training.classifier_options import (
+    LossName,
+    LRSchedule,
+    check_model_options,
+    check_training_options,
+)
 from lightning_resnets.training.epoch_metrics import EpochMetrics
 from lightning_resnets.training.hardware import to_channels_last
 from lightning_resnets.training.losses import ClassificationLoss, check_targets
@@ -29,26 +34,6 @@ from lightning_resnets.training.optimizers import (
     select_parameters,
     unfreeze_optimized,
 )
-from lightning_resnets.utils.arguments import (
-    check_bool,
-    check_choice,
-    check_int,
-    check_number,
-    check_type,
-)
-
-LRSchedule = Literal["linear", "cosine"]
-LossName = Literal["cross_entropy", "bce"]
-
-# The largest value of each option that may be part of a sensible training.
-LARGEST = {
-    "lr": 1000,
-    "momentum": 1,
-    "weight_decay": 100,
-    "label_smoothing": 1,
-    "warmup_fraction": 1,
-    "consistency_weight": 1000,
-}
 
 
 class ImageClassifier(EpochMetrics):
@@ -109,39 +94,11 @@ class ImageClassifier(EpochMetrics):
         self.loss = loss
         self.consistency_weight = consistency_weight
         self.is_compiled = compile
-        if model_kwargs is not None:
-            check_type("model_kwargs", model_kwargs, dict, "a dictionary of options", ModelError)
-        self._check_options(model_kwargs or {})
-        check_int("num_classes", num_classes, 1, MAX_CLASSES, ModelError)
+        check_model_options(num_classes, model_kwargs)
+        check_training_options(self)
         self.model = create_model(arch, num_classes, **(model_kwargs or {}))
         # In a tuple it is not a submodule, so that no name of a weight gets a prefix.
         self._compiled_model: tuple[nn.Module] = (self.model,)
-
-    def _check_options(self, model_kwargs: dict[str, Any]) -> None:
-        """Raise TrainingError or ModelError for the first option that is not valid."""
-        for name, largest in LARGEST.items():
-            check_number(name, getattr(self, name), most=largest, error=TrainingError)
-        check_choice("lr_schedule", self.lr_schedule, get_args(LRSchedule), TrainingError)
-        check_choice("optimizer", self.optimizer, tuple(OPTIMIZERS), TrainingError)
-        check_choice("loss", self.loss, get_args(LossName), TrainingError)
-        check_bool("compile", self.is_compiled, TrainingError)
-        self._require("lr", self.lr > 0, "above 0")
-        self._require("momentum", 0 <= self.momentum < 1, "at least 0 and below 1")
-        self._require("weight_decay", self.weight_decay >= 0, "at least 0")
-        self._require("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
-        self._require("warmup_fraction", 0 <= self.warmup_fraction <= 1, "0 to 1")
-        self._require("consistency_weight", self.consistency_weight >= 0, "at least 0")
-        if invalid := {"num_classes", "name"} & model_kwargs.keys():
-            raise ModelError(
-                f"model_kwargs must not contain '{min(invalid)}': the dataset sets the number of "
-                "classes and arch the name."
-            )
-
-    def _require(self, name: str, is_valid: bool, allowed: str) -> None:
-        """Raise TrainingError with the allowed range unless an option is valid."""
-        if not is_valid:
-            value = getattr(self, name)
-            raise TrainingError(f"{name} must be {allowed}, got {value:g} (--model.{name}).")
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; one that Lightning sets 40 times a step skips nn.Module's checks."""
