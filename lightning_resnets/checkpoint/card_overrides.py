@@ -42,22 +42,28 @@ class CardOverrides:
         Raises:
             CheckpointError: an entry has the wrong length or range.
         """
+        entries = self._normalization(card.input_size[0])
+        if self.class_names is not None:
+            names = _check_class_names(self.class_names, len(card.class_names))
+            entries["class_names"] = names
+            # A dataset that was guessed from the number of classes was a wrong guess.
+            if "class_names" in card.assumed and names != card.class_names:
+                entries["dataset"] = ""
+        return replace(card, **entries, assumed=_still_assumed(card.assumed, entries))
+
+    def _normalization(self, channels: int) -> dict[str, Any]:
+        """Return the given entries on normalization, one number for each channel."""
         entries = dict[str, Any]()
         for name in ("mean", "std"):
             value = getattr(self, name)
             if value is not None:
-                entries[name] = _per_channel(name, value, card.input_size[0])
+                entries[name] = _per_channel(name, value, channels)
         if "std" in entries:
             _check_std(entries["std"])
         if self.channel_order is not None:
             _check_channel_order(self.channel_order)
             entries["channel_order"] = self.channel_order
-        if self.class_names is not None:
-            entries["class_names"] = _check_class_names(self.class_names, len(card.class_names))
-            if "class_names" in card.assumed and entries["class_names"] != card.class_names:
-                # The dataset was guessed from the number of classes.
-                entries["dataset"] = ""
-        return replace(card, **entries, assumed=_still_assumed(card.assumed, entries))
+        return entries
 
 
 def _still_assumed(assumed: Sequence[str], given: dict[str, Any]) -> tuple[str, ...]:
@@ -73,6 +79,7 @@ def _per_channel(name: str, value: float | Sequence[float], channels: int) -> tu
     """Return one number per channel; raise CheckpointError for anything else."""
     numbers = value if isinstance(value, Sequence) else (value,) * channels
     values = tuple(numbers)
+    # Text and nested lists are sequences too.
     if not are_finite_numbers(values) or len(values) not in (1, channels):
         raise CheckpointError(
             f"{name} must be one number, or one for each of the {channels} channels, got {value!r}."

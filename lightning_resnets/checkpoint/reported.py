@@ -42,6 +42,7 @@ class ReportedValue:
         """
         if not _names_accuracy(self.name.rpartition(".")[2]):
             return None
+        # 1 is taken for 100 %: nobody reports 1 %.
         if 0 <= self.value <= 1:
             return self.value
         if self.value <= 100:
@@ -67,6 +68,7 @@ def find_reported_values(metadata: Mapping[str, Any] | None) -> tuple[ReportedVa
     """
     found = list[ReportedValue]()
     for name, value in _walk(metadata or {}, "", MAX_DEPTH):
+        # Booleans are integers in Python, and no accuracy.
         if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
             continue
         reported = ReportedValue(name, float(value))
@@ -110,20 +112,27 @@ def find_class_names(
     """
     if num_classes < 1:
         return None
-    tables = list(_tables(metadata or {}, MAX_DEPTH))
-    for table in tables:
-        for name in CLASS_LIST_NAMES:
-            if names := _from_list(table.get(name), num_classes):
-                return names
-        for name in CLASS_TO_INDEX_NAMES:
-            if names := _from_indices(table.get(name), num_classes):
-                return names
-        for name in INDEX_TO_CLASS_NAMES:
-            value = table.get(name)
-            if isinstance(value, Mapping):
-                value = {label: index for index, label in value.items()}
-            if names := _from_indices(value, num_classes):
-                return names
+    for table in _tables(metadata or {}, MAX_DEPTH):
+        if names := _names_in_table(table, num_classes):
+            return names
+    return None
+
+
+def _names_in_table(table: Mapping[str, Any], num_classes: int) -> tuple[str, ...] | None:
+    """Return the class names in one table, under any of the usual names."""
+    for name in CLASS_LIST_NAMES:
+        if names := _from_list(table.get(name), num_classes):
+            return names
+    for name in CLASS_TO_INDEX_NAMES:
+        if names := _from_indices(table.get(name), num_classes):
+            return names
+    for name in INDEX_TO_CLASS_NAMES:
+        value = table.get(name)
+        # Hugging Face writes both directions.
+        if isinstance(value, Mapping):
+            value = {label: index for index, label in value.items()}
+        if names := _from_indices(value, num_classes):
+            return names
     return None
 
 
@@ -148,6 +157,7 @@ def _from_indices(value: Any, num_classes: int) -> tuple[str, ...] | None:
     """Return the names of a table from name to index, in the order of the indices."""
     if not isinstance(value, Mapping) or len(value) != num_classes:
         return None
+    # JSON has text for keys that were integers.
     try:
         by_index = {int(index): name for name, index in value.items()}
     except (TypeError, ValueError):

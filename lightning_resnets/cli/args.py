@@ -2,9 +2,10 @@
 
 import argparse
 import os
-from collections.abc import Collection, Sequence
+import sys
+from collections.abc import Collection
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from torch import nn
 
@@ -49,12 +50,12 @@ class CommandParser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
-    def parse_args(self, args: Sequence[str], namespace: None = None) -> argparse.Namespace:  # type: ignore[override]
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse arguments; numbers of several channels may be separated by spaces or commas.
 
         Args:
-            args: command-line arguments after the command.
-            namespace: not used.
+            args: command-line arguments after the command; None for those of the process.
+            namespace: object to fill; None for a new one.
 
         Returns:
             The parsed arguments.
@@ -62,7 +63,8 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             ValueError: an argument is wrong.
         """
-        return super().parse_args(join_channel_values(args), namespace)
+        words = sys.argv[1:] if args is None else args
+        return super().parse_args(join_channel_values(words), namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise the message as one sentence.

@@ -39,10 +39,14 @@ def main(args: list[str]) -> None:
         print(f"note: {note}", file=sys.stderr)
     if options.try_preprocessing:
         trials = _try_preprocessing(options, loaded, data_dir)
-        print(json.dumps(_trials_to_json(trials)) if options.json else format_trials(trials))
+        text = format_trials(trials)
+        values = _trials_to_json(trials)
     else:
         result = _evaluate(options, loaded, data_dir)
-        print(json.dumps(asdict(result)) if options.json else result)
+        text = str(result)
+        values = asdict(result)
+    # Standard output is either text or one JSON object; notes go to standard error.
+    print(json.dumps(values) if options.json else text)
 
 
 def _try_preprocessing(
@@ -93,6 +97,18 @@ def build_parser() -> CommandParser:
     parser.add_checkpoint()
     add_card_options(parser)
     _add_data_options(parser)
+    _add_speed_options(parser)
+    parser.add_argument(
+        "--try-preprocessing",
+        action="store_true",
+        help="compare the usual normalizations on a few images, and name the best",
+    )
+    parser.add_json()
+    return parser
+
+
+def _add_speed_options(parser: CommandParser) -> None:
+    """Add the options that change the speed and not the result."""
     parser.add_argument(
         "--batch-size",
         type=parse_positive_int,
@@ -106,13 +122,6 @@ def build_parser() -> CommandParser:
         metavar="N",
         help="threads that decode images (default: one per CPU core)",
     )
-    parser.add_argument(
-        "--try-preprocessing",
-        action="store_true",
-        help="compare the usual normalizations on a few images, and name the best",
-    )
-    parser.add_json()
-    return parser
 
 
 def _add_data_options(parser: CommandParser) -> None:

@@ -68,21 +68,22 @@ def find_logits(output: Any, num_classes: int | None = None) -> Path:
         ModelError: there are none, or several could be.
     """
     tensors = dict(_walk(output, (), MAX_DEPTH))
-    matrices = [
-        path for path, tensor in tensors.items() if tensor.ndim == 2 and len(tensor) == NUM_IMAGES
-    ]
-    if num_classes:
-        matrices = [path for path in matrices if tensors[path].shape[1] == num_classes]
+    matrices = [path for path, tensor in tensors.items() if _may_be_logits(tensor, num_classes)]
     named = [path for path in matrices if str(path[-1]).lower() in LOGIT_NAMES]
-    chosen = named or matrices
-    if len(chosen) == 1:
-        return chosen[0]
-    # The first of several names; a tuple's first tensor is its main output by custom.
     if named:
         return min(named, key=_name_rank)
-    if matrices and all(isinstance(key, int) for path in matrices for key in path):
+    # A tuple's first tensor is its main output by custom; the entries of a dict have no order.
+    is_tuple = all(isinstance(path[0], int) for path in matrices)
+    if len(matrices) == 1 or (matrices and is_tuple):
         return matrices[0]
     raise ModelError(_describe_outputs(output, tensors, num_classes))
+
+
+def _may_be_logits(tensor: Tensor, num_classes: int | None) -> bool:
+    """Return whether a tensor has the shape (N, classes)."""
+    if tensor.ndim != 2 or len(tensor) != NUM_IMAGES:
+        return False
+    return not num_classes or tensor.shape[1] == num_classes
 
 
 def _name_rank(path: Path) -> int:

@@ -61,27 +61,30 @@ def read_image(source: str | Path | bytes) -> Pixels:
         data = _read_bytes(path)
     if not data:
         raise ImageError(f"Cannot read {label}: it is empty. Choose another image.")
+    # Pillow raises anything from SyntaxError to struct.error for damaged files.
     try:
         pixels, note = _decode_or_repair(data)
-    except ImageError as error:
-        raise ImageError(f"Cannot read {label}: {error}") from None
-    except Image.UnidentifiedImageError:
-        raise ImageError(
-            f"Cannot read {label} as an image. Supported formats: PNG, JPEG, WebP, GIF, BMP, TIFF."
-        ) from None
-    except Image.DecompressionBombError:
-        raise ImageError(
-            f"Cannot read {label}: it has too many pixels. Make the image smaller."
-        ) from None
-    # Pillow raises anything from SyntaxError to struct.error for damaged files.
     except Exception as error:
-        raise ImageError(
-            f"Cannot read {label}: the image is damaged. Choose another or save it again."
-        ) from error
+        raise _describe_failure(label, error) from error
     if note:
         # stacklevel 2 points to the line that reads the image.
         warnings.warn(f"{label[:1].upper()}{label[1:]}: {note}", ImageWarning, stacklevel=2)
     return pixels
+
+
+def _describe_failure(label: str, error: Exception) -> ImageError:
+    """Say why an image cannot be read, in one sentence that begins with its name."""
+    if isinstance(error, ImageError):
+        return ImageError(f"Cannot read {label}: {error}")
+    if isinstance(error, Image.UnidentifiedImageError):
+        return ImageError(
+            f"Cannot read {label} as an image. Supported formats: PNG, JPEG, WebP, GIF, BMP, TIFF."
+        )
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageError(f"Cannot read {label}: it has too many pixels. Make the image smaller.")
+    return ImageError(
+        f"Cannot read {label}: the image is damaged. Choose another or save it again."
+    )
 
 
 def _decode_or_repair(data: bytes) -> tuple[Pixels, str]:

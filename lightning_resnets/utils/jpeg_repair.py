@@ -75,21 +75,27 @@ def has_all_scans(data: bytes) -> bool:
     Returns:
         False if scans are missing, or if the file is too damaged to tell.
     """
+    try:
+        return _has_all_scans(data)
+    # A header that is cut.
+    except (IndexError, ValueError, struct.error):
+        return False
+
+
+def _has_all_scans(data: bytes) -> bool:
+    """Do the work of `has_all_scans`; raise IndexError, ValueError or struct.error if damaged."""
     # (component, coefficient) -> lowest bit so far
     lowest_bit = dict[tuple[int, int], int]()
     components = list[int]()
     is_progressive = False
     num_scans = 0
-    try:
-        for marker, body, _ in _segments(data):
-            if 0xC0 <= marker <= 0xC2:
-                is_progressive = marker == PROGRESSIVE
-                components = [body[6 + 3 * index] for index in range(body[5])]
-            if marker == SCAN:
-                num_scans += 1
-                _note_scan(body, lowest_bit)
-    except (IndexError, struct.error):
-        return False
+    for marker, body, _ in _segments(data):
+        if 0xC0 <= marker <= 0xC2:
+            is_progressive = marker == PROGRESSIVE
+            components = [body[6 + 3 * index] for index in range(body[5])]
+        if marker == SCAN:
+            num_scans += 1
+            _note_scan(body, lowest_bit)
     if not is_progressive:
         return num_scans > 0
     expected = set(product(components, range(LAST_COEFFICIENT + 1)))
