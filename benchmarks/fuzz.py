@@ -38,7 +38,7 @@ HEADINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What opening one file gave.
+    """Result of opening one file.
 
     Attributes:
         opened: the file was read or refused; else an exception that is not meant for users.

@@ -8,7 +8,7 @@ from lightning_resnets.checkpoint.identify.identification import Identification
 from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.checkpoint.reported import find_class_names
 from lightning_resnets.data.datasets import class_names
-from lightning_resnets.utils.format import join_first, plural
+from lightning_resnets.utils.format import join_first, plural, printable_key
 
 MAX_ALTERNATIVES = 4  # in a note
 
@@ -100,7 +100,7 @@ def mismatch_message(file: str, identification: Identification, model: str | Non
         ("of another shape", [name for name, *_ in identification.mismatched_keys]),
     )
     parts = [
-        f"{plural(len(names), 'weight')} {reason} ({names[0]})"
+        f"{plural(len(names), 'weight')} {reason} ({printable_key(names[0])})"
         for reason, names in reasons
         if names
     ]

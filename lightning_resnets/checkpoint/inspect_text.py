@@ -10,7 +10,7 @@ from lightning_resnets.checkpoint.inspect import OWN_CARD, InspectionReport
 from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.checkpoint.reported import format_reported
 from lightning_resnets.errors import sanitize
-from lightning_resnets.utils.format import format_shape, join_first
+from lightning_resnets.utils.format import format_shape, join_first, printable_key
 
 MAX_LISTED = 10  # names of a list in the text; JSON has all
 LABEL_WIDTH = 15
@@ -31,7 +31,10 @@ def format_report(report: InspectionReport) -> list[str]:
     # A file with its own card has no match to explain.
     if report.identification:
         rows += _match_rows(report.identification)
-    rows += [("metric", f"{name} {value:.4f}") for name, value in report.card.metrics.items()]
+    rows += [
+        ("metric", f"{printable_key(name)} {value:.4f}")
+        for name, value in report.card.metrics.items()
+    ]
     if reported := report.reported():
         rows.append(("file says", format_reported(reported)))
     rows += [("note", note) for note in _notes_not_in_rows(report)]
@@ -87,7 +90,7 @@ def describe_classes(card: ModelCard) -> str:
         return "no classes (a feature extractor)"
     text = f"{len(card.class_names):,} classes"
     if card.dataset:
-        text += f" of {card.dataset_title}"
+        text += f" of {printable_key(card.dataset_title)}"
     if "class_names" not in card.assumed:
         return text
     return f"{text} (assumed)" if card.dataset else f"{text} (names unknown)"
@@ -100,12 +103,13 @@ def _match_rows(identification: Identification) -> list[Row]:
         named = [explain_alternative(name) for name in identification.alternatives]
         rows.append(("also matches", join_first(named, MAX_LISTED)))
     rows += [("converted", change) for change in identification.conversions]
-    rows += format_list("ignored", identification.ignored_keys)
-    rows += format_list("missing", identification.missing_keys)
-    rows += format_list("unexpected", identification.unexpected_keys)
+    rows += format_list("ignored", map(printable_key, identification.ignored_keys))
+    rows += format_list("missing", map(printable_key, identification.missing_keys))
+    rows += format_list("unexpected", map(printable_key, identification.unexpected_keys))
     mismatched = list[str]()
     for name, file, model in identification.mismatched_keys:
-        mismatched.append(f"{name} {format_shape(file)}, the model has {format_shape(model)}")
+        shapes = f"{format_shape(file)}, the model has {format_shape(model)}"
+        mismatched.append(f"{printable_key(name)} {shapes}")
     rows += format_list("mismatched", mismatched)
     if identification.fits:
         rows.append(("verdict", "every weight matches"))

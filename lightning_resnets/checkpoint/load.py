@@ -31,7 +31,7 @@ from lightning_resnets.checkpoint.open_checkpoint import (
 from lightning_resnets.errors import CheckpointError, CheckpointWarning
 from lightning_resnets.formats.read import CheckpointContents
 from lightning_resnets.utils.arguments import check_bool, check_path
-from lightning_resnets.utils.format import plural
+from lightning_resnets.utils.format import plural, printable_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,4 +158,5 @@ def _ignored_notes(
     if not ignored:
         return ()
     count = plural(len(ignored), "weight")
-    return (f"'{file}' has {count} beside the model's, which were ignored ({ignored[0]}).",)
+    shown = printable_key(ignored[0])
+    return (f"'{file}' has {count} beside the model's, which were ignored ({shown}).",)

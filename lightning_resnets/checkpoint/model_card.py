@@ -16,6 +16,7 @@ from lightning_resnets.checkpoint.card_values import (
 from lightning_resnets.data.datasets import MAX_CLASSES
 from lightning_resnets.errors import CheckpointError
 from lightning_resnets.preprocessing import Preprocessing
+from lightning_resnets.utils.format import printable_key
 
 CARD_VERSION = 1
 
@@ -173,7 +174,7 @@ def _check_names(values: Mapping[str, Any], known: set[str]) -> None:
     unknown = sorted(str(name) for name in values if name not in known)
     if unknown:
         raise CheckpointError(
-            f"The model card has unknown entries ({', '.join(unknown[:5])}). "
+            f"The model card has unknown entries ({', '.join(map(printable_key, unknown[:5]))}). "
             "Upgrade lightning-resnets to open the file."
         )
     missing = [name for name in REQUIRED_FIELDS if name not in values]
@@ -235,7 +236,9 @@ def _check_tables(card: ModelCard) -> None:
 def _require(is_valid: bool, name: str, expected: str) -> None:
     """Raise CheckpointError for an entry that is not valid."""
     if not is_valid:
-        raise CheckpointError(f"Model card entry '{name}' must be {expected}. {RESAVE}")
+        raise CheckpointError(
+            f"Model card entry '{printable_key(name)}' must be {expected}. {RESAVE}"
+        )
 
 
 def _format_accuracy(metrics: Mapping[str, float]) -> str:

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Budget:
-    """What reading one checkpoint may still spend.
+    """Work and memory that reading one checkpoint may still take.
 
     Attributes:
         objects: objects that may still be made; one takes about 100 bytes.

@@ -71,7 +71,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class StoredTensors:
-    """What a distributed checkpoint contains.
+    """Tensors and values of a distributed checkpoint, and where each lies.
 
     Attributes:
         value: views of the tensors in nested dictionaries, as they were saved.

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from lightning_resnets.models.squeeze_excite import SEOptions
+from lightning_resnets.utils.format import printable_key
 
 # The registry sets them, or they are an argument of `create_model`.
 FIXED_OPTIONS = ("num_classes", "block", "depths", "widths", "name", "inplanes", "planes", "stride")
@@ -51,9 +52,9 @@ def describe_bad_options(name: str, factory: Callable[..., nn.Module], error: Ty
     unexpected = UNEXPECTED_RE.search(str(error))
     if unexpected is None or ":" in name:
         # A value of a wrong type, or a function of the user's own.
-        return f"The model {name} does not take these options: {error}."
+        return f"The model {name} does not take these options: {printable_key(error)}."
     options = ", ".join(sorted(list_options(factory)))
     return (
-        f"The model {name} does not take these options: {unexpected[1]}. "
+        f"The model {name} does not take these options: {printable_key(unexpected[1])}. "
         f"Use num_classes, {options}."
     )

@@ -27,7 +27,7 @@ from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.errors import CheckpointError, ImageError
 from lightning_resnets.formats.read import CheckpointContents, read_checkpoint
 from lightning_resnets.formats.state_dict import EMA_KEYS, STATE_DICT_KEYS
-from lightning_resnets.preprocessing import read_image
+from lightning_resnets.utils.image_files import read_image
 
 WEIGHTS = {f"layer{i}.weight": torch.arange(40.0).reshape(5, 8) + i for i in range(12)}
 CARD = {
@@ -493,11 +493,15 @@ def test_many_small_members_are_read_quickly_or_raise(tmp_path: Path, name: str)
     assert expected in sentence(tmp_path / "many.pth", sure=bool(expected))
 
 
+# What counts as another model has weights of four dimensions.
+CONVOLUTION = {"conv1.weight": torch.ones(2, 2, 1, 1)}
+
+
 def strange(sign: str) -> dict[str, tuple[object, str]]:
     return {
         "expanded": ({sign: torch.ones(1).expand(10, 64)}, "not a plain tensor"),
         "other": ({"state_dict": {"a": torch.ones(2), sign: 3}}, "ignored"),
-        "models": ({sign: WEIGHTS, f"z{sign}": WEIGHTS}, "was loaded"),
+        "models": ({sign: CONVOLUTION, f"z{sign}": CONVOLUTION}, "was loaded"),
         "bytes": ({"a": torch.ones(2), sign.encode(): 3}, "ignored"),
     }
 

@@ -87,7 +87,9 @@ def test_every_kind_of_problem_is_found(
     monkeypatch.setattr(fuzz, "FREE_BYTES", 30_000_000)
     monkeypatch.setenv("CANARY", str(tmp_path / "canary"))
     monkeypatch.setattr("lightning_resnets.checkpoint.inspect.inspect_checkpoint", fault)
-    monkeypatch.setattr("lightning_resnets.checkpoint.inspect_text.format_report", lambda _: ["read."])
+    monkeypatch.setattr(
+        "lightning_resnets.checkpoint.inspect_text.format_report", lambda _: ["read."]
+    )
     if fault is take_memory and not fuzz._status("VmHWM"):
         pytest.skip("this system does not report the peak of a process's memory")
     outcome = open_file(tmp_path / "a.pth")

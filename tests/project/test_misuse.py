@@ -313,14 +313,21 @@ def graph_cases() -> list[Misuse]:
     ]
 
 
-def train_one_batch(datamodule: Any) -> None:
-    """Set up a datamodule and load one batch of each kind."""
+def make_loaders(datamodule: Any) -> None:
+    """Set up a datamodule and make its loaders."""
     datamodule.setup("fit")
-    next(iter(datamodule.train_dataloader()))
+    datamodule.train_dataloader()
+    datamodule.test_dataloader()
 
 
 def datamodule_cases() -> list[Misuse]:
     from lightning_resnets.data import CIFAR10Sample, ImageNet
+
+    read = CIFAR10Sample().read()
+
+    class CachedSample(CIFAR10Sample):
+        def read(self) -> Any:
+            return read
 
     arguments = {
         "batch_size": 128,
@@ -347,7 +354,7 @@ def datamodule_cases() -> list[Misuse]:
     return [
         Misuse(
             "CIFAR10Sample",
-            lambda **given: train_one_batch(CIFAR10Sample(**given)),
+            lambda **given: make_loaders(CachedSample(**given)),
             arguments,
             accepts,
         ),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lightning_resnets.errors import CheckpointError
-from lightning_resnets.utils.format import format_shape, join_first
+from lightning_resnets.utils.format import format_shape, join_first, printable_key
 
 MAX_PARTS = 24
 MAX_IMAGE_CHANNELS = 4
@@ -86,7 +86,7 @@ def _check_not_empty(weights: Mapping[str, Tensor]) -> None:
     for name, weight in weights.items():
         if 0 in weight.shape:
             raise CheckpointError(
-                f"The weight '{name}' is empty ({format_shape(weight.shape)}). "
+                f"The weight '{printable_key(name)}' is empty ({format_shape(weight.shape)}). "
                 "Save the whole model again."
             )
 
@@ -184,7 +184,8 @@ def rename_weights(
         new = rename(old)
         if new in renamed and not _are_equal(renamed[new], weight):
             raise CheckpointError(
-                f"Two different weights, '{old_names[new]}' and '{old}', would both be '{new}'. "
+                f"Two different weights, '{printable_key(old_names[new])}' and "
+                f"'{printable_key(old)}', would both be '{printable_key(new)}'. "
                 "Remove the wrong one from the file."
             )
         # Equal weights under two names, as DataParallel may leave them, are one.
