@@ -28,7 +28,6 @@ from lightning_resnets.checkpoint.build_model import (
 from lightning_resnets.checkpoint.card_of_identification import card_from_identification
 from lightning_resnets.checkpoint.card_overrides import CardOverrides
 from lightning_resnets.checkpoint.identify.choose import (
-    Choice,
     PartReading,
     choose_model,
     match_named_model,
@@ -39,7 +38,7 @@ from lightning_resnets.checkpoint.identify.model_parts import find_model_parts, 
 from lightning_resnets.checkpoint.identify.pickled_settings import (
     Settings,
     batch_norm_eps,
-    find_differences,
+    check_settings,
     is_known_code,
     options_from_settings,
 )
@@ -48,10 +47,8 @@ from lightning_resnets.checkpoint.identify.translate import keep_names, translat
 from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.errors import CheckpointError
 from lightning_resnets.formats.read import CheckpointContents, read_checkpoint
-from lightning_resnets.models import registry
 from lightning_resnets.models.model_names import split_options
 from lightning_resnets.utils.arguments import check_type
-from lightning_resnets.utils.skip_init import skip_init
 
 NO_OVERRIDES = CardOverrides()
 NO_METADATA: Mapping[str, Any] = MappingProxyType({})
@@ -106,6 +103,11 @@ def open_checkpoint(
     check_type("overrides", overrides, CardOverrides, "CardOverrides", CheckpointError)
     contents = read_checkpoint(path, select or "")
     if contents.card is not None:
+        if inner := _inner_selection(select, contents.wrapper):
+            raise CheckpointError(
+                f"There is no model '{inner}' in '{path.name}': it has a card and one model. "
+                "Omit --select."
+            )
         card = overrides.apply(ModelCard.from_dict(contents.card))
         # Without a name the model is checked when it is built.
         if model is not None:
@@ -223,7 +225,7 @@ def identify_parts(
         choice = match_named_model(readings, model)
     evidence = _evidence(metadata, model, settings)
     bn_eps = batch_norm_eps(settings)
-    _check_settings(choice, settings, bn_eps, evidence)
+    check_settings(choice.match, settings, bn_eps)
     return summarize(choice, assess_match(choice.match, evidence), evidence, bn_eps)
 
 
@@ -245,27 +247,6 @@ def _evidence(metadata: Mapping[str, Any], model: str | None, settings: Settings
         module=settings[""].class_name if "" in settings else "",
         is_known_code=is_known_code(settings),
     )
-
-
-def _check_settings(
-    choice: Choice, settings: Settings, bn_eps: float | None, evidence: Evidence
-) -> None:
-    """Raise if a layer of the chosen model differs from the pickled module's."""
-    match = choice.match
-    # A custom model is the user's own claim.
-    if not settings or not match.fits or ":" in match.name:
-        return
-    with skip_init():
-        built = registry.create_model(
-            match.name, num_classes=match.num_classes, **match.model_kwargs
-        )
-    differences = find_differences(settings, match.weights, built, bn_eps)
-    if differences:
-        raise CheckpointError(
-            f"it is a pickled {evidence.module} that differs from {match.name} "
-            f"({differences[0]}), and no known model is like it. Load it where it was made, and "
-            "pass its own code with --model module:function."
-        )
 
 
 def _inner_selection(select: str | None, wrapper: str) -> str:

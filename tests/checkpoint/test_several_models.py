@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lightning_resnets.checkpoint.bundled import resolve_checkpoint
 from lightning_resnets.checkpoint.inspect import inspect_checkpoint
 from lightning_resnets.checkpoint.load import load_checkpoint, read_card
 from lightning_resnets.checkpoint.open_checkpoint import identify
@@ -197,3 +198,10 @@ def test_feature_extractors_work_in_the_interactive_model(tmp_path: Path) -> Non
     assert result.logits.shape == (64,)
     assert (result.probabilities.size, result.topk()) == (0, [])
     assert interactive.graph.skips
+
+
+def test_a_selection_in_a_file_with_a_card_and_one_model_raises() -> None:
+    path = resolve_checkpoint("resnet20")
+    assert load_checkpoint(path, select="state_dict").card.arch == "resnet20"
+    with pytest.raises(CheckpointError, match=r"There is no model 'ema' in .*Omit --select"):
+        load_checkpoint(path, select="ema")

@@ -13,7 +13,7 @@ from torch import nn
 
 from lightning_resnets.checkpoint.identify.architecture_dense import densenet_kwargs
 from lightning_resnets.checkpoint.identify.architecture_se import find_se_shapes, se_kwargs
-from lightning_resnets.checkpoint.identify.conversions import dense_block_depths
+from lightning_resnets.checkpoint.identify.dense_conversions import dense_block_depths
 from lightning_resnets.data.datasets import MAX_CLASSES
 from lightning_resnets.models.densenet import DenseNet
 from lightning_resnets.models.preact_resnet import (

@@ -74,7 +74,8 @@ SIGNATURE_KEYS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Mixed_5b.branch1x1.conv.weight", ("inception_v3",)),
     ("mixed_5b.branch0.conv.weight", ("inception_resnet_v2",)),
     ("stage1.1.gate_conv.weight", ("highway19", "highway32")),
-    ("features.28.weight", ("vgg16", "vgg19")),
+    ("layer1.0.conv1.weight", ("resnet20_one_layer", "resnet56_one_layer")),
+    ("features.28.weight", ("vgg16", "vgg19", "vgg16_bn", "vgg19_bn")),
     ("features.10.weight", ("alexnet", "vgg16", "vgg19")),
 )
 
@@ -94,9 +95,38 @@ def matching_models(inferred: InferredArchitecture) -> list[ModelCandidate]:
     names = names or [GENERIC_NAMES[inferred.model_class]]
     candidates = [(name, model_kwargs_for(name, inferred)) for name in names]
     has_se = bool(inferred.se_shapes)
+    candidates += [(name, {}) for name in _models_of_other_blocks(inferred)]
     # Of equal numbers of arguments an SE name comes first for weights with SE.
     candidates.sort(key=lambda item: (len(item[1]), item[0].startswith("se") != has_se))
     return candidates
+
+
+def has_own_block(name: str, inferred: InferredArchitecture) -> bool:
+    """Check for a model whose blocks are of a special kind, with fewer options.
+
+    Args:
+        name: a model of the registry.
+        inferred: an architecture of the same class.
+
+    Returns:
+        True if its blocks are not the architecture's.
+    """
+    return name in _models_of_other_blocks(inferred)
+
+
+def _models_of_other_blocks(inferred: InferredArchitecture) -> list[str]:
+    """Return models with as many blocks of a special kind, such as SENet-154's."""
+    *block, depths = inferred.positional_args
+    names = list[str]()
+    for name in registry.MODELS:
+        fixed = _fixed_args(name)
+        if fixed is None or fixed[0] is not inferred.model_class or not block:
+            continue
+        other, *_ = fixed[1]
+        is_special = isinstance(other, type) and issubclass(other, block[0])
+        if is_special and other is not block[0] and fixed[1][-1] == depths:
+            names.append(name)
+    return names
 
 
 def model_kwargs_for(name: str, inferred: InferredArchitecture) -> dict[str, Any]:

@@ -5,16 +5,17 @@ a phrase on what it did, or "" if there was nothing to do.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
+
+from lightning_resnets.checkpoint.identify.dense_conversions import newest_first_to_oldest_first
 
 StateDict = dict[str, Tensor]
 
 BN_EPS = 1e-5  # of our batch norms
 STATISTICS = ("running_mean", "running_var")
-NORM_KEYS = ("weight", "bias", *STATISTICS)
 SE_WEIGHT_RE = re.compile(r"\.se\.fc[12]\.weight$")
 LAST_NORM_RE = re.compile(r"layer\d+\.\d+\.bn\d\.weight")
 
@@ -32,9 +33,14 @@ def hwio_to_oihw(state: StateDict) -> str:
     # The stem takes three channels, which shows the order.
     if stem is None or stem.ndim != 4 or stem.shape[2] != 3 or stem.shape[0] != stem.shape[1]:
         return ""
+    permuted = dict[int, Tensor]()
     for name, weight in state.items():
-        if weight.ndim == 4:
-            state[name] = weight.permute(3, 2, 0, 1).contiguous()
+        if weight.ndim != 4:
+            continue
+        # Names that share one tensor share the result, which would else fill the memory.
+        if id(weight) not in permuted:
+            permuted[id(weight)] = weight.permute(3, 2, 0, 1).contiguous()
+        state[name] = permuted[id(weight)]
     return "convolutions permuted from (height, width, in, out) to (out, in, height, width)"
 
 
@@ -174,93 +180,6 @@ def se_linear_to_conv(state: StateDict) -> str:
     for name in linear:
         state[name] = state[name][:, :, None, None]
     return f"{len(linear)} linear layers of SE converted to convolutions"
-
-
-def newest_first_to_oldest_first(state: StateDict) -> str:
-    """Permute what reads the concatenations of a DenseNet that puts new channels first.
-
-    Args:
-        state: weights by our keys, changed in place.
-
-    Returns:
-        A phrase, or "".
-    """
-    depths = dense_block_depths(state)
-    if not depths:
-        return ""
-    width = _length(state, "features.conv0.weight")
-    for block, depth in enumerate(depths, 1):
-        start = f"features.denseblock{block}.denselayer"
-        growths = [_length(state, f"{start}{layer}.conv2.weight") for layer in range(1, depth + 1)]
-        for layer in range(depth):
-            # A layer reads the block's input and all layers before it.
-            order = _channel_order(width, growths[:layer])
-            _permute(state, f"{start}{layer + 1}.norm1", f"{start}{layer + 1}.conv1", order)
-        norm, consumer = _end_of_block(block, is_last=block == len(depths))
-        _permute(state, norm, consumer, _channel_order(width, growths))
-        width = _length(state, f"features.transition{block}.conv.weight")
-    return "channels after concatenations permuted from newest first"
-
-
-def _end_of_block(block: int, is_last: bool) -> tuple[str, str]:
-    """Return the batch norm and the layer that read a whole dense block."""
-    if is_last:
-        return "features.norm5", "classifier"
-    return f"features.transition{block}.norm", f"features.transition{block}.conv"
-
-
-def _channel_order(width: int, growths: list[int]) -> Tensor:
-    """Return the index, newest first, of each of our channels, oldest first."""
-    # Our first part is the newest-first order's last.
-    parts = list[Tensor]()
-    end = sum(growths) + width
-    for size in (width, *growths):
-        parts.append(torch.arange(end - size, end))
-        end -= size
-    return torch.cat(parts)
-
-
-def _permute(state: StateDict, norm: str, consumer: str, order: Tensor) -> None:
-    """Permute the channels of a batch norm and the input channels of the layer behind it."""
-    for name in (f"{norm}.{key}" for key in NORM_KEYS):
-        if name in state and state[name].shape == order.shape:
-            state[name] = state[name][order]
-    weight = state.get(f"{consumer}.weight")
-    if weight is not None and weight.ndim > 1 and weight.shape[1] == len(order):
-        state[f"{consumer}.weight"] = weight[:, order]
-
-
-def _length(state: Mapping[str, Tensor], name: str) -> int:
-    """Return the first side of a weight, 0 if it is missing."""
-    weight = state.get(name)
-    return len(weight) if weight is not None and weight.ndim else 0
-
-
-def dense_block_depths(names: Mapping[str, object]) -> tuple[int, ...]:
-    """Count the layers of each dense block.
-
-    Args:
-        names: a mapping with our keys.
-
-    Returns:
-        Layers per block.
-    """
-    return tuple(_until_zero(lambda block: _dense_depth(names, block)))
-
-
-def _dense_depth(names: Mapping[str, object], block: int) -> int:
-    """Return the number of layers of one dense block, counted from 0."""
-    start = f"features.denseblock{block + 1}.denselayer"
-    layers = _until_zero(lambda layer: f"{start}{layer + 1}.norm1.weight" in names)
-    return sum(1 for _ in layers)
-
-
-def _until_zero(function: Callable[[int], int]) -> Iterator[int]:
-    """Yield function(0), function(1) and so on up to the first that is zero."""
-    index = 0
-    while value := function(index):
-        yield value
-        index += 1
 
 
 def last_block_width(state: Mapping[str, Tensor]) -> int:

@@ -22,10 +22,12 @@ from lightning_resnets.checkpoint.identify.open_options import (
 )
 from lightning_resnets.checkpoint.identify.translate import NamedWeights
 from lightning_resnets.models import registry
-from lightning_resnets.models.known.index import lookup
+from lightning_resnets.models.known.index import lookup, models_with_same_weights
 from lightning_resnets.models.model_names import join_options
 from lightning_resnets.utils.format import join_first
 
+# Options that models with blocks of a special kind have, too.
+SPECIAL_BLOCK_OPTIONS = ("stem_pool", "se_pool")
 MAX_ALTERNATIVES_SHOWN = 3  # in the reason; the identification has all
 
 
@@ -182,11 +184,21 @@ def _other_models(match: Match) -> list[str]:
         options = [option for option in options if chosen.get(option[0]) != option[1]]
         return [join_options(match.name, dict([option])) for option in options]
     names = _variants(match)
-    own = {match.name, f"torchvision/{match.name}", f"timm/{match.name}"}
-    if "/" in match.name:
-        own.add(match.name.partition("/")[2])
+    own = {match.name, *own_names(match.name.rpartition("/")[2])}
     names += [name for name in _same_shapes(match, weights.shapes) if name not in own]
     return list(dict.fromkeys(names))
+
+
+def own_names(name: str) -> tuple[str, str]:
+    """Return the names that the packages have for the same model.
+
+    Args:
+        name: a name without a package.
+
+    Returns:
+        The name in torchvision and in timm.
+    """
+    return f"torchvision/{name}", f"timm/{name}"
 
 
 def _variants(match: Match) -> list[str]:
@@ -200,6 +212,8 @@ def _variants(match: Match) -> list[str]:
         return [join_options(match.name, {"se_pool": "max"})] if has_se else []
     chosen = {**candidates.default_options(match.name, inferred), **match.model_kwargs}
     options = open_options(inferred.model_class, inferred, chosen)
+    if candidates.has_own_block(match.name, inferred):
+        options = [option for option in options if option[0] in SPECIAL_BLOCK_OPTIONS]
     return [_variant_name(match.name, option) for option in options]
 
 
@@ -216,9 +230,12 @@ def _variant_name(name: str, option: Option) -> str:
 
 def _same_shapes(match: Match, shapes: Shapes) -> list[str]:
     """Return models of the index with exactly these keys and shapes."""
-    if match.weights.is_headless:
-        return []
-    return [row.arch for row in lookup(shapes) if row.is_exact]
+    if not match.weights.is_headless:
+        return [row.arch for row in lookup(shapes) if row.is_exact]
+    # Without a last layer shapes are never exact, but the body is that of the matched model.
+    names = (match.name,) if "/" in match.name else own_names(match.name)
+    found = [other for name in names for other in models_with_same_weights(name)]
+    return list(dict.fromkeys(found))
 
 
 def _describe_head(weights: NamedWeights) -> str:

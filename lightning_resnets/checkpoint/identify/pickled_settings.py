@@ -10,9 +10,13 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lightning_resnets.checkpoint.identify.matching import Match
 from lightning_resnets.checkpoint.identify.translate import NamedWeights
+from lightning_resnets.errors import CheckpointError
 from lightning_resnets.formats.module_settings import ModuleSettings
+from lightning_resnets.models import registry
 from lightning_resnets.models.resnet import ResNet
+from lightning_resnets.utils.skip_init import skip_init
 
 Settings = Mapping[str, ModuleSettings]
 
@@ -92,6 +96,34 @@ def batch_norm_eps(settings: Settings) -> float | None:
     found = {item.values.get("eps") for item in settings.values() if "BatchNorm" in item.short_name}
     eps = found.pop() if len(found) == 1 else None
     return eps if isinstance(eps, float) and eps != DEFAULT_EPS else None
+
+
+def check_settings(match: Match, settings: Settings, bn_eps: float | None) -> None:
+    """Check that every layer of the matched model is set as in the pickled module.
+
+    Args:
+        match: the chosen model.
+        settings: settings of the module and its children; empty for any other file.
+        bn_eps: batch norm's epsilon that the model will get, or None for its own.
+
+    Raises:
+        CheckpointError: a layer differs.
+    """
+    # A custom model is the user's own claim.
+    if not settings or not match.fits or ":" in match.name:
+        return
+    with skip_init():
+        built = registry.create_model(
+            match.name, num_classes=match.num_classes, **match.model_kwargs
+        )
+    differences = find_differences(settings, match.weights, built, bn_eps)
+    if differences:
+        name = settings[""].class_name if "" in settings else "module"
+        raise CheckpointError(
+            f"it is a pickled {name} that differs from {match.name} ({differences[0]}), and no "
+            "known model is like it. Load it where it was made, and pass its own code with "
+            "--model module:function."
+        )
 
 
 def find_differences(

@@ -168,9 +168,26 @@ def classifier_keys(name: str) -> tuple[str, ...]:
     Returns:
         Names of weights, such as `fc.weight` and `fc.bias`.
     """
-    entries = load_index().entries
-    found = next(entry for entry in entries if name in dict(entry.models))
-    return tuple(key for key, _ in found.classifier_keys)
+    return tuple(key for key, _ in _find_entry(name).classifier_keys)
+
+
+def models_with_same_weights(name: str) -> tuple[str, ...]:
+    """Return the models whose weights have the same names and shapes as a model's.
+
+    Args:
+        name: `torchvision/NAME` or `timm/NAME`.
+
+    Returns:
+        Names, the model's own included; () if the index does not have it.
+    """
+    if name not in known_models():
+        return ()
+    return tuple(model for model, _ in _find_entry(name).models)
+
+
+def _find_entry(name: str) -> IndexEntry:
+    """Return the entry of a model that the index has."""
+    return next(entry for entry in load_index().entries if name in dict(entry.models))
 
 
 def fingerprint(shapes: Mapping[str, Shape], classifier_keys: ClassifierKeys) -> Fingerprint:
