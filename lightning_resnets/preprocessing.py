@@ -12,7 +12,17 @@ from torch.nn import functional as F
 from lightning_resnets.errors import ImageError, InvalidArgumentError
 from lightning_resnets.utils.arguments import check_choice, check_int, check_number, check_type
 from lightning_resnets.utils.format import format_value
-from lightning_resnets.utils.image_files import read_image as read_image
+from lightning_resnets.utils.image_files import read_image
+
+# Whoever preprocesses images reads them first.
+__all__ = [
+    "Preprocessing",
+    "center_crop",
+    "denormalize",
+    "preprocess",
+    "read_image",
+    "resize_and_crop",
+]
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 MIN_CROP_PCT = 0.01

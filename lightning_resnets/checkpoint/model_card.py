@@ -210,8 +210,10 @@ def _check_preprocessing(card: ModelCard) -> None:
     _require(is_positive, "std", "one number above zero per channel")
     _require(card.channel_order in CHANNEL_ORDERS, "channel_order", " or ".join(CHANNEL_ORDERS))
     _require(card.interpolation in INTERPOLATIONS, "interpolation", " or ".join(INTERPOLATIONS))
+    # A smaller crop would enlarge a small image enormously.
     is_fraction = is_number(card.crop_pct) and 0.1 <= card.crop_pct <= 1
     _require(is_fraction, "crop_pct", "a fraction between 0.1 and 1")
+    # Batch norm divides by the root of variance plus epsilon.
     eps = card.bn_eps
     is_eps = eps is None or (is_number(eps) and 0 < eps < 1)
     _require(is_eps, "bn_eps", "a number between 0 and 1")
@@ -227,6 +229,7 @@ def _check_tables(card: ModelCard) -> None:
     are_versions = is_printable(tuple(card.versions.values()))
     _require(are_versions, "versions", "a table of packages and versions")
     for name, value in card.metrics.items():
+        # A diverged loss may be NaN or inf.
         _require(is_number(value), f"metrics.{name}", "a number")
         if name.endswith(("accuracy", "error")):
             _require(0 <= value <= 1, f"metrics.{name}", "a fraction between 0 and 1")

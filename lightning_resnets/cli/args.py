@@ -50,7 +50,9 @@ class CommandParser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_args(  # type: ignore[override] - two overloads of one form
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
         """Parse arguments; numbers of several channels may be separated by spaces or commas.
 
         Args:

@@ -53,10 +53,12 @@ def read_overrides(options: Namespace) -> CardOverrides:
     Raises:
         CheckpointError: options exclude each other, or the file of names cannot be read.
     """
-    mean, std = options.mean, options.std
+    mean = options.mean
+    std = options.std
     if options.no_normalize:
         if mean is not None or std is not None:
             raise CheckpointError("--no-normalize excludes --mean and --std. Give one of them.")
+        # (x - 0) / 1
         mean = (0.0,)
         std = (1.0,)
     return CardOverrides(
@@ -71,6 +73,7 @@ def _read_class_names(name: str | None) -> tuple[str, ...] | None:
     """Return the class names of a dataset or a text file; None if none are given."""
     if name is None:
         return None
+    # A dataset's name goes before a file of the same name.
     dataset = DATASETS.get(name)
     if dataset is not None and dataset.load_class_names is not None:
         return dataset.load_class_names()
@@ -95,6 +98,7 @@ def assumption_notes(card: ModelCard) -> tuple[str, ...]:
     """
     if not set(NORMALIZATION) & set(card.assumed):
         return ()
+    # Written as the options that would give the same.
     mean = ",".join(f"{value:.4g}" for value in card.mean)
     std = ",".join(f"{value:.4g}" for value in card.std)
     note = (

@@ -96,6 +96,7 @@ def _print_report(options: Namespace, loaded: LoadedCheckpoint, check: ExportChe
     print(format_output_summary(options.out, loaded.model, card.arch))
     shape = format_shape((options.batch_size or "N", *card.input_size))
     preprocessing = describe_input(options.include_preprocessing)
+    # What whoever runs the file must feed it and gets back.
     outputs = f"output {len(card.class_names)} logits"
     print(f"input {shape}, {preprocessing}; {outputs}; {check.format}")
     print(

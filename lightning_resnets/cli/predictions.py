@@ -20,6 +20,7 @@ def write_predictions(path: Path, probabilities: Tensor, class_names: Sequence[s
     Raises:
         CheckpointError: the file cannot be written.
     """
+    # The most probable class only: a table of all would be large.
     top_probabilities, top_classes = probabilities.max(1)
     pairs = zip(top_classes.tolist(), top_probabilities.tolist(), strict=True)
     with atomic_write(path) as part, part.open("w", newline="") as file:

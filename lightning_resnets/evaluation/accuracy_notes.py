@@ -80,6 +80,7 @@ def _report_note(top1: float, num_images: int, reported: Mapping[str, float]) ->
     """Say that an accuracy is none of those in the file; "" if it is one or there is none."""
     if not reported:
         return ""
+    # A file may have several: of the last epoch, of the best one.
     name = min(reported, key=lambda key: abs(reported[key] - top1))
     nearest = reported[name]
     tolerance = max(MIN_DIFFERENCE, NUM_DEVIATIONS * _deviation(nearest, num_images))

@@ -131,6 +131,7 @@ def try_preprocessings(
     """
     card = loaded.card
     require_classes(card)
+    # Enough to tell a few per cent apart, within seconds.
     if num_images is None:
         num_images = MAX_IMAGES if card.input_size[1] < LARGE_SIDE else MAX_LARGE_IMAGES
     labeled = subsample(DATASETS[dataset].load_eval_set(data_dir, card.class_names), num_images)
@@ -197,6 +198,7 @@ def _with_normalization(card: ModelCard, mean: Numbers, std: Numbers, order: str
 def _measure(model: nn.Module, card: ModelCard, labeled: LabeledImages, num_workers: int) -> Tensor:
     """Return whether each image gets its correct class, (N,) bool."""
     images, labels = labeled
+    # Loaded again for each trial, so that every model gets exactly what `evaluate` gives it.
     expected = torch.tensor(labels)
     batches = image_folder.load_batches(
         images, card.preprocessing, default_batch_size(card), num_workers
