@@ -32,7 +32,7 @@ RESTORE_FUNCTIONS = {"resume_start", "_restore_modules_and_callbacks", "restore_
 
 @dataclass(frozen=True, slots=True)
 class ResumeInfo:
-    """What a checkpoint says about its run.
+    """Facts about the run that a checkpoint belongs to.
 
     Attributes:
         is_extended: True if the run was planned with another number of epochs or steps.
@@ -71,7 +71,7 @@ def check_resumable(path: Path, config: dict[str, Any]) -> ResumeInfo:
         config: current configuration, from `run_config`.
 
     Returns:
-        What the checkpoint says about its run.
+        Facts about the checkpoint's run.
 
     Raises:
         CheckpointError: the file is damaged.
@@ -203,26 +203,29 @@ def find_best_checkpoint(run_dir: Path) -> Path:
     last = run_dir / "last.ckpt"
     if not last.is_file():
         raise ValueError(f"There is no {last}, which knows the best checkpoint of the run.")
-    callbacks = _read(last).get("callbacks")
-    states = callbacks.values() if isinstance(callbacks, dict) else ()
-    paths = [
-        state["best_model_path"]
-        for state in states
-        if isinstance(state, dict) and state.get("monitor") and state.get("best_model_path")
-    ]
-    if not paths:
+    best = _best_model_path(_read(last))
+    if best is None:
         raise ValueError(
             f"The run in {run_dir} has no best checkpoint. Add ModelCheckpoint with `monitor` to "
             "the recipe, or use --ckpt_path last."
         )
-    path = Path(str(paths[0]))
     # A crafted file must not lead elsewhere.
-    if not path.resolve().is_relative_to(run_dir.resolve()) or not path.is_file():
+    if not best.resolve().is_relative_to(run_dir.resolve()) or not best.is_file():
         raise ValueError(
-            f"The best checkpoint of the run, '{path}', is not in {run_dir}. "
+            f"The best checkpoint of the run, '{best}', is not in {run_dir}. "
             "Use --ckpt_path last, or the path of a checkpoint."
         )
-    return path
+    return best
+
+
+def _best_model_path(contents: Mapping[str, Any]) -> Path | None:
+    """Return the path that the first ModelCheckpoint with a monitored metric has saved."""
+    callbacks = contents.get("callbacks")
+    states = callbacks.values() if isinstance(callbacks, dict) else ()
+    for state in states:
+        if isinstance(state, dict) and state.get("monitor") and state.get("best_model_path"):
+            return Path(str(state["best_model_path"]))
+    return None
 
 
 def _read(path: Path) -> dict[str, Any]:

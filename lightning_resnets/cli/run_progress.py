@@ -1,4 +1,4 @@
-"""How far the run of a checkpoint has come."""
+"""Progress of the run that a checkpoint belongs to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MAX_STEPS_KEY = "trainer.max_steps"
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """How far a run has come.
+    """Finished and planned epochs and steps of a run.
 
     Attributes:
         num_epochs: finished epochs.

@@ -49,6 +49,9 @@ PROGRESS_REFRESH_RATE = 50  # batches
 
 CSV_LOG_NAME = "metrics.csv"  # in the log folder of CSVLogger
 
+# Start of EarlyStopping's message about a metric that nobody logs
+UNKNOWN_MONITOR = "Early stopping conditioned on metric"
+
 # What damaged values raise when Lightning restores them.
 RESTORE_ERRORS = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -178,17 +181,14 @@ class TrainingCLI(RecipeCLI):
             CheckpointError: the disk is full.
             ValueError: another process writes to the run folder.
         """
-        is_main = self.trainer.is_global_zero
-        log = Path(self.trainer.log_dir or "") / CSV_LOG_NAME
-        rows = log.read_text() if is_main and log.is_file() else ""
         try:
-            with lock_run_dir(self.run_dir) if is_main else nullcontext():
-                self.trainer.fit(**kwargs)
+            with lock_run_dir(self.run_dir) if self.trainer.is_global_zero else nullcontext():
+                self._fit_locked(kwargs)
         except RESTORE_ERRORS as error:
             if is_restore_error(error):
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
                 raise damaged_error(str(kwargs["ckpt_path"]), reason) from error
-            if "Early stopping conditioned on metric" in str(error):
+            if UNKNOWN_MONITOR in str(error):
                 raise OptionError(str(error)) from error
             raise
         except OSError as error:
@@ -198,13 +198,23 @@ class TrainingCLI(RecipeCLI):
                 f"Training stopped because a file could not be written ({error.strerror}). "
                 "Free some disk space, then resume with --ckpt_path last."
             ) from error
+
+    def _fit_locked(self, kwargs: dict[str, Any]) -> None:
+        """Train, and leave the log as it was if the run fails before its first step."""
+        log_dir = self.trainer.log_dir
+        if not self.trainer.is_global_zero or log_dir is None:
+            self.trainer.fit(**kwargs)
+            return
+        log = Path(log_dir) / CSV_LOG_NAME
+        rows = log.read_text() if log.is_file() else ""
+        try:
+            self.trainer.fit(**kwargs)
         finally:
             # Lightning deletes the log that a run resumes, before the checkpoint is read.
             if rows and not log.is_file():
                 atomic_write_text(log, rows)
-            # A run that failed before its first step leaves an empty log folder.
-            if is_main and not self.trainer.global_step and self.trainer.log_dir:
-                remove_empty_log_dir(Path(self.trainer.log_dir))
+            if not self.trainer.global_step:
+                remove_empty_log_dir(Path(log_dir))
 
     def after_fit(self) -> None:
         """Test the last weights and write RECIPE.ckpt: weights and model card, no optimizer."""

@@ -93,7 +93,7 @@ class TrainBatchLoader(EpochProgress):
 
     @property
     def dataset(self) -> Sized:
-        """The labels; Lightning's batch-size finder stops at their number."""
+        """Labels (N,) of all images; Lightning's batch-size finder stops at their number."""
         return self.labels
 
     def __len__(self) -> int:
@@ -162,7 +162,7 @@ class EvalBatchLoader:
 
     @property
     def dataset(self) -> Sized:
-        """The labels; Lightning's batch-size finder stops at their number."""
+        """Labels (N,) of all images; Lightning's batch-size finder stops at their number."""
         return self.labels
 
     def __len__(self) -> int:

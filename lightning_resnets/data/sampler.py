@@ -46,7 +46,7 @@ class EpochProgress:
 
     @property
     def batch_sampler(self) -> EpochHook:
-        """The object through which Lightning sets the epoch."""
+        """Object through which Lightning sets the epoch."""
         return EpochHook(self)
 
     def set_epoch(self, epoch: int) -> None:

@@ -35,6 +35,22 @@ def lock_run_dir(run_dir: Path) -> Iterator[None]:
     """
     path = run_dir / LOCK_FILE
     lock = FileLock(path)
+    _acquire(lock, run_dir)
+    try:
+        yield
+    finally:
+        # Removed while it is locked. filelock opens it again if it was removed meanwhile.
+        # Windows does not remove open files.
+        with suppress(OSError):
+            path.unlink()
+        # Left empty by a run that never started.
+        with suppress(OSError):
+            run_dir.rmdir()
+        lock.release()
+
+
+def _acquire(lock: FileLock, run_dir: Path) -> None:
+    """Acquire a lock at once, or raise ValueError."""
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=False)
@@ -51,18 +67,10 @@ def lock_run_dir(run_dir: Path) -> Iterator[None]:
             f"Cannot write to '{run_dir}' ({error.strerror}). Choose another folder with "
             "--run_dir DIR."
         ) from error
-    try:
-        yield
-    finally:
-        # Removed while it is locked. filelock opens it again if it was removed meanwhile.
-        # Windows does not remove open files.
-        with suppress(OSError):
-            path.unlink()
-        lock.release()
 
 
 def remove_empty_log_dir(log_dir: Path) -> None:
-    """Remove the log folder of a run that never started, and the run's folder if it is empty then.
+    """Remove the log folder of a run that never started.
 
     Args:
         log_dir: folder with nothing but the run's configuration.
@@ -71,8 +79,6 @@ def remove_empty_log_dir(log_dir: Path) -> None:
         return
     if {file.name for file in log_dir.iterdir()} <= {"config.yaml", "hparams.yaml"}:
         shutil.rmtree(log_dir, ignore_errors=True)
-        with suppress(OSError):
-            log_dir.parent.rmdir()
 
 
 def save_final_checkpoint(trainer: L.Trainer, path: Path) -> None:
