@@ -7,6 +7,7 @@ step of that, and of a frame while the pointer moves. A frame at 60 Hz is 16 ms.
 last two with drawing the whole graph, which each of them took before drawings were cached.
 """
 
+import argparse
 import os
 import statistics
 import time
@@ -94,6 +95,7 @@ def measure(name: str, image_size: int) -> str:
 
 def main() -> None:
     """Print one row for each model."""
+    argparse.ArgumentParser(prog="python -m benchmarks.drawing", description=__doc__).parse_args()
     app = QApplication.instance() or QApplication([])
     assert app
     print("model         nodes  layout ms   whole ms  longest step    longest hover")

@@ -7,7 +7,7 @@ import argparse
 import json
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -174,10 +174,17 @@ def _footer(name: str, report: Report) -> str:
     )
 
 
-def main() -> None:
+def main(args: Sequence[str] | None = None) -> None:
     """Write the page, or with --check compare it with the stored results."""
-    page, path = render_page(), FOLDER / "README.md"
-    if "--check" in sys.argv:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.report",
+        description="Write benchmarks/README.md from the stored results.",
+    )
+    parser.add_argument("--check", action="store_true", help="only check that it is up to date")
+    options = parser.parse_args(args)
+    page = render_page()
+    path = FOLDER / "README.md"
+    if options.check:
         sys.exit(0 if path.read_text() == page else f"{path.name} is out of date: run the module.")
     path.write_text(page)
 

@@ -1,7 +1,8 @@
 """Find the bundled checkpoints by name, in a source checkout and in an installed wheel."""
 
+import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -205,11 +206,21 @@ def render_page(checkpoints: Mapping[str, Path]) -> str:
     return f"{INTRO}{rows}\n{outro}"
 
 
-def main() -> None:
-    """Write the page, or with `--check` exit with an error if it is out of date."""
+def main(args: Sequence[str] | None = None) -> None:
+    """Write the page, or with `--check` exit with an error if it is out of date.
+
+    Args:
+        args: command-line arguments; None for those of the process.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m lightning_resnets.checkpoint.bundled",
+        description="Write the README.md beside the bundled checkpoints.",
+    )
+    parser.add_argument("--check", action="store_true", help="only check that it is up to date")
+    options = parser.parse_args(args)
     target = bundled_dir() / "README.md"
     text = render_page(bundled_checkpoints())
-    if "--check" in sys.argv[1:]:
+    if options.check:
         # CI runs this.
         if not target.is_file() or target.read_text() != text:
             sys.exit(f"{target} does not match the model cards. Run this without --check.")

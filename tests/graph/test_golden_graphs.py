@@ -3,6 +3,7 @@
 `python -m tests.graph.test_golden_graphs` writes them anew; read what differs before you keep it.
 """
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -68,5 +69,6 @@ def test_there_is_a_text_for_each_of_twenty_nets_and_no_other() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description="Write the golden texts.").parse_args()
     for name in NAMES:
         file(name).write_text(text(name), encoding="utf-8")

@@ -5,6 +5,7 @@ form.
 keep it.
 """
 
+import argparse
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -546,5 +547,6 @@ def test_text(name: str) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description="Write the golden texts.").parse_args()
     for golden, make in TEXTS.items():
         (GOLDEN / f"{golden}.txt").write_text(str(make()) + "\n", encoding="utf-8")

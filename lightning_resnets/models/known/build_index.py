@@ -5,12 +5,12 @@ two numbers of classes: the weights that change are its last layer. Models with 
 shapes share an entry. The same releases give the same bytes.
 """
 
+import argparse
 import json
 import lzma
-import sys
 import time
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -233,9 +233,18 @@ def _rank(name: str) -> tuple[int, int, str]:
     return group, len(model), model
 
 
-def main() -> None:
-    """Build the index and list the models that were left out."""
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else index.INDEX_FILE
+def main(args: Sequence[str] | None = None) -> None:
+    """Build the index and list the models that were left out.
+
+    Args:
+        args: command-line arguments; None for those of the process.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m lightning_resnets.models.known.build_index",
+        description="Build the index of the models of torchvision and timm, which takes minutes.",
+    )
+    parser.add_argument("target", nargs="?", type=Path, default=index.INDEX_FILE, help="file")
+    target: Path = parser.parse_args(args).target
     start = time.perf_counter()
     models: list[IndexedModel] = []
     for name in list_installed_models():
