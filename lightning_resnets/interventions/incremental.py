@@ -1,6 +1,7 @@
 """Run a model node by node with memory: after an edit only downstream nodes are recomputed."""
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ class IncrementalRunner(NodeExecutor):
     """Run one image after the other and keep all values of the last pass.
 
     Results are equal to the bit to `intervene` and `record_activations` on the model, which must
-    be in evaluation mode. Not for use from two threads at once.
+    be in evaluation mode. Passes of several threads follow one another.
 
     Args:
         model: the model.
@@ -39,6 +40,8 @@ class IncrementalRunner(NodeExecutor):
         self.before_edit: dict[fx.Node, list[tuple[str, Any]]] = {}
         self.image: Tensor | None = None
         self.num_computed = 0
+        # The values of a pass must be read before another thread begins the next.
+        self.lock = threading.RLock()
 
     def run_image(
         self, image: Tensor, hook_points: Iterable[str], interventions: Iterable[Intervention]
@@ -60,17 +63,23 @@ class IncrementalRunner(NodeExecutor):
         names = check_names("hook_points", hook_points)
         nodes = {name: self.node_for_point(name) for name in names}
         plan = self.plan(interventions)
-        try:
-            output = self.recompute(image, plan)
-        except BaseException:
-            # The kept values may be partly of the last pass and partly new.
-            self.image = None
-            raise
+        with self.lock:
+            try:
+                output = self.recompute(image, plan)
+            except BaseException:
+                # The kept values may be partly of the last pass and partly new.
+                self.image = None
+                raise
+            return output, self._read_recording(nodes)
+
+    def _read_recording(self, nodes: Mapping[str, fx.Node]) -> Recording:
+        """Return the values of the last pass at some hook points."""
         recording = Recording({name: self.value(name, node) for name, node in nodes.items()})
         for name, node in nodes.items():
+            # Only a merge under its own name has operands.
             if node in self.operands and self.first_name.get(name) == node.target:
                 recording.operands[name] = self.operands[node]
-        return output, recording
+        return recording
 
     def recompute(self, image: Tensor, plan: NodePlan) -> Tensor:
         """Run the nodes whose inputs or interventions have changed.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lightning_resnets.errors import InterventionError
+from lightning_resnets.graph import trace_nodes
 from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.interventions import (
     BypassBlock,
@@ -25,7 +26,8 @@ from lightning_resnets.interventions import (
     ZeroChannels,
     intervene,
 )
-from lightning_resnets.interventions.record import record_activations
+from lightning_resnets.interventions.incremental import IncrementalRunner
+from lightning_resnets.interventions.record import Recording, record_activations
 from lightning_resnets.models.registry import create_model
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -268,3 +270,29 @@ def test_parallel_models_on_several_devices_are_refused(model: nn.Module) -> Non
     parallel.device_ids = [0, 1]
     with pytest.raises(InterventionError, match=r"run the model inside, model\.module"):
         enter_and_leave(record_activations(parallel, "module.layer1"))
+
+
+def test_passes_of_one_runner_in_two_threads_follow_one_another(model: nn.Module) -> None:
+    traced = trace_nodes(model, (3, 32, 32))
+    runner = IncrementalRunner(model, traced)
+    edits: list[list[Intervention]] = [[], [SWAP], [ScaleInput("layer1.1.add", "shortcut", 0)]]
+    points = ["layer1.1", "layer1.1.add"]
+    images = [image[None] for image in IMAGES]
+    jobs = [(image, edit) for image in images for edit in edits] * 3
+    expected = []
+    with torch.no_grad():
+        for image, edit in jobs:
+            expected.append(IncrementalRunner(model, traced).run_image(image, points, edit))
+
+        @torch.no_grad()
+        def run(job: tuple[Tensor, list[Intervention]]) -> tuple[Tensor, Recording]:
+            return runner.run_image(job[0], points, job[1])
+
+        with ThreadPoolExecutor(2) as pool:
+            found = list(pool.map(run, jobs))
+    for (output, recording), (expected_output, expected_recording) in zip(
+        found, expected, strict=True
+    ):
+        assert torch.equal(output, expected_output)
+        for name in points:
+            assert torch.equal(recording.outputs[name], expected_recording.outputs[name])
