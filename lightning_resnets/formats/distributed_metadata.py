@@ -104,32 +104,48 @@ def parse_metadata(metadata: Any, budget: Budget) -> StoredTensors:
         UnsupportedFileError: the value is not valid metadata, or names a file outside the folder.
     """
     state = _state(metadata)
-    tensors = _table(state.get("state_dict_metadata"))
-    storage_data = _table(state.get("storage_data"))
     paths = state.get("planner_data")
     # Without planner data all names are flat.
-    paths = paths if isinstance(paths, dict) else {}
-    stored = StoredTensors()
-    storages = dict[str, Storage]()
-    sizes = dict[str, dict[Any, Any]]()
-    for name, entry in budget.iterate(tensors.items()):
+    parser = _Parser(paths if isinstance(paths, dict) else {}, budget)
+    for name, entry in budget.iterate(_table(state.get("state_dict_metadata")).items()):
+        parser.add_tensor(name, entry)
+    # The places come second, because they refer to the tensors by name.
+    for index, info in budget.iterate(_table(state.get("storage_data")).items()):
+        parser.add_place(_state(index), _state(info))
+    return parser.stored
+
+
+class _Parser:
+    """Collects tensors, and then the places of their pieces."""
+
+    def __init__(self, paths: dict[Any, Any], budget: Budget) -> None:
+        self.stored = StoredTensors()
+        self._paths = paths
+        self._budget = budget
+        self._storages = dict[str, Storage]()
+        self._sizes = dict[str, dict[Any, Any]]()
+
+    def add_tensor(self, name: Any, entry: Any) -> None:
+        """Add the view of a tensor; values that are not tensors have only a place."""
         _require(isinstance(name, str))
-        if isinstance(entry, OpaqueObject) and entry.name.name == "TensorStorageMetadata":
-            view = _parse_view(name, entry)
-            storages[name] = view.storage
-            stored.pieces[view.storage] = []
-            sizes[name] = _piece_sizes(_state(entry), budget)
-            add_at_path(stored.value, _parse_path(name, paths), view)
-    for index, info in budget.iterate(storage_data.items()):
-        name: Any = _state(index).get("fqn")
+        if not isinstance(entry, OpaqueObject) or entry.name.name != "TensorStorageMetadata":
+            return
+        view = _parse_view(name, entry)
+        self._storages[name] = view.storage
+        self._sizes[name] = _piece_sizes(_state(entry), self._budget)
+        self.stored.pieces[view.storage] = []
+        add_at_path(self.stored.value, _parse_path(name, self._paths), view)
+
+    def add_place(self, index: dict[Any, Any], info: dict[Any, Any]) -> None:
+        """Add the place of a piece or value."""
+        name: Any = index.get("fqn")
         _require(isinstance(name, str))
-        piece = _parse_piece(_parse_path(name, paths), _state(index), _state(info))
-        if name in storages:
-            size = _parse_size(sizes[name].get(piece.offset))
-            stored.pieces[storages[name]].append(replace(piece, size=size))
-        else:
-            stored.values.append(piece)
-    return stored
+        piece = _parse_piece(_parse_path(name, self._paths), index, info)
+        if name not in self._storages:
+            self.stored.values.append(piece)
+            return
+        size = _parse_size(self._sizes[name].get(piece.offset))
+        self.stored.pieces[self._storages[name]].append(replace(piece, size=size))
 
 
 def _parse_view(name: str, entry: OpaqueObject) -> TensorView:

@@ -1,7 +1,6 @@
 """Interpret the global names of a pickle: tensors and plain values for known ones, else records.
 
-Nothing here calls what a name refers to. A name that only an attack uses refuses the whole file:
-it does no harm in this reader, but the user might open the file with another one.
+Nothing here calls what a name refers to.
 """
 
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_resnets.errors import UnsupportedFileError
 from lightning_resnets.formats.pickled_objects import (
     GlobalName,
     NumpyArray,
@@ -18,33 +16,12 @@ from lightning_resnets.formats.pickled_objects import (
     OpaqueObject,
 )
 from lightning_resnets.formats.tensors import TensorView, as_bytes, make_view
+from lightning_resnets.formats.unsafe_globals import program_code_error
 
-MAX_NAME = 200  # characters of a module or name
 MAX_ARGUMENTS = 16  # of a known function
 MAX_HASHED_INT = 2**60
 
 HASHABLE_TYPES = (str, int, float, bool, bytes, type(None))
-
-OS_MODULES = "os posix nt subprocess pty shutil socket commands popen2 sys platform"
-CODE_RUNNING_MODULES = (
-    "runpy importlib imp pkgutil marshal pickle _pickle cPickle dill code codeop timeit pdb bdb "
-    "cProfile profile trace"
-)
-OTHER_UNSAFE_MODULES = (
-    "ctypes webbrowser asyncio multiprocessing _posixsubprocess pip ensurepip urllib requests "
-    "http ftplib tempfile torch.hub torch.utils.cpp_extension doctest pydoc signal"
-)
-UNSAFE_MODULES = frozenset(f"{OS_MODULES} {CODE_RUNNING_MODULES} {OTHER_UNSAFE_MODULES}".split())
-UNSAFE_BUILTIN_NAMES = (
-    "eval exec execfile compile open file input raw_input __import__ breakpoint globals locals "
-    "vars setattr apply delattr exit quit"
-)
-# Attributes reached by a dotted name, as in `some.module` and `Class.system`.
-UNSAFE_ATTRIBUTE_NAMES = (
-    "system popen Popen eval exec execfile __import__ import_module __globals__ __builtins__ load"
-)
-UNSAFE_BUILTINS = frozenset(UNSAFE_BUILTIN_NAMES.split())
-UNSAFE_ATTRIBUTES = frozenset(UNSAFE_ATTRIBUTE_NAMES.split())
 
 STORAGE_DTYPES = {
     "DoubleStorage": torch.float64,
@@ -71,52 +48,6 @@ TENSOR_CLASSES = (
     ("torch.nn.parameter", "Parameter"),
     ("torch.nn.parameter", "Buffer"),
 )
-
-
-def resolve_global(module: Any, name: Any) -> GlobalName:
-    """Return a global name as a record.
-
-    Args:
-        module: module as the pickle names it.
-        name: attribute of the module, dots allowed.
-
-    Returns:
-        The record.
-
-    Raises:
-        TypeError: one of them is not text.
-        UnsupportedFileError: only an attack has such a name.
-    """
-    if not isinstance(module, str) or not isinstance(name, str):
-        raise TypeError
-    module = module[:MAX_NAME]
-    name = name[:MAX_NAME]
-    if _is_unsafe(module, name):
-        # `posix` and `nt` are what `os` is called inside a pickle.
-        shown = "os" if module in ("posix", "nt") else module
-        raise _program_code_error(GlobalName(shown, name))
-    return GlobalName(module, name)
-
-
-def _is_unsafe(module: str, name: str) -> bool:
-    """Return True for a name that runs code or touches the system."""
-    # A submodule is as unsafe as its package.
-    root = module.split(".")[0]
-    if root in UNSAFE_MODULES or module in UNSAFE_MODULES:
-        return True
-    if root in ("builtins", "__builtin__") and name in UNSAFE_BUILTINS:
-        return True
-    if "." in name and not UNSAFE_ATTRIBUTES.isdisjoint(name.split(".")):
-        return True
-    return root == "torch" and name == "load"
-
-
-def _program_code_error(name: GlobalName) -> UnsupportedFileError:
-    """Return the error for a file that would run code."""
-    return UnsupportedFileError(
-        f"contains program code beside its weights ({name}) and was not loaded. Nothing was "
-        "executed. Get the weights as safetensors, or save only tensors and plain values."
-    )
 
 
 def hashable_key(value: Any) -> Any:
@@ -154,13 +85,17 @@ def build_known(function: GlobalName | OpaqueObject, arguments: tuple[Any, ...])
     if isinstance(function, OpaqueObject):
         # Python 3.11.0 pickles enums by getattr but never calls the result; an attack does.
         if function.name.name == "getattr":
-            raise _program_code_error(function.name)
+            raise program_code_error(function.name)
         return OpaqueObject(function.name, arguments)
     build = KNOWN_GLOBALS.get((function.module, function.name))
     if build is not None and len(arguments) <= MAX_ARGUMENTS:
         try:
             return build(*arguments)
-        except (TypeError, ValueError):  # not the arguments that the real function takes
+        except (
+            TypeError,
+            ValueError,
+            OverflowError,
+        ):  # not the arguments that the real function takes
             pass
     return OpaqueObject(function, arguments)
 

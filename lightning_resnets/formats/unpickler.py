@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, ClassVar
 from lightning_resnets.errors import UnsupportedFileError
 from lightning_resnets.formats.budget import Budget
 from lightning_resnets.formats.opcodes import read_argument, read_opcode
-from lightning_resnets.formats.pickle_globals import build_known, hashable_key, resolve_global
+from lightning_resnets.formats.pickle_globals import build_known, hashable_key
 from lightning_resnets.formats.pickled_objects import (
     GlobalName,
     NumpyArray,
@@ -19,6 +19,7 @@ from lightning_resnets.formats.pickled_objects import (
     OpaqueObject,
 )
 from lightning_resnets.formats.source import CORRUPT
+from lightning_resnets.formats.unsafe_globals import resolve_global
 
 MAX_INT_BITS = 2048
 MAX_OPAQUE_NAMES = 1000
