@@ -65,13 +65,7 @@ def check_export(
     Raises:
         CheckpointError: the model's logits are not finite, or the file does not run.
     """
-    with torch.inference_mode():
-        expected = [model(x) for x in batches]
-    # NaN would compare as different from itself.
-    if not all(bool(torch.isfinite(logits).all()) for logits in expected):
-        raise CheckpointError(
-            "The model's own logits are NaN or inf, so no export can be checked. Train it again."
-        )
+    expected = _finite_logits(model, batches)
     try:
         runtime, run = load_runtime(path)
         actual = [run(x) for x in batches]
@@ -84,6 +78,18 @@ def check_export(
     error = torch.stack([_relative_error(ours, theirs) for ours, theirs in pairs]).max()
     same = sum(_count_same_class(ours, theirs) for ours, theirs in pairs)
     return ExportCheck(file_format, runtime, float(error), same, sum(len(x) for x in batches))
+
+
+def _finite_logits(model: nn.Module, batches: list[Tensor]) -> list[Tensor]:
+    """Run the model; raise CheckpointError if its logits are not finite."""
+    with torch.inference_mode():
+        expected = [model(x) for x in batches]
+    # NaN would compare as different from itself.
+    if not all(bool(torch.isfinite(logits).all()) for logits in expected):
+        raise CheckpointError(
+            "The model's own logits are NaN or inf, so no export can be checked. Train it again."
+        )
+    return expected
 
 
 def _relative_error(actual: Tensor, expected: Tensor) -> Tensor:
@@ -179,6 +185,13 @@ def load_runtime(path: Path) -> tuple[str, RunFunction]:
         import onnxruntime
     except ImportError:
         return load_reference_runtime(path)
+    return f"onnxruntime {onnxruntime.__version__}", _open_session(path)
+
+
+def _open_session(path: Path) -> RunFunction:
+    """Return a function that runs an ONNX file with onnxruntime."""
+    import onnxruntime
+
     settings = onnxruntime.SessionOptions()
     # As many threads as torch uses, for comparable times.
     settings.intra_op_num_threads = torch.get_num_threads()
@@ -189,7 +202,7 @@ def load_runtime(path: Path) -> tuple[str, RunFunction]:
         """Run the session on a batch."""
         return _first_output(session.run(None, {"images": x.numpy()}))
 
-    return f"onnxruntime {onnxruntime.__version__}", run
+    return run
 
 
 def load_reference_runtime(path: Path) -> tuple[str, RunFunction]:

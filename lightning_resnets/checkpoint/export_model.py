@@ -130,12 +130,11 @@ def to_exported_program(model: nn.Module, card: ModelCard, batch_size: int = 0) 
         with suppress_exporter_output():
             return torch.export.export(model, (example,), dynamic_shapes=shapes, strict=False)
     except Exception as error:
-        remedy = "Try --batch-size 1."
-        if batch_size:
-            remedy = "Its forward must not depend on the values of its input."
-        raise CheckpointError(
-            f"{card.arch} cannot be exported ({root_cause_line(error)}). {remedy}"
-        ) from error
+        reason = root_cause_line(error)
+        remedy = "Its forward must not depend on the values of its input."
+        if not batch_size:
+            remedy = "Try --batch-size 1."
+        raise CheckpointError(f"{card.arch} cannot be exported ({reason}). {remedy}") from error
 
 
 def write_onnx(
@@ -167,15 +166,19 @@ def write_onnx(
         raise CheckpointError(
             f"ONNX does not support this model ({root_cause_line(error)}). Write .pt2."
         ) from error
-    # The exporter may raise the opset silently.
     version = next(item.version for item in model.opset_import if not item.domain)
+    _check_opset(opset, version)
+    path.write_bytes(data)
+    return f"ONNX, opset {version}"
+
+
+def _check_opset(opset: int | None, version: int) -> None:
+    """Raise CheckpointError if the exporter has silently raised the opset."""
     if opset and version != opset:
         raise CheckpointError(
             f"--opset {opset} is not supported by the exporter. Choose one near {version}, or omit "
             "--opset."
         )
-    path.write_bytes(data)
-    return f"ONNX, opset {version}"
 
 
 def _to_onnx(

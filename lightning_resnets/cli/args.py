@@ -138,11 +138,13 @@ def check_output_path(
         if out.exists():
             _check_replaceable(out, overwrite, source)
     except OSError as error:
-        # Such as a name that is too long for the file system.
-        shown = str(out)[:MAX_PATH_SHOWN]
-        raise CheckpointError(
-            f"Cannot write '{shown}' ({error.strerror}). Choose another name."
-        ) from error
+        raise _bad_name_error(out, error) from error
+
+
+def _bad_name_error(out: Path, error: OSError) -> CheckpointError:
+    """Describe a name that the file system does not take, such as one that is too long."""
+    shown = str(out)[:MAX_PATH_SHOWN]
+    return CheckpointError(f"Cannot write '{shown}' ({error.strerror}). Choose another name.")
 
 
 def _check_location(out: Path, suffixes: Collection[str], hint: str) -> None:

@@ -3,11 +3,15 @@
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lightning_resnets.checkpoint.card_overrides import NORMALIZATION, CardOverrides
 from lightning_resnets.checkpoint.model_card import CHANNEL_ORDERS, ModelCard
 from lightning_resnets.data.datasets import DATASETS
 from lightning_resnets.errors import CheckpointError
+
+# argparse has no public name for it.
+ArgumentGroup = Any
 
 CHANNEL_OPTIONS = ("--mean", "--std")
 
@@ -19,6 +23,16 @@ def add_card_options(parser: ArgumentParser) -> None:
         parser: parser of a command.
     """
     group = parser.add_argument_group("what the checkpoint does not say")
+    _add_normalization_options(group)
+    group.add_argument(
+        "--class-names",
+        metavar="FILE",
+        help="text file with one class name a line, or cifar10, or imagenet",
+    )
+
+
+def _add_normalization_options(group: ArgumentGroup) -> None:
+    """Add the options on mean, standard deviation and channel order."""
     group.add_argument(
         "--mean",
         type=parse_channels,
@@ -33,11 +47,6 @@ def add_card_options(parser: ArgumentParser) -> None:
     )
     group.add_argument(
         "--channel-order", choices=CHANNEL_ORDERS, help="order of the channels (OpenCV: BGR)"
-    )
-    group.add_argument(
-        "--class-names",
-        metavar="FILE",
-        help="text file with one class name a line, or cifar10, or imagenet",
     )
 
 

@@ -46,20 +46,10 @@ def list_images(data_dir: Path) -> list[tuple[Path, str]]:
     Raises:
         DataError: there is no folder, no class, or a class without images.
     """
-    if not data_dir.is_dir():
-        raise DataError(
-            f"There is no folder '{data_dir}'. Give the folder that contains one subfolder of "
-            "images per class (--data-dir DIR)."
-        )
-    folders = [entry.name for entry in _scan_dir(data_dir) if _is_class_folder(entry)]
-    if not folders:
-        raise DataError(
-            f"There is no class folder in '{data_dir}'. Put the images of each class into a folder "
-            "of their own."
-        )
+    folders = _list_class_folders(data_dir)
     images: list[tuple[Path, str]] = []
     other_formats = Counter[str]()
-    for folder in sorted(folders):
+    for folder in folders:
         images += [(path, folder) for path in _walk_images(data_dir / folder, other_formats)]
     if empty := sorted(set(folders) - {folder for _, folder in images}):
         names = _quote_first([str(data_dir / name) for name in empty])
@@ -73,9 +63,27 @@ def list_images(data_dir: Path) -> list[tuple[Path, str]]:
     return images
 
 
+def _list_class_folders(data_dir: Path) -> list[str]:
+    """Return the sorted names of the class folders, or raise DataError if there are none."""
+    if not data_dir.is_dir():
+        raise DataError(
+            f"There is no folder '{data_dir}'. Give the folder that contains one subfolder of "
+            "images per class (--data-dir DIR)."
+        )
+    folders = sorted(entry.name for entry in _scan_dir(data_dir) if _is_class_folder(entry))
+    if not folders:
+        raise DataError(
+            f"There is no class folder in '{data_dir}'. Put the images of each class into a folder "
+            "of their own."
+        )
+    return folders
+
+
 def _describe_skipped(data_dir: Path, other_formats: Counter[str]) -> str:
     """Say how many images were left out because of their format."""
-    counts = [f"{count:,} {suffix}" for suffix, count in other_formats.most_common()]
+    # The most frequent first; the order of the folder does not matter.
+    ordered = sorted(other_formats.items(), key=lambda item: (-item[1], item[0]))
+    counts = [f"{count:,} {suffix}" for suffix, count in ordered]
     return (
         f"{plural(other_formats.total(), 'image')} in '{data_dir}' left out: their format is not "
         f"read ({', '.join(counts)}). Convert them to PNG or JPEG."
@@ -162,10 +170,17 @@ def match_class_folders(folders: Iterable[str], class_names: Sequence[str]) -> d
     if not indices and len(names) == len(class_names):
         return {name: index for index, name in enumerate(names)}
     unknown = [name for name in names if name not in indices]
+    raise _no_match_error(unknown, len(names), class_names)
+
+
+def _no_match_error(
+    unknown: Sequence[str], num_folders: int, class_names: Sequence[str]
+) -> DataError:
+    """Build the error about folders that match no class of the model."""
     has_wordnet_ids = set(unknown) <= set(WNIDS)
     hint = "Use --dataset imagenet" if has_wordnet_ids else "Name the folders like the classes"
-    raise DataError(
-        f"{len(unknown)} of {len(names)} folders match no class of the model "
+    return DataError(
+        f"{len(unknown)} of {num_folders} folders match no class of the model "
         f"({_quote_first(unknown)}). {hint} ({_quote_first(class_names)})."
     )
 
@@ -188,6 +203,14 @@ def match_wordnet_folders(folders: Iterable[str], class_names: Sequence[str]) ->
     if all(name in own for name in names):
         return {name: own[name] for name in names}
     known = _index_by_name(WNIDS)
+    _check_wordnet_folders(names, known, class_names)
+    return {name: known[name] for name in names}
+
+
+def _check_wordnet_folders(
+    names: Sequence[str], known: dict[str, int], class_names: Sequence[str]
+) -> None:
+    """Raise DataError unless folders and model have ImageNet's classes."""
     if unknown := [name for name in names if name not in known]:
         raise DataError(
             f"{len(unknown)} of {len(names)} folders are not ImageNet classes "
@@ -199,7 +222,6 @@ def match_wordnet_folders(folders: Iterable[str], class_names: Sequence[str]) ->
             f"The model has {len(class_names):,} classes but ImageNet has {len(WNIDS):,}. Evaluate "
             f"on a dataset with the model's classes ({_quote_first(class_names)})."
         )
-    return {name: known[name] for name in names}
 
 
 def _index_by_name(names: Sequence[str]) -> dict[str, int]:

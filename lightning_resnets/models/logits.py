@@ -50,8 +50,7 @@ def return_logits(
         return ""
     path = find_logits(output, num_classes)
     _select_output(model, path)
-    name = type(model).__name__
-    return f"{name} returns several outputs; its logits are {format_path(path)}."
+    return f"{type(model).__name__} returns several outputs; its logits are {format_path(path)}."
 
 
 def find_logits(output: Any, num_classes: int | None = None) -> Path:
