@@ -104,6 +104,13 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "open_gate", "Set gate to 1", "Edit", ("G",), hint="all weights 1, at the selected gate"
     ),
+    Action(
+        "remove_block",
+        "Remove or restore the block",
+        "Edit",
+        ("D",),
+        hint="the selected block that a skip connection goes around",
+    ),
     Action("reset", "Reset all edits", "Edit", ("Ctrl+R",)),
     Action("go_right", "Next node", "Go", ("Right",), "graph"),
     Action("go_left", "Previous node", "Go", ("Left",), "graph"),

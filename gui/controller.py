@@ -77,6 +77,7 @@ class Controller(RequestLoop):
         window.depth_panel.measure_requested.connect(self.show_in_strip)
         window.color_button.chosen.connect(self.color_graph)
         inspector.hovered.connect(window.set_hover)
+        inspector.zero_requested.connect(self.toggle_channel)
         inspector.position_hovered.connect(self.show_receptive_field)
         inspector.contrast_requested.connect(self.toggle_contrast)
         inspector.order_requested.connect(self.toggle_order)
@@ -131,6 +132,20 @@ class Controller(RequestLoop):
         node = self.screen.diagram.node(self.request.selected)
         if node and node.kind == "gate":
             self.edits.toggle_gate(node.name)
+
+    def remove_block(self) -> None:
+        """Remove the selected block, or restore it."""
+        self.edits.toggle_block(self.request.selected)
+
+    def toggle_channel(self, channel: int) -> None:
+        """Set a channel of the selected node to zero, or restore it.
+
+        Args:
+            channel: its number.
+        """
+        node = self.screen.node
+        if node and node.hook_point:
+            self.edits.toggle_channel(node.name, channel)
 
     def reset(self) -> None:
         """Remove all edits."""

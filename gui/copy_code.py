@@ -3,7 +3,12 @@
 from gui.graph import Edit, Graph
 from gui.state import ImageInput, Request
 
-CLASS_NAMES = {"drop": "RemoveBlock", "hold": "SetInput", "scale": "ScaleInput"}
+CLASS_NAMES = {
+    "drop": "RemoveBlock",
+    "hold": "SetInput",
+    "scale": "ScaleInput",
+    "zero": "ZeroChannels",
+}
 
 
 def to_python(request: Request, diagram: Graph) -> str:
@@ -20,7 +25,7 @@ def to_python(request: Request, diagram: Graph) -> str:
     edits = [edit for edit in request.edits if diagram.node(edit.target)]
     node = diagram.node(request.selected)
     hook_points = [node.hook_point] if node and node.hook_point else []
-    interventions = [_format_edit(edit) for edit in edits]
+    interventions = [_format_edit(edit, diagram) for edit in edits]
     names = sorted({CLASS_NAMES[edit.kind] for edit in edits})
     lines = ["from lightning_resnets import InteractiveModel"]
     if names:
@@ -61,9 +66,12 @@ def _run_lines(hook_points: list[str], interventions: list[str]) -> list[str]:
     return [*lines, "    ],", ")"]
 
 
-def _format_edit(edit: Edit) -> str:
+def _format_edit(edit: Edit, diagram: Graph) -> str:
     """Write an edit as the call that creates its intervention."""
     name = CLASS_NAMES[edit.kind]
     if edit.kind == "drop":
         return f"{name}({edit.target!r})"
+    if edit.kind == "zero":
+        node = diagram.node(edit.target)
+        return f"{name}({(node.hook_point if node else edit.target)!r}, {list(edit.channels)!r})"
     return f"{name}({edit.target!r}, {edit.operand}, {edit.value!r})"

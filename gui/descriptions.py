@@ -23,12 +23,23 @@ def describe_edit(edit: Edit, diagram: Graph) -> str:
     operand = describe_operand(edit, diagram)
     if edit.kind == "drop":
         return f"drop {short_name(edit.target)}"
+    if edit.kind == "zero":
+        return f"{describe_channels(edit.channels)} of {short_name(edit.target)} set to 0"
     if edit.kind == "hold":
         node = diagram.node(edit.target)
         if node and node.kind == "gate" and (edit.operand, edit.value) == (1, 1.0):
             return f"gate of {short_name(edit.target)} set to 1"
         return f"hold {operand} at {edit.value:g}"
     return f"cut {operand}" if edit.is_cut else f"{operand} × {edit.value:.2f}"
+
+
+def describe_channels(channels: tuple[int, ...]) -> str:
+    """Return "channel 5", or "3 channels".
+
+    Args:
+        channels: numbers of channels.
+    """
+    return f"channel {channels[0]}" if len(channels) == 1 else f"{len(channels)} channels"
 
 
 def describe_operand(edit: Edit, diagram: Graph) -> str:
@@ -135,6 +146,8 @@ def describe_edit_short(edit: Edit) -> str:
     """
     if edit.kind == "drop":
         return "dropped"
+    if edit.kind == "zero":
+        return f"{describe_channels(edit.channels)} set to 0"
     if edit.kind == "hold":
         return f"held at {edit.value:g}"
     return "cut" if edit.is_cut else f"scaled {edit.value:.2g}×"
@@ -183,6 +196,7 @@ def describe_for_screen_reader(diagram: Graph, name: str, edits: tuple[Edit, ...
     for edit in edits:
         if edit.target == name:
             # A dropped node is changed as a whole, the others by operand.
-            operand = "" if edit.kind == "drop" else f"operand {edit.operand} "
+            is_of_node = edit.kind in ("drop", "zero")
+            operand = "" if is_of_node else f"operand {edit.operand} "
             parts.append(f"{operand}{describe_edit_short(edit)}")
     return "; ".join(parts)

@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, QPoint, Signal
 from PySide6.QtGui import QUndoStack
 
 from gui import navigation
-from gui.graph import Edit, EditKind, find_edit, with_edit, without_edit
+from gui.graph import Edit, EditKind, find_edit, toggle_channel, with_edit, without_edit
 from gui.state import Request
 from gui.undo import EditCommand
 from gui.view_state import ViewState
@@ -123,6 +123,32 @@ class EditController(QObject):
             self.set_edits(without_edit(self.edits, held.key), "restore gate")
         else:
             self.set_edits(with_edit(self.edits, held), "set gate to 1")
+
+    def toggle_channel(self, node: str, channel: int) -> None:
+        """Set a channel of a node's output to zero, or restore it.
+
+        Args:
+            node: name of the node.
+            channel: number of the channel.
+        """
+        self.set_edits(toggle_channel(self.edits, node, channel), f"channel {channel}")
+
+    def toggle_block(self, name: str | None) -> None:
+        """Remove a block that a skip connection goes around, or restore it.
+
+        Args:
+            name: name of the block, or of the merge at its end.
+        """
+        diagram = self._screen().diagram
+        block = navigation.block_of(diagram, name)
+        if block is None:
+            self._window.set_hover("Select a block that a skip connection goes around.")
+            return
+        dropped = Edit("drop", block, 0, 0.0)
+        if find_edit(self.edits, dropped.key):
+            self.set_edits(without_edit(self.edits, dropped.key), "restore block")
+        else:
+            self.set_edits(with_edit(self.edits, dropped), "remove block")
 
     def restore(self, merge: str) -> None:
         """Remove all edits of a merge.

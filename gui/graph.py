@@ -6,7 +6,7 @@ from typing import Literal
 
 NodeKind = Literal["input", "block", "add", "concat", "gate", "output", "head"]
 MergeKind = Literal["add", "concat", "gate"]
-EditKind = Literal["scale", "hold", "drop"]
+EditKind = Literal["scale", "hold", "drop", "zero"]
 EditKey = tuple[EditKind, str, int]
 
 
@@ -102,15 +102,22 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One intervention: scale an operand of a merge, hold it at a value, or drop a block.
+    """One intervention. Edits of one `key` replace each other.
 
-    Edits of one `key` replace each other.
+    Attributes:
+        kind: "scale" multiplies an operand of a merge by `value`, "hold" sets it to `value`,
+            "drop" removes a block, "zero" sets channels of an output to zero.
+        target: name of the node.
+        operand: number of the operand; 0 for "drop" and "zero".
+        value: factor or constant; 0 for "drop" and "zero".
+        channels: numbers of the channels for "zero", in ascending order.
     """
 
     kind: EditKind
     target: str
     operand: int
     value: float
+    channels: tuple[int, ...] = ()
 
     @property
     def key(self) -> EditKey:
@@ -136,6 +143,24 @@ def with_edit(edits: Sequence[Edit], edit: Edit) -> tuple[Edit, ...]:
     kept = without_edit(edits, edit.key)
     has_no_effect = edit.kind == "scale" and edit.value == 1.0
     return kept if has_no_effect else (*kept, edit)
+
+
+def toggle_channel(edits: Sequence[Edit], target: str, channel: int) -> tuple[Edit, ...]:
+    """Set a channel of a node to zero, or restore it.
+
+    Args:
+        edits: the active edits.
+        target: name of the node.
+        channel: number of the channel.
+
+    Returns:
+        The new edits; all channels of one node are in one edit.
+    """
+    edit = find_edit(edits, ("zero", target, 0))
+    channels = {channel} ^ set(edit.channels if edit else ())
+    if not channels:
+        return without_edit(edits, ("zero", target, 0))
+    return with_edit(edits, Edit("zero", target, 0, 0.0, tuple(sorted(channels))))
 
 
 def without_edit(edits: Sequence[Edit], key: EditKey) -> tuple[Edit, ...]:

@@ -56,6 +56,26 @@ def skip_for_node(diagram: Graph, name: str | None) -> SkipConnection | None:
     return None
 
 
+def block_of(diagram: Graph, name: str | None) -> str | None:
+    """Return the block that can be removed at a node.
+
+    Args:
+        diagram: the folded graph.
+        name: a block, or the addition at its end.
+
+    Returns:
+        Name of the block's node; None where no addition takes its output beside a shortcut.
+    """
+    for skip in diagram.skips:
+        if skip.kind != "add":
+            continue
+        label = short_name(skip.merge)
+        block = next((n.name for n in diagram.nodes if n.kind == "block" and n.name == label), None)
+        if block and name in (skip.merge, block):
+            return block
+    return None
+
+
 def default_selection(diagram: Graph) -> str | None:
     """Choose the node to show first.
 

@@ -15,6 +15,7 @@ ACTIONS_NEEDING_A_MODEL = (
     "cut_skip",
     "cut_branch",
     "open_gate",
+    "remove_block",
     "fit",
     "toggle_contrast",
     "toggle_order",

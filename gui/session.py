@@ -58,7 +58,13 @@ def to_json(session: Session) -> str:
         "sample": session.sample,
         "selected": request.selected,
         "edits": [
-            {"kind": e.kind, "target": e.target, "operand": e.operand, "value": e.value}
+            {
+                "kind": e.kind,
+                "target": e.target,
+                "operand": e.operand,
+                "value": e.value,
+                "channels": e.channels,
+            }
             for e in request.edits
         ],
         "contrast": request.contrast,
@@ -157,7 +163,10 @@ def _read_edit(values: Any) -> Edit:
     """Return one edit; whether its target exists is found out with the model."""
     if not isinstance(values, dict) or not _is_edit(values):
         raise SessionError("The session is damaged: an edit needs kind, target, operand and value.")
-    return Edit(values["kind"], values["target"], values["operand"], float(values["value"]))
+    channels = tuple(values.get("channels", ()))
+    return Edit(
+        values["kind"], values["target"], values["operand"], float(values["value"]), channels
+    )
 
 
 def _is_edit(values: dict[str, Any]) -> bool:
@@ -171,4 +180,13 @@ def _is_edit(values: dict[str, Any]) -> bool:
         and operand >= 0
         and type(value) in (int, float)
         and math.isfinite(values["value"])
+        and _are_channels(values.get("channels", []), values["kind"])
     )
+
+
+def _are_channels(channels: Any, kind: str) -> bool:
+    """Return True for ascending whole numbers: some for "zero", none for other kinds."""
+    if not isinstance(channels, list) or bool(channels) != (kind == "zero"):
+        return False
+    are_numbers = all(type(channel) is int and channel >= 0 for channel in channels)
+    return are_numbers and channels == sorted(set(channels))

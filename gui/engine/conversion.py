@@ -3,7 +3,13 @@
 from gui.graph import Edge, Edit, Graph, MergeKind, Node, NodeKind, SkipConnection, short_name
 from lightning_resnets.graph.data import Node as ModelNode
 from lightning_resnets.graph.model_graph import ModelGraph
-from lightning_resnets.interventions import Intervention, RemoveBlock, ScaleInput, SetInput
+from lightning_resnets.interventions import (
+    Intervention,
+    RemoveBlock,
+    ScaleInput,
+    SetInput,
+    ZeroChannels,
+)
 
 MERGE_KINDS: dict[str, MergeKind] = {"add": "add", "concat": "concat", "gate": "gate"}
 NODE_KINDS: dict[str, NodeKind] = {"input": "input", "output": "output", "linear": "head"}
@@ -58,11 +64,26 @@ def node_kind(node: ModelNode) -> NodeKind:
     return NODE_KINDS.get(node.op, "block")
 
 
-def to_intervention(edit: Edit) -> Intervention:
+def hook_point_of(diagram: Graph, name: str) -> str:
+    """Return the module whose output a node stands for.
+
+    Args:
+        diagram: the folded graph.
+        name: name of the node.
+
+    Returns:
+        The module's name; the node's own name if it is unknown.
+    """
+    node = diagram.node(name)
+    return node.hook_point if node else name
+
+
+def to_intervention(edit: Edit, diagram: Graph) -> Intervention:
     """Convert an edit.
 
     Args:
         edit: the edit.
+        diagram: the folded graph that it belongs to.
 
     Returns:
         The intervention that performs it.
@@ -70,6 +91,8 @@ def to_intervention(edit: Edit) -> Intervention:
     match edit.kind:
         case "drop":
             return RemoveBlock(edit.target)
+        case "zero":
+            return ZeroChannels(hook_point_of(diagram, edit.target), edit.channels)
         case "hold":
             return SetInput(edit.target, edit.operand, edit.value)
         case "scale":

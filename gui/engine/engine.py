@@ -173,7 +173,7 @@ class Engine:
                 shown.interactive,
                 shown.diagram,
                 self._load_pixels(shown.image),
-                tuple(to_intervention(edit) for edit in shown.edits),
+                tuple(to_intervention(edit, shown.diagram) for edit in shown.edits),
                 shown.result,
                 shown.changes,
             ),
@@ -192,7 +192,7 @@ class Engine:
         """Run the model under some edits, or take the result from the cache."""
         pixels = self._load_pixels(image)
         hook_points = tuple(node.hook_point for node in diagram.nodes if node.hook_point)
-        interventions = tuple(to_intervention(edit) for edit in edits)
+        interventions = tuple(to_intervention(edit, diagram) for edit in edits)
         key = (interactive, image, edits)
         return self._passes.get(key, lambda: interactive.run(pixels, hook_points, interventions))
 

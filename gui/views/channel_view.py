@@ -8,6 +8,8 @@ from PySide6.QtWidgets import QWidget
 from gui.theme import Theme
 from gui.views.hover_view import HoverView
 
+ZERO_KEYS = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
+
 Element = tuple[int, int, int]  # channel, y, x; y is below 0 in the class token
 
 
@@ -20,10 +22,12 @@ class ChannelView(HoverView):
         parent: the widget around it.
 
     Signals:
+        zero_requested(channel): Set the enlarged channel to zero, or restore it.
         position_hovered(position): (y, x) of the map element under the pointer, None for none.
     """
 
     position_hovered = Signal(object)
+    zero_requested = Signal(int)
 
     def __init__(self, name: str, min_height: int, parent: QWidget | None = None) -> None:
         super().__init__(name, min_height, parent)
@@ -154,10 +158,12 @@ class ChannelView(HoverView):
         self.enlarge(self.clicked_channel(self.locate(event.position())))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Walk through the channels by the arrow keys; Escape ends it."""
+        """Walk through the channels by the arrow keys; Escape ends it, Delete cuts one."""
         step = self.key_steps().get(Qt.Key(event.key()))
         if event.key() == Qt.Key.Key_Escape and self._enlarged is not None:
             self.enlarge(None)
+        elif event.key() in ZERO_KEYS and self._enlarged is not None:
+            self.zero_requested.emit(self._enlarged)
         elif step is not None and self.channel_count():
             # The first press enters at the first channel.
             current = -1 if self._enlarged is None else self._enlarged

@@ -28,12 +28,14 @@ class InspectorView(QFrame):
     Signals:
         hovered(text): Describes what is under the pointer in the view, "" for nothing.
         position_hovered(position): (y, x) of the map element under the pointer, None for none.
+        zero_requested(channel): Set a channel to zero, or restore it.
         contrast_requested(): The user wants the other color scale.
         order_requested(): The user wants the other order of the gate's weights.
     """
 
     hovered = Signal(str)
     position_hovered = Signal(object)
+    zero_requested = Signal(int)
     contrast_requested = Signal()
     order_requested = Signal()
 
@@ -51,6 +53,7 @@ class InspectorView(QFrame):
             self._stack.addWidget(view)
         for view in (self.atlas, self.residual):
             view.position_hovered.connect(self.position_hovered)
+            view.zero_requested.connect(self.zero_requested)
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 12, 16, 8)
         column.setSpacing(10)

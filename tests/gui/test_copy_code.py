@@ -18,11 +18,12 @@ from tests.helpers.engine import PIXELS
 EDIT_SETS = [
     (),
     (Edit("scale", "layer2.1.add", 0, 0.5),),
+    (Edit("zero", "conv1", 0, 0.0, (1, 5)),),
     (Edit("drop", "layer1.1", 0, 0.0), Edit("hold", "layer3.0.add", 1, 0.25)),
 ]
 
 
-@pytest.mark.parametrize("edits", EDIT_SETS, ids=len)
+@pytest.mark.parametrize("edits", EDIT_SETS, ids=str)
 def test_the_code_gives_the_numbers_on_the_screen(
     real_engine: Engine,
     models: dict[str, str],

@@ -16,7 +16,11 @@ from gui.session_controller import SessionController
 from gui.state import ImageInput, Request
 from gui.views import file_dialogs
 
-EDITS = (Edit("scale", "layer1.0.add", 0, 0.0), Edit("drop", "layer2.1", 0, 0.0))
+EDITS = (
+    Edit("zero", "conv1", 0, 0.0, (1, 4)),
+    Edit("scale", "layer1.0.add", 0, 0.0),
+    Edit("drop", "layer2.1", 0, 0.0),
+)
 KINDS: tuple[EditKind, ...] = ("scale", "hold", "drop")
 REQUEST = Request("a b/ö.ckpt", "resnet20", None, "layer1.0.add", EDITS, "layer", "weight", "std")
 
@@ -61,6 +65,10 @@ def test_a_session_is_read_as_it_was_written(seed: int) -> None:
     assert replace(found, request=Request()) == replace(session, request=Request())
 
 
+def test_every_kind_of_edit_is_kept() -> None:
+    assert from_json(to_json(Session(REQUEST))).request.edits == EDITS
+
+
 def test_a_custom_architecture_does_not_come_from_a_file() -> None:
     session = Session(replace(REQUEST, architecture="evil:model"))
     assert from_json(to_json(session)).request.architecture is None
@@ -87,6 +95,10 @@ def test_a_custom_architecture_does_not_come_from_a_file() -> None:
             {"edits": [{"kind": "drop", "target": "a", "operand": 0, "value": 1e999}]},
             "an edit needs",
         ),
+        ({"edits": [edit("zero", 0, 0)]}, "an edit needs"),
+        ({"edits": [edit("zero", 0, 0) | {"channels": [2, 1]}]}, "an edit needs"),
+        ({"edits": [edit("zero", 0, 0) | {"channels": [True]}]}, "an edit needs"),
+        ({"edits": [edit("scale", 0, 0) | {"channels": [1]}]}, "an edit needs"),
         ({"size": [1]}, "two whole numbers"),
         ({"size": [0, 5]}, "two whole numbers"),
     ],
