@@ -180,11 +180,7 @@ def read_npz(
         UnsupportedFileError: the archive is damaged or too large.
     """
     zip_archive.check_members(members, source, allow_compressed=True)
-    if len(members) > MAX_MEMBERS:
-        raise UnsupportedFileError(TOO_COMPLEX)
-    packed = sum(member.size for member in members.values() if not member.is_stored)
-    if packed > budget.memory:
-        raise UnsupportedFileError(f"unpacks to {packed / 1e6:,.0f} MB, {SWELLS}")
+    packed = _check_sizes(members, budget)
     views = TensorViews()
     others = list[str]()
     # The archive stays open, as the file does, until all members are unpacked.
@@ -200,6 +196,17 @@ def read_npz(
         else:  # objects or a structured dtype
             others.append(name)
     return views, tuple(others)
+
+
+def _check_sizes(members: Mapping[str, ZipMember], budget: Budget) -> int:
+    """Return the unpacked size of all compressed arrays; raise if it is too much."""
+    # Each array has a header to be parsed.
+    if len(members) > MAX_MEMBERS:
+        raise UnsupportedFileError(TOO_COMPLEX)
+    packed = sum(member.size for member in members.values() if not member.is_stored)
+    if packed > budget.memory:
+        raise UnsupportedFileError(f"unpacks to {packed / 1e6:,.0f} MB, {SWELLS}")
+    return packed
 
 
 def _view_stored(source: FileReader, member: ZipMember) -> TensorView | None:

@@ -252,13 +252,8 @@ def unpack_member(archive: zipfile.ZipFile, name: str, size: int) -> bytearray:
         UnsupportedFileError: the member is damaged or its checksum does not match.
     """
     memory = bytearray(size)
-    filled = 0
     try:
-        with archive.open(name) as file:
-            # zipfile compares the checksum at the end.
-            while piece := file.read(PIECE_BYTES):
-                memory[filled : filled + len(piece)] = piece
-                filled += len(piece)
+        filled = _unpack_into(memory, archive, name)
     except zipfile.BadZipFile as error:
         is_checksum = "CRC" in str(error)
         raise checksum_error(name) if is_checksum else UnsupportedFileError(TRUNCATED) from None
@@ -267,3 +262,14 @@ def unpack_member(archive: zipfile.ZipFile, name: str, size: int) -> bytearray:
     if filled != size:
         raise UnsupportedFileError(TRUNCATED)
     return memory
+
+
+def _unpack_into(memory: bytearray, archive: zipfile.ZipFile, name: str) -> int:
+    """Fill memory with a member's bytes; return their number."""
+    filled = 0
+    with archive.open(name) as file:
+        # zipfile compares the checksum at the end.
+        while piece := file.read(PIECE_BYTES):
+            memory[filled : filled + len(piece)] = piece
+            filled += len(piece)
+    return filled

@@ -76,12 +76,17 @@ def check_number(
         number = float(value)
         if math.isfinite(number) and least <= number <= most:
             return number
-    limits = ""
-    if math.isfinite(least) and math.isfinite(most):
-        limits = f" from {least:g} to {most:g}"
-    elif math.isfinite(least):
-        limits = f" of at least {least:g}"
+    limits = _describe_limits(least, most)
     raise error(f"{name} must be a finite number{limits}, got {format_value(value)}.")
+
+
+def _describe_limits(least: float, most: float) -> str:
+    """Return the end of a phrase on the numbers allowed, empty if all are."""
+    if math.isfinite(least) and math.isfinite(most):
+        return f" from {least:g} to {most:g}"
+    if math.isfinite(least):
+        return f" of at least {least:g}"
+    return f" of at most {most:g}" if math.isfinite(most) else ""
 
 
 def check_bool(name: str, value: object, error: ErrorType = InvalidArgumentError) -> bool:

@@ -49,7 +49,12 @@ def check_images(
         raise error(
             f"images must be floating-point numbers, got {images.dtype}: preprocess them first."
         )
-    # A model without parameters takes any dtype.
+    _check_dtype(images, model, error)
+
+
+def _check_dtype(images: Tensor, model: nn.Module | None, error: ErrorType) -> None:
+    """Raise if the model does not take images of this dtype."""
+    # A model without parameters takes any.
     weight = None if model is None else next(model.parameters(), None)
     if weight is None or torch.is_autocast_enabled(images.device.type):
         return
