@@ -59,7 +59,7 @@ MODEL_PREFIX = "model."  # the model inside our LightningModule
 
 @dataclass(frozen=True, slots=True)
 class OpenedCheckpoint:
-    """What each step found in a file.
+    """The findings of each step.
 
     Attributes:
         contents: tensors and metadata.

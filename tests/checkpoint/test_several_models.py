@@ -102,6 +102,7 @@ def test_a_selected_entry_may_have_two_models(tmp_path: Path) -> None:
     assert torch.equal(outputs(loaded.model), outputs(key))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dino training", "moco v2"])
 def test_published_copies_can_be_selected(name: str, tmp_path: Path) -> None:
     case = CASES[name]()

@@ -12,6 +12,23 @@ from tests.helpers.third_party_checkpoints import CASES, Case
 # Tolerance of the largest difference, relative to the largest value.
 TOLERANCE = 1e-4
 
+# ResNet-50s whose files take seconds to write and to read.
+SLOW = (
+    "detectron2 msra blobs",
+    "detectron2 msra blobs, flat",
+    "detectron2 from torchvision",
+    "detectron2 detector",
+    "paddle resnet50",
+    "moco v2",
+    "dino training",
+    "torchvision fcn",
+    "torchvision faster r-cnn",
+    "mmpretrain seresnet50",
+    "timm headless seresnet50",
+    "spark resnet50",
+    "dino backbone",
+)
+
 # Heads that are not a chain of linear layers: the bodies open without them.
 HEADLESS = ("fastai resnet34",)
 
@@ -46,7 +63,9 @@ def assert_same(loaded: LoadedCheckpoint, case: Case, is_headless: bool) -> None
         assert relative_difference(outputs, case.logits) < TOLERANCE
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
+)
 def test_checkpoints_of_other_projects_open(name: str, tmp_path: Path) -> None:
     case = CASES[name]()
     loaded = load_checkpoint(case.save(tmp_path / "a.pth"))

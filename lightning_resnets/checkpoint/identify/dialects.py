@@ -1,4 +1,4 @@
-"""What is known of a project whose keys a file has: a dialect.
+"""Dialects: facts about the projects whose keys a file may have.
 
 A dialect says how keys of other frameworks become ours, and what its models do that no shape tells.
 """

@@ -10,7 +10,7 @@ from lightning_resnets.checkpoint.identify.spellings import HEAD_RE
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What follows the body of a model.
+    """The layers behind the body of a model.
 
     Attributes:
         names: our name of each of the file's keys, (key, name), in the file's order.

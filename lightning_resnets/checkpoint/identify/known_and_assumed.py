@@ -1,4 +1,4 @@
-"""Say how sure a match is: which other models the same weights fit, and what was assumed.
+"""Assess a match: which other models the same weights fit, and what was assumed.
 
 Options without weights (stride of a bottleneck, pool, dilation, SE placement, identity shortcuts)
 give different models with the same names and shapes. Keys that only one project uses decide them,
@@ -33,7 +33,7 @@ MAX_ALTERNATIVES_SHOWN = 3  # in the reason; the identification has all
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What tells a model besides its weights.
+    """Facts that tell a model besides its weights.
 
     Attributes:
         arch: the model's name in the file's metadata, or "".
@@ -52,7 +52,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """How sure a match is.
+    """The confidence of a match.
 
     Attributes:
         confidence: "certain", "likely" or "unsure".
@@ -234,8 +234,10 @@ def _same_shapes(match: Match, shapes: Shapes) -> list[str]:
         return [row.arch for row in lookup(shapes) if row.is_exact]
     # Without a last layer shapes are never exact, but the body is that of the matched model.
     names = (match.name,) if "/" in match.name else own_names(match.name)
-    found = [other for name in names for other in models_with_same_weights(name)]
-    return list(dict.fromkeys(found))
+    found = dict[str, None]()
+    for name in names:
+        found |= dict.fromkeys(models_with_same_weights(name))
+    return list(found)
 
 
 def _describe_head(weights: NamedWeights) -> str:

@@ -13,15 +13,21 @@ import lzma
 import math
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lightning_resnets.models.known.entries import (
+    ClassifierKeys,
+    Fingerprint,
+    Index,
+    IndexEntry,
+    Neighbor,
+    Shape,
+)
 from lightning_resnets.models.known.sketches import SKETCH_BYTES, compare_sketches, make_sketch
 from lightning_resnets.models.rename_keys import AUX_CLASSIFIER_KEYS
 from lightning_resnets.preprocessing import Preprocessing
@@ -32,84 +38,6 @@ MAX_RESULTS = 20
 # Models that have less in common are not similar; those that differ at all are below 1.
 MIN_SIMILARITY = 0.3
 MAX_INEXACT_SIMILARITY = 0.99
-
-Shape = tuple[int, ...]
-
-# Names of the last layer's weights, each with the axis that has one entry per class.
-ClassifierKeys = tuple[tuple[str, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbor:
-    """A model that is equal or similar to weights.
-
-    Attributes:
-        arch: name for `create_model`.
-        similarity: fraction of names and shapes in common: 1.0 if exact, else an estimate below.
-        num_classes: number of classes of the weights; 1,000 if they lack this last layer.
-        preprocessing: preprocessing that the package's published weights expect.
-        is_exact: names and shapes are equal.
-    """
-
-    arch: str
-    similarity: float
-    num_classes: int
-    preprocessing: Preprocessing
-    is_exact: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """Names and shapes of a model's weights in a few bytes.
-
-    Attributes:
-        hash_sum: sum of all hashes, modulo 2**64.
-        sketch: uint8 (SKETCH_BYTES,), 0 for an empty bin.
-        num_tensors: number of weights.
-        numel: number of scalars outside the last layer.
-    """
-
-    hash_sum: int
-    sketch: NDArray[np.uint8]
-    num_tensors: int
-    numel: int
-
-
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
-    """One set of names and shapes, and the models that have it.
-
-    Attributes:
-        models: names and their preprocessing, the most likely first.
-        classifier_keys: the last layer's weights.
-        fingerprint: the sum of all hashes.
-        num_tensors: number of weights.
-        numel: number of scalars outside the last layer.
-    """
-
-    models: tuple[tuple[str, Preprocessing], ...]
-    classifier_keys: ClassifierKeys
-    fingerprint: int
-    num_tensors: int
-    numel: int
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """The bundled index.
-
-    Attributes:
-        entries: all entries.
-        sketches: uint8 (len(entries), SKETCH_BYTES).
-        rows_by_classifier_keys: numbers of the entries with each last layer.
-        versions: releases of the packages that the index was built with.
-    """
-
-    entries: tuple[IndexEntry, ...]
-    sketches: NDArray[np.uint8]
-    rows_by_classifier_keys: dict[ClassifierKeys, NDArray[np.intp]]
-    versions: dict[str, str]
-
 
 # Sorts neighbors: most similar first, then closest in size, then by rank within an entry.
 _SortKey = tuple[float, float, int, int, str]
@@ -206,7 +134,15 @@ def fingerprint(shapes: Mapping[str, Shape], classifier_keys: ClassifierKeys) ->
 
 
 def drop_axis(shape: Shape, axis: int) -> Shape:
-    """Return the shape with 0 on one axis, so that it does not depend on the number of classes."""
+    """Return the shape with 0 on one axis, so that it does not depend on the number of classes.
+
+    Args:
+        shape: shape of a weight.
+        axis: the axis.
+
+    Returns:
+        The shape.
+    """
     return (*shape[:axis], 0, *shape[axis + 1 :])
 
 
