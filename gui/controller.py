@@ -62,6 +62,7 @@ class Controller(RequestLoop):
         window = self.window
         graph = window.graph
         inspector = window.inspector
+        window.header.choice_requested.connect(self.choose_model)
         window.start.picked.connect(self.open)
         window.start.open_requested.connect(self.files.open_checkpoint)
         window.sidebar.samples.chosen.connect(self.files.select_sample)
@@ -112,6 +113,13 @@ class Controller(RequestLoop):
         """Update the window, and save the session soon."""
         super().refresh()
         self.sessions.schedule_autosave()
+
+    def choose_model(self) -> None:
+        """Ask which of the models that the file fits it is, and open it as that one."""
+        model = self.result.model
+        if model and model.choices:
+            key = model.key
+            self.window.ask_to_choose(key, model.choices, lambda name: self.open(key, name))
 
     # Edits
 

@@ -36,6 +36,7 @@ def _update_title(window: MainWindow, new: ViewState) -> None:
 
 def _update_badges(window: MainWindow, new: ViewState) -> None:
     window.header.set_badges(new.badges)
+    window.header.set_choice_count(len(new.choices))
 
 
 def _update_graph(window: MainWindow, new: ViewState) -> None:
@@ -117,7 +118,7 @@ def _update_detail(window: MainWindow, new: ViewState) -> None:
 UPDATES: tuple[tuple[tuple[str, ...], Update], ...] = (
     (("page",), _update_page),
     (("title", "facts", "warning"), _update_title),
-    (("badges",), _update_badges),
+    (("badges", "choices"), _update_badges),
     (("diagram",), _update_graph),
     (("diagram", "edits"), _update_edits),
     (("diagram", "changes"), _update_values),

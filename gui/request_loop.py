@@ -116,8 +116,6 @@ class RequestLoop(QObject):
         elif isinstance(answer, Result) and self.request.checkpoint is not None:
             if answer.needs_code_permission:
                 self._ask_to_run_code(self.request.checkpoint, answer.needs_code_permission)
-            elif answer.choices:
-                self._ask_to_choose(self.request.checkpoint, answer)
             else:
                 self._take_result(answer)
         self.refresh()
@@ -194,11 +192,6 @@ class RequestLoop(QObject):
             "Its code runs only after you enter its name."
         )
         self.window.ask_to_run_code(path, model, lambda: self.open(path, model))
-
-    def _ask_to_choose(self, path: str, result: Result) -> None:
-        """Keep what is shown until the user has chosen one of several models."""
-        self.request = last_good_request(self.request, self.last_good, self.result)
-        self.window.ask_to_choose(path, result.choices, lambda name: self.open(path, name))
 
     def open(self, path: str, architecture: str | None = None) -> None:
         """Open a checkpoint without edits.

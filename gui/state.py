@@ -74,6 +74,19 @@ class Badge:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """One of several models that a file fits.
+
+    Attributes:
+        architecture: name to open the file with.
+        difference: what tells it from the others.
+    """
+
+    architecture: str
+    difference: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """An opened checkpoint.
 
@@ -87,6 +100,7 @@ class ModelInfo:
         warning: what the user has to know about the file, "" for nothing.
         badges: what is assumed or unusual.
         input_size: (C, H, W) of its input.
+        choices: all models that the file fits, the opened one first; nothing if it is the only one.
     """
 
     key: str
@@ -98,19 +112,7 @@ class ModelInfo:
     warning: str = ""
     badges: tuple[Badge, ...] = ()
     input_size: tuple[int, int, int] = (3, 32, 32)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """One of several models that a file fits.
-
-    Attributes:
-        architecture: name to open the file with.
-        difference: what tells it from the others.
-    """
-
-    architecture: str
-    difference: str
+    choices: tuple[ModelChoice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,7 +135,6 @@ class Result:
         image_badges: what the model's input does to the image.
         image_error: why the image cannot be read, "" if it can.
         needs_code_permission: the `module:function` whose code the file needs, "" for none.
-        choices: the models that the file fits, if it does not say which one it is.
     """
 
     model: ModelInfo | None = None
@@ -151,7 +152,6 @@ class Result:
     image_badges: tuple[Badge, ...] = ()
     image_error: str = ""
     needs_code_permission: str = ""
-    choices: tuple[ModelChoice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

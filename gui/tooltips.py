@@ -6,6 +6,7 @@ from gui.layout.geometry import MERGE_KINDS
 REMOVE_EDIT = "Remove this edit"
 OPEN_IMAGE = "Open an image, drop one anywhere, or paste one"
 CONTRAST = "Color scale: per channel / shared (C)"
+CHOICE = "The weights fit several models: choose another one"
 ORDER = "Gate weights: by channel or sorted (S)"
 
 SKIP_HINT = (

@@ -10,7 +10,7 @@ from gui.descriptions import describe_edit
 from gui.details import Detail, ReceptiveField
 from gui.graph import Edit, EditKey, Graph, MergeKind, Node
 from gui.measures import DepthCell, MeasureValues, default_measure, depth_cells
-from gui.state import Badge, Contrast, Order, Request, Result
+from gui.state import Badge, Contrast, ModelChoice, Order, Request, Result
 
 BAR_COUNT = 5  # classes of the prediction that are shown
 
@@ -42,6 +42,7 @@ class ViewState:
     facts: tuple[tuple[str, str], ...] = ()
     warning: str = ""
     badges: tuple[Badge, ...] = ()
+    choices: tuple[ModelChoice, ...] = ()
     diagram: Graph = field(default_factory=Graph)
     selected: str | None = None
     node: Node | None = None
@@ -85,6 +86,7 @@ def make_view_state(request: Request, result: Result) -> ViewState:
         facts=model.facts,
         warning=model.warning,
         badges=model.badges + result.image_badges,
+        choices=model.choices,
         diagram=model.diagram,
         selected=request.selected,
         node=model.diagram.node(result.detail.name if result.detail else request.selected),

@@ -12,6 +12,7 @@ import cachetools
 import numpy as np
 
 from gui.details import ReceptiveField
+from gui.engine.badges import image_badges
 from gui.engine.catalog import load_catalog
 from gui.engine.conversion import to_intervention
 from gui.engine.measure_values import measure_nodes
@@ -153,6 +154,7 @@ class Engine:
             strip=self._measure(request.strip_measure or default_measure(model.diagram), shown),
             colors=self._measure(request.color_measure, shown),
             seconds=time.perf_counter() - start,
+            image_badges=image_badges(self._load_pixels(request.image), model.input_size),
         )
 
     def _open(self, key: str, architecture: str | None) -> OpenedModel:

@@ -1,9 +1,12 @@
 """Facts of an opened model for the header."""
 
+from gui.engine.badges import model_badges, model_choices
 from gui.engine.catalog import format_accuracy
 from gui.engine.conversion import to_gui_graph
 from gui.state import ModelInfo
 from lightning_resnets.interactive.model import InteractiveModel
+
+CHOICE_OPTION = "--model"
 
 
 def describe_model(key: str, interactive: InteractiveModel) -> ModelInfo:
@@ -29,9 +32,12 @@ def describe_model(key: str, interactive: InteractiveModel) -> ModelInfo:
     # Only a file without a card has been recognized by the names of its weights.
     if card.dialect:
         facts.append(("names", f"{card.dialect}'s names"))
+    choices = model_choices(interactive)
     warning = "" if accuracy or card.dialect else "accuracy unknown"
-    if interactive.notes:
-        warning = interactive.notes[0]
+    # The header offers the choice itself instead of naming the option of the command line.
+    notes = [note for note in interactive.notes if not (choices and CHOICE_OPTION in note)]
+    if notes:
+        warning = notes[0]
     return ModelInfo(
         key,
         card.arch,
@@ -40,5 +46,7 @@ def describe_model(key: str, interactive: InteractiveModel) -> ModelInfo:
         to_gui_graph(graph.fold()),
         tuple(facts),
         warning,
+        badges=model_badges(interactive),
         input_size=card.input_size,
+        choices=choices,
     )

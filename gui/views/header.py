@@ -5,7 +5,7 @@ from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QPushButton, QToolBu
 
 from gui.actions import find
 from gui.state import Badge
-from gui.tooltips import action_tooltip
+from gui.tooltips import CHOICE, action_tooltip
 from gui.views import qt_style
 from gui.views.command_palette import format_shortcuts
 
@@ -15,9 +15,11 @@ class WindowHeader(QWidget):
 
     Signals:
         action_requested(name): The button of an action was clicked.
+        choice_requested(): The user wants to choose among the models that the file fits.
     """
 
     action_requested = Signal(str)
+    choice_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -33,6 +35,11 @@ class WindowHeader(QWidget):
         row.setSpacing(8)
         row.addWidget(self.title_label)
         row.addSpacing(8)
+        self._choice = qt_style.set_accessible_name(QToolButton(), "Choose the model", "badge")
+        self._choice.setToolTip(CHOICE)
+        self._choice.clicked.connect(self.choice_requested)
+        self._choice.hide()
+        row.addWidget(self._choice)
         self._badges = QHBoxLayout()
         self._badges.setSpacing(6)
         row.addLayout(self._badges)
@@ -80,6 +87,15 @@ class WindowHeader(QWidget):
             label.setObjectName("badge")
             label.setToolTip(qt_style.tooltip_html(badge.reason))
             self._badges.addWidget(label)
+
+    def set_choice_count(self, count: int) -> None:
+        """Offer a choice among the models that the file fits.
+
+        Args:
+            count: Number of the models.
+        """
+        self._choice.setText(f"1 of {count} models that fit…")
+        self._choice.setVisible(count > 1)
 
     def set_enabled(self, name: str, enabled: bool) -> None:
         """Enable or disable the button of an action.

@@ -30,7 +30,8 @@ QFrame#card, QGraphicsView {{ background: {panel}; border: 1px solid {hairline};
 QGraphicsView#plot {{ border: 0; border-radius: 0; }}
 QFrame#card QWidget {{ background: transparent; }}
 QLabel#soft {{ color: {secondary_text}; }}
-QLabel#badge {{ color: {concat}; background: {concat_tint}; border: 1px solid {concat};
+QLabel#badge, QToolButton#badge {{ color: {concat}; background: {concat_tint};
+    border: 1px solid {concat};
     border-radius: 9px; padding: 1px 8px; }}
 QFrame#banner {{ background: {cut_tint}; border: 1px solid {cut}; border-radius: {radius}px; }}
 QPushButton, QToolButton {{ background: {surface}; border: 1px solid {hairline};
