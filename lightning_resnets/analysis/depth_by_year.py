@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -167,6 +168,12 @@ def depth_by_year(
         Entries by year with layers, top-5 error and source.
     """
     names = [entry.model for entry in CHALLENGE_ENTRIES if entry.model]
-    summaries = {name: summarize_model(name) for name in track_progress(names, progress)}
+    summaries = {name: _summarize(name) for name in track_progress(names, progress)}
     depth = count_depth(trace(model, input_size))
     return DepthByYearResult(CHALLENGE_ENTRIES, summaries, depth, display_name(model, model_name))
+
+
+@cache
+def _summarize(name: str) -> ModelSummary:
+    """Count the cost of a model, once: it is the same for every analysis."""
+    return summarize_model(name)
