@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -40,18 +40,6 @@ class ImageBatch(NamedTuple):
 # A worker returns an error instead of raising it, because an error raised there arrives wrapped in
 # the worker's whole traceback.
 BatchOrError = ImageBatch | ReadError
-
-
-def identity_collate(batch: Any) -> Any:
-    """Return a batch, which comes whole from the dataset.
-
-    Args:
-        batch: anything.
-
-    Returns:
-        The same object. A lambda could not be sent to worker processes.
-    """
-    return batch
 
 
 class ImageSource(Protocol):
@@ -216,13 +204,17 @@ class TrainImages(Dataset[BatchOrError]):
             pixels = random_resized_crop(data, key.image_size, rng, self.min_crop_scale)
         except ImageError as error:
             raise _add_file_name(error, self.source.name(key.image_index)) from error
+        return self._augment(pixels, rng), label
+
+    def _augment(self, pixels: Tensor, rng: Random) -> Tensor:
+        """Apply the automatic augmentation, if there is one, to (1, 3, H, W) uint8."""
         if self.transform is None:
-            return pixels, label
+            return pixels
         # torchvision draws from torch's global generator.
         state = torch.get_rng_state()
         torch.default_generator.manual_seed(rng.getrandbits(63))
         try:
-            return self.transform(pixels), label
+            return self.transform(pixels)
         finally:
             torch.set_rng_state(state)
 

@@ -36,9 +36,19 @@ def open_split(data_dir: str, split: str, class_names: Sequence[str]) -> ImageSo
     has_splits = (root / "train").is_dir() or (root / "val").is_dir()
     if not has_splits and split == "val":
         return None
-    if has_splits and not (root / split).is_dir():
+    folder = root / split if has_splits else root
+    _check_split(root, folder)
+    files = list_images(folder)
+    indices = match_wordnet_folders({name for _, name in files}, class_names)
+    labels = torch.tensor([indices[name] for _, name in files])
+    return ImageFiles([path for path, _ in files], labels)
+
+
+def _check_split(root: Path, folder: Path) -> None:
+    """Raise DataError unless the folder of a split exists; it is the root without splits."""
+    if folder != root and not folder.is_dir():
         raise DataError(
-            f"There is no folder '{root / split}'. Put it beside the other one, with one folder of "
+            f"There is no folder '{folder}'. Put it beside the other one, with one folder of "
             "images per class."
         )
     if not root.is_dir():
@@ -46,10 +56,6 @@ def open_split(data_dir: str, split: str, class_names: Sequence[str]) -> ImageSo
             f"There is no ImageNet in '{root}'. Give the folder that contains train and val, each "
             "with one folder of images per class (--data.data_dir DIR)."
         )
-    files = list_images(root / split if has_splits else root)
-    indices = match_wordnet_folders({folder for _, folder in files}, class_names)
-    labels = torch.tensor([indices[folder] for _, folder in files])
-    return ImageFiles([path for path, _ in files], labels)
 
 
 def _open_stream(root: str, split: str) -> ImageSource | None:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -9,6 +10,18 @@ from torch.utils.data import DataLoader
 from lightning_resnets.data.image_dataset import BatchOrError, ImageBatch
 from lightning_resnets.data.sampler import EpochProgress, EpochSampler
 from lightning_resnets.errors import DataWarning
+
+
+def identity_collate(batch: Any) -> Any:
+    """Return a batch, which comes whole from the dataset.
+
+    Args:
+        batch: anything.
+
+    Returns:
+        The same object. A lambda could not be sent to worker processes.
+    """
+    return batch
 
 
 class WorkerBatches:

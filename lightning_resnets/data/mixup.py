@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_resnets.data.augment import Augmentation
@@ -46,7 +47,12 @@ def sample_mix(
     center = rng.integers(0, image_size, 2)
     if augmentation.cutmix <= 0 or (augmentation.mixup > 0 and coin < 0.5):
         return BatchMix(float(rng.beta(augmentation.mixup, augmentation.mixup)))
-    half = image_size * np.sqrt(1 - rng.beta(augmentation.cutmix, augmentation.cutmix)) / 2
+    return _cutmix(image_size, center, rng.beta(augmentation.cutmix, augmentation.cutmix))
+
+
+def _cutmix(image_size: int, center: NDArray[np.int64], lam: float) -> BatchMix:
+    """Return the mix with a square around a center, cut at the borders of the image."""
+    half = image_size * np.sqrt(1 - lam) / 2
     top, left = np.clip(np.rint(center - half), 0, image_size).astype(int)
     bottom, right = np.clip(np.rint(center + half), 0, image_size).astype(int)
     area = float((bottom - top) * (right - left))

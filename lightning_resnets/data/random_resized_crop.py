@@ -50,6 +50,11 @@ def random_resized_crop_box(
             left = rng.randint(0, width - crop_width)
             top = rng.randint(0, height - crop_height)
             return left, top, crop_width, crop_height
+    return _center_box(width, height)
+
+
+def _center_box(width: int, height: int) -> CropBox:
+    """Return the center of an image, cropped to an aspect ratio of 3:4 to 4:3."""
     crop_width = min(width, round(height * 4 / 3))
     crop_height = min(height, round(width * 4 / 3))
     return (width - crop_width) // 2, (height - crop_height) // 2, crop_width, crop_height

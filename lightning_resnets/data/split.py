@@ -58,11 +58,14 @@ def class_quotas(counts: Tensor, num_val_images: int) -> Tensor:
     shares = counts * num_val_images
     quotas = torch.minimum(shares // max(1, total), most)
     remainders = shares - quotas * total
-    # One more image each for the largest remainders, where the class has one to spare.
     while missing := num_val_images - int(quotas.sum()):
-        has_spare = (quotas < most).nonzero().flatten()
-        by_remainder = remainders[has_spare].argsort(descending=True, stable=True)
-        chosen = has_spare[by_remainder[:missing]]
+        chosen = _largest_remainders(remainders, quotas < most, missing)
         quotas[chosen] += 1
         remainders[chosen] -= total
     return quotas
+
+
+def _largest_remainders(remainders: Tensor, has_spare: Tensor, count: int) -> Tensor:
+    """Return the indices of the largest remainders among the classes with an image to spare."""
+    classes = has_spare.nonzero().flatten()
+    return classes[remainders[classes].argsort(descending=True, stable=True)[:count]]

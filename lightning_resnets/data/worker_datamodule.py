@@ -9,8 +9,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_resnets.data.datamodule import ResumableDataModule
-from lightning_resnets.data.image_dataset import identity_collate
-from lightning_resnets.data.loaders import EvalLoader, TrainLoader, WorkerBatches
+from lightning_resnets.data.loaders import (
+    EvalLoader,
+    TrainLoader,
+    WorkerBatches,
+    identity_collate,
+)
 from lightning_resnets.data.sampler import EpochSampler
 from lightning_resnets.errors import DataWarning
 from lightning_resnets.utils.format import join_first, plural
