@@ -31,7 +31,7 @@ LEARNED_OPS = ("conv", "linear", "matmul", "mm", "addmm", "bmm")
 
 @dataclass(frozen=True, slots=True)
 class MergeContext:
-    """What is known of the nodes before one that may be a merge.
+    """Facts about the nodes before one that may be a merge.
 
     Attributes:
         model: model that the nodes refer to.

@@ -175,21 +175,23 @@ def _to_fake(value: Any) -> Any:
     return fake_tensor(value) if isinstance(value, Tensor) else value
 
 
+def _split_inputs(example_inputs: ExampleInputs) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """Return the inputs by position and those by name."""
+    if isinstance(example_inputs, Mapping):
+        return (), example_inputs
+    if isinstance(example_inputs, Tensor):
+        return (example_inputs,), {}
+    if isinstance(example_inputs, Sequence) and not isinstance(example_inputs, str):
+        return example_inputs, {}
+    raise TraceError(
+        "example_inputs must be a tensor, a tuple of tensors or a dict of them by argument "
+        f"name, got {type(example_inputs).__name__}."
+    )
+
+
 def _bind(model: nn.Module, example_inputs: ExampleInputs) -> NamedInputs:
     """Assign the inputs to the arguments of `forward`."""
-    args: Sequence[Any] = ()
-    kwargs: Mapping[str, Any] = {}
-    if isinstance(example_inputs, Mapping):
-        kwargs = example_inputs
-    elif isinstance(example_inputs, Tensor):
-        args = (example_inputs,)
-    elif isinstance(example_inputs, Sequence) and not isinstance(example_inputs, str):
-        args = example_inputs
-    else:
-        raise TraceError(
-            "example_inputs must be a tensor, a tuple of tensors or a dict of them by argument "
-            f"name, got {type(example_inputs).__name__}."
-        )
+    args, kwargs = _split_inputs(example_inputs)
     signature = forward_signature(model)
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     try:

@@ -171,10 +171,7 @@ def trace_copy(
     """
     if isinstance(model, fx.GraphModule):
         if has_inserted_merges(model) and backend is None:
-            outputs = ModuleOutputs()
-            fx_graph = outputs.load_from_meta(model.graph)
-            values = ShapePropagator(fake_model, fx_graph).propagate(inputs)
-            return Trace(fx_graph, outputs, values, model.meta["traced_by"])
+            return _reuse_nodes(model, fake_model, inputs)
         return _trace_graph_module(model, fake_model, inputs, backend)
     if backend != "recorder":
         try:
@@ -183,6 +180,14 @@ def trace_copy(
             if backend:
                 raise
     return record_copy(fake_model, inputs)
+
+
+def _reuse_nodes(model: fx.GraphModule, fake_model: nn.Module, inputs: NamedInputs) -> Trace:
+    """Return the nodes of a model of `insert_merges`."""
+    outputs = ModuleOutputs()
+    fx_graph = outputs.load_from_meta(model.graph)
+    values = ShapePropagator(fake_model, fx_graph).propagate(inputs)
+    return Trace(fx_graph, outputs, values, model.meta["traced_by"])
 
 
 def _trace_graph_module(

@@ -82,7 +82,7 @@ def test_nothing_is_lost(name: str, depth: FoldDepth) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_is_one_is_equal_in_all_that_is_counted(name: str) -> None:
+def test_collapsed_units_are_equal_in_every_count(name: str) -> None:
     plain, folded = graph(name).fold("block"), graph(name).fold("block", collapse_repeats=True)
     for block in folded.nodes:
         equal = {plain.node(member).name for member in block.members}
@@ -215,7 +215,7 @@ def test_the_twelve_layers_of_vit_b() -> None:
     assert [block.repeat_count for block in folded.merges if block.kind == "add"] == [12, 12]
 
 
-def test_what_is_counted_alike_but_computed_otherwise_is_not_equal() -> None:
+def test_units_with_equal_counts_but_other_operations_differ() -> None:
     """Inception-ResNet-v2's last block has no activation behind its sum."""
     made = trace(
         nn.Sequential(

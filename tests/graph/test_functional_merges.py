@@ -1,6 +1,4 @@
-"""What is a join in a foreign model, by either way of following it; expected by reading each
-forward pass.
-"""
+"""Merges of third-party models with either backend; expected by reading each forward pass."""
 
 from collections import Counter
 
@@ -64,7 +62,7 @@ class ResponseNorm(nn.Module):
 
 
 class Spelt(nn.Module):
-    """The same join in other words."""
+    """The same gate in other words."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,7 +130,7 @@ def test_the_merges_are_those_of_the_forward_pass(made: type[nn.Module], backend
         assert torch.equal(revealed(images), model(images))
 
 
-def test_a_split_attention_is_held_like_any_gate() -> None:
+def test_weights_of_split_attention_can_be_set() -> None:
     model, images = model_of(Split), torch.randn(2, 3, 8, 8)
     revealed = insert_merges(model, (3, 8, 8))
     gate = next(name for name, part in revealed.named_modules() if isinstance(part, Gate))

@@ -43,7 +43,7 @@ USUAL = (3, 224, 224)
 
 
 def text(name: str) -> str:
-    """The model for 10 classes, folded to blocks, equal neighbors as one."""
+    """Return the graph of the model for 10 classes, folded to blocks with repeats collapsed."""
     size = MODELS[name].input_size if name in MODELS else USUAL
     with skip_init():
         model = create_model(name, 10)
@@ -63,7 +63,7 @@ def test_text(name: str) -> None:
     assert text(name) == file(name).read_text(encoding="utf-8")
 
 
-def test_there_is_a_text_for_each_of_twenty_nets_and_no_other() -> None:
+def test_each_of_twenty_models_has_a_golden_text() -> None:
     assert len(NAMES) == len(set(NAMES)) == 20
     assert {path.name for path in GOLDEN.iterdir()} == {file(name).name for name in NAMES}
 

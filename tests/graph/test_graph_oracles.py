@@ -76,7 +76,7 @@ def test_se_resnet_50_has_16_gates_and_16_adds() -> None:
 
 
 @pytest.mark.parametrize("name", ["googlenet", "bn_inception"])
-def test_branches_of_an_inception_module_are_no_skips(name: str) -> None:
+def test_branches_of_an_inception_module_are_not_skips(name: str) -> None:
     assert graph(name).skips == ()
     assert kinds(name) == {MergeKind.CONCAT: {"googlenet": 9, "bn_inception": 10}[name]}
 
@@ -113,7 +113,7 @@ def nameless(found: ModelGraph) -> Plain:
     "name",
     ["resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "densenet121", "googlenet"],
 )
-def test_our_graph_is_that_of_torchvisions_twin_up_to_names(name: str, fold: str) -> None:
+def test_graph_equals_that_of_torchvisions_model_up_to_names(name: str, fold: str) -> None:
     ours, theirs = graph(name), graph(f"torchvision/{name}")
     if fold == "module":
         assert len(ours.nodes) > 60
@@ -125,7 +125,7 @@ def test_our_graph_is_that_of_torchvisions_twin_up_to_names(name: str, fold: str
 
 
 @pytest.mark.slow
-def test_our_graph_is_that_of_timms_twin_up_to_the_squeeze() -> None:
+def test_graph_equals_that_of_timms_model_up_to_the_squeeze() -> None:
     pytest.importorskip("timm")
     assert kinds("timm/seresnet50") == kinds("seresnet50")
     ours, theirs = (nameless(graph(name).fold()) for name in ("seresnet50", "timm/seresnet50"))
@@ -173,7 +173,7 @@ def joins(name: str) -> tuple[int, int, int, int]:
 
 
 @pytest.mark.parametrize("name", LIGHT)
-def test_files_of_onnx_have_the_same_joins(name: str) -> None:
+def test_onnx_files_have_the_same_merges(name: str) -> None:
     ours = graph(LIGHT[name])
     parts = sum(
         len(ours.inputs(merge.name)) - 1 for merge in ours.merges if merge.kind is MergeKind.CONCAT

@@ -61,7 +61,7 @@ def stirred(model: nn.Module) -> nn.Module:
     "name",
     [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in COUNTS],
 )
-def test_logits_are_equal_to_the_bit_and_the_joins_are_all_there(name: str) -> None:
+def test_logits_are_equal_to_the_bit_and_every_merge_is_inserted(name: str) -> None:
     if name.startswith("timm/"):
         pytest.importorskip("timm")
     side = 96
@@ -90,7 +90,7 @@ def test_the_skips_are_those_of_our_own_net(ours: str, theirs: str) -> None:
 
 
 class Odd(nn.Module):
-    """What looks like a join and is none, and joins in every spelling."""
+    """Merges in every spelling, and operations that only look like merges."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class Odd(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.conv(x) + self.bias)  # a position table is no join
+        y = self.relu(self.conv(x) + self.bias)  # a position table is not a merge
         y = y * self.scale + 1  # nor is a learned scale, nor a number
         y = y.add(x)  # add
         y += x  # add
@@ -114,7 +114,7 @@ class Odd(nn.Module):
         return torch.cat([y, y], 2).add_(0.5)  # along another axis
 
 
-def test_false_friends_are_left_alone_and_every_spelling_is_found() -> None:
+def test_every_spelling_of_a_merge_is_found_and_nothing_else() -> None:
     torch.manual_seed(0)
     model = Odd().eval()
     shown = insert_merges(model, (3, 8, 8))
@@ -128,7 +128,7 @@ def test_false_friends_are_left_alone_and_every_spelling_is_found() -> None:
     assert not any(getattr(module, "inplace", False) for module in shown.modules())
 
 
-def test_a_skip_is_pointed_at_recorded_and_cut_by_its_name() -> None:
+def test_a_skip_is_recorded_and_cut_by_its_name() -> None:
     model = stirred(build_external("torchvision/resnet18", 10))
     shown = insert_merges(model, (3, 64, 64))
     image = torch.randn(1, 3, 64, 64)
@@ -148,7 +148,7 @@ def test_a_skip_is_pointed_at_recorded_and_cut_by_its_name() -> None:
         assert torch.equal(shown(image), whole)
 
 
-def test_the_net_itself_is_left_as_it_was() -> None:
+def test_model_itself_is_unchanged() -> None:
     model = build_external("torchvision/resnet18", 10).train()
     names, forward = [name for name, _ in model.named_modules()], type(model).forward
     shown = insert_merges(model, (3, 64, 64))
@@ -163,8 +163,8 @@ def test_the_net_itself_is_left_as_it_was() -> None:
     assert trace_nodes(copy.deepcopy(shown), (3, 64, 64)).graph.merges
 
 
-def named_as_by_reveal(model: nn.Module, size: tuple[int, int, int]) -> ModelGraph:
-    """What `trace` finds in a model, checked against what it finds in the revealed one."""
+def trace_and_compare(model: nn.Module, size: tuple[int, int, int]) -> ModelGraph:
+    """Trace a model, and check it against the trace of the model of `insert_merges`."""
     graph, shown = trace(model, size), trace(insert_merges(model, size), size)
     assert graph.merges_inserted == ("by insert_merges" if shown.merges else "by the model")
     assert replace(graph, merges_inserted="by the model") == shown
@@ -172,14 +172,14 @@ def named_as_by_reveal(model: nn.Module, size: tuple[int, int, int]) -> ModelGra
 
 
 @pytest.mark.parametrize("by", ["torch.fx", "recorder"])
-def test_trace_names_joins_as_reveal_does_and_leaves_the_net_alone(by: str) -> None:
+def test_trace_names_merges_as_insert_merges_and_changes_nothing(by: str) -> None:
     model = Asking(Odd()) if by == "recorder" else Odd()
     before = [(name, module) for name, module in model.named_modules()]
     weights, hooks = (
         {name: id(value) for name, value in model.named_parameters()},
         dict(model._forward_hooks),
     )
-    graph = named_as_by_reveal(model, (3, 8, 8))
+    graph = trace_and_compare(model, (3, 8, 8))
     assert graph.traced_by.startswith(by)
     place = "inner." if by == "recorder" else ""
     assert [merge.name for merge in graph.merges] == [
@@ -206,21 +206,21 @@ def test_summary_explains_inserted_merge_names() -> None:
 @pytest.mark.parametrize(
     "name", ["torchvision/googlenet", "torchvision/shufflenet_v2_x1_0", "torchvision/alexnet"]
 )
-def test_trace_of_foreign_nets(name: str) -> None:
-    named_as_by_reveal(build_external(name, 10), (3, 64, 64))
+def test_trace_of_third_party_models(name: str) -> None:
+    trace_and_compare(build_external(name, 10), (3, 64, 64))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["torchvision/densenet121", "timm/dpn48b", "timm/ghostnet_100", "timm/efficientvit_b0"]
 )
-def test_trace_of_more_foreign_nets(name: str) -> None:
+def test_trace_of_more_third_party_models(name: str) -> None:
     pytest.importorskip("timm")
-    named_as_by_reveal(build_external(name, 10), (3, 64, 64))
+    trace_and_compare(build_external(name, 10), (3, 64, 64))
 
 
 @pytest.mark.parametrize("by", ["torch.fx", "recorder"])
-def test_no_state_that_a_net_may_be_in_matters(by: str) -> None:
+def test_trace_ignores_mode_dtype_and_hooks(by: str) -> None:
     made = Asking(Odd()) if by == "recorder" else Odd()
     expected = str(trace(made, (3, 8, 8)))
     meta = copy.deepcopy(made).to("meta")
@@ -249,7 +249,7 @@ def test_no_state_that_a_net_may_be_in_matters(by: str) -> None:
 
 
 class Asking(nn.Module):
-    """The same model with a question that torch.fx cannot follow."""
+    """The same model with a branch that torch.fx cannot trace."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -264,7 +264,7 @@ class Counting(nn.Module):
         return x * operator.index((x > 0).sum())
 
 
-def test_what_cannot_be_followed_is_said() -> None:
+def test_untraceable_models_raise() -> None:
     with pytest.raises(
         TraceError, match=r"Cannot insert merges into this model: its operations depend on values"
     ):

@@ -130,7 +130,7 @@ CASES: dict[str, tuple[Model, int]] = {  # and its multiply-adds by hand, withou
 
 @pytest.mark.parametrize("by", WAYS)
 @pytest.mark.parametrize("name", CASES)
-def test_what_the_pass_multiplies(name: str, by: TraceBackend) -> None:
+def test_macs_equal_the_multiplications_of_a_pass(name: str, by: TraceBackend) -> None:
     model, expected = CASES[name]
     graph = trace_nodes(model.eval(), SIZE, by).graph
     with torch.no_grad(), Watch() as watch:
@@ -222,14 +222,14 @@ def test_a_function_that_is_left_alone_is_looked_into() -> None:
     assert graph.macs == STEM + 2 * 256 * 8 * 5
 
 
-def test_what_is_not_counted_says_so() -> None:
+def test_uncounted_operations_are_labeled() -> None:
     model = Model(lambda m, x: m.b(x.mean((2, 3)), x.mean((2, 3))), b=nn.Bilinear(8, 8, 4))
     graph = trace_nodes(model, SIZE).graph
     assert graph.node("b").op == "bilinear, multiply-adds unknown"
     assert graph.parameters == sum(weight.numel() for weight in model.parameters())
 
 
-def test_steps_without_the_picture_count_once() -> None:
+def test_operations_without_the_image_count_once() -> None:
     """A position code by a 1x1 convolution of a learned map, added twice: 8 * 8 weights and biases
     at 256 places.
     """

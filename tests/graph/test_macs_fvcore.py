@@ -79,7 +79,7 @@ def graph(name: str) -> ModelGraph:
 
 @cache
 def told(name: str) -> dict[str, Any]:
-    """What torchinfo says of each module, by the module's path."""
+    """Return torchinfo's entry of each module by its name."""
     paths = {id(module): path for path, module in make_model(name).named_modules()}
     found = summary(
         make_model(name), input_size=(1, *SIZE), verbose=0, depth=100, cache_forward_pass=False
@@ -88,7 +88,7 @@ def told(name: str) -> dict[str, Any]:
 
 
 def beside(module: nn.Module, output: list[int]) -> int:
-    """What torchinfo counts of a layer beside its own weight's multiply-adds."""
+    """Return torchinfo's count of a layer beyond its own weight's multiply-adds."""
     if isinstance(module, nn.Conv2d):
         return module.bias.numel() * math.prod(output[2:]) if module.bias is not None else 0
     if isinstance(
@@ -176,7 +176,7 @@ def test_every_module_as_fvcore_counts_it(name: str) -> None:
     }
 
 
-def test_what_has_no_weight_costs_nothing() -> None:
+def test_operations_without_weights_cost_nothing() -> None:
     class Attention(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             flat = x.flatten(2)

@@ -40,7 +40,7 @@ class Pyramid(nn.Module):
 
 
 class Halving(nn.Module):
-    """As many convolutions as the image can be halved: what torch.fx refuses for its control
+    """As many convolutions as the image can be halved: torch.fx refuses its control
     flow.
     """
 
@@ -67,7 +67,7 @@ class DropPath(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention over positions: products and sums that are no merge but the one around it."""
+    """Self-attention over positions: its products and sums are not merges, the one around it is."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -216,7 +216,7 @@ def counted(model: nn.Module) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_recorded_joins_are_the_ones_that_are_there_and_logits_are_equal_to_the_bit(
+def test_recorded_merges_are_complete_and_logits_equal_to_the_bit(
     name: str,
 ) -> None:
     torch.manual_seed(0)
@@ -230,7 +230,7 @@ def test_recorded_joins_are_the_ones_that_are_there_and_logits_are_equal_to_the_
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_whichever_way_is_taken_the_logits_are_equal(name: str) -> None:
+def test_logits_are_equal_with_either_backend(name: str) -> None:
     model = stirred(MODELS[name][0])
     image = torch.randn(2, *SIZE)
     with torch.no_grad():
@@ -248,7 +248,7 @@ BOTH = (
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_the_recorder_sees_what_torch_fx_sees(name: str) -> None:
+def test_recorder_and_torch_fx_give_equal_graphs(name: str) -> None:
     model = build_external(f"torchvision/{name}", 10)
     one, other = (
         trace_nodes(model, (3, 64, 64), backend=backend).graph
@@ -272,7 +272,7 @@ def test_the_recorder_sees_what_torch_fx_sees(name: str) -> None:
     assert found[0] == found[1]
 
 
-def test_parallel_branches_are_a_merge_and_no_skip() -> None:
+def test_parallel_branches_are_a_merge_without_a_skip() -> None:
     assert trace(insert_merges(MODELS["branches"][0], SIZE, backend="recorder"), SIZE).skips == ()
     googlenet = trace(
         insert_merges(build_external("torchvision/googlenet", 10), (3, 64, 64), backend="recorder"),
@@ -281,7 +281,7 @@ def test_parallel_branches_are_a_merge_and_no_skip() -> None:
     assert (len(googlenet.merges), googlenet.skips) == (9, ())
 
 
-def test_the_graph_says_by_what_and_the_text_only_where_it_matters() -> None:
+def test_graph_names_its_backend_and_the_text_only_the_recorder() -> None:
     followed = trace(Halving(), SIZE)
     assert followed.traced_by == followed.fold().traced_by == "recorder"
     assert "traced by the recorder; valid for this input size only" in str(followed)
@@ -289,7 +289,7 @@ def test_the_graph_says_by_what_and_the_text_only_where_it_matters() -> None:
     assert "traced by" not in str(trace(Model(lambda p, x: p["a"](x), a=conv()), (3, 8, 8)))
 
 
-def test_a_recorded_net_holds_for_its_size_and_says_so() -> None:
+def test_recorded_model_refuses_other_sizes() -> None:
     shown = insert_merges(Halving().eval(), SIZE)
     assert shown.meta["traced_by"] == "recorder"
     assert shown.meta["input_size"] == SIZE
@@ -301,7 +301,7 @@ def test_a_recorded_net_holds_for_its_size_and_says_so() -> None:
     assert trace(shown, SIZE).traced_by == "recorder"
 
 
-def test_where_a_net_decides_by_its_values_one_way_is_shown_and_another_refused() -> None:
+def test_model_that_branches_on_values_refuses_the_other_branch() -> None:
     model = Model(lambda p, x: x + p["a"](x) if x.sum() > 0 else p["a"](x), a=part()).eval()
     shown = insert_merges(model, SIZE)
     assert trace(shown, SIZE).traced_by == "recorder, one way of several"
@@ -312,7 +312,7 @@ def test_where_a_net_decides_by_its_values_one_way_is_shown_and_another_refused(
         shown(bright)
 
 
-def test_a_view_that_was_overwritten_is_not_taken_for_what_it_was() -> None:
+def test_overwritten_views_are_noticed() -> None:
     def run(p: nn.ModuleDict, x: Tensor) -> Tensor:
         y = p["a"](x)
         y.view(-1).relu_()
@@ -322,7 +322,7 @@ def test_a_view_that_was_overwritten_is_not_taken_for_what_it_was() -> None:
         trace(Model(run, a=part()), SIZE)
 
 
-def test_a_skip_of_a_recorded_net_is_recorded_cut_and_played_again() -> None:
+def test_skip_of_a_recorded_model_is_recorded_cut_and_swept() -> None:
     shown = insert_merges(stirred(MODELS["attention"][0]), SIZE)
     image = torch.randn(2, *SIZE)
     with torch.no_grad(), record_activations(shown, ["add"]) as seen:
@@ -337,7 +337,7 @@ def test_a_skip_of_a_recorded_net_is_recorded_cut_and_played_again() -> None:
     assert [skip.operand for skip in trace(shown, SIZE).skips] == [0]
 
 
-def test_the_net_is_left_as_it_was() -> None:
+def test_model_is_unchanged() -> None:
     model = Model(
         lambda p, x: p["add"](p["r"](p["a"](x)), x), a=part(), r=nn.ReLU(inplace=True), add=Add()
     ).train()

@@ -1,5 +1,5 @@
-"""What is called a skip, on models small enough to know the right answer, and on models of timm
-beside their papers.
+"""Skip connections of models small enough to know the right answer, and of timm's models beside
+their papers.
 """
 
 from collections import Counter
@@ -74,7 +74,7 @@ def test_a_projection_with_or_without_its_norm_goes_round_two_convolutions() -> 
         assert added(shortcut, branch()) == [("add", "input", "4, conv 1x1")]
 
 
-def test_a_norm_alone_is_no_projection() -> None:
+def test_a_norm_alone_is_not_a_projection() -> None:
     assert added(nn.BatchNorm2d(4), branch()) == [("add", "input", "4, norm")]
     text = str(
         trace(Model(lambda p, x: p["n"](x) + p["b"](x), n=nn.BatchNorm2d(4), b=branch()), SIZE)
@@ -146,7 +146,7 @@ def kinds(graph: ModelGraph) -> Counter[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "blocks"), [("timm/dpn48b", 16), ("timm/dpn68", 22)])
-def test_a_dual_path_net_adds_and_concatenates(name: str, blocks: int) -> None:
+def test_a_dual_path_model_adds_and_concatenates(name: str, blocks: int) -> None:
     """Chen et al. 2017, arXiv:1707.01629, section 3.3: both paths in each block; four begin them by
     a 1x1.
     """
@@ -201,7 +201,7 @@ def test_branches_of_googlenet_stay_even() -> None:
     assert (len(graph.merges), graph.skips) == (9, ())
 
 
-def test_a_slice_can_be_cut_by_what_the_graph_says() -> None:
+def test_a_slice_is_cut_by_its_name_in_the_graph() -> None:
     torch.manual_seed(0)
     model = Model(
         lambda p, x: torch.cat((x[:, :2], p["b"](x[:, 2:])), 1), b=nn.Conv2d(2, 2, 3, padding=1)

@@ -1,6 +1,4 @@
-"""One skip in many words: however a forward pass writes an identity, a padding or a scale, it is
-the same shortcut.
-"""
+"""Spellings of one shortcut: identities, padding and scales in a forward pass."""
 
 import pytest
 import torch
@@ -104,14 +102,14 @@ def skips(made: type[Block]) -> list[tuple[str, str, bool]]:
 
 
 @pytest.mark.parametrize("made", IDENTITIES, ids=lambda made: made.__name__)
-def test_an_identity_is_one_however_it_is_written(made: type[Block]) -> None:
+def test_every_spelling_of_an_identity_is_an_identity_shortcut(made: type[Block]) -> None:
     assert skips(made) == [("0", "1.add", True)]
 
 
 @pytest.mark.parametrize("made", OTHERS, ids=lambda made: made.__name__)
-def test_a_shortcut_that_changes_its_tensor_says_so(made: type[Block]) -> None:
+def test_changed_shortcuts_are_projections(made: type[Block]) -> None:
     assert skips(made) == [("0", "1.add", False)]
 
 
-def test_parts_that_meet_are_no_skip() -> None:
+def test_sum_of_two_parts_of_a_tensor_is_not_a_skip() -> None:
     assert skips(Parts) == []

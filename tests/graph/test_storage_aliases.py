@@ -1,6 +1,4 @@
-"""What is over the same memory is told from what only looks alike, with torch's own memory as the
-judge.
-"""
+"""Tensors over the same memory, with torch's own memory as the oracle."""
 
 import torch
 from torch import Tensor
@@ -34,7 +32,7 @@ def family() -> tuple[StorageAliases, dict[str, Tensor]]:
     return aliases, tensors
 
 
-def test_what_is_stale_is_what_memory_changed_under() -> None:
+def test_tensors_over_overwritten_memory_are_stale() -> None:
     for written in ("whole", "flat", "left", "right", "corner", "new"):
         aliases, tensors = family()
         before = {name: tensor.clone() for name, tensor in tensors.items()}

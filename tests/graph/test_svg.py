@@ -52,7 +52,7 @@ def make_image(name: str) -> Drawing:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_no_block_lies_on_another_and_all_goes_down(name: str) -> None:
+def test_nodes_do_not_overlap_and_edges_go_down(name: str) -> None:
     boxes = make_image(name).boxes
     assert list(boxes) == [block.name for block in graph(name).fold().nodes]
     for a, b in combinations(boxes.values(), 2):
@@ -107,14 +107,14 @@ def test_a_densenets_skips_are_all_in_its_ribbons() -> None:
     assert max(ends) < min(box.rect[0] for box in make_image("densenet121").boxes.values())
 
 
-def test_what_is_seen_of_each_kind() -> None:
+def test_every_kind_of_line_is_drawn_as_often_as_it_occurs() -> None:
     looks = Counter((line.style, line.dashed) for line in make_image("seresnet50").lines)
     assert looks["add", False] == 12
     assert looks["add", True] == 8  # four projections, into and out of each
     assert looks["gate", False] == 32
     assert {line.style for line in make_image("googlenet").lines} == {
         "flow"
-    }  # even branches are no skips
+    }  # parallel branches are not skips
     gates = sum(block.kind is MergeKind.GATE for block in graph("highway19").merges)
     assert (
         Counter(line.style for line in make_image("highway19").lines)["gate"]
@@ -127,7 +127,7 @@ def texts(root: ElementTree.Element) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["seresnet50", "densenet121"])
-def test_the_legend_counts_what_there_is(name: str) -> None:
+def test_legend_counts_merges_and_skips(name: str) -> None:
     root = ElementTree.fromstring(to_svg(graph(name).fold(collapse_repeats=True), name))
     shown = texts(root)
     assert name in shown
@@ -158,7 +158,7 @@ def test_repeats_are_framed_with_their_number() -> None:
 
 
 @given(names, some.sampled_from(("auto", "light", "dark")))
-def test_any_name_is_text_and_nothing_else(names: tuple[str, str, str], theme: str) -> None:
+def test_any_name_is_drawn_as_text_only(names: tuple[str, str, str], theme: str) -> None:
     text = to_svg(odd(names), names[0], theme)  # type: ignore[arg-type]
     root = ElementTree.fromstring(text.encode())
     tags = {item.tag.removeprefix(SVG) for item in root.iter()}
@@ -171,7 +171,7 @@ def test_any_name_is_text_and_nothing_else(names: tuple[str, str, str], theme: s
     assert "@import" not in text
 
 
-def test_light_dark_and_as_the_screen_is() -> None:
+def test_themes_light_dark_and_automatic() -> None:
     made = {
         theme: to_svg(graph("resnet20").fold(), "", theme) for theme in ("auto", "light", "dark")
     }  # type: ignore[arg-type]

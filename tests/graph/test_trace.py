@@ -52,7 +52,7 @@ def size(name: str) -> tuple[int, int, int]:
 
 @cache
 def observed(name: str) -> dict[str, tuple[Tensor, Tensor | None]]:
-    """What hooks see in a real pass: each leaf's output and its first input."""
+    """Return each leaf's output and first input in a real pass."""
     seen: dict[str, tuple[Tensor, Tensor | None]] = {}
     handles = [
         module.register_forward_hook(
@@ -69,10 +69,10 @@ def observed(name: str) -> dict[str, tuple[Tensor, Tensor | None]]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_module_called_is_a_block_with_the_shape_it_really_makes(name: str) -> None:
+def test_every_called_module_is_a_node_with_its_real_output_shape(name: str) -> None:
     lone = {
         path for path in observed(name) if path.endswith("denselayer1.concat")
-    }  # one part: nothing meets
+    }  # one part: nothing merges
     blocks = {block.name: block for block in graph(name).nodes}
     assert observed(name).keys() - lone == {
         block.hook_point for block in graph(name).nodes if block.hook_point
@@ -154,7 +154,7 @@ def test_projections_in_words() -> None:
     assert words == ["64→256, conv 1x1", *(f"{n}→{2 * n} /2, conv 1x1" for n in (256, 512, 1024))]
 
 
-def test_a_gate_has_one_skip_and_is_no_obstacle_to_the_add_around_it() -> None:
+def test_a_gate_has_one_skip_and_leaves_that_of_the_add_around_it() -> None:
     count = Counter(skip.kind for skip in graph("seresnet20").skips)
     assert count == {MergeKind.ADD: 9, MergeKind.GATE: 9}
     gate = next(skip for skip in graph("seresnet20").skips if skip.kind is MergeKind.GATE)
@@ -163,7 +163,7 @@ def test_a_gate_has_one_skip_and_is_no_obstacle_to_the_add_around_it() -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_dominators_as_networkx_finds_them(seed: int) -> None:
+def test_dominators_equal_those_of_networkx(seed: int) -> None:
     chance = random.Random(seed)
     sources = [
         [],
@@ -198,7 +198,7 @@ def conv(kernel: int = 3) -> nn.Conv2d:
             Model(lambda p, x: p["add"](p["a"](x), p["b"](x)), a=conv(), b=conv(), add=Add()),
             1,
             0,
-        ),  # two even branches
+        ),  # two parallel branches
         (Model(lambda p, x: p["add"](x, x), add=Add()), 1, 0),
         (Model(lambda p, x: p["add"](x, torch.ones(1, 3, 1, 1)), add=Add()), 0, 0),  # a bias
         (
@@ -235,12 +235,12 @@ def conv(kernel: int = 3) -> nn.Conv2d:
         ),
     ],
 )
-def test_what_is_a_merge_and_what_a_skip(made: Model, merges: int, skips: int) -> None:
+def test_merges_and_skips_of_small_models(made: Model, merges: int, skips: int) -> None:
     followed = trace(made, (3, 8, 8))
     assert (len(followed.merges), len(followed.skips)) == (merges, skips)
 
 
-def test_a_shortcut_is_the_operand_that_it_is_however_it_is_named() -> None:
+def test_shortcut_operand_is_found_in_either_order() -> None:
     turned = Model(lambda p, x: p["add"](p["a"](x), x), a=conv(), add=Add())
     assert [skip.operand for skip in trace(turned, (3, 8, 8)).skips] == [1]
     named = Model(lambda p, x: p["add"](branch=p["a"](x), shortcut=x), a=conv(), add=Add())
@@ -266,10 +266,10 @@ def test_names_are_unique_and_readable() -> None:
     ]
     assert names == ["input", *calls, "output"]
     assert followed.parameters == 3 * 3 * 9 + 3  # a weight used twice counts once
-    assert followed.node("parts.a").hook_point == ""  # a point for a probe would be two places
+    assert followed.node("parts.a").hook_point == ""  # a hook would see two calls
 
 
-def test_the_net_is_left_as_it_was() -> None:
+def test_model_is_unchanged() -> None:
     model, expected = create_model("seresnet20").half().train(), graph("seresnet20")
     seen: list[object] = []
     handle = model.layer1.register_forward_hook(lambda *_: seen.append(1))  # type: ignore[union-attr]
@@ -415,7 +415,7 @@ def test_fold_depths_have_names_and_numbers() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_a_fold_to_stages_hides_is_still_counted(name: str) -> None:
+def test_skips_hidden_by_folding_to_stages_are_counted(name: str) -> None:
     whole = graph(name)
     for folded in (
         whole.fold(1),
@@ -431,7 +431,7 @@ def test_what_a_fold_to_stages_hides_is_still_counted(name: str) -> None:
         assert line == expected + (", inside the stages" if whole.skips else "")
 
 
-def test_merges_that_are_no_skips_are_counted_inside_stages() -> None:
+def test_merges_without_skips_are_counted_inside_stages() -> None:
     run = lambda p, x: p["inner"](x)  # noqa: E731
     even = Model(lambda p, x: p["cat"](p["a"](x), p["b"](x)), a=conv(), b=conv(), cat=Concat())
     assert (
@@ -466,7 +466,7 @@ def test_names_of_functions_stand_in_parentheses() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_stands_without_brackets_can_be_probed(name: str) -> None:
+def test_names_without_parentheses_can_be_hooked(name: str) -> None:
     for folded in (
         graph(name),
         graph(name).fold(),
@@ -523,7 +523,7 @@ def test_rows_of_one_module_among_functions_have_its_name() -> None:
     assert [name for name, op in names.items() if op == "concat"] == ["concat", "concat_1"]
 
 
-def test_networkx_says_the_same() -> None:
+def test_networkx_graph_has_the_same_edges() -> None:
     made = graph("seresnet20").to_networkx()
     assert made.nodes["layer1.0.add"]["kind"] is MergeKind.ADD
     assert made.edges["relu", "layer1.0.add"] == {"operands": (0,), "skip": MergeKind.ADD}
@@ -532,7 +532,7 @@ def test_networkx_says_the_same() -> None:
     assert twice.edges["input", "parts.add"]["operands"] == (0, 1)
 
 
-def test_every_merge_of_the_net_is_in_the_graph() -> None:
+def test_every_merge_of_the_model_is_in_the_graph() -> None:
     for name in SMALL:
         merges = [
             path for path, module in make_model(name).named_modules() if isinstance(module, Merge)

@@ -108,7 +108,7 @@ def test_quantized_models_say_what_to_open_instead(call: Callable[..., object]) 
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("wrong", [None, "resnet20", {"fc.weight": torch.zeros(1)}, Model, 3])
-def test_what_is_not_a_model_is_named(call: Callable[..., object], wrong: object) -> None:
+def test_arguments_that_are_not_models_raise(call: Callable[..., object], wrong: object) -> None:
     with pytest.raises(TraceError, match=r"^model must be a torch\.nn\.Module, got "):
         call(wrong, SIZE)
 
