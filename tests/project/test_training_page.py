@@ -76,10 +76,11 @@ def test_recipe_ends_with_the_averaged_weights() -> None:
 @pytest.mark.filterwarnings(
     "ignore:.* does not have many workers", "ignore:`weights_only` was not set"
 )
-def test_script_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scripts_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     # tqdm's monitor is a thread that outlives the test.
-    (script,) = [text for text in code_blocks("python") if not text.startswith("# ")]
-    exec(compile(script, "training.md", "exec"), {"__name__": "page"})
+    scripts = [text for text in code_blocks("python") if not text.startswith("# ")]
+    for script in scripts:
+        exec(compile(script, "training.md", "exec"), {"__name__": "page"})
     assert {path.name for path in Path().glob("*.c*")} == {"mine.ckpt", "gate_statistics_val.csv"}
     (metrics,) = Path().rglob("metrics.csv")
     assert "skip_norms/layer1.0/branch" in metrics.read_text()
