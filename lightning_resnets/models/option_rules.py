@@ -1,4 +1,4 @@
-"""Which values each option of a model may have, so that a wrong one is named before it is built."""
+"""Values that each option of a model may have, so that a wrong one is named before it is built."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -157,53 +157,55 @@ def running_cases() -> list[Misuse]:
     ]
 
 
+FAMILIES: dict[str, dict[str, Any]] = {
+    "resnet20": {
+        "stem": "cifar",
+        "stem_pool": "none",
+        "zero_init_last": False,
+        "stem_width": 16,
+        "stem_kernel": 3,
+        "stem_stride": 1,
+        "in_channels": 3,
+        "first_width": 16,
+        "output_stride": 4,
+        "head_widths": (8,),
+        "dropout": 0.1,
+        "shortcut_type": "A",
+        "se_reduction": 4,
+        "se_placement": "standard",
+        "se_bias": True,
+        "se_pool": "mean",
+        "se_divisor": 1,
+        "se_pre_relu": False,
+    },
+    "resnet50": {"groups": 1, "base_width": 64, "stride_in": "1x1", "shortcut_type": "B"},
+    "preresnet20": {
+        "widen_factor": 1,
+        "share_first": True,
+        "stem_norm": False,
+        "last_norm": True,
+        "dropout": 0.1,
+        "shortcut_type": "B",
+    },
+    "densenet_bc_40_12": {
+        "growth_rate": 4,
+        "stem_width": 8,
+        "stem": "cifar",
+        "bottleneck_factor": 4,
+        "compression": 0.5,
+        "dropout": 0.1,
+        "memory_efficient": False,
+    },
+    "highway19": {"gate_bias": -2.0, "dropout": 0.1},
+}
+
+
 def model_cases() -> list[Misuse]:
     # One model of each family, with all options that it has.
-    families: dict[str, dict[str, Any]] = {
-        "resnet20": {
-            "stem": "cifar",
-            "stem_pool": "none",
-            "zero_init_last": False,
-            "stem_width": 16,
-            "stem_kernel": 3,
-            "stem_stride": 1,
-            "in_channels": 3,
-            "first_width": 16,
-            "output_stride": 4,
-            "head_widths": (8,),
-            "dropout": 0.1,
-            "shortcut_type": "A",
-            "se_reduction": 4,
-            "se_placement": "standard",
-            "se_bias": True,
-            "se_pool": "mean",
-            "se_divisor": 1,
-            "se_pre_relu": False,
-        },
-        "resnet50": {"groups": 1, "base_width": 64, "stride_in": "1x1", "shortcut_type": "B"},
-        "preresnet20": {
-            "widen_factor": 1,
-            "share_first": True,
-            "stem_norm": False,
-            "last_norm": True,
-            "dropout": 0.1,
-            "shortcut_type": "B",
-        },
-        "densenet_bc_40_12": {
-            "growth_rate": 4,
-            "stem_width": 8,
-            "stem": "cifar",
-            "bottleneck_factor": 4,
-            "compression": 0.5,
-            "dropout": 0.1,
-            "memory_efficient": False,
-        },
-        "highway19": {"gate_bias": -2.0, "dropout": 0.1},
-    }
     zero_is_off = ("dropout", "se_reduction", "bottleneck_factor")
     optional = ("stem_width", "first_width", "stem_kernel", "stem_stride", "stem_pool")
     cases = list[Misuse]()
-    for name, options in families.items():
+    for name, options in FAMILIES.items():
         accepts: dict[str, tuple[str, ...]] = {
             **dict.fromkeys(zero_is_off, (ZERO,)),
             **dict.fromkeys((*optional, "output_stride"), (NONE,)),
@@ -320,6 +322,64 @@ def make_loaders(datamodule: Any) -> None:
     datamodule.test_dataloader()
 
 
+IMAGENET_ARGUMENTS: dict[str, Any] = {
+    "batch_size": 8,
+    "num_val_images": 10,
+    "train_image_size": 176,
+    "eval_image_size": 224,
+    "eval_crop_pct": 0.9,
+    "min_crop_scale": 0.1,
+    "auto_augment": "rand",
+    "auto_augment_magnitude": 9,
+    "random_erase_prob": 0.1,
+    "mixup_alpha": 0.1,
+    "cutmix_alpha": 0.1,
+    "num_augment_repeats": 1,
+    "eval_batch_size": 8,
+    "seed": 0,
+    "num_workers": 2,
+    "skip_damaged_images": False,
+}
+
+IMAGENET_ACCEPTS: dict[str, tuple[str, ...]] = {
+    "batch_size": (LARGE,),
+    "eval_batch_size": (LARGE,),
+    # Checked against the number of images.
+    "num_val_images": (ZERO, LARGE),
+    "auto_augment": (NONE,),
+    "auto_augment_magnitude": (ZERO,),
+    "random_erase_prob": (ZERO,),
+    "mixup_alpha": (ZERO,),
+    "cutmix_alpha": (ZERO,),
+    "seed": (NONE, ZERO, LARGE),
+    "num_workers": (NONE, ZERO),
+}
+
+CIFAR10_ARGUMENTS: dict[str, Any] = {
+    "batch_size": 128,
+    "num_val_images": 10,
+    "crop_padding": 4,
+    "horizontal_flip": True,
+    "trivial_augment": False,
+    "cutout": 4,
+    "dual_cutout": False,
+    "mixup_alpha": 0.2,
+    "cutmix_alpha": 0.2,
+    "eval_batch_size": 100,
+    "seed": 3,
+}
+
+CIFAR10_ACCEPTS: dict[str, tuple[str, ...]] = {
+    "num_val_images": (ZERO,),
+    "crop_padding": (ZERO,),
+    "cutout": (ZERO,),
+    "mixup_alpha": (ZERO,),
+    "cutmix_alpha": (ZERO,),
+    "eval_batch_size": (LARGE,),
+    "seed": (NONE, ZERO, LARGE),
+}
+
+
 def datamodule_cases() -> list[Misuse]:
     from lightning_resnets.data import CIFAR10Sample, ImageNet
 
@@ -329,100 +389,52 @@ def datamodule_cases() -> list[Misuse]:
         def read(self) -> Any:
             return read
 
-    arguments = {
-        "batch_size": 128,
-        "num_val_images": 10,
-        "crop_padding": 4,
-        "horizontal_flip": True,
-        "trivial_augment": False,
-        "cutout": 4,
-        "dual_cutout": False,
-        "mixup_alpha": 0.2,
-        "cutmix_alpha": 0.2,
-        "eval_batch_size": 100,
-        "seed": 3,
-    }
-    accepts = {
-        "num_val_images": (ZERO,),
-        "crop_padding": (ZERO,),
-        "cutout": (ZERO,),
-        "mixup_alpha": (ZERO,),
-        "cutmix_alpha": (ZERO,),
-        "eval_batch_size": (LARGE,),
-        "seed": (NONE, ZERO, LARGE),
-    }
     return [
         Misuse(
             "CIFAR10Sample",
             lambda **given: make_loaders(CachedSample(**given)),
-            arguments,
-            accepts,
+            CIFAR10_ARGUMENTS,
+            CIFAR10_ACCEPTS,
         ),
         Misuse(
             "ImageNet",
             lambda **given: ImageNet(**given).validate_options(),
-            {
-                "batch_size": 8,
-                "num_val_images": 10,
-                "train_image_size": 176,
-                "eval_image_size": 224,
-                "eval_crop_pct": 0.9,
-                "min_crop_scale": 0.1,
-                "auto_augment": "rand",
-                "auto_augment_magnitude": 9,
-                "random_erase_prob": 0.1,
-                "mixup_alpha": 0.1,
-                "cutmix_alpha": 0.1,
-                "num_augment_repeats": 1,
-                "eval_batch_size": 8,
-                "seed": 0,
-                "num_workers": 2,
-                "skip_damaged_images": False,
-            },
-            {
-                "batch_size": (LARGE,),
-                "eval_batch_size": (LARGE,),
-                # Checked against the number of images.
-                "num_val_images": (ZERO, LARGE),
-                "auto_augment": (NONE,),
-                "auto_augment_magnitude": (ZERO,),
-                "random_erase_prob": (ZERO,),
-                "mixup_alpha": (ZERO,),
-                "cutmix_alpha": (ZERO,),
-                "seed": (NONE, ZERO, LARGE),
-                "num_workers": (NONE, ZERO),
-            },
+            IMAGENET_ARGUMENTS,
+            IMAGENET_ACCEPTS,
         ),
     ]
+
+
+CLASSIFIER_ARGUMENTS: dict[str, Any] = {
+    "arch": "resnet20",
+    "num_classes": 10,
+    "model_kwargs": None,
+    "lr": 0.4,
+    "momentum": 0.9,
+    "weight_decay": 0.0002,
+    "label_smoothing": 0.1,
+    "warmup_fraction": 0.2,
+    "lr_schedule": "linear",
+    "optimizer": "sgd",
+    "loss": "cross_entropy",
+    "consistency_weight": 0.0,
+    "compile": False,
+}
+
+CLASSIFIER_ACCEPTS: dict[str, tuple[str, ...]] = {
+    "model_kwargs": (NONE,),
+    "momentum": (ZERO,),
+    "weight_decay": (ZERO,),
+    "label_smoothing": (ZERO,),
+    "warmup_fraction": (ZERO,),
+    "consistency_weight": (ZERO,),
+}
 
 
 def classifier_cases() -> list[Misuse]:
     from lightning_resnets.training.image_classifier import ImageClassifier
 
-    arguments = {
-        "arch": "resnet20",
-        "num_classes": 10,
-        "model_kwargs": None,
-        "lr": 0.4,
-        "momentum": 0.9,
-        "weight_decay": 0.0002,
-        "label_smoothing": 0.1,
-        "warmup_fraction": 0.2,
-        "lr_schedule": "linear",
-        "optimizer": "sgd",
-        "loss": "cross_entropy",
-        "consistency_weight": 0.0,
-        "compile": False,
-    }
-    accepts = {
-        "model_kwargs": (NONE,),
-        "momentum": (ZERO,),
-        "weight_decay": (ZERO,),
-        "label_smoothing": (ZERO,),
-        "warmup_fraction": (ZERO,),
-        "consistency_weight": (ZERO,),
-    }
-    return [Misuse("ImageClassifier", ImageClassifier, arguments, accepts)]
+    return [Misuse("ImageClassifier", ImageClassifier, CLASSIFIER_ARGUMENTS, CLASSIFIER_ACCEPTS)]
 
 
 GROUPS: dict[str, Callable[[], list[Misuse]]] = {
