@@ -1,10 +1,13 @@
 """Graph of a model on a canvas; clicks, keys and the pointer become signals."""
 
+from collections.abc import Mapping
+
 from PySide6.QtCore import QEvent, QPoint, Qt, Signal
 from PySide6.QtGui import QContextMenuEvent, QFocusEvent, QHelpEvent, QKeyEvent
 from PySide6.QtWidgets import QToolTip
 
 from gui import layout
+from gui.graph import Edit, Graph
 from gui.layout import Direction
 from gui.views import qt_style
 from gui.views.graph.drawing import GraphDrawing
@@ -37,6 +40,39 @@ class GraphView(GraphDrawing):
     hovered = Signal(str)
     skip_menu_requested = Signal(str, int, QPoint)
     cut_toggled = Signal(str, int)
+
+    # What was described last, a node or a merge input.
+    _described: tuple[str | None, MergeInput | None] | None = None
+
+    # Content
+
+    def set_graph(self, graph: Graph) -> None:
+        """Draw another model, and forget what was described of the previous one."""
+        super().set_graph(graph)
+        self._described = None
+        self.hovered.emit("")
+
+    def set_edits(self, edits: tuple[Edit, ...]) -> None:
+        """Mark other edits, and describe again what is under the pointer."""
+        super().set_edits(edits)
+        self._describe_again()
+
+    def set_values(self, values: Mapping[str, float] | Mapping[MergeInput, float]) -> None:
+        """Show other numbers, and describe again what is under the pointer."""
+        super().set_values(values)
+        self._describe_again()
+
+    def _report(self, name: str | None, merge_input: MergeInput | None) -> None:
+        """Describe a node or a merge input, and remember which one."""
+        self._described = (name, merge_input) if name or merge_input else None
+        self.hovered.emit(self.describe(name, merge_input))
+
+    def _describe_again(self) -> None:
+        """Describe what was described last: its numbers may have changed."""
+        if self._described is not None:
+            self.hovered.emit(self.describe(*self._described))
+            # A tool tip on the screen would keep the old numbers.
+            QToolTip.hideText()
 
     # Pointer
 
@@ -176,7 +212,7 @@ class GraphView(GraphDrawing):
             self.viewport().setCursor(Qt.CursorShape.PointingHandCursor)
         else:
             self.viewport().setCursor(Qt.CursorShape.ArrowCursor)
-        self.hovered.emit(self.describe(name, merge_input))
+        self._report(name, merge_input)
         self.repaint_all()
 
     def _is_cell(self, merge_input: MergeInput) -> bool:
@@ -204,7 +240,7 @@ class GraphView(GraphDrawing):
             self.ensureVisible(item.box, 40, 40)
         self.announce_cursor()
         if state.hovered_input:
-            self.hovered.emit(self.describe_input(state.hovered_input))
+            self._report(None, state.hovered_input)
         else:
-            self.hovered.emit(self.describe(item.name, None))
+            self._report(item.name, None)
         self.repaint_all()
