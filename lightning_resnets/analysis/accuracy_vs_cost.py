@@ -15,6 +15,7 @@ from lightning_resnets.analysis.comparison_points import (
     ANALYZED,
     SLOW_MODELS,
     SMALL_IMAGE_SIZE,
+    ModelPoint,
     bundled_points,
     comparable_results,
     make_point,
@@ -62,15 +63,21 @@ def accuracy_vs_cost(
     is_small = input_size[1] < SMALL_IMAGE_SIZE
     results = comparable_results(is_small)
     _check_models(models or (), list(results))
-    names = [name for name in results if name not in SLOW_MODELS] if models is None else models
-    points = bundled_points() if is_small else []
-    for name in track_progress(list(names), progress):
+    if models is None:
+        models = [name for name in results if name not in SLOW_MODELS]
+    points: list[ModelPoint] = []
+    dataset = "ImageNet"
+    if is_small:
+        # The bundled models are of CIFAR-10.
+        dataset = "CIFAR-10"
+        points += bundled_points()
+    for name in track_progress(models, progress):
         points.append(published_point(name, results[name]))
     name = display_name(model, model_name)
     protocol = points[0].protocol if points else ""
+    # NaN: drawn as a line instead of a mark.
     error = math.nan if test_error is None else test_error
     own = make_point(name, model, input_size, (error, ANALYZED, protocol, name))
-    dataset = "CIFAR-10" if is_small else "ImageNet"
     return AccuracyVsCostResult(tuple(points), dataset, own)
 
 

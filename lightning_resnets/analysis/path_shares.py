@@ -75,6 +75,7 @@ def share_errors(counts: Sequence[int], samples: Samples) -> tuple[float, ...]:
     shares = _shares(counts, means)
     variances = [0.0] * len(shares)
     for k, norms in samples.items():
+        # One mean moved by its error: the change of every share is that share's error from it.
         shifted = _shares(counts, {**means, k: means[k] + standard_error(norms, counts[k])})
         for i, (one, other) in enumerate(zip(shifted, shares, strict=True)):
             variances[i] += (one - other) ** 2

@@ -130,6 +130,7 @@ class _PathSampler:
         if self.is_shared or comb(self.num_blocks, k) <= self.num_draws:
             drawn = sample_distinct(self.num_blocks, k, self.num_draws, self.rng)
             return [self._mask([chosen] * self.num_images) for chosen in drawn]
+        # Too many paths to list: every image of every pass draws one of its own.
         blocks = range(self.num_blocks)
         return [
             self._mask([self.rng.sample(blocks, k) for _ in range(self.num_images)])
@@ -229,6 +230,7 @@ def _detach_others(operand: Tensor) -> Callable[..., Any]:
 
 def _detach_rows(value: Tensor, is_detached: Tensor) -> Tensor:
     """Detach a value (N, ...) for some images: it enters the sum but stops their gradient."""
+    # One truth value per image, broadcast over the rest of the shape.
     mask = is_detached.view(-1, *[1] * (value.dim() - 1))
     return torch.where(mask, value.detach(), value)
 
