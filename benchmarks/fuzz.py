@@ -19,7 +19,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fuzz_files import CANARY_MODULE, companion_files, make_file
+from benchmarks.fuzz_files import CANARY_MODULE, make_file
+from benchmarks.fuzz_seeds import companion_files
 
 MAX_SECONDS = 5.0  # of the processor
 KILL_SECONDS = 60.0  # on the clock: the machine may be busy
@@ -182,6 +183,18 @@ def find_problems(outcome: Outcome, nbytes: int, canary: Path) -> Iterator[str]:
         yield "code"
 
 
+def _prepare(folder: Path) -> Path:
+    """Write what lies beside the files; return the file that appears if code is run."""
+    canary = folder / "canary"
+    os.environ["CANARY"] = str(canary)
+    (folder / f"{CANARY_MODULE}.py").write_text(
+        f"from pathlib import Path\nPath({str(canary)!r}).touch()\ndef run(): pass\n"
+    )
+    for name, data in companion_files().items():
+        (folder / name).write_bytes(data)
+    return canary
+
+
 def fuzz(files: int, seed: int, opener: Any, folder: Path) -> Counter[str]:
     """Open files and count problems; each is printed with the number that makes its file again.
 
@@ -194,13 +207,7 @@ def fuzz(files: int, seed: int, opener: Any, folder: Path) -> Counter[str]:
     Returns:
         Number of files with each problem.
     """
-    canary = folder / "canary"
-    os.environ["CANARY"] = str(canary)
-    (folder / f"{CANARY_MODULE}.py").write_text(
-        f"from pathlib import Path\nPath({str(canary)!r}).touch()\ndef run(): pass\n"
-    )
-    for name, data in companion_files().items():
-        (folder / name).write_bytes(data)
+    canary = _prepare(folder)
     found = Counter[str]()
     for number in range(files):
         name, data = make_file(seed, number)

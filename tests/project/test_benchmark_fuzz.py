@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import fuzz, fuzz_files
+from benchmarks import fuzz, fuzz_files, fuzz_seeds
 from benchmarks.fuzz import Opener, Outcome, find_problems, open_file
 
 
@@ -30,9 +30,9 @@ def test_a_few_files_open_without_problems(tmp_path: Path) -> None:
 
 
 def test_valid_files_of_every_format_are_read(tmp_path: Path) -> None:
-    for name, data in (fuzz_files.companion_files() | dict(fuzz_files.valid_files())).items():
+    for name, data in (fuzz_seeds.companion_files() | dict(fuzz_seeds.valid_files())).items():
         (tmp_path / name).write_bytes(data)
-    for name in fuzz_files.valid_files():
+    for name in fuzz_seeds.valid_files():
         outcome = open_file(tmp_path / name)
         assert outcome.opened, outcome
         # All but the card's are of a model that nobody knows.
