@@ -51,7 +51,7 @@ CHALLENGE_ENTRIES = (
         None,
         2.99,
         "",
-        "image-net.org/challenges/LSVRC/2016/results",
+        "ILSVRC 2016, results page of the challenge",
         "Inception, ResNet and wide ResNet models together",
     ),
     ChallengeEntry(
