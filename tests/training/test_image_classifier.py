@@ -72,7 +72,7 @@ def test_a_resumed_run_ends_in_the_same_weights_to_the_bit(tmp_path: Path) -> No
         assert torch.equal(model.state_dict()[name], weight), name
 
 
-def test_metrics_are_counts_over_all_pictures(tmp_path: Path) -> None:
+def test_metrics_are_counts_over_all_images(tmp_path: Path) -> None:
     run, model = fitted(tmp_path, 1)
     data = Few(batch_size=16, eval_batch_size=7)
     (result,) = run.test(model, datamodule=data, verbose=False)
@@ -104,7 +104,7 @@ def test_validation_inside_an_epoch_leaves_the_training_metrics_alone(tmp_path: 
     assert {"train_loss", "train_accuracy", "val_loss", "val_accuracy"} <= set(run.callback_metrics)
 
 
-def test_the_card_says_what_the_net_is_and_hyperparameters_are_plain(tmp_path: Path) -> None:
+def test_the_card_describes_the_model_and_hyperparameters_are_plain(tmp_path: Path) -> None:
     run, model = fitted(
         tmp_path, 1, callbacks=[ModelCardCallback("few"), ModelCheckpoint(tmp_path)]
     )
@@ -130,7 +130,7 @@ def test_the_card_says_what_the_net_is_and_hyperparameters_are_plain(tmp_path: P
     assert "optimizer_states" not in saved
 
 
-def test_a_card_does_not_say_that_published_weights_were_asked_for(
+def test_a_card_does_not_say_that_published_weights_were_requested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else whoever opens the file would fetch them again. What the weights need of the model is
@@ -197,7 +197,7 @@ def test_the_loss_is_the_formula(loss: Any, soft: bool) -> None:
     )
 
 
-def test_answers_to_the_two_halves_of_dual_cutout_are_drawn_together() -> None:
+def test_consistency_compares_the_logits_of_the_two_halves() -> None:
     images, labels = torch.rand(8, 3, 32, 32), torch.arange(4).repeat(2)
     model = ImageClassifier("resnet20", consistency_weight=0.5)
     first, second = logits_of(model, images).chunk(2)
@@ -209,7 +209,7 @@ def test_answers_to_the_two_halves_of_dual_cutout_are_drawn_together() -> None:
     )
 
 
-def test_mirrored_accuracy_is_of_the_mean_probability(tmp_path: Path) -> None:
+def test_flip_tta_accuracy_is_of_the_mean_probability(tmp_path: Path) -> None:
     run, module = fitted(tmp_path, 1)
     (result,) = run.test(module, datamodule=Few(eval_batch_size=7), verbose=False)
     whole = Few(eval_batch_size=40)
@@ -238,7 +238,7 @@ def test_other_optimizers_take_the_same_groups(name: Any, tmp_path: Path) -> Non
     assert all(p.ndim <= 1 for p in plain["params"])
 
 
-def test_a_compiled_net_keeps_its_names_and_trains_alike(
+def test_a_compiled_model_keeps_its_names_and_trains_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiled: list[torch.nn.Module] = []

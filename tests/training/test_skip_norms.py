@@ -184,13 +184,13 @@ def both(folder: Path) -> dict[str, float]:
 
 
 @pytest.mark.slow
-def test_two_processes_log_the_norms_of_all_pictures(tmp_path: Path) -> None:
+def test_two_processes_log_the_norms_of_all_images(tmp_path: Path) -> None:
     first, second = pair(both, tmp_path)
     assert first == pytest.approx(by_hand(make_model().eval(), *batches(1).batches[0]), rel=1e-4)
     assert not second or second == first
 
 
-def test_what_has_no_add_and_what_is_compiled_get_a_sentence(tmp_path: Path) -> None:
+def test_what_has_no_add_and_what_is_compiled_get_a_message(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="this model has no Add"):
         noted(tmp_path, make_model("plain20"))
     with pytest.raises(ValueError, match="every must be 1 step or more, got 0"):

@@ -71,7 +71,7 @@ def padded(folder: Path) -> dict[str, float]:
     return dict(result)
 
 
-def test_two_processes_count_every_picture_once(tmp_path: Path) -> None:
+def test_two_processes_count_every_image_once(tmp_path: Path) -> None:
     one, (first, second) = scores(tmp_path), pair(scores, tmp_path)
     assert first == second
     assert first.keys() == one.keys()
@@ -81,7 +81,7 @@ def test_two_processes_count_every_picture_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_usual_sampler_counts_a_picture_twice(tmp_path: Path) -> None:
+def test_the_usual_sampler_counts_an_image_twice(tmp_path: Path) -> None:
     one, wrong = scores(tmp_path)["test_accuracy"], pair(padded, tmp_path)[0]["test_accuracy"]
     assert whole(wrong * (ODD + 1))
     assert not whole(wrong * ODD)
