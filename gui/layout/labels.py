@@ -3,8 +3,8 @@
 from gui.graph import Node
 from gui.layout.geometry import text_width
 
-OP_FONT_SIZE = 7.6  # in units, narrower than the drawn font: the estimate of widths is generous
-LABEL_FONT_SIZE = 8.0
+OP_FONT_SIZE = 9.0  # in units
+LABEL_FONT_SIZE = 9.0
 MIN_LETTERS = 4
 
 

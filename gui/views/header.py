@@ -83,10 +83,10 @@ class WindowHeader(QWidget):
         """
         qt_style.clear_layout(self._badges)
         for badge in badges:
-            label = qt_style.make_label(badge.text, f"{badge.text}: {badge.reason}", relative=0.9)
+            label = qt_style.make_label(badge.text, f"{badge.text}: {badge.reason}", relative=0.85)
             label.setObjectName("badge")
             label.setToolTip(qt_style.tooltip_html(badge.reason))
-            self._badges.addWidget(label)
+            self._badges.addWidget(label, 0, Qt.AlignmentFlag.AlignVCenter)
 
     def set_choice_count(self, count: int) -> None:
         """Offer a choice among the models that the file fits.

@@ -131,7 +131,7 @@ def test_a_long_operation_keeps_every_part() -> None:
     op = "conv 1x1, conv 3x3, conv 1x1"
     assert wrap_label(op, 500) == (op,)
     assert wrap_label(op, 110) == ("conv 1x1, conv 3x3,", "conv 1x1")
-    assert wrap_label(op, 66) == ("conv 1x1, 3x3,", "1x1")
+    assert wrap_label(op, 80) == ("conv 1x1, 3x3,", "1x1")
 
 
 @pytest.mark.parametrize("width", range(10, 120, 5))
@@ -142,7 +142,7 @@ def test_a_projection_label_is_whole_or_ends_in_an_ellipsis(width: int) -> None:
 
 
 def test_pills_of_resnet50_name_channels_and_stride(resnet50: Graph) -> None:
-    """In a window of 1280 pixels the stride was left out."""
+    # In a window of 1280 pixels the stride was left out.
     placed = layout_graph(resnet50, available_size(974, 346))
     pills = [box.lines[0] for box in placed.boxes if box.shape == "pill"]
     assert pills == ["64→256", "256→512 /2", "512→1024 /2", "1024→2048 /2"]
