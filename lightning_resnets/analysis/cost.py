@@ -158,8 +158,7 @@ def cost(
 ) -> CostResult:
     """Count a model's parameters and MACs layer by layer.
 
-    The bottleneck is that of He, Zhang, Ren, Sun (2015): Deep Residual Learning for Image
-    Recognition, figure 5. `accuracy_vs_cost` compares the model with others.
+    The bottleneck is that of He et al. (2015), figure 5. `accuracy_vs_cost` compares models.
 
     Args:
         model: the model.

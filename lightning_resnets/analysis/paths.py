@@ -184,11 +184,9 @@ def path_input_gradients(
         Gradients (N, C, H, W).
     """
     batch = images.images.clone().requires_grad_()
-    takes_branch = takes_branch.to(batch.device)
     # The shortcut's operand, or the other one where the path takes the branch.
-    operands = {
-        skip.merge: skip.operand ^ takes_branch[:, index].long() for index, skip in enumerate(skips)
-    }
+    columns = takes_branch.long().to(batch.device).T
+    operands = {skip.merge: skip.operand ^ row for skip, row in zip(skips, columns, strict=True)}
     with torch.enable_grad(), restrict_to_path(model, operands):
         logits, labels = check_labels(model(batch), images.labels)
         # A sum, not a mean: each image's gradient must not depend on the batch size.

@@ -85,7 +85,6 @@ def format_table(pattern: str = "") -> Iterator[str]:
     Raises:
         ValueError: no model matches.
     """
-    # Before the header: a wrong pattern prints nothing else.
     names = match_names(pattern)
     yield align_columns(COLUMNS)
     notes: list[str] = []
@@ -93,7 +92,6 @@ def format_table(pattern: str = "") -> Iterator[str]:
     for name in names:
         summary = summarize_model(name)
         note = summary.published.note if summary.published else ""
-        # Models with the same note share its number.
         if note and note not in notes:
             notes.append(note)
         yield align_columns(format_row(summary, notes.index(note) + 1 if note else None))
@@ -143,22 +141,27 @@ def format_json(pattern: str = "") -> str:
     Raises:
         ValueError: no model matches.
     """
-    rows: list[dict[str, object]] = []
-    for name in match_names(pattern):
-        summary = summarize_model(name)
-        published = summary.published
-        row: dict[str, object] = {
-            "model": summary.name,
-            "depth": summary.depth,
-            "parameters": summary.parameters,
-            "macs": summary.macs,
-            "input_size": summary.input_size,
-            "published_error": published.error if published else None,
-            "source": published.source if published else None,
-            "note": (published.note or None) if published else None,
-        }
-        rows.append(row)
+    rows = [_json_row(summarize_model(name)) for name in match_names(pattern)]
     return json.dumps(rows, indent=1, ensure_ascii=False)
+
+
+def _json_row(summary: ModelSummary) -> dict[str, object]:
+    """Return one model as an object of JSON."""
+    row: dict[str, object] = {
+        "model": summary.name,
+        "depth": summary.depth,
+        "parameters": summary.parameters,
+        "macs": summary.macs,
+        "input_size": summary.input_size,
+        "published_error": None,
+        "source": None,
+        "note": None,
+    }
+    published = summary.published
+    if published is not None:
+        row |= {"published_error": published.error, "source": published.source}
+        row["note"] = published.note or None
+    return row
 
 
 def align_columns(cells: Sequence[str]) -> str:
