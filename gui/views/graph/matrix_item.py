@@ -82,7 +82,7 @@ class ConnectivityMatrixItem(GraphItem):
         """Draw cells, elbows and caption."""
         self._draw_frame(painter, zoom)
         for row in range(len(self._rows)):
-            self._draw_row(painter, row, zoom)
+            self._draw_row(row, painter, zoom)
 
     def parts(self) -> list[Callable[[QPainter], None]]:
         """Return one part for the frame and one for each row of cells."""
@@ -99,7 +99,7 @@ class ConnectivityMatrixItem(GraphItem):
 
             return paint
 
-        rows = [partial(self._draw_row_at, row) for row in range(len(self._rows))]
+        rows = [partial(self._draw_row, row) for row in range(len(self._rows))]
         return [protect(self._draw_frame), *map(protect, rows)]
 
     def draw_marks(self, painter: QPainter) -> None:
@@ -139,10 +139,7 @@ class ConnectivityMatrixItem(GraphItem):
             painter.setPen(self.state.color("secondary_text"))
             painter.drawText(at, self.matrix.caption)
 
-    def _draw_row_at(self, row: int, painter: QPainter, zoom: float) -> None:
-        self._draw_row(painter, row, zoom)
-
-    def _draw_row(self, painter: QPainter, row: int, zoom: float) -> None:
+    def _draw_row(self, row: int, painter: QPainter, zoom: float) -> None:
         largest = self._largest_contribution()
         for cell in self._rows[row]:
             self._draw_cell(painter, cell, zoom, largest)
