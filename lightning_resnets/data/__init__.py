@@ -7,6 +7,7 @@ available without Lightning.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# Type checkers and editors do not run __getattr__.
 if TYPE_CHECKING:
     from lightning_resnets.data.cifar10 import CIFAR10, CIFAR10Sample
     from lightning_resnets.data.imagenet import ImageNet

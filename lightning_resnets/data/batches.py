@@ -31,6 +31,7 @@ class Normalize:
     def __init__(
         self, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
     ) -> None:
+        # (x / 255 - mean) / std, rearranged so that a batch takes two operations.
         deviation = torch.tensor(std, device=device).view(1, -1, 1, 1)
         self.scale = 1 / (255 * deviation)
         self.offset = torch.tensor(mean, device=device).view(1, -1, 1, 1) / deviation
@@ -85,10 +86,14 @@ class TrainBatchLoader(EpochProgress):
         self.rank = rank
         self.world_size = world_size
         self.num_classes = num_classes
+        self._check_num_images()
+
+    def _check_num_images(self) -> None:
+        """Raise DataError if there are fewer images than one batch."""
         if not len(self):
             raise DataError(
-                f"{len(labels)} images are fewer than one batch of {batch_size} on {world_size} "
-                "device(s): choose a smaller batch size."
+                f"{len(self.labels)} images are fewer than one batch of {self.batch_size} on "
+                f"{self.world_size} device(s): choose a smaller batch size."
             )
 
     @property
@@ -109,7 +114,9 @@ class TrainBatchLoader(EpochProgress):
         images_per_step = self.batch_size * self.world_size
         for position in range(first_position, len(self)):
             start = position * images_per_step
+            # Neighbors in the order go to different ranks, as with a DistributedSampler.
             selection = slice(start + self.rank, start + images_per_step, self.world_size)
+            # Before the yield: a checkpoint saved during this batch resumes at the next one.
             self.advance(epoch, position, len(self))
             yield self._batch(draws[selection], epoch, position)
 
@@ -119,10 +126,13 @@ class TrainBatchLoader(EpochProgress):
         labels = self.labels[draws.order]
         images = random_crop(self.images[draws.order], draws.crop_offset, plan.crop_padding)
         images = horizontal_flip(images, draws.flip)  # (N, C, H, W) uint8
+        # On bytes, for which its operations are defined.
         if plan.trivial_augment:
+            # Ranks have different images, so they draw different operations.
             draw = position * self.world_size + self.rank
             images = trivial_augment(images, self.seed, epoch, draw)
         images = self.normalize(images)
+        # After the normalization, where 0 is the mean.
         batch = cutout(images, draws.cutout_center, plan.cutout)
         if plan.dual_cutout:
             second = cutout(images, draws.second_cutout_center, plan.cutout)
@@ -130,6 +140,7 @@ class TrainBatchLoader(EpochProgress):
             labels = labels.repeat(2)
         if not plan.mixes:
             return batch, labels
+        # Without the rank: a batch is mixed in the same way on all devices.
         mix = sample_mix(plan, images.shape[-1], self.seed, epoch, position)
         return apply_mix(batch, mix), mix_targets(labels, self.num_classes, mix)
 
@@ -167,6 +178,7 @@ class EvalBatchLoader:
 
     def __len__(self) -> int:
         """Return the number of batches."""
+        # Rounded up: the last, smaller batch counts.
         return -(-len(self.labels) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:

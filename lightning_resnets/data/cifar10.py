@@ -24,6 +24,7 @@ from lightning_resnets.utils.arguments import (
     check_path,
 )
 
+# Of each channel over the training images, for pixels in 0 to 1.
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2470, 0.2435, 0.2616)
 
@@ -99,6 +100,7 @@ class CIFAR10(ResumableDataModule):
         download: bool = False,
     ) -> None:
         super().__init__(batch_size)
+        # Lightning writes the arguments into every checkpoint.
         self.save_hyperparameters()
         self.data_dir = check_path("data_dir", data_dir, DataError).expanduser()
         self.download = download
@@ -114,6 +116,7 @@ class CIFAR10(ResumableDataModule):
             mixup=mixup_alpha,
             cutmix=cutmix_alpha,
         )
+        # None until setup() has read the images.
         self.train_set: ImagesAndLabels | None = None
         self.val_set: ImagesAndLabels | None = None
         self.test_set: ImagesAndLabels | None = None
@@ -126,10 +129,12 @@ class CIFAR10(ResumableDataModule):
         """
         if not self.download or find_cifar10(self.data_dir) is not None:
             return
+        # Only a download needs this part of torchvision.
         from torchvision import datasets
 
         try:
             datasets.CIFAR10(str(self.data_dir), download=True)
+        # torchvision raises a RuntimeError for a file with another hash.
         except (OSError, RuntimeError) as error:
             raise DataError(
                 f"Cannot download CIFAR-10 ({error}). Put its files into '{self.data_dir}'."
@@ -162,7 +167,9 @@ class CIFAR10(ResumableDataModule):
         Raises:
             DataError: an option is out of range, or the files cannot be read.
         """
+        # Checked at every call: Lightning's batch-size finder changes the batch size.
         self._check_options()
+        # A Trainer calls setup() once a stage, but the images are read only once.
         if self.test_set is not None:
             return
         self.train_set, self.test_set = self.read()
@@ -190,6 +197,7 @@ class CIFAR10(ResumableDataModule):
             raise DataError(
                 "dual_cutout requires a cutout (for example 16) and excludes mixup and cutmix."
             )
+        # Reflection reaches at most to the opposite edge.
         check_int("crop_padding", plan.crop_padding, 0, self.input_size[1] - 1, DataError)
 
     def train_dataloader(self) -> TrainBatchLoader:
@@ -197,6 +205,7 @@ class CIFAR10(ResumableDataModule):
         if self.train_set is None:
             raise DataError(SETUP_FIRST)
         device, rank, world_size = self._device_and_rank()
+        # The whole set lies on the device: 150 MB of bytes, and no copy for each batch.
         images, labels = (tensor.to(device) for tensor in self.train_set)
         self._cut_batch_size(len(labels))
         loader = TrainBatchLoader(

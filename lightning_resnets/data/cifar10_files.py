@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lightning_resnets.errors import DataError
 
+# MD5 of each official file; the order is that of the images, the test set comes last.
 PYTHON_FILES = {
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
     "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -49,6 +50,7 @@ def find_cifar10(data_dir: Path) -> Path | None:
     """
     for name, files in LAYOUTS.items():
         for folder in (data_dir / name, data_dir):
+            # All of them, so that half a download is not taken for the dataset.
             if all((folder / file).is_file() for file in files):
                 return folder
     return None
@@ -68,6 +70,7 @@ def read_verified(path: Path, md5: str) -> bytes:
         DataError: the file has another hash.
     """
     raw = path.read_bytes()
+    # The dataset is published with MD5s; systems in FIPS mode allow them only with this flag.
     if hashlib.md5(raw, usedforsecurity=False).hexdigest() != md5:
         raise DataError(
             f"'{path}' is not the official CIFAR-10 file (its MD5 differs). "
@@ -89,6 +92,7 @@ def parse_batch(raw: bytes, is_binary: bool) -> ImagesAndLabels:
         Images (N, 3, 32, 32) uint8 and labels (N,) int64.
     """
     if is_binary:
+        # A record is a byte for the label and 3 * 32 * 32 bytes for the pixels.
         records = np.frombuffer(raw, np.uint8).reshape(-1, 3073)
         labels = records[:, 0]
         pixels = records[:, 1:]
@@ -96,6 +100,7 @@ def parse_batch(raw: bytes, is_binary: bool) -> ImagesAndLabels:
         batch = pickle.loads(raw, encoding="bytes")  # noqa: S301 - the MD5 is the official one
         labels = np.asarray(batch[b"labels"], np.uint8)
         pixels = batch[b"data"]
+    # A copy, because torch warns of the read-only memory of bytes.
     images = torch.from_numpy(np.array(pixels)).view(-1, 3, 32, 32)
     return images, torch.from_numpy(labels.astype(np.int64))
 
@@ -130,6 +135,7 @@ def read_test_set(folder: Path) -> ImagesAndLabels:
     Raises:
         DataError: the file is not the official one.
     """
+    # Without the training files, which are five times as large.
     return _read_files(folder, NUM_TRAIN_FILES)[0]
 
 

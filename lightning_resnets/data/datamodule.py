@@ -23,12 +23,16 @@ class NoLoaders(CombinedLoader):
 
     @property
     def flattened(self) -> list[Any]:
-        """No loaders."""
+        """Return no loaders."""
         return []
 
     @flattened.setter
     def flattened(self, flattened: list[Any]) -> None:
-        """Keep none: Lightning sets the loaders that it has prepared, of which there are none."""
+        """Keep none: Lightning sets the loaders that it has prepared, of which there are none.
+
+        Args:
+            flattened: ignored.
+        """
 
 
 class ResumableDataModule(L.LightningDataModule):

@@ -32,8 +32,10 @@ def cifar10_test_set(data_dir: Path, class_names: Sequence[str]) -> LabeledImage
             f"There is no CIFAR-10 in '{data_dir}'. Give the folder that contains "
             "cifar-10-batches-py or cifar-10-batches-bin with --data-dir."
         )
+    # Before the images are read: a model of other classes is found at once.
     indices = cifar10_class_indices(class_names)
     images, labels = read_test_set(folder)
+    # The layout of an image file, as `preprocess` takes it.
     channels_last = images.permute(0, 2, 3, 1).contiguous()
     return list(channels_last.numpy()), [indices[label] for label in labels.tolist()]
 
@@ -73,6 +75,7 @@ def cifar10_class_indices(class_names: Sequence[str]) -> list[int]:
             f"The model has {len(class_names):,} classes but CIFAR-10 has {len(CLASSES)}. "
             "Evaluate on a dataset with the same classes."
         )
+    # A model without class names has "class 0" and so on, most likely in this order.
     if set(class_names) != set(CLASSES):
         return list(range(len(CLASSES)))
     return [class_names.index(name) for name in CLASSES]
@@ -91,6 +94,7 @@ def imagenet_val_set(data_dir: Path, class_names: Sequence[str]) -> LabeledImage
     Raises:
         DataError: there are no images, or a folder is not one of the model's classes.
     """
+    # The training images must not be evaluated on by mistake.
     val_dir = data_dir / "val"
     files = image_folder.list_images(val_dir if val_dir.is_dir() else data_dir)
     folders = {folder for _, folder in files}
@@ -135,5 +139,6 @@ def subsample(labeled: LabeledImages, num_images: int | None) -> LabeledImages:
     images, labels = labeled
     if num_images is None or num_images >= len(labels):
         return labeled
+    # Images are sorted by class, so equal distances give equal shares.
     chosen = evenly_spaced(len(labels), num_images)
     return [images[index] for index in chosen], [labels[index] for index in chosen]

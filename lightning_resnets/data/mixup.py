@@ -52,9 +52,11 @@ def sample_mix(
 
 def _cutmix(image_size: int, center: NDArray[np.int64], lam: float) -> BatchMix:
     """Return the mix with a square around a center, cut at the borders of the image."""
+    # The square covers 1 - lam of the image (Yun et al. 2019, section 3.1).
     half = image_size * np.sqrt(1 - lam) / 2
     top, left = np.clip(np.rint(center - half), 0, image_size).astype(int)
     bottom, right = np.clip(np.rint(center + half), 0, image_size).astype(int)
+    # The border may have cut the square, so lam is computed again.
     area = float((bottom - top) * (right - left))
     box = (int(top), int(bottom), int(left), int(right))
     return BatchMix(1 - area / image_size**2, box)
@@ -70,10 +72,12 @@ def apply_mix(images: Tensor, mix: BatchMix) -> Tensor:
     Returns:
         (N, C, H, W).
     """
+    # The order of an epoch is random, and so is the image before.
     others = images.roll(1, 0)
     if mix.box is None:
         return torch.lerp(others, images, mix.lam)
     top, bottom, left, right = mix.box
+    # A copy, because the batch still belongs to the caller.
     out = images.clone(memory_format=torch.preserve_format)
     out[:, :, top:bottom, left:right] = others[:, :, top:bottom, left:right]
     return out

@@ -57,6 +57,7 @@ class EpochProgress:
         """
         if self.is_fixed:
             epoch = 0
+        # Lightning sets the epoch again when it resumes within it.
         if self._is_resumed and epoch == self.epoch:
             return
         self.epoch = epoch
@@ -84,6 +85,7 @@ class EpochProgress:
             position: its position.
             num_batches: number of batches of an epoch.
         """
+        # divmod moves on to the start of the next epoch after the last batch.
         self.epoch, self.position = divmod(epoch * num_batches + position + 1, num_batches)
         if self.is_fixed:
             self.epoch = 0
@@ -116,6 +118,7 @@ def resolve_seed(seed: int | None) -> int:
         DataError: the seed is not an integer of at least 0.
     """
     if seed is None:
+        # seed_everything leaves its seed here, also for processes that are started later.
         return int(os.environ.get("PL_GLOBAL_SEED", "0"))
     return check_int("seed", seed, 0, MAX_SEED, DataError)
 
@@ -175,6 +178,7 @@ class EpochSampler(Sampler[list[SampleKey]]):
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
+        # Rounded down, because every rank must take the same number of steps.
         return len(self.indices) // self.world_size // self.batch_size
 
     def image_size(self, epoch: int) -> int:
@@ -186,6 +190,7 @@ class EpochSampler(Sampler[list[SampleKey]]):
         Returns:
             Side in pixels.
         """
+        # The latest change up to this epoch; there is always one at epoch 0.
         return self.image_sizes[max(start for start in self.image_sizes if start <= epoch)]
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
@@ -201,4 +206,5 @@ class EpochSampler(Sampler[list[SampleKey]]):
         for batch in range(self.position, len(self)):
             part = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
             pairs = zip(order[part].tolist(), repeats[part].tolist(), strict=True)
+            # Plain numbers: a tensor sent to a worker takes a block of shared memory.
             yield [SampleKey(index, repeat, epoch, image_size) for index, repeat in pairs]

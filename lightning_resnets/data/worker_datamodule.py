@@ -82,6 +82,7 @@ class WorkerDataModule(ResumableDataModule):
         Args:
             stage: unused.
         """
+        # A dictionary keeps the order, and an image that several loaders report counts once.
         messages: dict[str, None] = {}
         for batches in self._worker_batches:
             batches.shut_down()
@@ -100,4 +101,5 @@ def num_cores() -> int:
     """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
+    # macOS and Windows do not tell; cpu_count itself may be unknown.
     return os.cpu_count() or 1
