@@ -10,6 +10,7 @@ from typing import Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.v2 import TrivialAugmentWide
 
@@ -117,12 +118,12 @@ def sample_epoch(
     rng = torch.Generator().manual_seed(epoch_seed(seed, epoch))
     order = torch.randperm(num_images, generator=rng)
     offset = torch.randint(0, 2 * augmentation.crop_padding + 1, (num_images, 2), generator=rng)
+    # Drawn even without flips, so that the later draws do not depend on this option.
     flip = torch.rand(num_images, generator=rng) < (0.5 if augmentation.flip else 0.0)
     center = torch.randint(0, image_size, (num_images, 2), generator=rng)
     second_center = torch.randint(0, image_size, (num_images, 2), generator=rng)
     if augmentation.flip == "alternating":
-        first_flip = _first_epoch_flips(num_images, seed)
-        flip = first_flip[order] ^ bool(epoch % 2)
+        flip = _first_epoch_flips(num_images, seed)[order] ^ bool(epoch % 2)
     return EpochAugmentation(order, offset, flip, center, second_center)
 
 
@@ -218,21 +219,31 @@ def sample_erase_boxes(
     Returns:
         (N, 4) int64: first row, end row, first column, end column; an empty box for no rectangle.
     """
+    sizes, has_fit = _sample_erase_sizes(num_images, image_size, rng)
+    is_erased = has_fit & (rng.random(num_images) < probability)
+    sizes *= is_erased[:, None]
+    # + 1, so that a rectangle can end at the last row or column.
+    starts = np.floor(rng.random((num_images, 2)) * (image_size - sizes + 1))
+    ends = starts + sizes
+    boxes = np.stack((starts[:, 0], ends[:, 0], starts[:, 1], ends[:, 1]), 1)
+    return torch.from_numpy(boxes.astype(np.int64))
+
+
+def _sample_erase_sizes(
+    num_images: int, image_size: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Draw heights and widths (N, 2) that fit into an image, and (N,) where there is none."""
     area = image_size**2 * rng.uniform(0.02, 0.33, (num_images, MAX_ATTEMPTS))
+    # Uniform in the logarithm, so that high and wide rectangles are equally likely.
     log_ratio = rng.uniform(math.log(0.3), math.log(3.3), (num_images, MAX_ATTEMPTS))
     ratio = np.exp(log_ratio)
     # (N, MAX_ATTEMPTS, 2): height and width
     sizes = np.rint(np.stack((np.sqrt(area * ratio), np.sqrt(area / ratio)), 2))
     fits = (sizes[..., 0] < image_size) & (sizes[..., 1] < image_size)
     images = np.arange(num_images)
+    # argmax of booleans is the first attempt that fits, or 0 if none does.
     first_fit = fits.argmax(1)
-    sizes = sizes[images, first_fit]
-    is_erased = fits[images, first_fit] & (rng.random(num_images) < probability)
-    sizes *= is_erased[:, None]
-    starts = np.floor(rng.random((num_images, 2)) * (image_size - sizes + 1))
-    ends = starts + sizes
-    boxes = np.stack((starts[:, 0], ends[:, 0], starts[:, 1], ends[:, 1]), 1)
-    return torch.from_numpy(boxes.astype(np.int64))
+    return sizes[images, first_fit], fits[images, first_fit]
 
 
 def erase_boxes(images: Tensor, boxes: Tensor) -> Tensor:

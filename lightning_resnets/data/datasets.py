@@ -61,9 +61,12 @@ DATASETS = {
         num_classes=imagenet_classes.NUM_CLASSES,
         image_size=224,
         load_class_names=imagenet_classes.class_names,
+        # Russakovsky et al. 2015, arXiv:1409.0575.
         num_train_images=1_281_167,
+        # The validation images: the labels of the test images were never published.
         num_test_images=50_000,
     ),
+    # Classes and size come from the folder and the model.
     "folder": Dataset(title="folder of images", load_eval_set=labeled_folder),
     "sample": Dataset(
         title="CIFAR-10 sample",
@@ -103,8 +106,7 @@ def class_names(
 ) -> tuple[tuple[str, ...], str]:
     """Choose class names for a model whose file has none.
 
-    1,000 classes are taken to be ImageNet's. Others get numbers unless their dataset is known: 10
-    classes may be of anything.
+    1,000 classes are taken to be ImageNet's; others get numbers unless their dataset is known.
 
     Args:
         num_classes: number of the model's outputs.
@@ -117,14 +119,19 @@ def class_names(
     Raises:
         CheckpointError: there are more classes than any model has.
     """
+    _check_num_classes(num_classes)
+    if dataset == "imagenet" or (not dataset and num_classes == imagenet_classes.NUM_CLASSES):
+        return imagenet_classes.class_names(), "imagenet"
+    # 10 classes alone may be of anything, and a name in a file may be wrong.
+    if dataset == "cifar10" and num_classes == 10 and input_size[1:] == (32, 32):
+        return cifar10_sample.CLASSES, "cifar10"
+    return tuple(f"class {index}" for index in range(num_classes)), dataset
+
+
+def _check_num_classes(num_classes: int) -> None:
+    """Raise CheckpointError if there are more classes than any model has."""
     if num_classes > MAX_CLASSES:
         raise CheckpointError(
             f"The last layer has {num_classes:,} classes, more than any known model. "
             "Check the file."
         )
-    if dataset == "imagenet" or (not dataset and num_classes == imagenet_classes.NUM_CLASSES):
-        return imagenet_classes.class_names(), "imagenet"
-    is_cifar10_size = num_classes == 10 and input_size[1:] == (32, 32)
-    if dataset == "cifar10" and is_cifar10_size:
-        return cifar10_sample.CLASSES, "cifar10"
-    return tuple(f"class {index}" for index in range(num_classes)), dataset

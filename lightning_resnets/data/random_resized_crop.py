@@ -27,9 +27,7 @@ CropBox = tuple[int, int, int, int]  # left, top, width, height
 def random_resized_crop_box(
     width: int, height: int, rng: Random, min_scale: float = 0.08
 ) -> CropBox:
-    """Draw a random part of an image, with the same draws as torchvision's RandomResizedCrop.
-
-    Szegedy et al. 2014, arXiv:1409.4842.
+    """Draw a random part of an image (Szegedy et al. 2014, arXiv:1409.4842).
 
     Args:
         width: width of the image in pixels.
@@ -38,14 +36,14 @@ def random_resized_crop_box(
         min_scale: minimum area as a fraction of the image; the aspect ratio is 3:4 to 4:3.
 
     Returns:
-        Left, top, width and height. After ten parts that do not fit, the center, cropped as little
-        as the aspect ratio allows.
+        Left, top, width and height; those of the center after ten draws that do not fit.
     """
     for _ in range(MAX_ATTEMPTS):
         area = width * height * rng.uniform(min_scale, 1)
         ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
         crop_width = round(math.sqrt(area * ratio))
         crop_height = round(math.sqrt(area / ratio))
+        # The same test as in torchvision's RandomResizedCrop.
         if 0 < crop_width <= width and 0 < crop_height <= height:
             left = rng.randint(0, width - crop_width)
             top = rng.randint(0, height - crop_height)
@@ -77,18 +75,23 @@ def random_resized_crop(
     Raises:
         ImageError: the file cannot be read as an image.
     """
-    part = None
-    if len(data) > DRAFT_MIN_BYTES:
-        part = decode_downscaled(data, image_size, rng, min_scale)
-    if part is None:
-        pixels = decode_image(data)  # (3, H, W)
-        height, width = pixels.shape[1:]
-        left, top, crop_width, crop_height = random_resized_crop_box(width, height, rng, min_scale)
-        part = pixels[:, top : top + crop_height, left : left + crop_width]
+    part = _decode_part(data, image_size, rng, min_scale)
     # Without channels_last the resizing takes twice as long.
     batch = part.unsqueeze(0).contiguous(memory_format=torch.channels_last)
     resized = F.interpolate(batch, (image_size, image_size), mode="bilinear", antialias=True)
     return resized.flip(-1) if rng.random() < 0.5 else resized
+
+
+def _decode_part(data: bytes, image_size: int, rng: Random, min_scale: float) -> Tensor:
+    """Decode a random part of an image, (3, H, W), at a lower resolution where that is faster."""
+    if len(data) > DRAFT_MIN_BYTES:
+        part = decode_downscaled(data, image_size, rng, min_scale)
+        if part is not None:
+            return part
+    pixels = decode_image(data)  # (3, H, W)
+    height, width = pixels.shape[1:]
+    left, top, crop_width, crop_height = random_resized_crop_box(width, height, rng, min_scale)
+    return pixels[:, top : top + crop_height, left : left + crop_width]
 
 
 def decode_image(data: bytes) -> Tensor:

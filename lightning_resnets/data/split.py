@@ -7,9 +7,7 @@ from lightning_resnets.errors import DataError
 
 
 def stratified_split(labels: Tensor, num_val_images: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Choose validation images, from each class in proportion to its images.
-
-    Every class keeps at least one training image.
+    """Choose validation images from each class in proportion; each keeps a training image.
 
     Args:
         labels: (N,) int64, class index of each image.
@@ -49,15 +47,12 @@ def class_quotas(counts: Tensor, num_val_images: int) -> Tensor:
     """
     most = (counts - 1).clamp(min=0)
     total = int(counts.sum())
-    if not 0 <= num_val_images <= int(most.sum()):
-        raise DataError(
-            f"num_val_images must be 0 to {int(most.sum()):,}, so that every class keeps a "
-            f"training image, got {num_val_images:,} ({total:,} images; 0 for no validation)."
-        )
+    _check_num_val_images(num_val_images, int(most.sum()), total)
     # Integers, so that the shares are exact: a quota is at least the rounded-down share.
     shares = counts * num_val_images
     quotas = torch.minimum(shares // max(1, total), most)
     remainders = shares - quotas * total
+    # More than once only where a class had no image to spare for its remainder.
     while missing := num_val_images - int(quotas.sum()):
         chosen = _largest_remainders(remainders, quotas < most, missing)
         quotas[chosen] += 1
@@ -65,7 +60,17 @@ def class_quotas(counts: Tensor, num_val_images: int) -> Tensor:
     return quotas
 
 
+def _check_num_val_images(num_val_images: int, most: int, total: int) -> None:
+    """Raise DataError unless every class can keep a training image."""
+    if not 0 <= num_val_images <= most:
+        raise DataError(
+            f"num_val_images must be 0 to {most:,}, so that every class keeps a "
+            f"training image, got {num_val_images:,} ({total:,} images; 0 for no validation)."
+        )
+
+
 def _largest_remainders(remainders: Tensor, has_spare: Tensor, count: int) -> Tensor:
     """Return the indices of the largest remainders among the classes with an image to spare."""
     classes = has_spare.nonzero().flatten()
+    # Stable, so that ties go to the same classes on every machine.
     return classes[remainders[classes].argsort(descending=True, stable=True)[:count]]
