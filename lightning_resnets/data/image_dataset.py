@@ -151,6 +151,7 @@ class TrainImages(Dataset[BatchOrError]):
         self.min_crop_scale = min_crop_scale
         bilinear = InterpolationMode.BILINEAR
         self.transform: v2.Transform | None = None
+        # Cubuk et al. 2019 (arXiv:1909.13719) take two operations for ResNet-50 on ImageNet.
         if auto_augment == "rand":
             self.transform = v2.RandAugment(2, auto_augment_magnitude, interpolation=bilinear)
         elif auto_augment == "trivial":
@@ -169,6 +170,7 @@ class TrainImages(Dataset[BatchOrError]):
             try:
                 images[position : position + 1], labels[position] = self.load(key)
             except (DataError, ImageError) as error:
+                # At least one image must be readable to fill the gaps.
                 if not self.skip_damaged or len(gaps) + 1 == len(keys):
                     return error
                 damaged[key.image_index] = str(error)
@@ -182,6 +184,7 @@ class TrainImages(Dataset[BatchOrError]):
             other = gap
             while other in gaps:
                 other = (other + 1) % len(labels)
+            # Flipped, so that the copy is not equal to its original.
             images[gap] = images[other].flip(-1)
             labels[gap] = labels[other]
 
@@ -198,6 +201,7 @@ class TrainImages(Dataset[BatchOrError]):
             DataError: the file cannot be read.
             ImageError: it cannot be read as an image.
         """
+        # A string seeds Random alike in every process; `hash` differs between them.
         rng = Random(f"{self.seed} {key.epoch} {key.image_index} {key.repeat}")  # noqa: S311
         data, label = self.source.read(key.image_index)
         try:
@@ -249,6 +253,7 @@ class EvalImages(Dataset[BatchOrError]):
         pixels = np.empty((len(indices), self.image_size, self.image_size, 3), np.uint8)
         labels = torch.empty(len(indices), dtype=torch.int64)
         damaged: dict[int, str] = {}
+        # Readable images move up, so that the batch has no gaps.
         count = 0
         for index in indices:
             try:
@@ -286,4 +291,5 @@ class EvalImages(Dataset[BatchOrError]):
 
 def _add_file_name(error: ImageError, name: str) -> ImageError:
     """Return an error about bytes with the name of their file in its message."""
+    # The reader of bytes knows no path and says "this file".
     return ImageError(str(error).replace("this file", name, 1))

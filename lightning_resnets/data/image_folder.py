@@ -8,6 +8,7 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -111,6 +112,7 @@ def _walk_images(folder: Path, other_formats: Counter[str]) -> list[Path]:
         found += [(path, name) for name in files if _is_image_name(name)]
         suffixes = (Path(name).suffix.lower() for name in files if not name.startswith("."))
         other_formats.update(suffix for suffix in suffixes if suffix in OTHER_IMAGE_SUFFIXES)
+    # os.walk yields folders in the order of the disk.
     return [Path(path, name) for path, name in sorted(found)]
 
 
@@ -126,6 +128,7 @@ def _scan_dir(folder: Path) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError as error:
         _raise_unreadable(error)
+        # Never reached, but type checkers want no path without a value.
         raise
 
 
@@ -160,11 +163,8 @@ def match_class_folders(folders: Iterable[str], class_names: Sequence[str]) -> d
     names = sorted(folders)
     exact = _index_by_name(class_names)
     normalized = _index_by_name([_normalize_name(name) for name in class_names])
-    indices: dict[str, int] = {}
-    for name in names:
-        index = exact.get(name, normalized.get(_normalize_name(name)))
-        if index is not None:
-            indices[name] = index
+    found = {name: exact.get(name, normalized.get(_normalize_name(name))) for name in names}
+    indices = {name: index for name, index in found.items() if index is not None}
     if len(indices) == len(names):
         return indices
     if not indices and len(names) == len(class_names):
@@ -199,6 +199,7 @@ def match_wordnet_folders(folders: Iterable[str], class_names: Sequence[str]) ->
         DataError: a folder is not one of ImageNet's classes, or the model has other classes.
     """
     names = sorted(folders)
+    # A model of a subset of ImageNet may have WordNet IDs as class names.
     own = _index_by_name(class_names)
     if all(name in own for name in names):
         return {name: own[name] for name in names}
@@ -226,6 +227,7 @@ def _check_wordnet_folders(
 
 def _index_by_name(names: Sequence[str]) -> dict[str, int]:
     """Map names to indices; a name that occurs twice is left out."""
+    # ImageNet has two classes "crane": a folder of that name may mean either.
     counts = Counter(names)
     return {name: index for index, name in enumerate(names) if counts[name] == 1}
 
@@ -262,30 +264,31 @@ def load_batches(
     Raises:
         ImageError: a file cannot be read as an image.
     """
-
-    def load(image: PathOrImage) -> Tensor:
-        """Read and preprocess one image."""
-        pixels = _load_image(image) if isinstance(image, Path) else image
-        return preprocess(
-            pixels,
-            preprocessing.input_size,
-            preprocessing.mean,
-            preprocessing.std,
-            preprocessing.channel_order,
-            preprocessing.crop_pct,
-            preprocessing.interpolation,
-        )
-
+    load = partial(_load_input, preprocessing=preprocessing)
     source = iter(images)
     pending = deque[list[Future[Tensor]]]()
     pool = ThreadPoolExecutor(num_workers, "images")
     try:
         pending.append([pool.submit(load, image) for image in islice(source, batch_size)])
         while pending[0]:
+            # The next batch is submitted before this one is waited for.
             pending.append([pool.submit(load, image) for image in islice(source, batch_size)])
             yield torch.cat([future.result() for future in pending.popleft()])
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _load_input(image: PathOrImage, preprocessing: Preprocessing) -> Tensor:
+    """Read and preprocess one image."""
+    return preprocess(
+        _load_image(image) if isinstance(image, Path) else image,
+        preprocessing.input_size,
+        preprocessing.mean,
+        preprocessing.std,
+        preprocessing.channel_order,
+        preprocessing.crop_pct,
+        preprocessing.interpolation,
+    )
 
 
 def _load_image(path: Path) -> NDArray[np.uint8]:

@@ -27,6 +27,7 @@ from lightning_resnets.data.worker_datamodule import WorkerDataModule
 from lightning_resnets.errors import DataError
 from lightning_resnets.utils.arguments import check_bool, check_choice, check_int, check_number
 
+# Of each channel over ImageNet, for pixels in 0 to 1, as in torchvision's recipes.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
@@ -287,6 +288,7 @@ class ImageNet(WorkerDataModule):
         image_size = images.shape[-1]
         if self.random_erase_prob:
             rank = self._device_and_rank()[1]
+            # 1 + rank: NumPy ignores a 0 at the end, and rank 0 would repeat sample_mix's draws.
             rng = np.random.default_rng((self.seed, epoch, position, 1 + rank))
             boxes = sample_erase_boxes(len(images), image_size, self.random_erase_prob, rng)
             images = erase_boxes(images, boxes)

@@ -100,10 +100,12 @@ def read_class_list(path: Path) -> tuple[str, ...]:
     try:
         body = ast.parse(path.read_text(encoding="utf-8")).body
         names = ast.literal_eval(_find_class_list(body))
+    # literal_eval and _find_class_list raise ValueError where there is no literal list.
     except (OSError, SyntaxError, ValueError):
         return ()
     if not isinstance(names, list) or len(names) != NUM_CLASSES:
         return ()
+    # A later version may store other things under this name.
     return tuple(names) if all(isinstance(name, str) for name in names) else ()
 
 

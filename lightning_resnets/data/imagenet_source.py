@@ -37,7 +37,13 @@ def open_split(data_dir: str, split: str, class_names: Sequence[str]) -> ImageSo
     if not has_splits and split == "val":
         return None
     folder = root / split if has_splits else root
+    # Before the listing, whose error would be about class folders.
     _check_split(root, folder)
+    return _open_folder(folder, class_names)
+
+
+def _open_folder(folder: Path, class_names: Sequence[str]) -> ImageFiles:
+    """Open the images in folders named by WordNet ID."""
     files = list_images(folder)
     indices = match_wordnet_folders({name for _, name in files}, class_names)
     labels = torch.tensor([indices[name] for _, name in files])
@@ -60,10 +66,13 @@ def _check_split(root: Path, folder: Path) -> None:
 
 def _open_stream(root: str, split: str) -> ImageSource | None:
     """Open a litdata-optimized copy, with or without splits."""
+    # Object storage is not asked: an address always has splits.
     has_no_splits = "://" not in root and (Path(root).expanduser() / INDEX_FILE).is_file()
     if not has_no_splits:
         return StreamedImages(f"{root}/{split}")
-    return StreamedImages(root) if split == "train" else None
+    if split == "train":
+        return StreamedImages(root)
+    return None
 
 
 def split_train_val(source: ImageSource, num_val_images: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -87,6 +96,7 @@ def split_train_val(source: ImageSource, num_val_images: int, seed: int) -> tupl
         )
     if isinstance(source, ImageFiles):
         return stratified_split(source.labels, num_val_images, seed)
+    # A stream tells the class of an image only when it is read, which would take hours.
     order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
     return order[num_val_images:].sort().values, order[:num_val_images].sort().values
 
@@ -102,6 +112,12 @@ def val_or_train(data_dir: str, val_set: Subset | None, train_set: Subset) -> Su
     Returns:
         The validation images, else the training images.
     """
-    kind = "training" if val_set is None else "validation"
+    if val_set is None:
+        kind = "training"
+        chosen = train_set
+    else:
+        kind = "validation"
+        chosen = val_set
+    # stacklevel 4 points to the caller of setup().
     warnings.warn(f"'{data_dir}' has no val folder: testing on the {kind} images.", stacklevel=4)
-    return train_set if val_set is None else val_set
+    return chosen

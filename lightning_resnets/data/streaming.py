@@ -18,6 +18,7 @@ from lightning_resnets.errors import DataError
 
 INDEX_FILE = "index.json"
 
+# Some 600 images a file: few objects to list, none too large to upload again.
 CHUNK_SIZE = "64MB"
 
 SPLITS = ("train", "val")
@@ -34,6 +35,7 @@ def is_streamed(data_dir: str) -> bool:
     """
     if "://" in data_dir:
         return True
+    # litdata writes an index into each split, or into the root where there are none.
     root = Path(data_dir).expanduser()
     return any((root / part / INDEX_FILE).is_file() for part in ("", *SPLITS))
 
@@ -73,8 +75,10 @@ class StreamedImages:
         self.root = root
         self.process = os.getpid()
         try:
+            # EpochSampler shuffles, so that a resumed run has the same order.
             self.items = import_litdata().StreamingDataset(root, shuffle=False)
             self.count = len(self.items)
+        # The message of import_litdata must not be wrapped in one about the address.
         except DataError:
             raise
         # Each kind of storage has its own exceptions.
@@ -164,20 +168,26 @@ def optimize_dataset(data_dir: Path, out: Path, num_workers: int = 1) -> int:
     litdata = import_litdata()
     total = 0
     for split in [split for split in SPLITS if (data_dir / split).is_dir()] or [""]:
-        files = list_images(data_dir / split)
-        indices = match_wordnet_folders({folder for _, folder in files}, class_names())
-        pairs = [(str(path.absolute()), indices[folder]) for path, folder in files]
+        pairs = _labeled_paths(data_dir / split)
         litdata.optimize(
             to_litdata_item,
             pairs,
             output_dir=str(out / split),
             chunk_bytes=CHUNK_SIZE,
             num_workers=num_workers,
+            # An image must have the same index as in the folders, for equal splits and orders.
             reorder_files=False,
             keep_data_ordered=True,
         )
         total += len(pairs)
     return total
+
+
+def _labeled_paths(folder: Path) -> list[tuple[str, int]]:
+    """List the images in class folders, as pairs of absolute path and class index."""
+    files = list_images(folder)
+    indices = match_wordnet_folders({name for _, name in files}, class_names())
+    return [(str(path.absolute()), indices[name]) for path, name in files]
 
 
 def main() -> None:
@@ -191,6 +201,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         count = optimize_dataset(options.data_dir, options.out, options.num_workers)
+    # DataError is a ValueError; a traceback would hide its message.
     except (OSError, ValueError) as error:
         sys.exit(f"streaming: {error}")
     print(f"{options.out}: {count:,} images")
