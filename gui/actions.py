@@ -27,6 +27,7 @@ class Action:
     hint: str = ""
 
 
+# In the order of the menus; the menu bar opens a menu at its first action.
 ACTIONS: tuple[Action, ...] = (
     Action(
         "open_checkpoint",
@@ -112,6 +113,7 @@ ACTIONS: tuple[Action, ...] = (
         hint="the selected block that a skip connection goes around",
     ),
     Action("reset", "Reset all edits", "Edit", ("Ctrl+R",)),
+    # Arrow keys work on the graph only: in lists and sliders they mean something else.
     Action("go_right", "Next node", "Go", ("Right",), "graph"),
     Action("go_left", "Previous node", "Go", ("Left",), "graph"),
     Action("go_up", "Up", "Go", ("Up",), "graph", "to a projection or the row above"),
@@ -167,4 +169,5 @@ def matches(query: str) -> tuple[Action, ...]:
         """Return where the title has the first word."""
         return action.title.lower().find(words[0]) if words else 0
 
+    # Sorting is stable, so equally good matches keep the order of the table.
     return tuple(sorted(filter(has_all_words, ACTIONS), key=position))

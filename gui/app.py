@@ -32,6 +32,7 @@ def make_engine() -> RequestHandler:
     wait for each other turn a forward pass of 10 ms into one of 500 ms. OMP_NUM_THREADS overrides.
     """
     thread_count = max(1, min(4, (os.cpu_count() or 2) // 2))
+    # OpenMP reads this once, when torch is loaded.
     os.environ.setdefault("OMP_NUM_THREADS", str(thread_count))
     from gui.engine import Engine
 
@@ -58,6 +59,7 @@ class GuiThreadGC(QObject):
         gc.enable()
 
     def _collect(self) -> None:
+        # The young generations only: a full collection walks over all of torch's objects.
         gc.collect(1)
 
 
@@ -131,6 +133,7 @@ def create_controller(theme: str = "auto", session_path: Path | None = None) -> 
     window = MainWindow()
     worker = Worker(make_engine, window)
     controller = Controller(window, worker, theme, session_path)
+    # Without waiting: the window must disappear at once, and `main` waits afterwards.
     window.closing.connect(lambda: worker.stop(0.0))
     return controller
 
@@ -143,9 +146,11 @@ def last_session_path() -> Path:
 
 def create_application() -> QApplication:
     """Return Qt's application, created if there is none."""
+    # Qt allows one application per process, and a test may have created it.
     app = QApplication.instance() or QApplication(["lightning-resnets-gui"])
     assert isinstance(app, QApplication)
     app.setApplicationDisplayName("Lightning ResNets")
+    # The one style that follows palette and style sheet on every system.
     app.setStyle("Fusion")
     # Ctrl+C in a terminal ends the app; Qt would never let Python see it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -184,6 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         controller.worker.start()
         controller.start(options.checkpoint, options.image, options.model)
 
+    # From the event loop, so that the window is painted before torch is imported.
     QTimer.singleShot(0, begin)
     app.exec()
     has_ended = controller.worker.stop()
@@ -191,6 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.excepthook = previous_hook
     controller.window.deleteLater()
     shows_model = bool(controller.screen.diagram.nodes)
+    # With a model on the screen a failure was that of one step, not of the start.
     status = 1 if failures and (options.screenshot or not shows_model) else 0
     if not has_ended:
         # Deep in a long computation: Python would be torn down while the thread runs.
@@ -213,6 +220,7 @@ def install_excepthook(controller: Controller) -> ExceptHook:
     def report(
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
+        # KeyboardInterrupt and SystemExit must still end the app.
         if isinstance(error, Exception):
             controller.report_error(error)
         else:
@@ -223,6 +231,7 @@ def install_excepthook(controller: Controller) -> ExceptHook:
 
 
 def _use_offscreen_platform(scale: int) -> None:
+    # Qt reads these only when the application is created.
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     os.environ["QT_SCALE_FACTOR"] = str(scale)
     # The platform has no tray, no menus of the system and so on, and would say so each time.
@@ -253,8 +262,11 @@ def save_screenshot_when_ready(controller: Controller, path: str, wants_model: b
 
     def save() -> None:
         QApplication.processEvents()
+        # The last layout of the window may have changed the size of the graph.
         window.graph.fit()
+        # Without the keyboard's cursor, which belongs to no still image.
         window.graph.clearFocus()
+        # A large graph is drawn over several frames, and the image needs all of it.
         window.graph.finish_painting()
         QApplication.processEvents()
         if not window.grab().save(path):
@@ -264,6 +276,7 @@ def save_screenshot_when_ready(controller: Controller, path: str, wants_model: b
     def save_if_done() -> None:
         pending = controller.worker.is_pending("run") or controller.worker.is_pending("catalog")
         is_shown = controller.result.detail is not None or not wants_model
+        # A message in the banner ends the wait as well: no model will come.
         if not pending and (is_shown or window.banner.text):
             QTimer.singleShot(SETTLE_MS, save)
 

@@ -16,8 +16,10 @@ _RISING = (
     "#F9DC7A",
     "#FCFDE6",
 )
+# Zero is near the ground of the theme: pale on light, dark on dark.
 _SIGNED_LIGHT = ("#1B3F94", "#4A7DCB", "#A3C2E6", "#F6F5F1", "#F0BE85", "#CD7A2B", "#7F3F06")
 _SIGNED_DARK = ("#A5CBFF", "#4C86D9", "#22427A", "#17191E", "#75430F", "#D58430", "#FFD49B")
+# From cold to warm, so that early sources differ from late ones at a glance.
 _SOURCES = ("#3B4CC0", "#1E8FB5", "#2FA67A", "#A7A424", "#DE8A1E", "#B4380F")
 
 
@@ -56,6 +58,7 @@ def interpolate_colors(anchors: tuple[str, ...]) -> np.ndarray:
         256 colors, (256, 3) uint8.
     """
     colors = np.array([hex_to_rgb(anchor) for anchor in anchors], float)
+    # One entry for each value of an 8-bit pixel.
     positions = np.linspace(0, 1, 256)
     anchor_positions = np.linspace(0, 1, len(anchors))
     channels = [np.interp(positions, anchor_positions, colors[:, i]) for i in range(3)]
@@ -100,6 +103,7 @@ def source_color(index: int, count: int, theme: Theme) -> str:
     position = 0.0
     if count > 1:
         position = index / (count - 1) * (len(_SOURCES) - 1)
+    # The last color has no successor: it is the end of the last segment.
     first = min(int(position), len(_SOURCES) - 2)
     color = blend(_SOURCES[first], _SOURCES[first + 1], position - first)
     # Lighter on a dark ground.

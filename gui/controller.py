@@ -45,7 +45,7 @@ class Controller(RequestLoop):
         self.files = FileController(self)
         self.sessions = SessionController(self, session_path)
         window.closing.connect(self.sessions.autosave)
-        self._theme_request = theme
+        self._theme_request = theme  # "auto" follows the system
         self._connect_window()
         self._connect_views()
         self._apply_theme()
@@ -97,6 +97,7 @@ class Controller(RequestLoop):
             self.request = replace(self.request, image=ImageInput(Path(image).name, path=image))
         if model:
             self.open(model, architecture)
+        # After the model, which the user waits for.
         self.worker.submit("catalog")
         self.refresh()
 
@@ -106,6 +107,7 @@ class Controller(RequestLoop):
         Args:
             name: its name in the table.
         """
+        # Each action is a method of one of the three, found by its name.
         owner = next(one for one in (self, self.files, self.sessions) if hasattr(one, name))
         getattr(owner, name)()
 
@@ -175,6 +177,7 @@ class Controller(RequestLoop):
         Args:
             name: its name; None changes nothing.
         """
+        # Each request is work for the engine, so none is made without a change.
         if name and name != self.request.selected:
             self.submit(replace(self.request, selected=name))
 
@@ -235,6 +238,7 @@ class Controller(RequestLoop):
         Args:
             position: (y, x) in the map, None for no mark.
         """
+        # It may take the engine a second, so it is computed when first needed.
         if position is not None and not self.request.wants_receptive_field:
             self.submit(replace(self.request, wants_receptive_field=True))
         field = self.screen.receptive_field

@@ -3,6 +3,7 @@
 from gui.graph import Edit, Graph
 from gui.state import ImageInput, Request
 
+# Kinds of edits and the interventions that they become, as in `gui.engine.conversion`.
 CLASS_NAMES = {
     "drop": "RemoveBlock",
     "hold": "SetInput",
@@ -22,10 +23,12 @@ def to_python(request: Request, diagram: Graph) -> str:
         Source code that ends in a newline. An image that is no file (pasted, or one of the
         samples) is read from a name that the reader has to replace.
     """
+    # As in the engine: edits of nodes that this model lacks are left out.
     edits = [edit for edit in request.edits if diagram.node(edit.target)]
     node = diagram.node(request.selected)
     hook_points = [node.hook_point] if node and node.hook_point else []
     interventions = [_format_edit(edit, diagram) for edit in edits]
+    # Each class is imported once, however many edits use it.
     names = sorted({CLASS_NAMES[edit.kind] for edit in edits})
     lines = ["from lightning_resnets import InteractiveModel"]
     if names:

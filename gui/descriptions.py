@@ -3,6 +3,7 @@
 from gui.graph import Edit, Graph, Node, name_suffix, short_name
 from gui.layout.geometry import GraphLayout, input_edges
 
+# By the number of the operand.
 ADD_OPERANDS = ("shortcut", "branch")
 GATE_OPERANDS = ("input", "gate weights")
 # What happens to an input of each kind of merge.
@@ -27,6 +28,7 @@ def describe_edit(edit: Edit, diagram: Graph) -> str:
         return f"{describe_channels(edit.channels)} of {short_name(edit.target)} set to 0"
     if edit.kind == "hold":
         node = diagram.node(edit.target)
+        # Operand 1 of a gate is its weight; held at 1 it lets everything pass.
         if node and node.kind == "gate" and (edit.operand, edit.value) == (1, 1.0):
             return f"gate of {short_name(edit.target)} set to 1"
         return f"hold {operand} at {edit.value:g}"
@@ -56,6 +58,7 @@ def describe_operand(edit: Edit, diagram: Graph) -> str:
     kind = node.kind if node else "block"
     target = short_name(edit.target)
     if kind == "add":
+        # A sum of three or more has one shortcut; all further operands are branches.
         return f"{ADD_OPERANDS[min(edit.operand, 1)]} of {target}"
     if kind == "gate":
         return f"{GATE_OPERANDS[min(edit.operand, 1)]} of {target}"
@@ -75,6 +78,7 @@ def describe_node(node: Node) -> str:
     Returns:
         Name, operation, output shape and parameters.
     """
+    # A merge keeps its full name: shortened, it would be that of its block.
     name = short_name(node.name) if node.kind == "block" else node.name
     shape = "×".join(str(side) for side in node.shape)
     parameters = f"{node.parameters:,} parameters" if node.parameters else "no parameters"
@@ -92,6 +96,7 @@ def typeset_op(op: str) -> str:
     """
     signs = []
     for i, letter in enumerate(op):
+        # Slices are empty beyond the ends, where an index would raise or wrap around.
         is_between_digits = op[i - 1 : i].isdigit() and op[i + 1 : i + 2].isdigit()
         signs.append("×" if letter == "x" and is_between_digits else letter)
     return "".join(signs)
@@ -114,6 +119,7 @@ def describe_merge_input(
     skip = diagram.skip(merge, operand)
     edges = input_edges(diagram).get(merge, ())
     edge = next((edge for edge in edges if edge.operand == operand), None)
+    # A skip starts at its fork, not at the last node of its projection.
     origin = skip or edge
     source = short_name(origin.source) if origin else "?"
     parts = [f"{source} → {short_name(merge)}", _input_verb(diagram, merge, is_skip=bool(skip))]

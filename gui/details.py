@@ -43,6 +43,7 @@ class ReceptiveField:
 
 def _clipped(span: Span, position: int, size: int) -> tuple[int, int]:
     start = position * span.stride
+    # Padding lies outside the image, so positions near the edge see fewer pixels.
     first = min(max(start + span.first, 0), size)
     return first, min(max(start + span.last + 1, first), size)
 

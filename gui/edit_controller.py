@@ -42,6 +42,7 @@ class EditController(QObject):
         super().__init__(parent)
         self.stack = QUndoStack(self)
         self._window = window
+        # Functions, because request and screen are replaced with every step.
         self._request = request
         self._screen = screen
 
@@ -76,7 +77,9 @@ class EditController(QObject):
             text: name of the step.
             drag: number of the slider drag whose steps are undone together, 0 for none.
         """
+        # While another model loads, an edit of the old one would run on the new one.
         if edits != self.edits and not self.is_loading:
+            # Pushing runs the command's `redo`, which makes the edits active.
             self.stack.push(EditCommand(self.changed.emit, self.edits, edits, text, drag))
 
     def remove(self, kind: EditKind, target: str, operand: int) -> None:
@@ -110,6 +113,7 @@ class EditController(QObject):
         """
         edit = find_edit(self.edits, ("scale", merge, operand))
         is_cut = edit is not None and edit.is_cut
+        # A scale of 1 is no edit at all, so restoring removes it.
         self.scale(merge, operand, 1.0 if is_cut else 0.0)
 
     def toggle_gate(self, gate: str) -> None:
@@ -118,6 +122,7 @@ class EditController(QObject):
         Args:
             gate: name of the gate.
         """
+        # Operand 1 is the weight of the gate.
         held = Edit("hold", gate, 1, 1.0)
         if find_edit(self.edits, held.key):
             self.set_edits(without_edit(self.edits, held.key), "restore gate")
@@ -181,6 +186,7 @@ class EditController(QObject):
         """
         skip = navigation.skip_for_node(self._screen().diagram, selected)
         if skip and skip.kind == "add":
+            # An addition has two operands, so the other one is the branch.
             self.toggle_cut(skip.merge, 1 - skip.operand)
 
     def show_skip_menu(self, merge: str, operand: int, at: QPoint) -> SkipMenu:
@@ -195,13 +201,16 @@ class EditController(QObject):
             The menu, which deletes itself when it closes.
         """
         menu = self._make_skip_menu(merge, operand)
+        # All steps of this menu's slider are undone as one.
         drag = EditCommand.new_slider_drag()
+        # Its parent is the window, so every menu would live as long as the window.
         menu.aboutToHide.connect(menu.deleteLater)
         menu.scale_changed.connect(lambda value: self.scale(merge, operand, value, drag))
         menu.cut_requested.connect(lambda: self.toggle_cut(merge, operand))
         menu.branch_requested.connect(lambda: self.toggle_cut(merge, 1 - operand))
         menu.open_requested.connect(lambda: self.toggle_gate(merge))
         menu.restore_requested.connect(lambda: self.restore(merge))
+        # `popup` returns at once, so the model runs while the slider moves.
         menu.popup(at)
         return menu
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-GAP_LEVEL = 255
-MAX_LEVEL = 254
+GAP_LEVEL = 255  # of atlas pixels that belong to no tile
+MAX_LEVEL = 254  # of values
 # Grids with a full last row are preferred to ones whose tiles are up to this much larger.
 RAGGED_PENALTY = 0.9
 
@@ -37,6 +37,7 @@ class TileGrid:
     @property
     def rows(self) -> int:
         """Return the number of rows; the last may not be full."""
+        # Division rounded up.
         return -(-self.count // self.columns)
 
     @property
@@ -67,6 +68,7 @@ class TileGrid:
         Returns:
             (channel, y, x), None on a gap or outside.
         """
+        # `floor`, because `int` would round -0.5 up into the first tile.
         row, inner_y = divmod(int(np.floor(y)) - self.gap, self.height + self.gap)
         column, inner_x = divmod(int(np.floor(x)) - self.gap, self.width + self.gap)
         channel = row * self.columns + column
@@ -102,6 +104,7 @@ def tile_gap(side: int) -> int:
     """
     if side <= 16:
         return 1
+    # Large maps are drawn at a smaller zoom, where a gap of one pixel would vanish.
     return 2 if side <= 40 else 4
 
 
@@ -153,6 +156,7 @@ def value_range(
         low = np.full_like(low, low.min())
         high = np.full_like(high, high.max())
     if colormap == "signed":
+        # Zero must lie in the middle, or the colors would not show the sign.
         high = np.maximum(np.abs(low), np.abs(high))
         low = -high
     return low, high
@@ -175,6 +179,7 @@ def quantize(values: np.ndarray, low: np.ndarray, high: np.ndarray, flat: int = 
     scale = np.where(has_range, MAX_LEVEL / np.where(has_range, span, 1), 1)
     start = np.where(has_range, low, low - flat)
     scaled = (values - start[:, None, None]) * scale[:, None, None]
+    # NaN has no color of its own; the hover tells it from the lowest value.
     scaled = np.nan_to_num(scaled, nan=0.0, posinf=MAX_LEVEL, neginf=0.0)
     return np.clip(np.rint(scaled), 0, MAX_LEVEL).astype(np.uint8)
 
@@ -240,6 +245,7 @@ def robust_range(*values: np.ndarray, beyond: float = 0.002) -> float:
         The magnitude, above 0; 1 without any finite value.
     """
     magnitudes = np.abs(np.concatenate([array.ravel() for array in values]))
+    # A diverged model has NaN and inf, which have no quantile.
     magnitudes = magnitudes[np.isfinite(magnitudes)]
     if not magnitudes.size:
         return 1.0
@@ -276,6 +282,7 @@ def residual_stats(shortcut: np.ndarray, branch: np.ndarray, total: np.ndarray) 
     Returns:
         The numbers; cosine and ratio are 0 where a norm is 0.
     """
+    # In float64: sums of squares over a large map lose digits in float32.
     a = shortcut.astype(np.float64).ravel()
     b = branch.astype(np.float64).ravel()
     norm_a = float(np.linalg.norm(a))

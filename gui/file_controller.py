@@ -32,6 +32,7 @@ class FileController(QObject):
     def show_start(self) -> None:
         """Go back to the start page; the image and the choices of the views stay."""
         loop = self._loop
+        # Steps of the closed model cannot be undone on another one.
         loop.edits.stack.clear()
         loop.result = Result()
         old = loop.request
@@ -46,6 +47,7 @@ class FileController(QObject):
     def paste_image(self) -> None:
         """Open the files or the image on the clipboard."""
         paths, image = self._loop.window.clipboard()
+        # Files first: a file manager copies an icon of the file along with it.
         if paths:
             self.open_paths(paths)
         elif image is not None:
@@ -86,6 +88,7 @@ class FileController(QObject):
         """
         samples = self._loop.catalog.samples
         if samples:
+            # From the last image on to the first, and back.
             sample = samples[index % len(samples)]
             self._loop.submit(replace(self._loop.request, image=sample))
 

@@ -70,6 +70,7 @@ class Graph:
     _skips: dict[tuple[str, int], SkipConnection] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # Reversed, so that of equal names the first one counts, as in a search.
         nodes = {node.name: node for node in reversed(self.nodes)}
         skips = {(skip.merge, skip.operand): skip for skip in reversed(self.skips)}
         # The dataclass is frozen for everybody else.
@@ -157,6 +158,7 @@ def toggle_channel(edits: Sequence[Edit], target: str, channel: int) -> tuple[Ed
         The new edits; all channels of one node are in one edit.
     """
     edit = find_edit(edits, ("zero", target, 0))
+    # A symmetric difference adds what is missing and removes what is there.
     channels = {channel} ^ set(edit.channels if edit else ())
     if not channels:
         return without_edit(edits, ("zero", target, 0))
@@ -198,7 +200,9 @@ def short_name(name: str) -> str:
     Returns:
         The path without "features." and the name of the merge: "denseblock1", "layer1.0".
     """
+    # torchvision's DenseNet keeps all of its layers in `features`.
     parts = name.removeprefix("features.").split(".")
+    # A merge is known by the name of its block.
     if len(parts) > 1 and parts[-1] in ("add", "concat", "gate"):
         parts = parts[:-1]
     return ".".join(parts)
@@ -214,6 +218,8 @@ def name_suffix(name: str) -> str:
         Its last part, "layer3"; the last two where the last is a number.
     """
     parts = short_name(name).split(".")
+    # A bare number says little, so it keeps the name of its stage.
     if parts[-1].isdigit():
         return ".".join(parts[-2:])
+    # torchvision's "denselayer3" becomes "layer3".
     return parts[-1].removeprefix("dense")

@@ -113,7 +113,9 @@ def block_nodes(diagram: Graph) -> tuple[Node, ...]:
     """
     last: dict[str, Node] = {}
     for node in diagram.nodes:
+        # A gate is a part of its block, which ends with the addition.
         if node.kind not in ("input", "output", "gate"):
+            # Later nodes replace earlier ones: the merge is the last of its block.
             last[short_name(node.name)] = node
     names = set(last)
     return tuple(node for name, node in last.items() if not _is_part_of_other(name, names))
@@ -157,6 +159,7 @@ def depth_cells(
         starts_stage = bool(size) and node.shape[1:] != size
         size = node.shape[1:]
         value = values.get(node.name)
+        # A bar of NaN or inf has no height, so the cell is drawn as empty.
         if value is not None and not math.isfinite(value):
             value = None
         note = (notes or {}).get(node.name, "")
@@ -175,11 +178,13 @@ def scale_of(measure: Measure, values: Values) -> tuple[float, float]:
         Lowest and highest value of the scale: from zero, or symmetric about zero for a signed
         figure. Shares and probabilities always go from 0 to 1, cosines from -1 to 1.
     """
+    # Natural limits, so that the colors of different images compare.
     if measure.name in ("zeros", HEAD):
         return 0.0, 1.0
     if measure.name == "cosine":
         return -1.0, 1.0
     finite = [abs(value) for value in values.values() if math.isfinite(value)]
+    # Not zero, because values are divided by it.
     top = max(finite, default=0.0) or 1.0
     return (-top if measure.is_signed else 0.0), top
 

@@ -19,6 +19,7 @@ def neighbor(diagram: Graph, name: str | None, step: int) -> str | None:
         return None
     if name not in names:
         return names[0 if step > 0 else -1]
+    # Stops at both ends.
     return names[min(max(names.index(name) + step, 0), len(names) - 1)]
 
 
@@ -51,6 +52,7 @@ def skip_for_node(diagram: Graph, name: str | None) -> SkipConnection | None:
         return ending
     targets = {edge.target for edge in diagram.edges if edge.source == name}
     for skip in diagram.skips:
+        # A fork feeds its merge too, but the skip does not go around it.
         if skip.merge in targets and skip.source != name:
             return skip
     return None
@@ -70,6 +72,7 @@ def block_of(diagram: Graph, name: str | None) -> str | None:
         if skip.kind != "add":
             continue
         label = short_name(skip.merge)
+        # The merge "layer1.0.add" ends the block "layer1.0".
         block = next((n.name for n in diagram.nodes if n.kind == "block" and n.name == label), None)
         if block and name in (skip.merge, block):
             return block

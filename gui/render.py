@@ -184,5 +184,6 @@ def _differs(old: object, new: object) -> bool:
     """Compare plain values by content, and arrays by identity, which takes no time."""
     if old is new:
         return False
+    # `==` of arrays is an array, which has no truth value.
     is_array = type(old).__module__ == "numpy"
     return type(old) is not type(new) or is_array or old != new

@@ -48,6 +48,7 @@ class RequestLoop(QObject):
         self.screen = ViewState()
         self.catalog = Catalog()
         self._all_samples = self.catalog
+        # Functions, because request and screen are replaced with every step.
         self.edits = EditController(window, lambda: self.request, lambda: self.screen, self)
         self.edits.changed.connect(self._apply_edits)
         self.edits.stack.indexChanged.connect(self._update_actions)
@@ -57,6 +58,7 @@ class RequestLoop(QObject):
         self._is_engine_ready = False
         worker.answered.connect(self._take_answer)
         worker.failed.connect(self._take_failure)
+        # From nothing, so that every view gets its first content.
         render(window, None, self.screen)
         self._show_progress()
 
@@ -71,6 +73,7 @@ class RequestLoop(QObject):
         """
         self.request = request
         if run and request.checkpoint is not None:
+            # A slider is faster than a forward pass: only its newest value follows.
             self._submit_again = is_drag and self.worker.is_pending("run")
             if not self._submit_again:
                 self.worker.submit("run", request)
@@ -91,6 +94,7 @@ class RequestLoop(QObject):
         Args:
             error: the exception.
         """
+        # The window has room for one line only.
         traceback.print_exception(error, file=sys.stderr)
         self.say(f"Internal error: {type(error).__name__}: {error}. The app keeps running.")
 
@@ -113,6 +117,7 @@ class RequestLoop(QObject):
         self._is_engine_ready = True
         if isinstance(answer, Catalog):
             self._take_catalog(answer)
+        # A result is dropped if the user has gone back to the start page meanwhile.
         elif isinstance(answer, Result) and self.request.checkpoint is not None:
             if answer.needs_code_permission:
                 self._ask_to_run_code(self.request.checkpoint, answer.needs_code_permission)
@@ -137,6 +142,7 @@ class RequestLoop(QObject):
             self._show_fitting_samples(result.model)
         if self._submit_again:
             self.submit(self.request)
+        # A new model has no selection yet, or that of the one before.
         elif result.model and result.model.diagram.node(self.request.selected) is None:
             selected = navigation.default_selection(result.model.diagram)
             self.submit(replace(self.request, selected=selected))

@@ -3,7 +3,7 @@
 from gui.descriptions import typeset_op
 from gui.graph import Graph, Node, short_name
 
-MAX_FOUND = 50
+MAX_FOUND = 50  # a longer list is narrowed by typing on
 
 
 def find_nodes(diagram: Graph, query: str) -> tuple[Node, ...]:
@@ -17,6 +17,7 @@ def find_nodes(diagram: Graph, query: str) -> tuple[Node, ...]:
         Nodes with all of the words: those of that very name first, then those whose name starts
         with the query, then the others in order of execution. Nothing for an empty query.
     """
+    # "3×3" is shown with a sign that no keyboard has.
     words = query.lower().replace("×", "x").split()
     if not words:
         return ()
@@ -30,6 +31,7 @@ def find_nodes(diagram: Graph, query: str) -> tuple[Node, ...]:
             return 0
         return 1 if any(name.startswith(first) for name in names) else 2
 
+    # Stable, so equally good matches stay in execution order.
     return tuple(sorted(found, key=rank)[:MAX_FOUND])
 
 

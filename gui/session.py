@@ -13,8 +13,8 @@ from gui.graph import Edit, EditKind
 from gui.measures import MEASURE_BY_NAME
 from gui.state import Contrast, ImageInput, Order, Request
 
-VERSION = 1
-MAX_EDITS = 10_000
+VERSION = 1  # of the format; another version is rejected
+MAX_EDITS = 10_000  # far more than anybody makes by hand
 MAX_TEXT = 4_096  # characters of a name or path
 
 
@@ -92,6 +92,7 @@ def from_json(text: str) -> Session:
     """
     try:
         values = json.loads(text)
+    # Deeply nested brackets exhaust the parser's stack.
     except (json.JSONDecodeError, RecursionError) as error:
         raise SessionError("This is not a session file: it is not valid JSON.") from error
     if not isinstance(values, dict) or "version" not in values:
@@ -103,6 +104,7 @@ def from_json(text: str) -> Session:
         )
     image = _read_text(values, "image")
     architecture = _read_text(values, "architecture")
+    # "module:function" is code of the file's author, which only the user may run.
     if architecture and ":" in architecture:
         architecture = None
     request = Request(
@@ -189,4 +191,5 @@ def _are_channels(channels: Any, kind: str) -> bool:
     if not isinstance(channels, list) or bool(channels) != (kind == "zero"):
         return False
     are_numbers = all(type(channel) is int and channel >= 0 for channel in channels)
+    # In one order and without repetitions, so that equal edits compare equal.
     return are_numbers and channels == sorted(set(channels))

@@ -69,6 +69,7 @@ class SessionController(QObject):
     def schedule_autosave(self) -> None:
         """Save the session soon: at once would write a file for every step of a slider."""
         if self._path and self._loop.screen.page == "model":
+            # Starting it again resets the timer: a drag is written once, at its end.
             self._timer.start(AUTOSAVE_MS)
 
     def autosave(self) -> None:
@@ -77,6 +78,7 @@ class SessionController(QObject):
         if self._path is None or self._loop.screen.page != "model":
             return
         text = to_json(self._make_session())
+        # Refreshes are many, changes few.
         if text != self._saved_text:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             _write_text(str(self._path), text)
@@ -119,6 +121,7 @@ class SessionController(QObject):
         if session.size:
             self._loop.window.resize(*session.size)
         self._loop.window.banner.set_text("")
+        # Steps from before would bring back the edits of another session.
         self._loop.edits.stack.clear()
         self._loop.submit(request)
 
@@ -126,6 +129,7 @@ class SessionController(QObject):
 def _read_text(path: Path) -> str:
     """Return the text of a file, "" if it cannot be read or is too large for a session."""
     try:
+        # Asked before reading: somebody may choose a checkpoint by mistake.
         if path.stat().st_size > MAX_BYTES:
             return ""
         return path.read_text(encoding="utf-8")
@@ -135,6 +139,7 @@ def _read_text(path: Path) -> str:
 
 def _write_text(path: str, text: str) -> bool:
     """Write a file whole or not at all; return True if it was written."""
+    # Written beside the old file and renamed, so that a crash leaves a whole file.
     file = QSaveFile(path)
     if not file.open(QIODevice.OpenModeFlag.WriteOnly):
         return False

@@ -254,6 +254,7 @@ def replace_rejected_image(request: Request, good: Request, catalog: Catalog) ->
     Returns:
         The request with the last good image, or else the first sample, or else none.
     """
+    # An image that has never run may be as unreadable as the new one.
     candidates = [good.image] if good.checkpoint else []
     candidates += catalog.samples[:1]
     images = [image for image in candidates if image and image is not request.image]

@@ -54,6 +54,7 @@ def is_channels_last(shape: tuple[int, ...], input_size: tuple[int, int]) -> boo
     """
     is_first = _has_proportions(shape[0], shape[1], input_size)
     is_last = _has_proportions(shape[1], shape[2], input_size)
+    # If both fit, PyTorch's own order is the likelier one.
     return is_first and not is_last
 
 
@@ -68,9 +69,11 @@ def token_grid(count: int, input_size: tuple[int, int]) -> tuple[int, int] | Non
         Rows and columns; None if no division of the input into square patches fits.
     """
     height, width = input_size
+    # The finest grid first: it leaves the fewest tokens without a position.
     for rows in range(height, MIN_GRID_SIDE - 1, -1):
         patch, rest = divmod(height, rows)
         columns = width // patch if patch else 0
+        # Patches are square and cover the whole input.
         if rest or columns * patch != width:
             continue
         if 0 <= count - rows * columns <= MAX_EXTRA_TOKENS:
@@ -85,6 +88,7 @@ def _tokens_to_maps(values: np.ndarray, input_size: tuple[int, int]) -> Maps:
     if grid is None:
         return Maps(values.reshape(count, 1, width))
     extra = count - grid[0] * grid[1]
+    # By convention the extra tokens come first.
     maps = values[extra:].T.reshape(width, *grid)
     return Maps(maps, values[:extra] if extra else None)
 

@@ -7,7 +7,7 @@ from PySide6.QtGui import QUndoCommand
 
 from gui.graph import Edit
 
-_drag_numbers = count(1)
+_drag_numbers = count(1)  # 0 means no drag
 
 
 class EditCommand(QUndoCommand):
@@ -42,6 +42,7 @@ class EditCommand(QUndoCommand):
 
     def id(self) -> int:
         """Return the number by which Qt offers commands to each other for merging."""
+        # -1 tells Qt never to offer this command for merging.
         return self.drag or -1
 
     def mergeWith(self, other: QUndoCommand) -> bool:
@@ -53,6 +54,7 @@ class EditCommand(QUndoCommand):
         Returns:
             True if it was taken over.
         """
+        # Qt compares the numbers only, whatever class has them.
         if not isinstance(other, EditCommand) or other.drag != self.drag:
             return False
         self.after = other.after

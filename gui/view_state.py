@@ -89,6 +89,7 @@ def make_view_state(request: Request, result: Result) -> ViewState:
         choices=model.choices,
         diagram=model.diagram,
         selected=request.selected,
+        # The heading names the node whose maps are shown, not the one being computed.
         node=model.diagram.node(result.detail.name if result.detail else request.selected),
         edits=edits,
         chips=tuple(edit_chip(edit, model.diagram) for edit in edits),
@@ -124,11 +125,13 @@ def prediction_bars(
     # A feature extractor has no classes.
     if result.probabilities is None or not result.probabilities.size:
         return ()
+    # Stable, so that equal probabilities do not swap places from run to run.
     best = [int(i) for i in np.argsort(-result.probabilities, kind="stable")[:count]]
     before = result.probabilities_without_edits if result.edits else None
     if before is not None:
         best_before = int(np.argmax(before))
         if best_before not in best:
+            # The class from before the edits stays, in place of the least probable one.
             best[-1] = best_before
     bars = []
     for i in best:

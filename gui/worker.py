@@ -68,6 +68,7 @@ class LatestRequestQueue:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             if self._closed:
                 return None
+            # Dictionaries keep their order, so the kind that came first is answered first.
             kind = next(iter(self._waiting))
             generation, request = self._waiting.pop(kind)
             return kind, generation, request
@@ -105,6 +106,7 @@ class Worker(QObject):
         self._newest: dict[str, int] = {}
         self._pending: set[str] = set()
         self._results: ResultQueue = queue.SimpleQueue()
+        # The notifier wakes Qt's event loop without a Qt object on the other thread.
         self._receiver, self._sender = socket.socketpair()
         self._receiver.setblocking(False)
         read = QSocketNotifier.Type.Read
@@ -114,6 +116,7 @@ class Worker(QObject):
             target=_run,
             args=(make, self._requests, self._results, self._sender),
             name="engine",
+            # A long computation must not keep the process alive.
             daemon=True,
         )
 
@@ -161,6 +164,7 @@ class Worker(QObject):
             self._thread.join(seconds)
         self._receiver.close()
         if self._thread.is_alive():
+            # The thread may still write to its end of the socket, so that stays open.
             return False
         self._sender.close()
         return True
@@ -168,6 +172,7 @@ class Worker(QObject):
     def _collect(self) -> None:
         """Emit what has arrived, on the GUI thread."""
         with contextlib.suppress(BlockingIOError):
+            # One byte per result; several may have come since the last wake-up.
             self._receiver.recv(4096)
         while not self._results.empty():
             kind, generation, result, message = self._results.get()
@@ -196,8 +201,10 @@ def _run(
         result: object = None
         message: str | None = None
         try:
+            # On this thread, because making it imports torch, which takes seconds.
             handler = handler or make()
             result = handler.handle(kind, request)
+        # Errors that the library words for users; all others are bugs.
         except ValueError as error:
             message = str(error)
         except Exception as error:  # noqa: BLE001 - a bug must not end the thread: it is reported
@@ -205,5 +212,6 @@ def _run(
         results.put((kind, generation, result, message))
         try:
             sender.send(b".")
+        # The window has closed its end.
         except OSError:
             return

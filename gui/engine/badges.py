@@ -82,6 +82,7 @@ def model_choices(interactive: InteractiveModel) -> tuple[ModelChoice, ...]:
     """
     if not interactive.alternatives:
         return ()
+    # First, because the dialog preselects its first entry.
     present = ModelChoice(interactive.card.arch, "opened now")
     others = [ModelChoice(name, describe_alternative(name)) for name in interactive.alternatives]
     return (present, *others)
@@ -105,5 +106,6 @@ def describe_alternative(name: str) -> str:
         return ", ".join(texts)
     if arch.startswith("plain"):
         return "the same layers without skip connections"
+    # "library/name" is another library's variant of an architecture.
     library, slash, _ = arch.partition("/")
     return f"{library}'s variant of it" if slash else "another architecture"

@@ -27,6 +27,7 @@ def _load_samples() -> tuple[ImageInput, ...]:
     images, labels = cifar10_sample.load_sample("test")
     names = cifar10_sample.CLASSES
     by_class = [np.flatnonzero(labels == k)[:SAMPLES_PER_CLASS] for k in range(len(names))]
+    # Columns are classes, so row by row gives one image of each class in turn.
     order = np.stack(by_class, 1).ravel()
     return tuple(ImageInput(names[labels[i]], pixels=images[i]) for i in order)
 
@@ -43,6 +44,7 @@ def catalog_entry(name: str, path: Path) -> CatalogEntry:
     """
     try:
         card = read_card(path)
+    # A damaged file keeps its card on the start page, which says what is wrong.
     except ValueError as error:
         return CatalogEntry(str(path), name, str(error))
     facts = [fact for fact in (card.dataset_title, format_accuracy(card)) if fact]
@@ -58,4 +60,5 @@ def format_accuracy(card: ModelCard) -> str:
     Returns:
         "91.24 % test accuracy", "" if it is unknown.
     """
+    # The title of a card ends with its accuracy.
     return card.title.split(" · ")[-1] if "accuracy" in card.title else ""

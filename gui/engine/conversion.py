@@ -11,6 +11,7 @@ from lightning_resnets.interventions import (
     ZeroChannels,
 )
 
+# The same words on both sides; the tables narrow them to the app's types.
 MERGE_KINDS: dict[str, MergeKind] = {"add": "add", "concat": "concat", "gate": "gate"}
 NODE_KINDS: dict[str, NodeKind] = {"input": "input", "output": "output", "linear": "head"}
 
@@ -61,6 +62,7 @@ def node_kind(node: ModelNode) -> NodeKind:
     """
     if node.kind:
         return MERGE_KINDS[node.kind]
+    # Everything else is a block, whatever it computes.
     return NODE_KINDS.get(node.op, "block")
 
 

@@ -51,6 +51,7 @@ class LRUCache(Generic[K, V]):
         Returns:
             The value.
         """
+        # Not `setdefault`, which would compute the value in any case.
         if key not in self._values:
             self._values[key] = make()
         return self._values[key]
@@ -81,6 +82,7 @@ class Engine:
     """Answers "catalog" with a Catalog and "run" with a Result."""
 
     def __init__(self) -> None:
+        # Models hold their weights and passes all outputs, so the caches are small.
         self._models = LRUCache[tuple[str, str | None], OpenedModel](3)
         self._images = LRUCache[ImageInput, np.ndarray](8)
         self._passes = LRUCache[Hashable, InferenceResult](12)
@@ -122,12 +124,15 @@ class Engine:
             return Result()
         try:
             interactive, model = self._open(request.checkpoint, request.architecture)
+        # Code of a file runs only with the user's consent: a question, not an error.
         except CustomModelError as error:
             return Result(needs_code_permission=error.model)
         if request.image is None:
             return Result(model=model)
+        # Edits of a model that was open before have no node here.
         edits = tuple(edit for edit in request.edits if model.diagram.node(edit.target))
         try:
+            # First without edits: changes and bars compare with it, and it is cached.
             before = self._run_model(interactive, request.image, model.diagram, ())
         except ImageError as error:
             return Result(model=model, image_error=str(error))
@@ -193,8 +198,10 @@ class Engine:
     ) -> InferenceResult:
         """Run the model under some edits, or take the result from the cache."""
         pixels = self._load_pixels(image)
+        # All nodes at once: selecting another one then costs no forward pass.
         hook_points = tuple(node.hook_point for node in diagram.nodes if node.hook_point)
         interventions = tuple(to_intervention(edit, diagram) for edit in edits)
+        # An image equals only itself, so no pixels are compared.
         key = (interactive, image, edits)
         return self._passes.get(key, lambda: interactive.run(pixels, hook_points, interventions))
 

@@ -44,6 +44,7 @@ def measure_nodes(
     """
     if name == "change":
         return MeasureValues(name, dict(changes))
+    # These belong to the model alone.
     if name in ("parameters", "macs"):
         return MeasureValues(
             name, {node.name: float(getattr(node, name)) for node in diagram.nodes if node.op}
@@ -73,6 +74,7 @@ def _gradient_norms(
     norms = {point: float(np.linalg.norm(value)) for point, value in found.gradients.items()}
     return MeasureValues(
         "gradient",
+        # A node that the logit does not depend on has no gradient.
         {name: norms[point] for name, point in hook_points.items() if point in norms},
     )
 
@@ -89,11 +91,13 @@ def _head_predictions(
         return MeasureValues(HEAD, {}, {})
     hook_points = {node.name: node.hook_point for node in block_nodes(diagram) if node.hook_point}
     found = interactive.early_predictions(pixels, tuple(hook_points.values()), interventions)
+    # The class that the whole model predicts, followed from block to block.
     final = int(result.probabilities.argmax())
     values: dict[str, float] = {}
     notes: dict[str, str] = {}
     for name, point in hook_points.items():
         probabilities = found.get(point)
+        # The head cannot read every output.
         if probabilities is None:
             continue
         best = int(probabilities.argmax())

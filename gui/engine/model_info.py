@@ -36,6 +36,7 @@ def describe_model(key: str, interactive: InteractiveModel) -> ModelInfo:
     warning = "" if accuracy or card.dialect else "accuracy unknown"
     # The header offers the choice itself instead of naming the option of the command line.
     notes = [note for note in interactive.notes if not (choices and CHOICE_OPTION in note)]
+    # A note of the library is more precise than the general warning.
     if notes:
         warning = notes[0]
     return ModelInfo(

@@ -38,6 +38,7 @@ def make_detail(
         return None
     size = now.input.shape[:2]
     if node.kind == "input":
+        # Pixels are channels-last, maps channels-first.
         return FeatureMaps(node.name, now.input.transpose(2, 0, 1).astype(np.float32))
     if node.kind == "output":
         return _feature_maps(node, now.logits, size)
@@ -104,6 +105,7 @@ def _split_gate(
     # Usually the weight is the second operand, but `weight * x` is as common as `x * weight`.
     for values, weight in (operands, operands[::-1]):
         maps = to_maps(values, size).values
+        # One axis has all the elements: a vector with one weight per channel.
         if weight.size == max(weight.shape, default=1) == len(maps):
             return weight.reshape(-1), maps
     return None
@@ -129,6 +131,7 @@ def _concat_detail(
     values = to_maps(output, size).values
     parts = [to_maps(part, size).values for part in operands]
     widths = [len(part) for part in parts]
+    # Along another axis one output channel would belong to several operands.
     is_of_channels = all(part.shape[1:] == values.shape[1:] for part in parts)
     if not parts or not is_of_channels or sum(widths) != len(values):
         return None
@@ -150,6 +153,7 @@ def concat_parts(diagram: Graph, merge: str, widths: list[int]) -> tuple[ConcatP
     for edge in diagram.edges:
         sources.setdefault(edge.target, {})[edge.operand] = edge.source
     own = sources.get(merge, {})
+    # Counted over the whole dense block, so a source keeps its color from layer to layer.
     block = _dense_block_sources(diagram, sources, own.get(0))
     parts = []
     start = 0
@@ -169,6 +173,7 @@ def _dense_block_sources(
         own = sources.get(node.name, {})
         if node.kind == "concat" and own.get(0) == first:
             found += [source for _, source in sorted(own.items())]
+    # Each once, in the order of first use.
     return list(dict.fromkeys(found))
 
 

@@ -48,6 +48,7 @@ def available_size(width: float, height: float) -> Point:
     room_width = DEFAULT_SIZE[1] * width / max(height, 1.0)
     if room_width > MIN_WIDTH:
         return room_width, DEFAULT_SIZE[1]
+    # A narrow view gets more height instead, in its own proportions.
     return MIN_WIDTH, MIN_WIDTH * height / max(width, 1.0)
 
 
@@ -66,6 +67,7 @@ def layout_graph(diagram: Graph, room: Point = DEFAULT_SIZE) -> GraphLayout:
     """
     if not diagram.nodes:
         return GraphLayout()
+    # The most telling drawing first; the layered one takes whatever is left.
     if chain := match_residual_chain(diagram):
         return layout_residual(diagram, chain, room)
     if blocks := match_dense_chain(diagram):

@@ -12,7 +12,7 @@ from gui.layout.geometry import GraphLayout, NodeBox, input_edges
 Direction = Literal["left", "right", "up", "down"]
 
 
-OFF_SPINE_SHAPES = ("pill", "side")
+OFF_SPINE_SHAPES = ("pill", "side")  # projections, weights of gates
 SAME_ROW_HEIGHT = 8.0  # in units
 
 
@@ -25,6 +25,7 @@ class Neighborhood:
 
     def __init__(self, boxes: dict[str, NodeBox]) -> None:
         self._names = np.array(list(boxes))
+        # As arrays, because each node is compared with all others.
         centers = np.array([box.rect.center for box in boxes.values()]).reshape(-1, 2)
         self._x, self._y = centers.T
 
@@ -47,6 +48,7 @@ class Neighborhood:
         smallest = distance.min()
         if np.isinf(smallest):
             return None
+        # Of equally near nodes the first by name, so that keys are the same every time.
         return min(self._names[distance == smallest].tolist())
 
 
@@ -127,6 +129,7 @@ def _connect_unreachable(key_map: dict[str, dict[Direction, str]], order: list[s
     reached = reachable_from(key_map, order[0])
     for before, name in pairwise(order):
         if name not in reached:
+            # A key that leads nowhere yet, if there is one.
             is_down_taken = key_map[before].get("down") in key_map
             direction: Direction = "up" if is_down_taken else "down"
             key_map[before][direction] = name

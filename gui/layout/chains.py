@@ -58,6 +58,7 @@ def path_between(links: InputEdges, merge: str, operand: int, stop: str) -> Path
     while current is not None and current != stop:
         path.append(current)
         incoming = links[current]
+        # Where a node reads several others there is no single path.
         current = incoming[0].source if len(incoming) == 1 else None
     return None if current is None else tuple(reversed(path))
 
@@ -139,6 +140,7 @@ def match_dense_chain(diagram: Graph) -> DenseChain | None:
     Returns:
         The chain, or None if any edge does not fit.
     """
+    # An addition across a block would have no line in this drawing.
     if not diagram.skips or any(skip.kind != "concat" for skip in diagram.skips):
         return None
     links = input_edges(diagram)
@@ -159,8 +161,10 @@ def _dense_blocks(diagram: Graph, links: InputEdges) -> tuple[DenseBlock, ...] |
         if node.kind != "concat":
             if len(sources) > 1:
                 return None
+        # The same inputs and one more layer: the block goes on.
         elif blocks and sources[:-1] == blocks[-1].sources:
             blocks[-1] = DenseBlock(sources, (*blocks[-1].merges, node.name))
+        # A block begins with its input and its first layer.
         elif len(sources) == 2:
             blocks.append(DenseBlock(sources, (node.name,)))
         else:
@@ -183,6 +187,7 @@ def unbreakable_groups(order: Path, skips: tuple[SkipConnection, ...]) -> list[P
     for skip in skips:
         # The node after the fork starts the group, the ones after it join.
         joined.update(range(index[skip.source] + 2, index[skip.merge] + 1))
+        # Also where the skip goes around nothing and the range is empty.
         joined.add(index[skip.merge])
     groups: list[list[str]] = []
     for i, name in enumerate(order):
@@ -215,6 +220,7 @@ def group_by_resolution(groups: list[Path], nodes: dict[str, Node]) -> list[list
             stages[-1].append(group)
         else:
             stages.append([group])
+        # Vectors have no size and stay in the stage before them.
         last_size = size or last_size
     return stages
 

@@ -183,10 +183,11 @@ class DenseLayout:
             rect = self.places[source].rect
             depth = self.channels(source) * self.sizes.per_channel
             x = rect.center[0]
+            # Each strip runs to the end of the block: all later layers read it.
             strip = Rect(x, y, end - x, depth)
             root = (x, rect.y)
             self.strips.append(RibbonStrip(source, j, len(block.sources), strip, root, last))
-            y += depth
+            y += depth  # the next strip lies below
 
     def _set_matrix(self, block: DenseBlock, left: float) -> None:
         """Place the connectivity matrix of a block below its layers."""

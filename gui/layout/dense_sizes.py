@@ -50,11 +50,13 @@ def fit_dense_sizes(
     Returns:
         The sizes in units.
     """
+    # 90 units: about the layers, the gaps around them and the caption.
     fixed_height = TITLE_HEIGHT + ARC_HEIGHT + RIBBON_HEIGHT + 90
     by_width = (room[0] - fixed_width) / columns
     by_height = (room[1] - fixed_height) / depth
     # Cells below 11 units cannot be clicked, above 44 they only take space.
     cell = max(11.0, min(44.0, by_width, by_height))
+    # Nodes stay legible beside small cells and do not become towers beside large ones.
     tall = min(34.0, max(22.0, cell))
     spine = TITLE_HEIGHT + ARC_HEIGHT + RIBBON_HEIGHT + 14 + tall / 2
     grid = spine + tall / 2 + 14

@@ -66,6 +66,7 @@ class Rect:
         Args:
             other: The other rectangle.
         """
+        # Apart if one lies wholly beside or above the other.
         apart = (
             self.right <= other.x
             or other.right <= self.x
@@ -82,6 +83,7 @@ class Rect:
             slack: The distance in units that a point may lie outside, for rounding errors.
         """
         x, y = point
+        # The slack makes up for the rounding of sums.
         is_between = self.x - slack <= x <= self.right + slack
         return is_between and self.y - slack <= y <= self.bottom + slack
 
@@ -185,9 +187,11 @@ class GraphLayout:
     strips: tuple[RibbonStrip, ...] = ()
     bands: tuple[StageBand, ...] = ()
     bounds: Rect = Rect(0, 0, 0, 0)
+    # A search through the tuple would take long for a thousand nodes.
     _boxes: dict[str, NodeBox] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # The dataclass is frozen for everybody else.
         object.__setattr__(self, "_boxes", {box.name: box for box in self.boxes})
 
     def box(self, name: str | None) -> NodeBox | None:

@@ -23,8 +23,10 @@ def wrap_label(op: str, width: float) -> tuple[str, ...]:
         parts = text.split(", ")
         if len(parts) < 2 or text_width(text, OP_FONT_SIZE) <= width:
             return (text,) if text else ()
+        # Rounded up: the first line gets the larger half.
         half = -(-len(parts) // 2)
         lines = ", ".join(parts[:half]) + ",", ", ".join(parts[half:])
+        # Otherwise it is tried once more with each name only once.
         if max(text_width(line, OP_FONT_SIZE) for line in lines) <= width:
             break
     return lines
@@ -56,6 +58,7 @@ def shorten_label(label: str, width: float) -> str:
     for text in (label, short):
         if text_width(text, LABEL_FONT_SIZE) <= width:
             return text
+    # One letter fewer, for the ellipsis.
     count = int(width / text_width("x", LABEL_FONT_SIZE)) - 1
     # Two letters and an ellipsis tell nobody anything; the tool tip has the whole label.
     return f"{short[:count].rstrip()}…" if count >= MIN_LETTERS else ""
@@ -75,5 +78,6 @@ def shorten_node_label(node: Node, width: float) -> str:
     if text_width(last, 8) <= width:
         return last
     digits = last[len(last.rstrip("0123456789")) :]
+    # The digit of another name, as in "conv1", would be taken for a layer's number.
     is_numbered_layer = node.kind == "block" and digits and "layer" in last
     return digits if is_numbered_layer else last

@@ -16,6 +16,7 @@ def assign_stages(diagram: Graph) -> dict[str, int]:
         The row of each node by name, from 0.
     """
     row = 0
+    # The smallest area so far: a decoder, which grows again, starts no new row.
     least: int | None = None
     rows: dict[str, int] = {}
     for i, node in enumerate(diagram.nodes):
@@ -45,6 +46,7 @@ def assign_columns(diagram: Graph, rows: dict[str, int]) -> dict[str, int]:
     for node in diagram.nodes:
         row = rows[node.name]
         sources = [edge.source for edge in links[node.name]]
+        # Sources in other rows do not count: their edges come through the gap.
         before = [columns[name] for name in sources if name in columns and rows[name] == row]
         columns[node.name] = 1 + max(before, default=-1)
     return columns
@@ -73,6 +75,7 @@ def order_columns(
         column.append((height[node.name], i, node.name))
     for i, (row, first, last) in enumerate(sorted(long_edges(diagram, rows, rank))):
         for k in range(first + 1, last):
+            # Less than every height: free lanes lie above the nodes.
             columns.setdefault((row, k), []).append((-1.0, i, None))
     return {key: _names_from_top(column) for key, column in columns.items()}
 

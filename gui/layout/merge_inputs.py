@@ -61,6 +61,7 @@ def input_for_node(diagram: Graph, placement: GraphLayout, name: str | None) -> 
     edges = [edge for edge in diagram.edges if edge.source == name]
     outgoing = [(edge.target, edge.operand) for edge in edges if merge_inputs(diagram, edge.target)]
     is_beside_spine = box.shape in ("pill", "side")
+    # A node may feed several merges; its branch or the path beside the spine is meant.
     return next((way for way in outgoing if is_beside_spine or _is_branch(diagram, way)), None)
 
 

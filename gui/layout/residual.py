@@ -45,7 +45,7 @@ class ResidualLayout:
         # Of two edges between the same nodes the first operand counts.
         edges = reversed(diagram.edges)
         self.operands = {(edge.source, edge.target): edge.operand for edge in edges}
-        self.lines, self.g = fit_rows(diagram, spine, room)
+        self.lines, self.g = fit_rows(diagram, spine, room)  # g: in nearly every line
         self.lead = max(
             self.g.end * max(len(line.head) for line in self.lines), self._title_width()
         )
@@ -94,6 +94,7 @@ class ResidualLayout:
         """Place the groups of a line from left to right."""
         y = self._spine_y(i)
         g = self.g
+        # Heads end where the blocks begin, so that blocks stand below each other.
         x = PAD + self.lead - g.end * len(line.head)
         for piece in line.pieces:
             ends = piece in line.head or piece in line.tail
@@ -139,6 +140,7 @@ class ResidualLayout:
         """Connect the nodes of the spine, and record where arcs fork off."""
         for source, target in pairwise(self.spine.order):
             end = self.places[target].rect
+            # Just before the next node, where an arc leaves the line without touching a box.
             self.forks[source] = (end.x - self.g.gap * 0.9, end.center[1])
             operand = self._operand(source, target)
             # The gated value is a skip, so it has an arc instead of a wire.

@@ -91,6 +91,7 @@ class MaxCounts:
         adds = max((count["add"] for count in counts), default=0)
         gates = max((count["gate"] for count in counts), default=0)
         others = [count.total() - count["add"] - count["gate"] for count in counts]
+        # At least one block, because sizes are divided by their number.
         return cls(max(1, adds), gates, max([1, *others]))
 
     @property
@@ -110,9 +111,11 @@ def sizes_for_pitch(pitch: float, most: MaxCounts, stretch: float = 1.0) -> Resi
     Returns:
         The sizes in units.
     """
+    # 0 for the shortest pitch, 1 from the greatest on: from compact to roomy.
     ease = min(1.0, max(0.0, (pitch - MIN_PITCH) / PITCH_RANGE))
     plus = 11 + 10 * ease
     gap = 3.6 + 8.4 * ease
+    # A diamond looks smaller than a circle of its width.
     gate = plus + 3
     # Wide blocks stretch less, else they would look like squares.
     tall = (30 + 10 * ease) * min(stretch, 1.5 - 0.2 * ease)
@@ -151,6 +154,7 @@ def stage_rows(diagram: Graph, spine: ResidualChain) -> list[StageGroups]:
         count = 0 if i else _stem_length(stage, nodes)
         body = stage[count:]
         last = len(body)
+        # One group stays, so that no stage is without a body.
         while last > 1 and is_tail(body[last - 1], nodes):
             last -= 1
         stages.append(StageGroups(stage[:count], body[:last], body[last:]))
@@ -213,6 +217,7 @@ def _split_evenly(groups: list[Group], cap: int) -> list[tuple[Group, ...]]:
     # A stage without blocks is still one line, for its stem or its head.
     if not groups:
         return [()]
+    # Rounded up twice: the fewest parts, then the greatest length of one.
     part_count = -(-len(groups) // cap)
     size = -(-len(groups) // part_count)
     return [tuple(groups[k : k + size]) for k in range(0, len(groups), size)]
@@ -261,6 +266,7 @@ def _fit_cap(stages: list[StageGroups], most: MaxCounts, cap: int, room: Point) 
     stage_gaps = (len(stages) - 1) * LANE_GAP
     line_gaps = (line_count - len(stages)) * (LINE_GAP - PAD)
     spare = stage_gaps + line_gaps + 2 * MARGIN
+    # Never enlarged: a small model gets a longer pitch instead.
     zoom = min(room[0] / width, room[1] / (sizes.line * line_count + spare), 1.0)
     # Make the lines taller while there is room.
     for step in range(1, 13):

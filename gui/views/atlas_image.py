@@ -41,6 +41,7 @@ def atlas_image(atlas: FeatureMapAtlas, theme: Theme, gap_color: str) -> QImage:
     height, width = atlas.pixels.shape
     stride = atlas.pixels.strides[0]
     indexed = QImage.Format.Format_Indexed8
+    # Copied, because Qt does not keep the memory of the array alive.
     image = QImage(atlas.pixels.data, width, height, stride, indexed).copy()
     image.setColorTable(color_table(atlas.colormap, theme, gap_color))
     return image

@@ -135,6 +135,7 @@ class ChannelView(HoverView):
         """Mark the channel under the pointer and describe its element."""
         found = self.locate(at) if at is not None else None
         self._hovered_channel = found[0] if found else None
+        # The class token has no position, so no receptive field.
         is_position = found is not None and found[1] >= 0
         self.position_hovered.emit(found[1:] if found and is_position else None)
         return self.describe_value(found)
@@ -167,6 +168,8 @@ class ChannelView(HoverView):
         elif step is not None and self.channel_count():
             # The first press enters at the first channel.
             current = -1 if self._enlarged is None else self._enlarged
+            # Stops at both ends.
             self.enlarge(int(np.clip(current + step, 0, self.channel_count() - 1)))
         else:
+            # Other keys go on to the shortcuts of the window.
             super().keyPressEvent(event)

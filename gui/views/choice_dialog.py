@@ -58,6 +58,7 @@ class ChoiceDialog(QDialog):
 
     def accept(self) -> None:
         """Report the chosen model and close."""
+        # Read first, because the dialog deletes itself when it closes.
         item = self._list.currentItem()
         super().accept()
         if item is not None:

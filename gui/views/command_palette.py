@@ -36,6 +36,7 @@ class ShortcutDelegate(QStyledItemDelegate):
     ) -> None:
         """Paint the item as usual, then its shortcuts."""
         super().paint(painter, option, index)
+        # PySide's stubs lack the fields of style options.
         rect: QRect = option.rect  # type: ignore[attr-defined]
         align = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         painter.setPen(QApplication.palette().color(QPalette.ColorRole.PlaceholderText))
@@ -58,6 +59,7 @@ class CommandPalette(QDialog):
     node_chosen = Signal(str)
 
     def __init__(self, diagram: Graph, parent: QWidget | None = None) -> None:
+        # A popup closes by itself on a click beside it.
         super().__init__(parent, Qt.WindowType.Popup)
         qt_style.set_accessible_name(self, "Command palette", "page")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -93,6 +95,7 @@ class CommandPalette(QDialog):
         self._list.clear()
         for action in matches(query):
             self._list.addItem(_make_item(action))
+        # Commands first: they are few.
         for node in find_nodes(self._diagram, query):
             self._list.addItem(_make_node_item(node))
         self._list.setCurrentRow(0)

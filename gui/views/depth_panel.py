@@ -27,6 +27,7 @@ class DepthPanel(QFrame):
         self.strip = DepthStrip()
         self._range = qt_style.make_label(name="Range of the depth strip", relative=0.9, soft=True)
         self._button = MeasureButton("Figure of the depth strip")
+        # Fixed, so that the strip does not jump when another figure is chosen.
         self._button.setFixedWidth(BUTTON_WIDTH)
         self._button.chosen.connect(self.measure_requested)
         self._button.show_choice(BRANCH_RATIO, MEASURE_BY_NAME[BRANCH_RATIO].title)

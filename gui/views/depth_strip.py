@@ -12,7 +12,7 @@ from gui.views.hover_view import HoverView
 
 HEIGHT = 42  # pixels of the whole strip
 MARGIN = 4  # pixels around the bars
-MAX_BAR_WIDTH = 42
+MAX_BAR_WIDTH = 42  # pixels
 GAP_FRACTION = 0.14  # of a cell
 STAGE_GAP = 8  # pixels between stages
 MIN_CELL_FOR_GAPS = 5  # pixels; narrower cells stand side by side
@@ -57,6 +57,7 @@ class DepthStrip(HoverView):
             measure: What the values are.
             cells: One per block, in order of execution.
         """
+        # Kept by name, because its new cell may be in another place.
         selected = None if self._selected is None else self._cells[self._selected].node
         self._measure = measure
         self._cells = cells
@@ -117,10 +118,12 @@ class DepthStrip(HoverView):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Select the block before or after with the arrow keys."""
+        # A difference of two truth values: 1, -1 or 0.
         step = (event.key() in NEXT_KEYS) - (event.key() in BACK_KEYS)
         if not step or not self._cells:
             super().keyPressEvent(event)
             return
+        # Without a selection the first press enters at either end.
         first = -1 if step > 0 else len(self._cells)
         now = first if self._selected is None else self._selected
         index = min(max(now + step, 0), len(self._cells) - 1)
@@ -187,6 +190,7 @@ class DepthStrip(HoverView):
         """Give every cell the same width, with a gap before each stage."""
         count = len(self._cells)
         num_gaps = sum(cell.starts_stage for cell in self._cells)
+        # While a window opens its views have no size yet.
         room = max(self.width() - 2 * MARGIN - num_gaps * STAGE_GAP, 1)
         width = room / max(count, 1)
         self._rects = []
@@ -210,6 +214,7 @@ class DepthStrip(HoverView):
             return None
         label = short_name(name)
         for i, cell in enumerate(self._cells):
+            # With the dot: "layer1.10" is no part of "layer1.1".
             if cell.node == name or label == cell.label or label.startswith(f"{cell.label}."):
                 return i
         return None

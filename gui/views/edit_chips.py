@@ -17,6 +17,7 @@ from gui.view_state import EditChip
 from gui.views import qt_style
 from gui.views.merge_icon import merge_qicon
 
+# The padding shrinks as the border grows, so that chips keep their size.
 CHIP_STYLE = """
 QToolButton {{ background: {tint}; color: {text}; border: 1px solid {accent};
     border-radius: 12px; padding: 3px 12px; }}
@@ -95,6 +96,7 @@ class ChipsView(QScrollArea):
             self._layout.addWidget(self._make_reset_button())
         else:
             self._layout.addWidget(qt_style.make_label(self._hint, "How to edit", soft=True))
+        # Chips keep their own width, at the left.
         self._layout.addStretch(1)
 
     def _make_chip(self, chip: EditChip) -> QToolButton:
@@ -103,6 +105,7 @@ class ChipsView(QScrollArea):
         button.setIcon(merge_qicon(chip.kind, self._theme, self.devicePixelRatioF()))
         button.setText(f" {chip.text}   ✕")
         button.setToolTip(REMOVE_EDIT)
+        # A sheet of its own, because the colors depend on the kind of merge.
         button.setStyleSheet(self._chip_style(chip))
         kind, target, operand = chip.key
         button.clicked.connect(lambda: self.removed.emit(kind, target, operand))

@@ -119,9 +119,11 @@ class FeatureMapView(ChannelView):
         channel, y, x = element
         parts = [f"channel {channel}"]
         token = self._class_token
+        # A vector has no positions.
         if self._maps.values[0].size > 1:
             parts.append(describe_position(y, x, 1 if token is None else len(token)))
         value = self._maps.values[element]
+        # Rows below zero count the tokens without a position, see `MapImage.locate`.
         if y < 0 and token is not None:
             value = token[-1 - y, channel]
         parts.append(f"{value:.6g}")

@@ -16,7 +16,7 @@ from gui.views import qt_style
 # pyqtgraph's clean-up at exit walks over every Python object, which takes long once torch is there.
 pg.setConfigOption("exitCleanup", False)
 
-AXIS_WIDTH = 38
+AXIS_WIDTH = 38  # pixels, room for the tick labels
 MARGIN = 8  # pixels above and below the plot area, room for half a tick label
 BAR_FRACTION = 0.75  # of the space per channel; the rest is the gap
 MAX_CHANNELS_WITH_GAPS = 300  # with more channels than this a gap would be thinner than a pixel
@@ -33,6 +33,7 @@ class GatePlot(pg.GraphicsView):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         qt_style.set_accessible_name(self, "Bar chart of the gate's weights", "plot")
+        # The view around it reads the pointer, for bars and maps alike.
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._theme: Theme = LIGHT
@@ -136,6 +137,7 @@ class GatePlot(pg.GraphicsView):
         """
         left = index - self._bar_width / 2
         bar = QRectF(left, 0.0, self._bar_width, float(self._heights[index]))
+        # In two steps: from weights to the box, from the box to pixels.
         return self._view_box.mapRectToScene(self._view_box.childTransform().mapRect(bar))
 
     def bar_index_at(self, at: QPointF) -> int | None:
@@ -179,6 +181,7 @@ class GatePlot(pg.GraphicsView):
         self._outline_heights = None if weights is None else _bar_heights(weights)
         self._outline.setVisible(weights is not None)
         if self._outline_heights is not None:
+            # Steps need one edge more than there are heights.
             edges = np.arange(len(self._outline_heights) + 1) - 0.5
             self._outline.setData(edges, self._outline_heights)
 

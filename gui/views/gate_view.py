@@ -44,6 +44,7 @@ class GateView(HoverView):
         self._channels = np.zeros(0, int)
         self._images = (TiledImage(), TiledImage())
         self._plot: GatePlot | None = None
+        # By position in the order shown, not by channel number.
         self._hovered_index: int | None = None
 
     def set_theme(self, theme: Theme) -> None:

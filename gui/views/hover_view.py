@@ -25,6 +25,7 @@ class HoverView(QWidget):
     def __init__(self, name: str, min_height: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         qt_style.set_accessible_name(self, name)
+        # Otherwise Qt reports moves only while a button is down.
         self.setMouseTracking(True)
         self.setMinimumHeight(min_height)
         self.theme: Theme = LIGHT

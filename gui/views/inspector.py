@@ -51,6 +51,7 @@ class InspectorView(QFrame):
         for view in (self.atlas, self.residual, self.gates):
             view.hovered.connect(self.hovered)
             self._stack.addWidget(view)
+        # Only these two show single positions, and channels that can be cut.
         for view in (self.atlas, self.residual):
             view.position_hovered.connect(self.position_hovered)
             view.zero_requested.connect(self.zero_requested)

@@ -8,9 +8,9 @@ from gui.theme import Theme
 from gui.views import qt_style
 from gui.views.tiled_image import draw_colorbar
 
-HEADER_HEIGHT = 24.0
-FOOTER_HEIGHT = 26.0
-COLORBAR_WIDTH = 64.0
+HEADER_HEIGHT = 24.0  # pixels
+FOOTER_HEIGHT = 26.0  # pixels
+COLORBAR_WIDTH = 64.0  # pixels
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 
 

@@ -8,7 +8,7 @@ from gui.theme import Theme
 from gui.views.tiled_image import TiledImage
 
 TOKEN_FRACTION = 0.2  # of the width, for the class token
-TOKEN_GAP = 12.0
+TOKEN_GAP = 12.0  # pixels
 
 
 class MapImage(TiledImage):
@@ -66,6 +66,7 @@ class MapImage(TiledImage):
         found = self.tokens.locate(at)
         if found:
             channel, token, _ = found
+            # Below zero, so that a token is not taken for a row of the map.
             return channel, -1 - token, 0
         return super().locate(at)
 

@@ -26,6 +26,7 @@ class MeasureButton(QPushButton):
         super().__init__()
         qt_style.set_accessible_name(self, name)
         menu = qt_style.set_accessible_name(QMenu(self), f"Choices: {name}")
+        # Menus hide the tool tips of their entries otherwise.
         menu.setToolTipsVisible(True)
         if plain:
             self._add_choice(menu, "", plain)
@@ -52,6 +53,7 @@ class MeasureButton(QPushButton):
         action.setData(name)
         action.setCheckable(True)
         action.setToolTip(tooltip or title)
+        # `triggered` brings the checked state, which must not replace the name.
         action.triggered.connect(_emit_name(self.chosen.emit, name))
 
 

@@ -24,7 +24,7 @@ MERGE_TITLES = {
     "gate": "gate",
     "none": "no skip connections",
 }
-BUTTON_ICON_SIZE = 16
+BUTTON_ICON_SIZE = 16  # pixels
 
 
 class MergeIcon(QWidget):
@@ -99,11 +99,13 @@ def merge_qicon(kind: str, theme: Theme, ratio: float) -> QIcon:
         The icon.
     """
     side = BUTTON_ICON_SIZE
+    # As many pixels as the screen has, so that the icon is sharp.
     pixmap = QPixmap(QSize(side, side) * ratio)
     pixmap.setDevicePixelRatio(ratio)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
     draw_merge_icon(painter, kind, QRectF(1, 1, side - 2, side - 2), theme)
+    # Before the pixmap is used: an active painter still holds it.
     painter.end()
     return QIcon(pixmap)
 
@@ -156,6 +158,7 @@ def _ribbon_outline(area: QRectF) -> QPainterPath:
     return path
 
 
+# Below the functions that it names.
 DRAWERS: dict[str, Callable[[QPainter, QRectF], None]] = {
     "add": _draw_plus,
     "concat": _draw_ribbon,

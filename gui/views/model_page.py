@@ -5,6 +5,7 @@ from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from gui.views import qt_style
 
+# Pixels at the size at which the window opens.
 SIDEBAR_WIDTH = 272
 MAIN_WIDTH = 1000
 GRAPH_HEIGHT = 430

@@ -10,8 +10,8 @@ from gui.theme import LIGHT, Theme
 from gui.view_state import ClassBar
 from gui.views import qt_style
 
-ROW_HEIGHT = 36.0
-BAR_HEIGHT = 10.0
+ROW_HEIGHT = 36.0  # pixels
+BAR_HEIGHT = 10.0  # pixels
 MAX_BARS = 5
 MIN_BAR_WIDTH = BAR_HEIGHT * 0.6  # so that a class of almost zero is still seen
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom
@@ -120,6 +120,7 @@ def _was(bar: ClassBar) -> str:
 
 def _tooltip_line(bar: ClassBar) -> str:
     label = qt_style.shorten_text(bar.label, 80)
+    # More digits than on the screen, to tell nearly equal classes apart.
     return f"{label}: {100 * bar.probability:.4f} %{_was(bar)}"
 
 
@@ -132,6 +133,7 @@ def _filled(track: QRectF, probability: float) -> QRectF:
 def _pill(area: QRectF) -> QPainterPath:
     """Return the outline of a bar with round ends."""
     path = QPainterPath()
+    # Round ends wider than a narrow bar would overlap.
     radius = min(area.height(), area.width()) / 2
     path.addRoundedRect(area, radius, area.height() / 2)
     return path

@@ -17,8 +17,8 @@ from gui.views.style_sheet import PALETTE_COLORS, ROLES, STYLE_SHEET
 
 W = TypeVar("W", bound=QWidget)
 
-SPACING = 12
-RADIUS = 8
+SPACING = 12  # pixels between the parts of a view
+RADIUS = 8  # pixels, of the corners of cards
 MAX_TEXT = 400  # characters of a text that comes from a file
 
 
@@ -211,6 +211,7 @@ def tooltip_html(text: str) -> str:
         The text, escaped where it looks like markup.
     """
     shown = text if len(text) <= 4 * MAX_TEXT else f"{text[: 4 * MAX_TEXT]}…"
+    # Qt takes a text with either sign for rich text.
     if "<" not in shown and "&" not in shown:
         return shown
     escaped = html.escape(shown).replace("\n", "<br>")

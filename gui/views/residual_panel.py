@@ -9,10 +9,10 @@ from gui.feature_maps import ResidualStats
 from gui.theme import Theme
 from gui.views import qt_style
 
-PANEL_WIDTH = 190.0
-ROW_HEIGHT = 22
-NUMBERS_TOP = 78
-NUMBER_HEIGHT = 50
+PANEL_WIDTH = 190.0  # pixels
+ROW_HEIGHT = 22  # pixels, of a norm with its bar
+NUMBERS_TOP = 78  # pixels below the top of the panel
+NUMBER_HEIGHT = 50  # pixels
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
@@ -71,6 +71,7 @@ def format_stats(stats: ResidualStats) -> tuple[str, str]:
     Returns:
         Ratio of the norms and cosine, each a dash where a norm of zero leaves it undefined.
     """
+    # Both numbers are undefined for a tensor of zeros.
     ratio = f"{stats.branch_to_shortcut:.2f}" if stats.shortcut else "—"
     cosine = f"{stats.cosine:+.2f}" if stats.shortcut and stats.branch else "—"
     return ratio, cosine

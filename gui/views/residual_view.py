@@ -20,7 +20,7 @@ from gui.views.map_image import MapImage, describe_position
 from gui.views.residual_panel import PANEL_WIDTH, draw_residual_panel, format_stats
 
 SIGN_WIDTH = 44.0  # of the plus and the equals sign between columns
-PANEL_MARGIN = 28
+PANEL_MARGIN = 28  # pixels between the sum and the panel
 MIN_WIDTH_WITH_PANEL = 680  # pixels of the view; below, the numbers stand in the footer
 TITLES = ("shortcut  x", "branch  F(x)", "sum  x + F(x)")
 
@@ -152,6 +152,7 @@ class ResidualView(ChannelView):
             for dy in (-3.5, 3.5):
                 middle = center + QPointF(0, dy)
                 painter.drawLine(middle - arm, middle + arm)
+        # The frames around tiles are drawn to the pixel.
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
 
     def _draw_footer(self, painter: QPainter) -> None:

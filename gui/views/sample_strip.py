@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QListView, QListWidget, QListWidgetItem, QWidget
 from gui.state import ImageInput
 from gui.views import qt_style
 
-THUMBNAIL_SIZE = 40
+THUMBNAIL_SIZE = 40  # pixels at a scale of 1
 
 
 class SampleStrip(QListWidget):
@@ -24,7 +24,9 @@ class SampleStrip(QListWidget):
         qt_style.set_accessible_name(self, "Sample images")
         self.setViewMode(QListView.ViewMode.IconMode)
         self.setResizeMode(QListView.ResizeMode.Adjust)
+        # Thumbnails must not be dragged about.
         self.setMovement(QListView.Movement.Static)
+        # Qt then measures one item instead of all.
         self.setUniformItemSizes(True)
         self.setIconSize(QSize(THUMBNAIL_SIZE, THUMBNAIL_SIZE))
         self.setGridSize(QSize(THUMBNAIL_SIZE + 12, THUMBNAIL_SIZE + 12))

@@ -24,6 +24,7 @@ class ShortcutsDialog(QDialog):
         grid.setContentsMargins(28, 24, 28, 24)
         grid.setHorizontalSpacing(36)
         grid.setVerticalSpacing(24)
+        # Each menu once, in the order of its first action.
         menus = dict.fromkeys(action.menu for action in ACTIONS)
         for i, menu in enumerate(menus):
             group = _make_group(menu, [action for action in ACTIONS if action.menu == menu])

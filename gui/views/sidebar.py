@@ -62,6 +62,7 @@ class InputImageView(QLabel):
         """Return the mark in pixels of this widget, None without one."""
         if self._box is None or self._source.isNull() or self.pixmap().isNull():
             return None
+        # In points: on a dense screen the pixmap has more pixels than the widget.
         shown = self.pixmap().deviceIndependentSize()
         left = (self.width() - shown.width()) / 2
         top = (self.height() - shown.height()) / 2

@@ -83,6 +83,7 @@ class SkipMenu(QMenu):
         slider.setValue(round(scale * STEPS_PER_UNIT))
         slider.setTickInterval(STEPS_PER_UNIT)
         slider.setMinimumSize(190, 24)
+        # Connected after the first value is set, which is no edit.
         slider.valueChanged.connect(self._on_slider_moved)
         slider.sliderReleased.connect(self.scale_released)
         return slider

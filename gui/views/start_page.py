@@ -17,7 +17,7 @@ from gui.theme import LIGHT, Theme
 from gui.views import qt_style
 from gui.views.merge_icon import MergeIcon
 
-MAX_WIDTH = 860
+MAX_WIDTH = 860  # pixels
 COLUMNS = 2
 TITLE = "See what skip connections do."
 INTRODUCTION = (
@@ -55,6 +55,7 @@ class StartPage(QWidget):
         self._icons: list[tuple[MergeIcon, str]] = []
         row = QHBoxLayout()
         row.addStretch(1)
+        # The stretches beside it take only what its maximum width leaves.
         row.addWidget(self._make_body(), 100)
         row.addStretch(1)
         column = QVBoxLayout(self)

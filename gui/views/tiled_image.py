@@ -97,6 +97,7 @@ class TiledImage:
         grid = self.atlas.grid
         zoom = self.zoom()
         y, x = grid.tile_origin(channel)
+        # The gap around all tiles is not drawn, so positions count from the first tile.
         corner = QPointF((x - grid.gap) * zoom, (y - grid.gap) * zoom) + self.room.topLeft()
         return QRectF(corner.x(), corner.y(), grid.width * zoom, grid.height * zoom)
 
@@ -189,6 +190,7 @@ def draw_colorbar(painter: QPainter, area: QRectF, atlas: FeatureMapAtlas, theme
         atlas: The atlas whose color map to draw.
         theme: The colors to use.
     """
+    # Without the last color, which is that of the gaps.
     colors = color_table(atlas.colormap, theme, theme.panel)[:-1]
     line = QImage(len(colors), 1, QImage.Format.Format_RGB32)
     for i, color in enumerate(colors):

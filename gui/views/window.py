@@ -93,6 +93,7 @@ class MainWindow(QMainWindow):
             theme: The colors to use.
         """
         self._theme = theme
+        # Menus, dialogs and tool tips are windows of their own.
         QApplication.setPalette(qt_style.palette(theme))
         self.setStyleSheet(qt_style.style_sheet(theme))
         for view in (

@@ -29,6 +29,7 @@ class ZoomPanCanvas(QGraphicsView):
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         # Zooming keeps the point under the pointer by itself, in zoom_by.
         self.setTransformationAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
+        # Otherwise Qt reports moves only while a button is down.
         self.setMouseTracking(True)
         self.setMinimumSize(320, 180)
         self.content = QRectF()
@@ -69,6 +70,7 @@ class ZoomPanCanvas(QGraphicsView):
         self.scale(zoom, zoom)
         # Room around the content, so that it can be panned to any corner.
         self.setSceneRect(box.adjusted(-room.width(), -room.height(), room.width(), room.height()))
+        # The legend covers the foot, so the content moves up by half of its height.
         self.centerOn(box.center() + QPointF(0, self.footer_height / 2 / zoom))
 
     def zoom_by(self, factor: float, about: QPointF | None = None) -> None:
@@ -80,6 +82,7 @@ class ZoomPanCanvas(QGraphicsView):
         """
         about = about or QPointF(self.viewport().rect().center())
         zoom = min(MAX_ZOOM, max(MIN_ZOOM, self.zoom * factor))
+        # What the limits leave of the factor.
         factor = zoom / self.zoom
         anchor = self.mapToScene(about.toPoint())
         self.is_fitted = False
@@ -110,6 +113,7 @@ class ZoomPanCanvas(QGraphicsView):
             self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
         if self._is_dragging:
             step = at - self._press
+            # Each step starts where the last one ended.
             self._press = at
             self._pan_by(step)
 
@@ -125,6 +129,7 @@ class ZoomPanCanvas(QGraphicsView):
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Zoom about the pointer."""
+        # A touch pad sends fractions of a notch.
         steps = event.angleDelta().y() / WHEEL_STEP
         if steps:
             self.zoom_by(ZOOM_PER_WHEEL_STEP**steps, event.position())
@@ -145,5 +150,6 @@ class ZoomPanCanvas(QGraphicsView):
             (self.horizontalScrollBar(), step.x()),
             (self.verticalScrollBar(), step.y()),
         ):
+            # The hidden bars still move the view; the content follows the pointer.
             bar.setValue(bar.value() - pixels)
         self.repaint_all()

@@ -8,7 +8,7 @@ from gui.colormaps import source_color
 from gui.views.graph.painting import EDGE_WIDTH, GraphItem, PaintState
 from gui.views.graph.strokes import arrow_head, rounded_polyline, to_qrectf
 
-CUT_GRAY = "#888888"
+CUT_GRAY = "#888888"  # legible on light and dark grounds
 VEIL_OPACITY = 0.62  # over the strips that are not under the pointer
 
 
@@ -31,6 +31,7 @@ class RibbonItem(GraphItem):
     ) -> None:
         rect = QRectF()
         for strip in strips:
+            # The stem from the layer down to its strip belongs to the item too.
             root = QRectF(strip.root[0] - 3, strip.root[1] - 3, 6, 6)
             rect = rect.united(to_qrectf(strip.rect)).united(root)
         super().__init__(state, rect.adjusted(-4, -4, 4, 4), -3)
@@ -102,6 +103,7 @@ class SelectedArcsItem(GraphItem):
             painter.setPen(self._pen(i, arc))
             painter.drawPath(rounded_polyline(arc.points, arc.radius))
         if self.arcs:
+            # All arcs end at the same merge, so one head is enough.
             tip = QPointF(*self.arcs[-1].points[-1]) + QPointF(0, 1)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(self.state.color("text"))

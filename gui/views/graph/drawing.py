@@ -76,6 +76,7 @@ class GraphDrawing(ZoomPanCanvas):
         """
         state = self.paint_state
         self.graph = graph
+        # Names of the previous model may mean other nodes in this one.
         state.selected = state.hovered_input = state.cursor = None
         state.hovered = frozenset()
         state.values = {}
@@ -157,6 +158,7 @@ class GraphDrawing(ZoomPanCanvas):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Lay the graph out anew if the view's shape changed much and the user has not zoomed."""
+        # A new layout moves every node, so small changes of the window do not cause one.
         change = abs(self._aspect() / self._laid_out_aspect - 1)
         if self.is_fitted and change >= MAX_ASPECT_CHANGE:
             self._lay_out()
@@ -175,6 +177,7 @@ class GraphDrawing(ZoomPanCanvas):
             self._paint_marks(painter)
             painter.resetTransform()
             self.legend.draw(painter, QRectF(self.viewport().rect()), self.graph)
+        # The event loop runs in between, so that keys and pointer are not held up.
         if not is_current:
             self._repaint_timer.start(0)
 
@@ -190,6 +193,7 @@ class GraphDrawing(ZoomPanCanvas):
 
     def content_changed(self) -> None:
         """Draw anew what is painted of the model and its edits."""
+        # Part of the layer's key: a new number makes the old drawing out of date.
         self._content_version += 1
         self.repaint_all()
 

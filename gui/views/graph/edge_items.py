@@ -27,6 +27,7 @@ class FlowEdgesItem(GraphItem):
 
     def __init__(self, state: PaintState, wires: tuple[layout.Wire, ...], bounds: QRectF) -> None:
         super().__init__(state, bounds, -5)  # above the stages, below everything else
+        # One path for all edges: a painter for each would take long in a large graph.
         self.path = QPainterPath()
         self.weight_path = QPainterPath()
         self.heads: list[QPolygonF] = []
@@ -125,6 +126,7 @@ class MergeInputItem(GraphItem):
         width = GATE_WEIGHT_WIDTH if self.kind == "gate" and not self.skip else EDGE_WIDTH
         if edit is None or edit.is_cut:
             return width
+        # Still to be seen at almost zero, and not over its neighbors at two.
         return width * min(1.8, max(0.45, abs(edit.value)))
 
     def draw(self, painter: QPainter, zoom: float) -> None:
@@ -171,6 +173,7 @@ class MergeInputItem(GraphItem):
             painter: The painter.
         """
         length = self.path.length()
+        # A shorter line would be all dot and arrow head.
         if not self.skip or self.kind == "gate" or length < 20:
             return
         end = self.path.pointAtPercent(1.0) + QPointF(0, 0.5)

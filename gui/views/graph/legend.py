@@ -8,8 +8,8 @@ from gui.graph import Graph
 from gui.views.graph.painting import EDGE_WIDTH, PaintState
 from gui.views.graph.strokes import draw_cross, scene_font
 
-HEIGHT = 24.0
-FONT_SIZE = 10.5
+HEIGHT = 24.0  # pixels
+FONT_SIZE = 10.5  # pixels
 SYMBOL_WIDTH = 27  # from the start of an entry to its text
 SCALE_SAMPLES = 8  # steps of the color scale in its symbol
 # Merges without a skip connection, by kind: symbol and text.
@@ -93,6 +93,7 @@ class GraphLegend:
             return
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         painter.setPen(Qt.PenStyle.NoPen)
+        # Nearly opaque: a graph that is zoomed in reaches under the legend.
         painter.setBrush(self.state.color("panel", 0.88))
         painter.drawRect(QRectF(room.x(), room.bottom() - HEIGHT, room.width(), HEIGHT + 1))
         painter.setFont(font)
@@ -124,6 +125,7 @@ class GraphLegend:
         found: list[tuple[str, str]] = []
         if "add" in kinds:
             adds = [skip for skip in graph.skips if skip.kind == "add"]
+            # Where every shortcut is a projection, no line stands for identity.
             has_identity = any(not skip.projection for skip in adds)
             found.append(("add", "identity shortcut" if has_identity else "addition"))
         if any(skip.projection for skip in graph.skips):
@@ -132,6 +134,7 @@ class GraphLegend:
             found.append(("gate", "gate: channel weights"))
         if "concat" in kinds:
             found.append(("ribbon", "concatenation"))
+        # Only the drawing of dense blocks has cells.
         if "concat" in kinds and self.has_cells:
             found.append(("cell", "skip connection"))
             found.append(("chain", "previous layer"))

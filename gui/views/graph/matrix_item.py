@@ -54,7 +54,7 @@ class ConnectivityMatrixItem(GraphItem):
         super().__init__(state, box.adjusted(-12, top - box.top() - 4, 90, 26), 0)
         self.matrix = matrix
         self.targets = targets
-        self.side = matrix.cells[0].rect.h
+        self.side = matrix.cells[0].rect.h  # the first column is wider than high
         self._rows: list[list[layout.MatrixCell]] = [[] for _ in matrix.rows]
         for cell in matrix.cells:
             self._rows[cell.row].append(cell)
@@ -176,7 +176,7 @@ class ConnectivityMatrixItem(GraphItem):
         self, painter: QPainter, row: int, target: layout.Point, is_marked: bool
     ) -> None:
         x, y = target
-        last = self._rows[row][row + 1].rect
+        last = self._rows[row][row + 1].rect  # row k reads k + 2 sources
         middle = last.y + last.h / 2
         turn_x = x if x > last.right + 1 else last.right + 0.2 * self.side
         color = self.state.color("disabled", 0.55)

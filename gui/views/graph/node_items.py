@@ -59,6 +59,7 @@ class NodeItem(GraphItem):
         if self.node_box.shape == "plus":
             path.addEllipse(box)
         elif self.node_box.shape == "diamond":
+            # A diamond looks smaller than a circle of its width.
             path.addPolygon(_diamond(box.center(), box.width() / 2 + 2))
         else:
             corner = self._corner_radius(min(box.width(), box.height()))
@@ -184,6 +185,7 @@ class NodeItem(GraphItem):
             zoom: Pixels per scene unit.
         """
         is_icon_only = self.node_box.shape in ("input", "output") and not has_caption(self.box)
+        # On the screen: in so small a box text would be a blot.
         is_too_small = self.box.width() * zoom < 12 or self.box.height() * zoom < 8
         if not is_icon_only and not is_too_small:
             draw_lines(painter, self.box, self.node_box, zoom, self.state)
@@ -219,6 +221,7 @@ class NodeItem(GraphItem):
         painter.setPen(QPen(self.state.color("gate"), _gate_line_width(radius)))
         painter.setBrush(self._ground("gate_tint", "panel"))
         painter.drawPath(self.shape_path(-0.5))
+        # Two crossed strokes, the sign of a product.
         for sign in (-1, 1):
             arm = QPointF(radius, radius * sign) * 0.32
             painter.drawLine(center - arm, center + arm)

@@ -73,6 +73,7 @@ def draw_lines(
         margin = 1.0
     y = box.center().y() - sum(steps) / 2
     if is_icon:
+        # Below the icon.
         y += height * 0.28
     for i, (text, size, step) in enumerate(zip(node_box.lines, sizes, steps, strict=True)):
         is_name = i == 0 and not is_icon

@@ -77,12 +77,14 @@ class PaintState:
 
     def band_color(self) -> QColor:
         """Return the ground of a stage, between panel and window."""
+        # In the dark theme panel and window differ less.
         fraction = 0.75 if self.theme.dark else 0.55
         return QColor(blend(self.theme.panel, self.theme.window, fraction))
 
     @contextmanager
     def unmarked(self) -> Iterator[None]:
         """Hide selection, cursor and hover for a while, to draw what they do not change."""
+        # Kept here, so that they come back even if a painter fails.
         marks = (self.selected, self.focused, self.hovered, self.hovered_input)
         self.selected = self.hovered_input = None
         self.focused = False
@@ -159,4 +161,5 @@ def painter_zoom(painter: QPainter) -> float:
     Returns:
         Its zoom.
     """
+    # Unlike the first entry of the matrix, this holds for a rotated painter too.
     return QStyleOptionGraphicsItem.levelOfDetailFromTransform(painter.worldTransform())

@@ -15,6 +15,7 @@ class RectIndex:
 
     def __init__(self, rects: Sequence[QRectF]) -> None:
         sides = [(rect.left(), rect.top(), rect.right(), rect.bottom()) for rect in rects]
+        # Reshaped, because an empty list has no second axis.
         self._left, self._top, self._right, self._bottom = np.array(sides).reshape(-1, 4).T
 
     def around(self, at: QPointF, slack: float = 0.0) -> list[int]:

@@ -143,6 +143,7 @@ def find_item(items: SceneItems, at: QPointF, zoom: float) -> tuple[str | None, 
     Returns:
         Name of the node and None, or None and the merge input, or None twice.
     """
+    # Nodes lie above everything else, so they come first.
     for item in items.nodes_at(at, NODE_SLACK / zoom):
         return item.name, None
     for matrix in items.matrices:
@@ -205,6 +206,7 @@ def _ribbon_items(placement: GraphLayout, state: PaintState) -> list[RibbonItem]
     ribbons: dict[str, list[layout.RibbonStrip]] = {}
     for strip in placement.strips:
         ribbons.setdefault(strip.end, []).append(strip)
+    # A ribbon ends at the last concatenation of its block.
     merges = {matrix.rows[-1]: matrix.rows for matrix in placement.matrices}
     return [
         RibbonItem(state, tuple(strips), merges.get(end, ())) for end, strips in ribbons.items()

@@ -116,6 +116,7 @@ class StaticLayer:
         factor = key.zoom / old.zoom
         left = key.left - old.left * factor
         top = key.top - old.top * factor
+        # The old drawing lies here under the new zoom and pan.
         target = QRectF(left, top, old.width * factor, old.height * factor)
         painter.drawPixmap(target, self._shown, QRectF(self._shown.rect()))
 
@@ -123,6 +124,7 @@ class StaticLayer:
         self._next_key = key
         self._next = QPixmap(QSize(key.width, key.height) * key.ratio)
         self._next.setDevicePixelRatio(key.ratio)
+        # A new pixmap holds whatever was in memory.
         self._next.fill(Qt.GlobalColor.transparent)
         self._parts = make_parts(key)
 
@@ -137,10 +139,13 @@ class StaticLayer:
             painter.setTransform(self._next_key.transform)
             for part in self._parts:
                 part(painter)
+                # After the part, so that each step makes some progress.
                 if time.perf_counter() >= end:
                     return False
         finally:
+            # Qt allows one painter per pixmap, also after an exception.
             painter.end()
+        # Shown only when whole: half a graph would flicker.
         self._shown = self._next
         self._shown_key = self._next_key
         self._next = self._next_key = None

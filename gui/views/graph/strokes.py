@@ -31,6 +31,7 @@ def scene_font(size: float, bold: bool = False) -> QFont:
         The font.
     """
     result = QFont()
+    # In pixels, because a scene unit is a pixel at zoom 1.
     result.setPixelSize(max(1, int(size)))
     result.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
     if bold:
@@ -100,6 +101,7 @@ def arrow_head(tip: QPointF, angle: float, size: float) -> QPolygonF:
     Returns:
         The polygon.
     """
+    # A notch at the back makes the head look pointed.
     corners = [(0, 0), (-size, -size * 0.5), (-size * 0.86, 0), (-size, size * 0.5)]
     head = QPolygonF([QPointF(x, y) for x, y in corners])
     return QTransform().translate(tip.x(), tip.y()).rotate(angle).map(head)
@@ -181,6 +183,7 @@ def draw_fitted_text(
     fitting = min(size, MEASURED_FONT_SIZE * length / width)
     readable = min(size, MIN_TEXT_PIXELS / zoom)
     scale = max(fitting, readable) / MEASURED_FONT_SIZE
+    # Half a unit of slack, because widths are rounded.
     shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, length / scale + 0.5)
     # Two letters and an ellipsis tell nobody anything.
     if shown != text and len(shown) < 5:
@@ -190,5 +193,6 @@ def draw_fitted_text(
     painter.translate(room.center())
     painter.rotate(-90 if upward_length else 0)
     painter.scale(scale, scale)
+    # Larger than the text, which is centered in it.
     painter.drawText(QRectF(-width, -20, 2 * width, 40), Qt.AlignmentFlag.AlignCenter, shown)
     painter.restore()

@@ -23,6 +23,7 @@ ARROWS: dict[int, Direction] = {
 PICK_KEYS = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
 CUT_KEYS = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
 FIT_KEYS = (Qt.Key.Key_F, Qt.Key.Key_Home)
+# Equal is plus without Shift on many keyboards.
 ZOOM_IN_KEYS = (Qt.Key.Key_Plus, Qt.Key.Key_Equal)
 
 
@@ -83,6 +84,7 @@ class GraphView(GraphDrawing):
     def on_click(self, at: QPoint) -> None:
         """Pick a node or the merge of a line; cut or restore a cell of a dense block."""
         name, merge_input = self.item_at(at)
+        # A cell is nothing but its connection, so a click on it cuts.
         if merge_input and self._is_cell(merge_input):
             self.cut_toggled.emit(*merge_input)
             return
@@ -236,6 +238,7 @@ class GraphView(GraphDrawing):
         """Bring the keyboard's cursor into sight and describe it."""
         state = self.paint_state
         item = self.scene_items.nodes[state.cursor or self.graph.nodes[0].name]
+        # A fitted graph is in sight as a whole.
         if not self.is_fitted:
             self.ensureVisible(item.box, 40, 40)
         self.announce_cursor()
