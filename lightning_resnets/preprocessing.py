@@ -25,8 +25,9 @@ __all__ = [
 ]
 
 INTERPOLATIONS = ("bilinear", "bicubic")
+# Below, an image would be enlarged more than a hundredfold before it is cropped.
 MIN_CROP_PCT = 0.01
-MAX_SIDE = 2**14
+MAX_SIDE = 2**14  # pixels
 # Of pixels in 0..1, or in 0..255 where somebody forgot to divide.
 MAX_MEAN = 1000.0
 MIN_STD = 1e-6
@@ -86,6 +87,7 @@ def preprocess(
     check_choice("channel_order", channel_order, ("RGB", "BGR"))
     channels = input_size[0]
     resized = resize_and_crop(image, input_size[1:], crop_pct, interpolation)
+    # Copied, because torch warns of arrays that are read-only.
     pixels = torch.from_numpy(np.array(resized)).permute(2, 0, 1)  # (3, H, W)
     if channel_order == "BGR":
         pixels = pixels.flip(0)
@@ -166,6 +168,26 @@ def resize_and_crop(
     Raises:
         ImageError: `image` is not an array of RGB bytes.
     """
+    _check_image(image)
+    if check_number("crop_pct", crop_pct, 0, 1) < MIN_CROP_PCT:
+        raise InvalidArgumentError(f"crop_pct must be at least {MIN_CROP_PCT}, got {crop_pct}.")
+    check_choice("interpolation", interpolation, INTERPOLATIONS)
+    height, width = input_size
+    if image.shape[:2] == (height, width):
+        return image
+    if crop_pct < 1:
+        # As torchvision does: 224 of 256 pixels, for example.
+        larger = (round(height / crop_pct), round(width / crop_pct))
+        resized = resize_and_crop(image, larger, interpolation=interpolation)
+        return center_crop(resized, height, width)
+    crop = _crop_to_aspect_ratio(image, height, width)
+    if crop.shape[:2] == (height, width):
+        return crop
+    return _resize(crop, height, width, interpolation)
+
+
+def _check_image(image: object) -> None:
+    """Raise ImageError unless this is an array of RGB bytes with at least one pixel."""
     if not isinstance(image, np.ndarray):
         shown = format_value(image)
         raise ImageError(f"An image must be a uint8 array (H, W, 3), got {shown}.")
@@ -174,20 +196,6 @@ def resize_and_crop(
             f"An image must be a uint8 array (H, W, 3), got {image.dtype} {image.shape}: "
             "convert it to RGB first."
         )
-    if check_number("crop_pct", crop_pct, 0, 1) < MIN_CROP_PCT:
-        raise InvalidArgumentError(f"crop_pct must be at least {MIN_CROP_PCT}, got {crop_pct}.")
-    check_choice("interpolation", interpolation, INTERPOLATIONS)
-    height, width = input_size
-    if image.shape[:2] == (height, width):
-        return image
-    if crop_pct < 1:
-        larger = (round(height / crop_pct), round(width / crop_pct))
-        resized = resize_and_crop(image, larger, interpolation=interpolation)
-        return center_crop(resized, height, width)
-    crop = _crop_to_aspect_ratio(image, height, width)
-    if crop.shape[:2] == (height, width):
-        return crop
-    return _resize(crop, height, width, interpolation)
 
 
 def center_crop(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

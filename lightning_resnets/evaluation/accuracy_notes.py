@@ -67,6 +67,7 @@ def _chance_note(top1: float, num_images: int, num_classes: int) -> str:
     if num_classes < 2:
         return ""
     chance = 1 / num_classes
+    # Far below chance is a surprise too: the classes may be in another order.
     if top1 > chance + NUM_DEVIATIONS * _deviation(chance, num_images):
         return ""
     return (

@@ -89,6 +89,7 @@ class PreprocessingTrial:
         """
         only_self = int((self.hits & ~other.hits).sum())
         only_other = int((~self.hits & other.hits).sum())
+        # Images that both get right, or wrong, say nothing about the difference.
         difference = only_self - only_other
         return difference > MIN_DEVIATIONS * math.sqrt(only_self + only_other)
 
@@ -131,9 +132,8 @@ def try_preprocessings(
     """
     card = loaded.card
     require_classes(card)
-    # Enough to tell a few per cent apart, within seconds.
     if num_images is None:
-        num_images = MAX_IMAGES if card.input_size[1] < LARGE_SIDE else MAX_LARGE_IMAGES
+        num_images = _default_num_images(card)
     labeled = subsample(DATASETS[dataset].load_eval_set(data_dir, card.class_names), num_images)
     cards = candidate_cards(card)
     trials = list[PreprocessingTrial]()
@@ -141,7 +141,7 @@ def try_preprocessings(
         hits = _measure(loaded.model, candidate, labeled, num_workers)
         trials.append(PreprocessingTrial(name, candidate, hits))
         progress(len(trials), len(cards) + 1)
-    # Sorting is stable, and the one in use comes first.
+    # max and sorted are stable, and the one in use comes first.
     best = max(trials, key=_top1)
     swapped = replace(best.card, channel_order=_other_order(best.card))
     hits = _measure(loaded.model, swapped, labeled, num_workers)
@@ -155,9 +155,18 @@ def _top1(trial: PreprocessingTrial) -> float:
     return trial.top1
 
 
+def _default_num_images(card: ModelCard) -> int:
+    """Return enough images to tell a few per cent apart, within seconds."""
+    if card.input_size[1] < LARGE_SIDE:
+        return MAX_IMAGES
+    return MAX_LARGE_IMAGES
+
+
 def _other_order(card: ModelCard) -> str:
     """Return the channel order that a card does not have."""
-    return "RGB" if card.channel_order == "BGR" else "BGR"
+    if card.channel_order == "BGR":
+        return "RGB"
+    return "BGR"
 
 
 def candidate_cards(card: ModelCard) -> dict[str, ModelCard]:
@@ -190,6 +199,7 @@ def _with_normalization(card: ModelCard, mean: Numbers, std: Numbers, order: str
     """Return the card with another normalization; gray images take the mean of three numbers."""
     channels = card.input_size[0]
     if channels == 3:
+        # Only images of three channels have an order.
         return replace(card, mean=mean, std=std, channel_order=order)
     return replace(card, mean=(sum(mean) / 3,) * channels, std=(sum(std) / 3,) * channels)
 
