@@ -64,16 +64,28 @@ def resolve_checkpoint(name: str | Path) -> Path:
         if file is not None:
             return file
     path = Path(name).expanduser()
+    if _exists(path):
+        return path
+    raise _not_found_error(text, path.stem, bundled)
+
+
+def _exists(path: Path) -> bool:
+    """Return True if there is such a file or folder."""
     # A name may be too long for the system to look for it.
     with suppress(OSError, ValueError):
-        if path.exists():
-            return path
+        return path.exists()
+    return False
+
+
+def _not_found_error(name: str, stem: str, bundled: Mapping[str, Path]) -> CheckpointError:
+    """Build the error about a name, with the bundled models that are similar."""
     # The stem, so that a wrong suffix does not matter.
-    near = get_close_matches(path.stem, bundled, n=MAX_SUGGESTIONS, cutoff=0.5) or list(bundled)
+    near = get_close_matches(stem, bundled, n=MAX_SUGGESTIONS, cutoff=0.5)
     # Without a match all bundled names are listed.
+    near = near or list(bundled)
     hint = f" (bundled models: {', '.join(near)})" if near else ""
-    raise CheckpointError(
-        f"No file or bundled model named '{printable_key(text)}'. Check the name{hint}."
+    return CheckpointError(
+        f"No file or bundled model named '{printable_key(name)}'. Check the name{hint}."
     )
 
 
@@ -81,7 +93,10 @@ def _find_unique(name: str, bundled: Mapping[str, Path]) -> Path | None:
     """Return the only bundled file whose name starts with `name-`, else None."""
     # Names are MODEL-DATASET, as the recipes are.
     found = [file for model, file in bundled.items() if model.startswith(f"{name}-")]
-    return found[0] if len(found) == 1 else None
+    # Of several, none is chosen silently.
+    if len(found) != 1:
+        return None
+    return found[0]
 
 
 INTRO = """# Bundled models

@@ -1,6 +1,7 @@
 """The model card of a file that has none, and what the user should know about it."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from lightning_resnets.checkpoint.card_overrides import NORMALIZATION
@@ -25,33 +26,36 @@ def card_from_identification(
     Returns:
         A card with the match's preprocessing, which is assumed, and the class names, where known.
     """
-    preprocessing = identification.preprocessing
-    # Ten classes may be of anything; a thousand are nearly always ImageNet's.
-    guess = identification.dataset if identification.dataset == "imagenet" else ""
-    names, dataset = class_names(identification.num_classes, guess, preprocessing.input_size)
+    names, dataset, are_assumed = _choose_class_names(identification, metadata)
     # Weights do not tell how images were normalized, nor what the classes are.
-    assumed = (*NORMALIZATION, "class_names")
-    own_names = find_class_names(metadata, identification.num_classes)
-    if own_names is not None:
-        # The file's own names replace the guess.
-        dataset = dataset if own_names == names else ""
-        names = own_names
-        assumed = NORMALIZATION
+    assumed = (*NORMALIZATION, "class_names") if are_assumed else NORMALIZATION
     return ModelCard(
         arch=identification.arch,
         model_kwargs=identification.model_kwargs,
         class_names=names,
         dataset=dataset,
-        input_size=preprocessing.input_size,
-        mean=preprocessing.mean,
-        std=preprocessing.std,
-        channel_order=preprocessing.channel_order,
-        crop_pct=preprocessing.crop_pct,
-        interpolation=preprocessing.interpolation,
         bn_eps=identification.bn_eps,
         dialect=identification.dialect,
         assumed=assumed,
+        **asdict(identification.preprocessing),
     )
+
+
+def _choose_class_names(
+    identification: Identification, metadata: Mapping[str, Any] | None
+) -> tuple[tuple[str, ...], str, bool]:
+    """Return class names, their dataset, and True if the names are a guess."""
+    # Ten classes may be of anything; a thousand are nearly always ImageNet's.
+    guess = identification.dataset if identification.dataset == "imagenet" else ""
+    input_size = identification.preprocessing.input_size
+    names, dataset = class_names(identification.num_classes, guess, input_size)
+    own_names = find_class_names(metadata, identification.num_classes)
+    if own_names is None:
+        return names, dataset, True
+    # The file's own names replace the guess.
+    if own_names != names:
+        dataset = ""
+    return own_names, dataset, False
 
 
 def identification_notes(identification: Identification, card: ModelCard) -> tuple[str, ...]:
@@ -66,9 +70,7 @@ def identification_notes(identification: Identification, card: ModelCard) -> tup
     """
     notes = list[str]()
     if identification.confidence != "certain":
-        others = ", ".join(identification.alternatives[:MAX_ALTERNATIVES])
-        hint = f" (also matches {others}; choose with --model)" if others else ""
-        notes.append(f"Identified as {identification.arch}{hint}.")
+        notes.append(_alternatives_note(identification))
     if identification.other_models:
         copies = join_first(identification.other_models)
         notes.append(
@@ -83,6 +85,13 @@ def identification_notes(identification: Identification, card: ModelCard) -> tup
     return (*notes, *identification.assumptions)
 
 
+def _alternatives_note(identification: Identification) -> str:
+    """Name the model, and the others that the file may contain as well."""
+    others = ", ".join(identification.alternatives[:MAX_ALTERNATIVES])
+    hint = f" (also matches {others}; choose with --model)" if others else ""
+    return f"Identified as {identification.arch}{hint}."
+
+
 def mismatch_message(file: str, identification: Identification, model: str | None) -> str:
     """Explain why a file does not match the closest model.
 
@@ -94,16 +103,7 @@ def mismatch_message(file: str, identification: Identification, model: str | Non
     Returns:
         Sentences with the first key of each kind.
     """
-    reasons = (
-        ("missing", identification.missing_keys),
-        ("unexpected", identification.unexpected_keys),
-        ("of another shape", [name for name, *_ in identification.mismatched_keys]),
-    )
-    parts = [
-        f"{plural(len(names), 'weight')} {reason} ({printable_key(names[0])})"
-        for reason, names in reasons
-        if names
-    ]
+    differences = ", ".join(_count_differences(identification))
     # With --model there is nothing else to name.
     problem = f"does not match --model {model}"
     remedy = "Rename or remove what does not match."
@@ -111,6 +111,20 @@ def mismatch_message(file: str, identification: Identification, model: str | Non
         problem = f"has no model card and is closest to {identification.arch}"
         remedy = "Rename or remove what does not match, or choose the right model with --model."
     return (
-        f"'{file}' {problem}: {', '.join(parts)}. `lightning-resnets inspect` lists all of them. "
+        f"'{file}' {problem}: {differences}. `lightning-resnets inspect` lists all of them. "
         f"{remedy}"
     )
+
+
+def _count_differences(identification: Identification) -> list[str]:
+    """Count the keys that do not match, and name the first of each kind."""
+    reasons = (
+        ("missing", identification.missing_keys),
+        ("unexpected", identification.unexpected_keys),
+        ("of another shape", [name for name, *_ in identification.mismatched_keys]),
+    )
+    return [
+        f"{plural(len(names), 'weight')} {reason} ({printable_key(names[0])})"
+        for reason, names in reasons
+        if names
+    ]

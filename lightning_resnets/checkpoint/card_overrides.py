@@ -77,8 +77,7 @@ def _still_assumed(assumed: Sequence[str], given: dict[str, Any]) -> tuple[str, 
 
 def _per_channel(name: str, value: float | Sequence[float], channels: int) -> tuple[float, ...]:
     """Return one number per channel; raise CheckpointError for anything else."""
-    numbers = value if isinstance(value, Sequence) else (value,) * channels
-    values = tuple(numbers)
+    values = tuple(value) if isinstance(value, Sequence) else (value,)
     # Text and nested lists are sequences too.
     if not are_finite_numbers(values) or len(values) not in (1, channels):
         raise CheckpointError(
@@ -86,6 +85,7 @@ def _per_channel(name: str, value: float | Sequence[float], channels: int) -> tu
         )
     if len(values) == 1:
         values *= channels
+    # Numbers in 0..255 are a common mistake.
     if max(values) > 1 or min(values) < 0:
         raise CheckpointError(
             f"{name} must lie in 0..1, as the pixels do, got {value!r} (divide by 255)."

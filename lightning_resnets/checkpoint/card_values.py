@@ -6,7 +6,7 @@ from typing import Any
 MAX_VALUES = 10_000  # in one table of the card
 MAX_DEPTH = 20  # tables within tables
 MAX_IMAGE_SIDE = 1024  # pixels; the activations of a larger image would not fit in memory
-MAX_FLOAT32 = 3.5e38
+MAX_FLOAT32 = 3.5e38  # just above the largest number, 3.4e38
 
 
 def is_number(value: object) -> bool:
@@ -21,7 +21,7 @@ def is_number(value: object) -> bool:
     # Python's booleans are integers.
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False
-    # math.isfinite raises for an integer beyond a float.
+    # math.isfinite raises for an integer beyond a float. Only NaN differs from itself.
     return abs(value) < MAX_FLOAT32 or value != value or abs(value) == math.inf
 
 
@@ -64,6 +64,7 @@ def is_image_size(size: object) -> bool:
     """
     if not isinstance(size, tuple) or len(size) != 3:
         return False
+    # The type itself, because True is an instance of int.
     return all(type(side) is int and 0 < side <= MAX_IMAGE_SIDE for side in size)
 
 
@@ -84,6 +85,7 @@ def is_json(value: object) -> bool:
     while stack:
         item, depth = stack.pop()
         visits += 1
+        # A list that holds itself ends by its depth.
         if visits > MAX_VALUES or depth > MAX_DEPTH or not _is_json_item(item):
             return False
         if isinstance(item, dict):

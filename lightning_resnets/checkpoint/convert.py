@@ -42,11 +42,13 @@ def serialize(model: nn.Module, card: ModelCard, suffix: str, fp16: bool = False
     Raises:
         CheckpointError: a weight is too large for float16.
     """
-    state = dict[str, Tensor]()
+    state: StateDict = {}
     for name, weight in model.state_dict().items():
         # safetensors stores contiguous tensors only.
         state[name] = weight.detach().cpu().contiguous()
-    return WRITERS[suffix](to_fp16(state) if fp16 else state, card)
+    if fp16:
+        state = to_fp16(state)
+    return WRITERS[suffix](state, card)
 
 
 def to_fp16(state: StateDict) -> StateDict:
@@ -63,7 +65,9 @@ def to_fp16(state: StateDict) -> StateDict:
     """
     half = dict[str, Tensor]()
     for name, weight in state.items():
-        half[name] = weight.half() if weight.is_floating_point() else weight
+        half[name] = weight
+        if weight.is_floating_point():
+            half[name] = weight.half()
         # Weights that were infinite before are kept.
         if bool((half[name].isinf() & ~weight.isinf()).any()):
             raise CheckpointError(f"'{name}' has values too large for float16. Omit --fp16.")
@@ -82,6 +86,7 @@ def to_safetensors(state: StateDict, card: ModelCard) -> bytes:
     """
     # The format forbids weights that share memory.
     unshared = {name: weight.clone() for name, weight in state.items()}
+    # Values of the format's metadata are texts.
     text = json.dumps(card.to_dict(), ensure_ascii=False)
     return safetensors.torch.save(unshared, {"format": "pt", "card": text})
 

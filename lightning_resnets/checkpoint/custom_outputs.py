@@ -28,4 +28,6 @@ def select_logits(model: nn.Module, card: ModelCard, file: str) -> tuple[str, ..
         note = return_logits(model, card.input_size, len(card.class_names))
     except ModelError as error:
         raise CheckpointError(f"'{file}': {error}") from error
-    return (note,) if note else ()
+    if not note:
+        return ()
+    return (note,)

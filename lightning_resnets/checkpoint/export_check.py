@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -66,18 +67,24 @@ def check_export(
         CheckpointError: the model's logits are not finite, or the file does not run.
     """
     expected = _finite_logits(model, batches)
+    runtime, actual = _run_exported(path, batches)
+    pairs = list(zip(actual, expected, strict=True))
+    error = torch.stack([_relative_error(ours, theirs) for ours, theirs in pairs]).max()
+    same = sum(_count_same_class(ours, theirs) for ours, theirs in pairs)
+    return ExportCheck(file_format, runtime, float(error), same, sum(len(x) for x in batches))
+
+
+def _run_exported(path: Path, batches: list[Tensor]) -> tuple[str, list[Tensor]]:
+    """Return the name of the runtime and the logits of the exported file."""
     try:
         runtime, run = load_runtime(path)
-        actual = [run(x) for x in batches]
+        return runtime, [run(x) for x in batches]
+    # A runtime may raise anything for a file that it does not support.
     except Exception as error:
         raise CheckpointError(
             f"The exported file does not run ({root_cause_line(error)}) and was deleted. Try "
             "another --opset or a fixed --batch-size."
         ) from error
-    pairs = list(zip(actual, expected, strict=True))
-    error = torch.stack([_relative_error(ours, theirs) for ours, theirs in pairs]).max()
-    same = sum(_count_same_class(ours, theirs) for ours, theirs in pairs)
-    return ExportCheck(file_format, runtime, float(error), same, sum(len(x) for x in batches))
 
 
 def _finite_logits(model: nn.Module, batches: list[Tensor]) -> list[Tensor]:
@@ -117,10 +124,13 @@ def check_inputs(card: ModelCard, batch_size: int = 0, raw: bool = False) -> lis
     generator = torch.Generator().manual_seed(0)
     batches = list[Tensor]()
     # Two sizes show that a dynamic batch really is dynamic.
-    for count in (batch_size,) if batch_size else (1, 3):
+    counts = (batch_size,) if batch_size else (1, 3)
+    for count in counts:
         batches.append(torch.rand(count, *card.input_size, generator=generator))
         batches.append(sample_images(card, count))
-    return batches if raw else [Normalize(card)(x) for x in batches]
+    if raw:
+        return batches
+    return [Normalize(card)(x) for x in batches]
 
 
 def sample_images(card: ModelCard, count: int) -> Tensor:
@@ -181,6 +191,7 @@ def load_runtime(path: Path) -> tuple[str, RunFunction]:
     if path.suffix.lower() == ".pt2":
         with suppress_exporter_output():
             return f"torch {torch.__version__}", torch.export.load(path).module()
+    # onnxruntime is many times as fast, but optional.
     try:
         import onnxruntime
     except ImportError:
@@ -197,12 +208,7 @@ def _open_session(path: Path) -> RunFunction:
     settings.intra_op_num_threads = torch.get_num_threads()
     settings.log_severity_level = 4  # fatal errors only
     session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
-
-    def run(x: Tensor) -> Tensor:
-        """Run the session on a batch."""
-        return _first_output(session.run(None, {"images": x.numpy()}))
-
-    return run
+    return _to_function(session)
 
 
 def load_reference_runtime(path: Path) -> tuple[str, RunFunction]:
@@ -218,19 +224,27 @@ def load_reference_runtime(path: Path) -> tuple[str, RunFunction]:
     from onnx.reference import ReferenceEvaluator
 
     session = ReferenceEvaluator(onnx.load(path))
+    return f"onnx {onnx.__version__}", _to_function(session)
+
+
+def _to_function(session: Any) -> RunFunction:
+    """Return a function that runs a session of onnxruntime or of onnx on a batch."""
 
     def run(x: Tensor) -> Tensor:
-        """Evaluate the graph on a batch."""
-        return _first_output(session.run(None, {"images": x.numpy()}))
+        """Run the session.
 
-    return f"onnx {onnx.__version__}", run
+        Args:
+            x: images (N, C, H, W).
 
+        Returns:
+            The logits, (N, classes).
+        """
+        outputs = session.run(None, {"images": x.numpy()})
+        # The graph has one output, the logits.
+        assert isinstance(outputs, list)
+        return torch.from_numpy(outputs[0])
 
-def _first_output(outputs: object) -> Tensor:
-    """Return the only output of a session, the logits."""
-    # The graph has one output, the logits.
-    assert isinstance(outputs, list)
-    return torch.from_numpy(outputs[0])
+    return run
 
 
 def root_cause_line(error: Exception) -> str:
@@ -245,6 +259,7 @@ def root_cause_line(error: Exception) -> str:
     # Exporters wrap the exception that says what is wrong.
     while isinstance(error.__cause__, Exception):
         error = error.__cause__
+    # Exporters print in color.
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
     lines = text.splitlines() or [type(error).__name__]
     return lines[0].strip().rstrip(".:")[:MAX_REASON]

@@ -74,6 +74,7 @@ def export_model(
 
 def _check_error(check: ExportCheck) -> None:
     """Raise if the logits differ too much; NaN counts as different."""
+    # Not `>`, which is false for NaN.
     if not check.max_relative_error <= MAX_RELATIVE_ERROR:
         raise CheckpointError(
             f"The exported logits differ from the model's by {check.max_relative_error:.1e} of the "
@@ -103,6 +104,7 @@ def require_onnx() -> None:
         for name in ONNX_PACKAGES:
             importlib.import_module(name)
     except ImportError:
+        # The reason would only name the first missing package.
         raise CheckpointError(
             "ONNX export needs missing packages. Run pip install 'lightning-resnets[export]', or "
             "write .pt2."
@@ -130,11 +132,16 @@ def to_exported_program(model: nn.Module, card: ModelCard, batch_size: int = 0) 
         with suppress_exporter_output():
             return torch.export.export(model, (example,), dynamic_shapes=shapes, strict=False)
     except Exception as error:
-        reason = root_cause_line(error)
-        remedy = "Its forward must not depend on the values of its input."
-        if not batch_size:
-            remedy = "Try --batch-size 1."
-        raise CheckpointError(f"{card.arch} cannot be exported ({reason}). {remedy}") from error
+        raise _export_error(card.arch, error, batch_size) from error
+
+
+def _export_error(arch: str, error: Exception, batch_size: int) -> CheckpointError:
+    """Build the error about a model that torch.export does not support."""
+    remedy = "Its forward must not depend on the values of its input."
+    # A fixed batch size may help, so it is the first thing to try.
+    if not batch_size:
+        remedy = "Try --batch-size 1."
+    return CheckpointError(f"{arch} cannot be exported ({root_cause_line(error)}). {remedy}")
 
 
 def write_onnx(
@@ -159,6 +166,15 @@ def write_onnx(
     Raises:
         CheckpointError: ONNX does not support the model or the opset.
     """
+    data, version = _serialize_onnx(program, metadata, batch_size, opset)
+    path.write_bytes(data)
+    return f"ONNX, opset {version}"
+
+
+def _serialize_onnx(
+    program: ExportedProgram, metadata: dict[str, str], batch_size: int, opset: int | None
+) -> tuple[bytes, int]:
+    """Return the content of the ONNX file and its opset; raise CheckpointError without support."""
     try:
         model = _to_onnx(program, metadata, batch_size, opset)
         data = model.SerializeToString()
@@ -166,10 +182,10 @@ def write_onnx(
         raise CheckpointError(
             f"ONNX does not support this model ({root_cause_line(error)}). Write .pt2."
         ) from error
+    # The default domain, "", has ONNX's own operators.
     version = next(item.version for item in model.opset_import if not item.domain)
     _check_opset(opset, version)
-    path.write_bytes(data)
-    return f"ONNX, opset {version}"
+    return data, version
 
 
 def _check_opset(opset: int | None, version: int) -> None:

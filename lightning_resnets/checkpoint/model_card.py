@@ -22,6 +22,7 @@ CARD_VERSION = 1
 
 # Written only if they differ from the default, so that older releases can read the card.
 OPTIONAL_FIELDS = ("channel_order", "crop_pct", "interpolation", "bn_eps", "dialect", "assumed")
+# Without these no model can be built, and no image preprocessed.
 REQUIRED_FIELDS = ("arch", "class_names", "input_size", "mean", "std")
 TUPLE_FIELDS = ("class_names", "input_size", "mean", "std", "assumed")
 DICT_FIELDS = ("model_kwargs", "training", "versions", "metrics")
@@ -127,6 +128,7 @@ class ModelCard:
                 card[item.name] = to_json(value)
         # math.isfinite is false for NaN and inf.
         finite = {name: value for name, value in self.metrics.items() if math.isfinite(value)}
+        # A metric may be an integer, such as 1 for an accuracy.
         card["metrics"] = {name: float(value) for name, value in finite.items()}
         return card
 
@@ -171,6 +173,7 @@ def _check_version(values: Mapping[str, Any]) -> None:
 
 def _check_names(values: Mapping[str, Any], known: set[str]) -> None:
     """Raise if entries are unknown or required ones are missing."""
+    # An entry that is ignored could change the result, such as another normalization.
     unknown = sorted(str(name) for name in values if name not in known)
     if unknown:
         raise CheckpointError(

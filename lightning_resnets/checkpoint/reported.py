@@ -53,6 +53,7 @@ class ReportedValue:
 def _names_accuracy(name: str) -> bool:
     """Return whether a name means top-1 accuracy on images that were not trained on."""
     words = set(WORD_RE.findall(name.lower()))
+    # Any other word, such as `train` or `top5`, means another quantity.
     is_accuracy = bool(words & ACCURACY_WORDS) or {"top", "1"} <= words
     return is_accuracy and words <= ACCURACY_WORDS | OTHER_WORDS
 
@@ -162,5 +163,6 @@ def _from_indices(value: Any, num_classes: int) -> tuple[str, ...] | None:
         by_index = {int(index): name for name, index in value.items()}
     except (TypeError, ValueError):
         return None
+    # Indices with gaps give None here, which is no name.
     names = [by_index.get(index) for index in range(num_classes)]
     return _from_list(names, num_classes)
