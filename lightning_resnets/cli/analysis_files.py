@@ -10,9 +10,7 @@ from lightning_resnets.utils.atomic_write import atomic_write, atomic_write_text
 
 FIGURE_SIZE_INCHES = (10.0, 6.5)
 
-
 FIGURE_DPI = 150
-
 
 RESULT_SUFFIXES = (".csv", ".json", ".png", ".svg", ".pdf")
 

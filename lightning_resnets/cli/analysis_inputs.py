@@ -22,7 +22,6 @@ from lightning_resnets.utils.format import format_shape
 # seresnet20, preresnet20 and sepreresnet20 have the depth of plain20.
 RESIDUAL_NAME_RE = re.compile(r"(?:se|pre|sepre)?resnet(\d+)")
 
-
 LOADING_BATCH_SIZE = 64  # images that are preprocessed at once
 
 
@@ -84,6 +83,7 @@ def test_error_from_card(card: ModelCard) -> float | None:
         The error in percent; None if the card reports none, or one on another dataset than the
         published errors (CIFAR-10 for small images, else ImageNet).
     """
+    # CIFAR models take 32 pixels a side, ImageNet models 224 or more.
     dataset = "cifar10" if card.input_size[1] < 64 else "imagenet"
     # An error on other images cannot stand beside the published ones.
     if card.dataset != dataset:
@@ -110,6 +110,7 @@ def build_untrained(card: ModelCard, arch: str, seed: int) -> nn.Module | None:
         return None
     # The kwargs of the card are for its own architecture only.
     model_kwargs = card.model_kwargs if arch == card.arch else {}
+    # The seed is for the initialization only.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = create_model(arch, len(card.class_names), **model_kwargs)
@@ -126,7 +127,10 @@ def plain_baseline_name(arch: str) -> str | None:
         The plain model's name, such as plain20; None if there is none.
     """
     match = RESIDUAL_NAME_RE.fullmatch(arch)
-    name = f"plain{match[1]}" if match else ""
+    if match is None:
+        return None
+    name = f"plain{match[1]}"
+    # Not every depth has a plain model.
     return name if name in MODELS else None
 
 
@@ -161,7 +165,9 @@ def _bundled_baseline(card: ModelCard) -> str | None:
     if plain is None:
         return None
     path = bundled_checkpoints().get(f"{plain}-{card.dataset}")
-    return None if path is None else str(path)
+    if path is None:
+        return None
+    return str(path)
 
 
 def _check_baseline(name: str, baseline: ModelCard, card: ModelCard) -> None:
@@ -183,6 +189,19 @@ def _to_channels_last(model: nn.Module) -> nn.Module:
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+def _check_dataset(card: ModelCard, dataset: str | None) -> None:
+    """Raise AnalysisError if no dataset is given and the bundled images do not fit the model."""
+    if dataset is not None or card.dataset == "cifar10":
+        return
+    trained_on = f"the model is for {card.dataset}"
+    if not card.dataset:
+        trained_on = "the file does not say what its classes are"
+    raise AnalysisError(
+        f"Missing --dataset: the bundled images are from CIFAR-10, but {trained_on}. Give "
+        "--dataset imagenet or folder with --data-dir DIR, or --dataset sample for CIFAR-10."
+    )
+
+
 def load_analysis_images(
     card: ModelCard, dataset: str | None, data_dir: Path | None, num_images: int
 ) -> LabeledImages:
@@ -201,17 +220,9 @@ def load_analysis_images(
         AnalysisError: no dataset is given and the model was not trained on CIFAR-10.
         DataError: the dataset is missing or has other classes.
     """
-    if dataset is None and card.dataset != "cifar10":
-        trained_on = f"the model is for {card.dataset}"
-        if not card.dataset:
-            trained_on = "the file does not say what its classes are"
-        raise AnalysisError(
-            f"Missing --dataset: the bundled images are from CIFAR-10, but {trained_on}. Give "
-            "--dataset imagenet or folder with --data-dir DIR, or --dataset sample for CIFAR-10."
-        )
+    _check_dataset(card, dataset)
     name = dataset or "sample"
-    folder = require_data_dir(name, data_dir)
-    found = DATASETS[name].load_eval_set(folder, card.class_names)
+    found = DATASETS[name].load_eval_set(require_data_dir(name, data_dir), card.class_names)
     images, labels = subsample(found, num_images)
     # All images stay in memory: analyses pass over them many times.
     batch = torch.cat(list(load_batches(images, card.preprocessing, LOADING_BATCH_SIZE)))

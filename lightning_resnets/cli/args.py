@@ -23,13 +23,11 @@ MAX_PATH_SHOWN = 80  # characters in a message
 # Help texts of arguments that several commands have
 CHECKPOINT_HELP = "checkpoint file in any supported format, or a bundled model's name"
 
-
 MODEL_HELP = (
     "architecture (overrides detection): a name from `lightning-resnets models`, with options if "
     "needed (resnet50,stride_in=1x1), torchvision/NAME, timm/NAME, or module:function for your own "
     "(its module is imported and run)"
 )
-
 
 SELECT_HELP = (
     "one of several models in the file: an entry such as ema, or the prefix of its keys, such as "
@@ -135,8 +133,7 @@ def check_output_path(
     try:
         # The location first: nothing can be said about a file in a folder that is missing.
         _check_location(out, suffixes, hint)
-        if out.exists():
-            _check_replaceable(out, overwrite, source)
+        _check_replaceable(out, overwrite, source)
     except OSError as error:
         raise _bad_name_error(out, error) from error
 
@@ -158,12 +155,14 @@ def _check_location(out: Path, suffixes: Collection[str], hint: str) -> None:
     # Of a symbolic link the target is written.
     folder = Path(os.path.realpath(out)).parent
     if not folder.is_dir():
-        shown = out.parent if not out.is_symlink() else folder
+        shown = folder if out.is_symlink() else out.parent
         raise CheckpointError(f"Folder '{shown}' does not exist. Create it first.")
 
 
 def _check_replaceable(out: Path, overwrite: bool, source: Path | None) -> None:
-    """Raise CheckpointError if an existing file must not be replaced."""
+    """Raise CheckpointError if there is a file that must not be replaced."""
+    if not out.exists():
+        return
     # A device or a pipe would be replaced by an ordinary file.
     if not out.is_file():
         raise CheckpointError(f"'{out}' is not a regular file. Choose another name.")
@@ -187,6 +186,7 @@ def load_input(options: argparse.Namespace) -> LoadedCheckpoint:
         CheckpointError: there is no such file, or it cannot be loaded.
     """
     path = resolve_checkpoint(options.checkpoint)
+    # An empty option, as a script may pass it, counts as left out.
     return load_checkpoint(
         path, options.model or None, options.select or None, overrides=read_overrides(options)
     )

@@ -13,6 +13,8 @@ from lightning_resnets.errors import CheckpointError
 # argparse has no public name for it.
 ArgumentGroup = Any
 
+Channels = tuple[float, ...]  # one number per channel, or one for all
+
 CHANNEL_OPTIONS = ("--mean", "--std")
 
 
@@ -62,20 +64,23 @@ def read_overrides(options: Namespace) -> CardOverrides:
     Raises:
         CheckpointError: options exclude each other, or the file of names cannot be read.
     """
-    mean = options.mean
-    std = options.std
-    if options.no_normalize:
-        if mean is not None or std is not None:
-            raise CheckpointError("--no-normalize excludes --mean and --std. Give one of them.")
-        # (x - 0) / 1
-        mean = (0.0,)
-        std = (1.0,)
+    mean, std = _read_normalization(options)
     return CardOverrides(
         mean=mean,
         std=std,
         channel_order=options.channel_order,
         class_names=_read_class_names(options.class_names),
     )
+
+
+def _read_normalization(options: Namespace) -> tuple[Channels | None, Channels | None]:
+    """Return mean and standard deviation; None for one that is not given."""
+    if not options.no_normalize:
+        return options.mean, options.std
+    if options.mean is not None or options.std is not None:
+        raise CheckpointError("--no-normalize excludes --mean and --std. Give one of them.")
+    # (x - 0) / 1; one number serves all channels.
+    return (0.0,), (1.0,)
 
 
 def _read_class_names(name: str | None) -> tuple[str, ...] | None:
@@ -147,7 +152,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def parse_channels(text: str) -> tuple[float, ...]:
+def parse_channels(text: str) -> Channels:
     """Parse numbers separated by commas, one per channel or one for all.
 
     Args:

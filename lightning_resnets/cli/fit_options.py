@@ -34,7 +34,6 @@ FIT_OPTIONS = (
     FitOption("overwrite", bool, False, "replace an unfinished run in the output folder"),
 )
 
-
 # Smaller values have no meaning, but Lightning does not check all of them.
 TRAINER_MINIMUMS = {
     "accumulate_grad_batches": 1,

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -26,18 +26,14 @@ from lightning_resnets.preprocessing import Preprocessing
 
 ImageSize = tuple[int, int, int]
 
-
 MODEL_OR_CHECKPOINT_HELP = (
     "a model's name (from `lightning-resnets models`, torchvision/NAME, timm/NAME, or "
     "module:function for your own), a bundled model's name, or a checkpoint file"
 )
 
-
 CIFAR_CLASSES = 10
 
-
 EXTERNAL_NUM_CLASSES = 1000  # of ImageNet, for which torchvision and timm have their weights
-
 
 # For a model that neither a checkpoint nor the index of known models describes
 IMAGENET_PREPROCESSING = Preprocessing(
@@ -68,9 +64,7 @@ class OpenedStructure:
 def open_structure(
     name: str, model: str | None = None, select: str | None = None, image_size: int | None = None
 ) -> OpenedStructure:
-    """Open a model whose weights do not matter.
-
-    A name is built without initialization, which is fast. A checkpoint is loaded as usual.
+    """Open a model whose weights do not matter; a name alone is built without them, fast.
 
     Args:
         name: model name, bundled model's name, or checkpoint file.
@@ -84,29 +78,38 @@ def open_structure(
     Raises:
         CheckpointError: there is neither such a model nor such a file.
     """
-    is_assumed = False
     if model is None and _is_model_name(name):
-        # Initializing a large model takes seconds, and a graph needs no weights.
-        structure = build_uninitialized(name, _num_classes(name))
-        size = _input_size(name)
-        if ":" in name:
-            size = (_input_channels(structure), *size[1:])
-            is_assumed = image_size is None
+        structure, size = _build_structure(name)
+        # Nobody says for which size a custom model was made.
+        is_assumed = ":" in name and image_size is None
     else:
         loaded = _load_file(name, model, select=select)[0]
-        size = loaded.card.input_size
-        structure, name = loaded.model, loaded.card.arch
+        structure, size = loaded.model, loaded.card.input_size
+        name = loaded.card.arch
+        is_assumed = False
     if image_size is not None:
         # Only square images: all models were trained on them.
         size = (size[0], image_size, image_size)
     return OpenedStructure(_with_merges(structure, name, size), size, is_assumed)
 
 
+def _build_structure(name: str) -> tuple[nn.Module, ImageSize]:
+    """Build a named model without its weights, and return it with its input size."""
+    # Initializing a large model takes seconds, and a graph needs no weights.
+    structure = build_uninitialized(name, _num_classes(name))
+    size = _input_size(name)
+    if ":" in name:
+        size = (_input_channels(structure), *size[1:])
+    return structure, size
+
+
 def _input_channels(model: nn.Module) -> int:
     """Return the input channels of the first convolution, 3 without one."""
     convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
     first = next(convolutions, None)
-    return first.in_channels if first else 3
+    if first is None:
+        return 3
+    return first.in_channels
 
 
 def open_model(
@@ -132,13 +135,17 @@ def open_model(
         CheckpointError: there is neither such a model nor such a file.
     """
     if model is None and _is_model_name(name) and not _is_bundled(name):
-        # The name becomes a folder, so it must not have separators.
         untrained = open_untrained(name, seed)
         card = overrides.apply(untrained.card)
-        return replace(untrained, card=card), re.sub(r"[/:]", "-", name)
+        return replace(untrained, card=card), _to_file_name(name)
     loaded, path = _load_file(name, model, overrides, select)
-    card = loaded.card
-    return replace(loaded, model=_with_merges(loaded.model, card.arch, card.input_size)), path.stem
+    merged = _with_merges(loaded.model, loaded.card.arch, loaded.card.input_size)
+    return replace(loaded, model=merged), path.stem
+
+
+def _to_file_name(name: str) -> str:
+    """Replace the separators in a model's name, which becomes the name of a folder."""
+    return re.sub(r"[/:]", "-", name)
 
 
 def open_untrained(name: str, seed: int = 0) -> LoadedCheckpoint:
@@ -164,9 +171,8 @@ def open_untrained(name: str, seed: int = 0) -> LoadedCheckpoint:
     # Only custom models return anything but one tensor.
     if ":" in name and (note := return_logits(model, size, _num_classes(name))):
         notes.append(note)
-    return LoadedCheckpoint(
-        _with_merges(model, name, size), _untrained_card(name, size), notes=tuple(notes)
-    )
+    model = _with_merges(model, name, size)
+    return LoadedCheckpoint(model, _untrained_card(name, size), notes=tuple(notes))
 
 
 def _untrained_card(name: str, size: ImageSize) -> ModelCard:
@@ -178,18 +184,10 @@ def _untrained_card(name: str, size: ImageSize) -> ModelCard:
         preprocessing = IMAGENET_PREPROCESSING if is_large else CIFAR10_PREPROCESSING
     # Ours with ten classes are made for CIFAR-10; of other models only the number is known.
     is_cifar = name in MODELS and MODELS[name].num_classes == CIFAR_CLASSES
-    names, dataset = class_names(_num_classes(name), "cifar10" if is_cifar else "", size)
-    return ModelCard(
-        arch=name,
-        class_names=names,
-        input_size=size,
-        mean=preprocessing.mean,
-        std=preprocessing.std,
-        channel_order=preprocessing.channel_order,
-        crop_pct=preprocessing.crop_pct,
-        interpolation=preprocessing.interpolation,
-        dataset=dataset,
-    )
+    guess = "cifar10" if is_cifar else ""
+    names, dataset = class_names(_num_classes(name), guess, size)
+    preprocessing = replace(preprocessing, input_size=size)
+    return ModelCard(arch=name, class_names=names, dataset=dataset, **asdict(preprocessing))
 
 
 def _is_model_name(name: str) -> bool:
@@ -209,12 +207,15 @@ def _input_size(name: str) -> ImageSize:
 
 def _num_classes(name: str) -> int:
     """Return the number of classes that a named model was made for."""
-    return MODELS[name].num_classes if name in MODELS else EXTERNAL_NUM_CLASSES
+    if name in MODELS:
+        return MODELS[name].num_classes
+    return EXTERNAL_NUM_CLASSES
 
 
 def _is_bundled(name: str) -> bool:
     """Return True for a bundled model's name, or the beginning of exactly one."""
     bundled = bundled_checkpoints()
+    # Of two that begin with the name, neither may be chosen silently.
     return name in bundled or sum(stem.startswith(f"{name}-") for stem in bundled) == 1
 
 

@@ -16,56 +16,43 @@ from lightning_resnets.utils.format import join_words
 # unrecognized arguments: --trainer.max_epoch 3
 UNRECOGNIZED_RE = re.compile(r"unrecognized arguments: --([^\s=]+)")
 
-
 # Subcommand 'fit' does not accept option 'model.widht'
 UNKNOWN_KEY_RE = re.compile(r"does not accept option '([\w.]+)'")
-
 
 # Linked "model.num_classes" must be given via "data.num_classes"
 LINKED_RE = re.compile(r"Linked ['\"]([\w.]+)['\"] must be given via ['\"]([\w.]+)['\"]")
 
-
 # Problem with given class_path 'nosuch.Data': No module named 'nosuch'
 CLASS_PATH_RE = re.compile(r"Problem with given class_path '([\w.]+)':\s*(.+?)(?:\s+- Expected|$)")
-
 
 # The same over several lines, until the next type of a list of types or the value
 BUILD_RE = re.compile(
     r"Problem with given class_path '([\w.]+)':\s*(.+?)(?=\n\s*- |\nGiven value|\Z)", re.DOTALL
 )
 
-
 # Option 'batch_sice' is not accepted
 REFUSED_RE = re.compile(r"Option '([\w.]+)' is not accepted")
-
 
 # Parser key "data.auto_augment":, indented by the depth of the key
 PARSER_KEY_RE = re.compile(r"^(.*)Parser key ['\"]([\w.]+)['\"]:", re.MULTILINE)
 
-
 # Got value: 8
 GIVEN_VALUE_RE = re.compile(r"(?:Got|Given) value: (.+)")
-
 
 # Expected a <class 'int'>. Got value: many
 EXPECTED_RE = re.compile(r"Expected an? (.+?)(?:\. Got value: .*)?$", re.MULTILINE)
 
-
 # dot import path string: CIFAR10X
 IMPORT_PATH_RE = re.compile(r"dot import path string: (.+)")
-
 
 # typing.Literal['sgd', 'adamw', 'lamb']
 LITERAL_RE = re.compile(r"(?:typing\.)?Literal(\[.+\])")
 
-
 # <class 'collections.abc.Iterable'>, of which the last part is kept
 CLASS_NAME_RE = re.compile(r"<class '(?:[\w.]+\.)?(\w+)'>")
 
-
 # The same, of which the whole path is kept
 FULL_CLASS_NAME_RE = re.compile(r"<class '([\w.]+)'>")
-
 
 # What a user types for a value of a Python type, in the words of YAML
 TYPE_DESCRIPTIONS = {
@@ -79,13 +66,11 @@ TYPE_DESCRIPTIONS = {
     "str": ("text",),
 }
 
-
 DATAMODULES = (
     "lightning_resnets.data.CIFAR10",
     "lightning_resnets.data.CIFAR10Sample",
     "lightning_resnets.data.ImageNet",
 )
-
 
 MIN_SIMILARITY = 0.8  # of a suggested option, 0 to 1
 
@@ -110,10 +95,8 @@ def format_option_error(message: str, options: Iterable[str]) -> str:
         return f"--{match[1]} cannot be set: it is taken from {match[2]}."
     if len(keys) < 2 and (match := CLASS_PATH_RE.search(text)):
         return format_class_error(*match.groups())
-    if keys:
-        sentence = format_value_error(f"--{'.'.join(keys)}", rest)
-        if sentence is not None:
-            return sentence
+    if keys and (sentence := format_value_error(f"--{'.'.join(keys)}", rest)):
+        return sentence
     # jsonargparse appends every subclass that it knows.
     return end_sentence(text.partition(" Subtypes:")[0])
 

@@ -23,6 +23,7 @@ def write_predictions(path: Path, probabilities: Tensor, class_names: Sequence[s
     # The most probable class only: a table of all would be large.
     top_probabilities, top_classes = probabilities.max(1)
     pairs = zip(top_classes.tolist(), top_probabilities.tolist(), strict=True)
+    # newline="" leaves the line ends to the writer.
     with atomic_write(path) as part, part.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("image_index", "class", "probability"))

@@ -17,7 +17,13 @@ def evaluation_progress() -> Iterator[Callable[[int, int, int], None]]:
     with _progress_bar("images") as bar:
 
         def update(done: int, correct: int, total: int) -> None:
-            """Show the accuracy and move the bar, redrawing it once."""
+            """Show the accuracy and move the bar, redrawing it once.
+
+            Args:
+                done: number of images done.
+                correct: number of correct ones.
+                total: number of all images.
+            """
             bar.set_postfix_str(f"{correct / done:.2%} correct", refresh=False)
             _move_to(bar, done, total)
 

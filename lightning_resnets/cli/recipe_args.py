@@ -63,7 +63,10 @@ def _split_arg(arg: str) -> Iterator[str]:
     # -c NAME, -cNAME and -c=NAME, as argparse takes them.
     if SHORT_CONFIG_RE.match(arg):
         name = arg.removeprefix("-c").removeprefix("=")
-        yield from ("--config", name) if name else ("--config",)
+        yield "--config"
+        # The name may be the next argument.
+        if name:
+            yield name
         return
     option, equals, value = arg.partition("=")
     if not equals:

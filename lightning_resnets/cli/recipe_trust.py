@@ -47,8 +47,7 @@ def split_trust(args: Sequence[str]) -> tuple[list[str], bool]:
         OptionError: the value is neither true nor false.
     """
     others: list[str] = []
-    is_trusted = False
-    follows_flag = False
+    is_trusted = follows_flag = False
     for arg in args:
         option, equals, value = arg.partition("=")
         # The value may be an argument of its own, or be left out.
@@ -56,12 +55,17 @@ def split_trust(args: Sequence[str]) -> tuple[list[str], bool]:
             is_trusted = BOOLEANS[arg.lower()]
         elif option != TRUST_FLAG:
             others.append(arg)
-        elif equals and value.lower() not in BOOLEANS:
-            raise OptionError(f"{TRUST_FLAG} must be true or false, got '{value}'.")
         else:
-            is_trusted = BOOLEANS.get(value.lower(), True)
+            is_trusted = not equals or _parse_boolean(value)
         follows_flag = arg == TRUST_FLAG
     return others, is_trusted
+
+
+def _parse_boolean(value: str) -> bool:
+    """Parse the value of `--trust_recipe`; raise OptionError for anything but true and false."""
+    if value.lower() not in BOOLEANS:
+        raise OptionError(f"{TRUST_FLAG} must be true or false, got '{value}'.")
+    return BOOLEANS[value.lower()]
 
 
 @contextmanager
@@ -97,19 +101,24 @@ def named_code(args: Sequence[str]) -> list[str]:
     """
     names: dict[str, None] = {}
     for value in _code_values(args):
-        is_structure = value.startswith(("{", "["))
-        found = IMPORT_PATH_RE.findall(value) if is_structure else _single_name(value)
-        for name in found:
+        for name in _names_in_value(value):
             package = name.partition(".")[0]
-            names[name if package in sys.stdlib_module_names else package] = None
+            # Trust in one module of the standard library is not trust in `os` and `subprocess`.
+            is_standard = package in sys.stdlib_module_names
+            names[name if is_standard else package] = None
     # jsonargparse never allows itself: a recipe could change these settings.
     names.pop("jsonargparse", None)
     return list(names)
 
 
-def _single_name(value: str) -> list[str]:
-    """Return the value if it is the name of a class or function."""
-    return [value] if IMPORT_PATH_RE.fullmatch(value) else []
+def _names_in_value(value: str) -> list[str]:
+    """Return the names in a value of JSON, or the value if it is the name of a class."""
+    if value.startswith(("{", "[")):
+        return IMPORT_PATH_RE.findall(value)
+    # A path or text with a name in it is no name.
+    if IMPORT_PATH_RE.fullmatch(value):
+        return [value]
+    return []
 
 
 def _code_values(args: Sequence[str]) -> Iterator[str]:
@@ -117,6 +126,7 @@ def _code_values(args: Sequence[str]) -> Iterator[str]:
     for arg, following in pairwise([*args, ""]):
         option, equals, value = arg.partition("=")
         if option.startswith(CODE_OPTIONS) and not option.rstrip("+").endswith(PATH_ENDINGS):
+            # `--model=NAME`, or `--model NAME`
             yield value if equals else following
 
 

@@ -78,23 +78,34 @@ def check_resumable(path: Path, config: dict[str, Any]) -> ResumeInfo:
         ValueError: the file has no optimizer state, or options differ.
     """
     contents = _read(path)
-    missing = RESUME_KEYS - contents.keys()
-    if missing:
-        raise ValueError(
-            f"Cannot resume from {path}: it has no {min(missing)}. "
-            "Use the run's last.ckpt, or start again without --ckpt_path."
-        )
+    _check_keys(path, contents)
     _check_optimizer(path, contents)
     _check_progress(path, contents["loops"])
     # A checkpoint of another program has no options of ours to compare.
     previous = contents.get(CHECKPOINT_KEY)
+    _check_same_options(path, previous, config)
+    return ResumeInfo(is_extended(previous, config), _log_version(contents))
+
+
+def _check_keys(path: Path, contents: Mapping[str, Any]) -> None:
+    """Raise ValueError if the file has only weights, or is of another program."""
+    missing = RESUME_KEYS - contents.keys()
+    if missing:
+        # The same name in every run, because a set has no order.
+        raise ValueError(
+            f"Cannot resume from {path}: it has no {min(missing)}. "
+            "Use the run's last.ckpt, or start again without --ckpt_path."
+        )
+
+
+def _check_same_options(path: Path, previous: Any, config: dict[str, Any]) -> None:
+    """Raise ValueError if options that change the result differ from those of the run."""
     differences = config_differences(previous, config)
     if differences:
         raise ValueError(
             f"{path} was trained with {', '.join(differences)}. "
             "Give the same options, or start again without --ckpt_path."
         )
-    return ResumeInfo(is_extended(previous, config), _log_version(contents))
 
 
 def _check_optimizer(path: Path, contents: Mapping[str, Any]) -> None:
@@ -140,8 +151,12 @@ def damaged_error(path: Path | str, reason: str) -> CheckpointError:
 def _log_version(contents: Mapping[str, Any]) -> int | None:
     """Return the version of the run's log folder; None if the file does not say it."""
     state = contents.get(RESUME_STATE_KEY)
-    versions = state.get("log_versions") if isinstance(state, dict) else None
-    version = versions[0] if isinstance(versions, list) and versions else None
+    if not isinstance(state, dict):
+        return None
+    versions = state.get("log_versions")
+    if not isinstance(versions, list) or not versions:
+        return None
+    version = versions[0]
     # A text could be a path to another folder.
     return version if type(version) is int else None
 
@@ -209,13 +224,18 @@ def find_best_checkpoint(run_dir: Path) -> Path:
             f"The run in {run_dir} has no best checkpoint. Add ModelCheckpoint with `monitor` to "
             "the recipe, or use --ckpt_path last."
         )
+    _check_inside(best, run_dir)
+    return best
+
+
+def _check_inside(best: Path, run_dir: Path) -> None:
+    """Raise ValueError unless the best checkpoint is a file of the run folder."""
     # A crafted file must not lead elsewhere.
     if not best.resolve().is_relative_to(run_dir.resolve()) or not best.is_file():
         raise ValueError(
             f"The best checkpoint of the run, '{best}', is not in {run_dir}. "
             "Use --ckpt_path last, or the path of a checkpoint."
         )
-    return best
 
 
 def _best_model_path(contents: Mapping[str, Any]) -> Path | None:
@@ -234,7 +254,9 @@ def _read(path: Path) -> dict[str, Any]:
         contents = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     # torch raises many types for damaged files.
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # Some exceptions have no text.
+        lines = str(error).splitlines() or [type(error).__name__]
+        reason = lines[0]
         raise damaged_error(path, reason) from error
     if not isinstance(contents, dict):
         raise damaged_error(path, "it is not a mapping")
@@ -243,4 +265,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _describe(arch: str, model_kwargs: dict[str, Any]) -> str:
     """Format an architecture with its model kwargs."""
-    return f"{arch} with {model_kwargs}" if model_kwargs else arch
+    if not model_kwargs:
+        return arch
+    return f"{arch} with {model_kwargs}"

@@ -7,8 +7,8 @@ from typing import Any, Self
 from lightning_resnets.training.callbacks.exact_resume import CHECKPOINT_KEY as RESUME_STATE_KEY
 from lightning_resnets.training.callbacks.resume_config import CHECKPOINT_KEY
 
+# Options of the run in its checkpoint, which keeps them flat.
 MAX_EPOCHS_KEY = "trainer.max_epochs"
-
 MAX_STEPS_KEY = "trainer.max_steps"
 
 
