@@ -28,9 +28,11 @@ from lightning_resnets.checkpoint.build_model import (
 from lightning_resnets.checkpoint.card_of_identification import card_from_identification
 from lightning_resnets.checkpoint.card_overrides import CardOverrides
 from lightning_resnets.checkpoint.identify.choose import (
+    Choice,
     PartReading,
     choose_model,
     match_named_model,
+    named_arch,
 )
 from lightning_resnets.checkpoint.identify.identification import Identification
 from lightning_resnets.checkpoint.identify.known_and_assumed import Evidence, assess_match
@@ -41,6 +43,7 @@ from lightning_resnets.checkpoint.identify.pickled_settings import (
     check_settings,
     is_known_code,
     options_from_settings,
+    root_class,
 )
 from lightning_resnets.checkpoint.identify.summarize import summarize
 from lightning_resnets.checkpoint.identify.translate import keep_names, translate_names
@@ -96,37 +99,52 @@ def open_checkpoint(
     Raises:
         CheckpointError: the file cannot be read, or matches no known model.
     """
+    _check_arguments(model, select, overrides)
+    contents = read_checkpoint(path, select or "")
+    inner = _inner_selection(select, contents.wrapper)
+    if contents.card is None:
+        return _open_without_card(contents, path.name, model, inner, overrides)
+    if inner:
+        raise CheckpointError(
+            f"There is no model '{inner}' in '{path.name}': it has a card and one model. "
+            "Omit --select."
+        )
+    card = overrides.apply(ModelCard.from_dict(contents.card))
+    # Without a name the model is checked when it is built.
+    if model is not None:
+        check_arch(card, path.name, model)
+    return OpenedCheckpoint(contents, (), None, card, model_state_dict(contents))
+
+
+def _check_arguments(model: str | None, select: str | None, overrides: CardOverrides) -> None:
+    """Raise if an argument is of another type, or an empty name."""
     for option, value in (("model", model), ("select", select)):
         check_type(option, value, (str, NoneType), "a name", CheckpointError)
         if value == "":
             raise CheckpointError(f"{option} is empty: give a name, or leave it out.")
     check_type("overrides", overrides, CardOverrides, "CardOverrides", CheckpointError)
-    contents = read_checkpoint(path, select or "")
-    if contents.card is not None:
-        if inner := _inner_selection(select, contents.wrapper):
-            raise CheckpointError(
-                f"There is no model '{inner}' in '{path.name}': it has a card and one model. "
-                "Omit --select."
-            )
-        card = overrides.apply(ModelCard.from_dict(contents.card))
-        # Without a name the model is checked when it is built.
-        if model is not None:
-            check_arch(card, path.name, model)
-        return OpenedCheckpoint(contents, (), None, card, model_state_dict(contents))
+
+
+def _open_without_card(
+    contents: CheckpointContents,
+    file: str,
+    model: str | None,
+    select: str,
+    overrides: CardOverrides,
+) -> OpenedCheckpoint:
+    """Identify the model of a file that does not say which it contains."""
     try:
         # Matching builds models, which draws random numbers.
         with preserve_rng():
-            readings = read_parts(
-                contents.state_dict, contents.metadata, _inner_selection(select, contents.wrapper)
-            )
-            identification = identify_parts(readings, contents.metadata, model, contents.settings)
+            readings = read_parts(contents.state_dict, contents.metadata, select)
+            found = identify_parts(readings, contents.metadata, model, contents.settings)
     except CheckpointError as error:
         reason = str(error)
         raise CheckpointError(
-            f"'{path.name}' has no model card, and {reason[:1].lower()}{reason[1:]}"
+            f"'{file}' has no model card, and {reason[:1].lower()}{reason[1:]}"
         ) from error
-    card = overrides.apply(card_from_identification(identification, contents.metadata))
-    return OpenedCheckpoint(contents, readings, identification, card, identification.state_dict)
+    card = overrides.apply(card_from_identification(found, contents.metadata))
+    return OpenedCheckpoint(contents, readings, found, card, found.state_dict)
 
 
 def build_opened(opened: OpenedCheckpoint, file: str, model: str | None = None) -> nn.Module:
@@ -159,11 +177,8 @@ def identify(
 
     Args:
         weights: tensors under the file's own keys, prefixes included.
-        metadata: values beside the weights; `arch`, as training scripts write it, decides between
-            models that fit equally well.
-        model: the user's name for the model, which overrules both: one of ours, `timm/NAME`,
-            `torchvision/NAME`, or `module:function`, whose module is then imported and run.
-            Options may follow: `resnet50,stride_in=1x1`.
+        metadata: values beside the weights; `arch` decides between models that fit equally well.
+        model: the user's name for the model, which overrules both, see `load.load_model`.
         select: prefix of the model in the file, or a piece of it.
         settings: settings of a whole pickled module, by path.
 
@@ -218,15 +233,23 @@ def identify_parts(
     Raises:
         CheckpointError: no known model is close, or a pickled module differs from all.
     """
-    if model is None:
-        options = _known_options(readings, settings)
-        choice = choose_model(readings, metadata, options)
-    else:
-        choice = match_named_model(readings, model)
+    choice = _choose(readings, metadata, model, settings)
     evidence = _evidence(metadata, model, settings)
     bn_eps = batch_norm_eps(settings)
     check_settings(choice.match, settings, bn_eps)
     return summarize(choice, assess_match(choice.match, evidence), evidence, bn_eps)
+
+
+def _choose(
+    readings: Sequence[PartReading],
+    metadata: Mapping[str, Any],
+    model: str | None,
+    settings: Settings,
+) -> Choice:
+    """Take named parts through step 4; the user's name for the model overrules all else."""
+    if model is not None:
+        return match_named_model(readings, model)
+    return choose_model(readings, metadata, _known_options(readings, settings))
 
 
 def _known_options(readings: Sequence[PartReading], settings: Settings) -> dict[str, Any]:
@@ -239,12 +262,11 @@ def _known_options(readings: Sequence[PartReading], settings: Settings) -> dict[
 
 def _evidence(metadata: Mapping[str, Any], model: str | None, settings: Settings) -> Evidence:
     """Collect what tells the model besides its weights."""
-    arch = metadata.get("arch")
     return Evidence(
-        arch=arch.lower() if isinstance(arch, str) else "",
+        arch=named_arch(metadata),
         model=model,
         has_options=model is not None and bool(split_options(model)[1]),
-        module=settings[""].class_name if "" in settings else "",
+        module=root_class(settings),
         is_known_code=is_known_code(settings),
     )
 
@@ -267,6 +289,7 @@ def model_state_dict(contents: CheckpointContents) -> dict[str, Tensor]:
         file all weights.
     """
     state = contents.state_dict
+    # Lightning's own files have this wrapper.
     if contents.wrapper != "state_dict":
         return state
     model_state = dict[str, Tensor]()

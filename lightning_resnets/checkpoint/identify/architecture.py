@@ -4,7 +4,6 @@ Depths, widths, groups, shortcuts and squeeze-and-excitation (SE) of ResNets, pr
 and DenseNets.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +36,14 @@ CLASSIFIER_WEIGHTS = (
     "last_linear.weight",
     "head.weight",
 )
+
+# Model class and block, by pre-activation and bottleneck.
+CLASSES: Mapping[tuple[bool, bool], tuple[type[nn.Module], type[nn.Module]]] = {
+    (False, False): (ResNet, BasicBlock),
+    (False, True): (ResNet, Bottleneck),
+    (True, False): (PreActResNet, PreActBasicBlock),
+    (True, True): (PreActResNet, PreActBottleneck),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +123,10 @@ def _infer_residual(shapes: Shapes) -> InferredArchitecture | None:
     # The first stage tells block and widths, the others repeat them.
     depths = _stage_depths(shapes)
     convs = [_first_stage_conv(shapes, index, depths[0]) for index in (1, 2, 3)]
-    has_bottleneck = bool(convs[2])  # only bottlenecks have a third convolution
+    # Only bottlenecks have a third convolution.
+    has_bottleneck = bool(convs[2])
     if not has_bottleneck:
-        convs = convs[:2]
+        convs.pop()
     if any(len(shape) != 4 or 0 in shape for shape in convs):
         return None
     is_preact = is_preactivated(shapes)
@@ -126,16 +134,13 @@ def _infer_residual(shapes: Shapes) -> InferredArchitecture | None:
     if shortcut := _shortcut_type(shapes, len(depths)):
         model_kwargs["shortcut_type"] = shortcut
     if is_preact:
-        block = PreActBottleneck if has_bottleneck else PreActBasicBlock
         model_kwargs |= _preact_kwargs(shapes, convs)
     else:
-        block = Bottleneck if has_bottleneck else BasicBlock
         model_kwargs |= _resnet_kwargs(shapes, convs)
-    se_shapes = find_se_shapes(shapes)
-    if se_shapes:
+    if se_shapes := find_se_shapes(shapes):
         model_kwargs |= se_kwargs(shapes, len(depths), se_shapes)
+    model_class, block = CLASSES[is_preact, has_bottleneck]
     traits = _residual_traits(shapes, is_preact, has_bottleneck, model_kwargs)
-    model_class = PreActResNet if is_preact else ResNet
     return InferredArchitecture(model_class, (block, depths), model_kwargs, traits, se_shapes)
 
 
@@ -143,7 +148,9 @@ def _stem(shapes: Shapes) -> str:
     """Return "deep" for three convolutions, "imagenet" for one of 7x7, else "cifar"."""
     if "conv1.6.weight" in shapes:
         return "deep"
-    return "imagenet" if shapes["conv1.weight"][-1] == 7 else "cifar"
+    if shapes["conv1.weight"][-1] == 7:
+        return "imagenet"
+    return "cifar"
 
 
 def _preact_kwargs(shapes: Shapes, convs: list[Shape]) -> dict[str, Any]:
@@ -167,16 +174,12 @@ def _resnet_kwargs(shapes: Shapes, convs: list[Shape]) -> dict[str, Any]:
     stem = _stem(shapes)
     design = STEMS[stem]
     width, channels, *_, kernel = _stem_shape(shapes)
-    # A bottleneck has four times as many channels at its output.
-    planes = convs[0][0] if len(convs) == 2 else max(1, convs[2][0] // 4)
-    groups = 1 if len(convs) == 2 else max(1, convs[1][0] // convs[1][1])
+    planes, groups = _planes_and_groups(convs)
     # Stages that begin wider than the stem are known of ResNeXts only; else the first is missing.
     first_width = planes if planes < width or groups > 1 else width
-    kwargs: dict[str, Any] = {
-        "stem": stem,
-        "stem_width": None if width == design.width else width,
-    }
+    kwargs: dict[str, Any] = {"stem": stem, "stem_width": None}
     kwargs |= _differing(
+        stem_width=(width, design.width),
         in_channels=(channels, 3),
         stem_kernel=(kernel, design.kernel),
         first_width=(first_width, width),
@@ -187,6 +190,14 @@ def _resnet_kwargs(shapes: Shapes, convs: list[Shape]) -> dict[str, Any]:
         inner = convs[1][0]
         kwargs |= {"groups": groups, "base_width": inner * 64 // max(1, planes * groups)}
     return kwargs
+
+
+def _planes_and_groups(convs: list[Shape]) -> tuple[int, int]:
+    """Return width and groups of a block with these convolutions."""
+    if len(convs) == 2:
+        return convs[0][0], 1
+    # A bottleneck has four times as many channels at its output.
+    return max(1, convs[2][0] // 4), max(1, convs[1][0] // convs[1][1])
 
 
 def _shortcut_kernel(shapes: Shapes) -> int:
@@ -257,8 +268,9 @@ def _count_blocks(shapes: Shapes, stage: int) -> int:
 def _shortcut_type(shapes: Shapes, stages: int) -> str:
     """Return C if every block has a projection, "" if none has, else B (He 2015, section 4.1)."""
     projected = {name.split(".downsample.")[0] for name in shapes if ".downsample." in name}
+    # Type A and plain models have no weights in their shortcuts.
     if not projected:
-        return ""  # type A, or a plain model
+        return ""
     return "C" if f"layer{stages}.1" in projected else "B"
 
 
@@ -281,9 +293,8 @@ def _claimed_classes(shapes: Shapes) -> int:
         shape = shapes.get(name, ())
         if len(shape) == 2:
             return shape[0]
-    matrices = [
-        shape[0]
-        for name, shape in shapes.items()
-        if len(shape) == 2 and re.search(r"weight$", name)
-    ]
-    return matrices[-1] if matrices else 0
+    # The last layer is the last to be registered, so the search runs from the end.
+    for name, shape in reversed(tuple(shapes.items())):
+        if len(shape) == 2 and name.endswith("weight"):
+            return shape[0]
+    return 0

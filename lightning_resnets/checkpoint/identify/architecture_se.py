@@ -48,9 +48,12 @@ def _se_placement(shapes: Shapes, stages: int, default_channels: int) -> str:
     """Return SE's placement, from its channels in the first block of the last stage."""
     block = f"layer{stages}.0."
     fc1 = shapes.get(f"{block}se.fc1.weight", ())
-    channels = (fc1[1] if len(fc1) > 1 else 0) or default_channels
+    # A damaged file may lack the module of this block, or have another shape there.
+    channels = (*fc1, 0, 0)[1] or default_channels
     inner = shapes.get(f"{block}conv2.weight", ())[:1]
     last = shapes.get(f"{block}conv3.weight", ())[:1] or inner
     if (channels,) == last:
         return "standard"
-    return "3x3" if (channels,) == inner else "pre"
+    if (channels,) == inner:
+        return "3x3"
+    return "pre"

@@ -148,7 +148,9 @@ def model_kwargs_for(name: str, inferred: InferredArchitecture) -> dict[str, Any
     wanted.setdefault("se_reduction", 0)
     if inferred.has("bare") and "shortcut_type" not in wanted:
         # Shapes cannot tell type A from no shortcut at all.
-        wanted["shortcut_type"] = "none" if current["shortcut_type"] == "none" else "A"
+        wanted["shortcut_type"] = "A"
+        if current["shortcut_type"] == "none":
+            wanted["shortcut_type"] = "none"
     if inferred.se_shapes:
         wanted["se_divisor"] = _se_divisor(inferred, current["se_divisor"])
     return {key: value for key, value in wanted.items() if current.get(key) != value}
@@ -179,8 +181,9 @@ def _stacking(inferred: InferredArchitecture) -> dict[str, Any]:
     *block, depths = inferred.positional_args
     if not block:
         return {"depths": depths}
-    is_bottleneck = block[0] in (Bottleneck, PreActBottleneck)
-    return {"block": "bottleneck" if is_bottleneck else "basic", "depths": depths}
+    if block[0] in (Bottleneck, PreActBottleneck):
+        return {"block": "bottleneck", "depths": depths}
+    return {"block": "basic", "depths": depths}
 
 
 def _se_divisor(inferred: InferredArchitecture, default: int) -> int:

@@ -13,7 +13,7 @@ from lightning_resnets.checkpoint.identify.translate import NamedWeights
 from lightning_resnets.errors import CheckpointError
 from lightning_resnets.models import registry
 from lightning_resnets.models.generic import GENERIC_MODELS
-from lightning_resnets.models.known.index import lookup
+from lightning_resnets.models.known.index import Neighbor, lookup
 from lightning_resnets.models.model_names import split_options
 
 MIN_MATCH_RATIO = 0.3  # of the weights, for a model to be named at all
@@ -64,8 +64,34 @@ def choose_model(
     Raises:
         CheckpointError: no known model is close.
     """
+    fitting, failed = _match_parts(readings, named_arch(metadata), options)
+    if not fitting:
+        return Choice(_closest(readings, failed))
+    # The sort is stable: of several originals the one with the shorter prefix stays first.
+    fitting.sort(key=_copy_rank)
+    others = tuple(match.weights.part.prefix.rstrip(".") for match in fitting[1:])
+    return Choice(fitting[0], others)
+
+
+def named_arch(metadata: Mapping[str, Any]) -> str:
+    """Return the model's name in the metadata, as training scripts write it.
+
+    Args:
+        metadata: values beside the weights.
+
+    Returns:
+        The name in lower case, "" if there is none.
+    """
     arch = metadata.get("arch")
-    arch = arch.lower() if isinstance(arch, str) else ""
+    if not isinstance(arch, str):
+        return ""
+    return arch.lower()
+
+
+def _match_parts(
+    readings: Sequence[PartReading], arch: str, options: Mapping[str, Any]
+) -> tuple[list[Match], list[Match]]:
+    """Return the best match of each part that has any: those that fit, and the others."""
     fitting = list[Match]()
     failed = list[Match]()
     for reading in readings:
@@ -74,12 +100,9 @@ def choose_model(
             continue
         found = _match_part(reading, arch, options)
         if found is not None:
-            (fitting if found.fits else failed).append(found)
-    if fitting:
-        fitting.sort(key=_copy_rank)
-        others = tuple(match.weights.part.prefix.rstrip(".") for match in fitting[1:])
-        return Choice(fitting[0], others)
-    return Choice(_closest(readings, failed))
+            matches = fitting if found.fits else failed
+            matches.append(found)
+    return fitting, failed
 
 
 def _copy_rank(match: Match) -> int:
@@ -102,13 +125,16 @@ def _match_part(reading: PartReading, arch: str, options: Mapping[str, Any]) -> 
     if match is None or is_ours or external is None:
         return match or external
     # Of equal ratios the external model wins, whose keys need no translation.
-    return external if external.match_ratio >= match.match_ratio else match
+    if external.match_ratio >= match.match_ratio:
+        return external
+    return match
 
 
 def _match_ours(weights: NamedWeights, arch: str, options: Mapping[str, Any]) -> Match | None:
     """Return the model of the registry that every weight fits, else the one that most fit."""
     found = _find_candidates(weights, arch, options)
     best: Match | None = None
+    # False sorts before True: the file's own name for its model is tried first.
     for name, model_kwargs in sorted(found, key=lambda candidate: candidate[0] != arch):
         match = match_model(name, model_kwargs, weights)
         if match is None:
@@ -169,38 +195,59 @@ def match_named_model(readings: Sequence[PartReading], model: str) -> Choice:
         CheckpointError: there is no such model, or it cannot be built.
     """
     name, options = split_options(model)
-    is_ours = name in registry.MODELS or name in GENERIC_MODELS
     matches = list[Match]()
     for reading in readings:
-        if is_ours and reading.named.key_conflict:
-            raise CheckpointError(reading.named.key_conflict)
-        # Only our models have a dialect's keys translated.
-        weights = reading.named if is_ours else reading.original
-        match = _match_named(name, options, weights, is_ours)
-        if match is not None and match.fits:
+        match = _match_named(name, options, _weights_for(name, reading))
+        if match is None:
+            continue
+        if match.fits:
             return Choice(match)
-        if match is not None:
-            matches.append(match)
+        matches.append(match)
     if not matches:
         raise CheckpointError(_describe_build_error(model, readings[0].original))
     return Choice(max(matches, key=lambda match: match.match_ratio))
 
 
-def _match_named(
-    name: str, options: Mapping[str, Any], weights: NamedWeights, is_ours: bool
-) -> Match | None:
+def _is_ours(name: str) -> bool:
+    """Return True for a model of this package."""
+    return name in registry.MODELS or name in GENERIC_MODELS
+
+
+def _weights_for(name: str, reading: PartReading) -> NamedWeights:
+    """Return the weights as a named model has them; raise if two of them would get one key."""
+    # Only our models have a dialect's keys translated.
+    if not _is_ours(name):
+        return reading.original
+    if reading.named.key_conflict:
+        raise CheckpointError(reading.named.key_conflict)
+    return reading.named
+
+
+def _inferred_kwargs(name: str, given: Mapping[str, Any], weights: NamedWeights) -> dict[str, Any]:
+    """Return a named model's arguments: those that the user gives and those that shapes tell."""
+    if not _is_ours(name) or not weights.architecture:
+        return dict(given)
+    known = {**weights.architecture.model_kwargs, **given}
+    inferred = replace(weights.architecture, model_kwargs=known)
+    # Options that equal the model's own are kept, so that the card has what the user said.
+    return {**candidates.model_kwargs_for(name, inferred), **given}
+
+
+def _find_row(name: str, weights: NamedWeights) -> Neighbor | None:
+    """Return an external model's row of the index, which has its preprocessing and classes."""
+    if "/" not in name:
+        return None
+    return next((row for row in lookup(weights.shapes) if row.arch == name), None)
+
+
+def _match_named(name: str, options: Mapping[str, Any], weights: NamedWeights) -> Match | None:
     """Match one part against a named model, with inferred arguments or without any."""
     given = dict(options)
-    model_kwargs = given
-    if is_ours and weights.architecture:
-        known = {**weights.architecture.model_kwargs, **given}
-        inferred = replace(weights.architecture, model_kwargs=known)
-        # Options that equal the model's own are kept, so that the card has what the user said.
-        model_kwargs = {**candidates.model_kwargs_for(name, inferred), **given}
-    # The index knows preprocessing and classes of external models.
-    rows = lookup(weights.shapes) if "/" in name else []
-    near = next((row for row in rows if row.arch == name), None)
-    num_classes = near.num_classes if near and near.is_exact else None
+    model_kwargs = _inferred_kwargs(name, given, weights)
+    near = _find_row(name, weights)
+    num_classes: int | None = None
+    if near is not None and near.is_exact:
+        num_classes = near.num_classes
     try:
         match = match_model(name, model_kwargs, weights, num_classes)
         # Inferred arguments may be invalid for a damaged file.

@@ -115,7 +115,9 @@ def _norm_after(bias: str) -> str:
     if layer.endswith("downsample.0"):
         return f"{layer[:-1]}1"
     found = re.fullmatch(r"(.*\.)?conv(\d)", layer)
-    return f"{found[1] or ''}bn{found[2]}" if found else ""
+    if not found:
+        return ""
+    return f"{found[1] or ''}bn{found[2]}"
 
 
 def divide_caffe_bn_factor(state: StateDict) -> str:
@@ -162,7 +164,9 @@ def add_identity_statistics(state: StateDict) -> str:
         state[f"{layer}.running_mean"] = torch.zeros_like(state[name])
         state[f"{layer}.running_var"] = torch.full_like(state[name], 1 - BN_EPS)
         added += 1
-    return f"{added} folded batch norms given mean 0 and variance 1" if added else ""
+    if not added:
+        return ""
+    return f"{added} folded batch norms given mean 0 and variance 1"
 
 
 def se_linear_to_conv(state: StateDict) -> str:

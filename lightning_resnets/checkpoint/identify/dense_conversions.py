@@ -69,7 +69,10 @@ def _permute(state: StateDict, norm: str, consumer: str, order: Tensor) -> None:
 def _length(state: Mapping[str, Tensor], name: str) -> int:
     """Return the first side of a weight, 0 if it is missing."""
     weight = state.get(name)
-    return len(weight) if weight is not None and weight.ndim else 0
+    # A file may have a number in its place, which has no sides.
+    if weight is None or not weight.ndim:
+        return 0
+    return len(weight)
 
 
 def dense_block_depths(names: Mapping[str, object]) -> tuple[int, ...]:

@@ -31,7 +31,8 @@ def match_external(original: NamedWeights, arch: str) -> Match | None:
     for row in (*named, *rows[:1]):
         match = match_model(row.arch, {}, weights, row.num_classes)
         if match is not None:
-            match = match if match.fits else _match_other_head(match, row)
+            if not match.fits:
+                match = _match_other_head(match, row)
             return replace(match, preprocessing=row.preprocessing)
     return None
 
@@ -45,10 +46,15 @@ def _match_other_head(match: Match, row: Neighbor) -> Match:
     if set(match.missing_keys) != classifier or not all(map(HEAD_RE.fullmatch, others)):
         return match
     renamed = _rename_last_layer(match.weights, others, tuple(classifier))
-    found = match_model(row.arch, {}, renamed, _width(renamed, classifier)) if renamed else None
-    if found is None or not found.fits:
-        found = match_model(row.arch, {}, _without(match.weights, others), 0)
-    return found if found is not None and found.fits else match
+    if renamed:
+        found = match_model(row.arch, {}, renamed, _width(renamed, classifier))
+        if found is not None and found.fits:
+            return found
+    # Without the odd layers the body may still be the model's.
+    found = match_model(row.arch, {}, _without(match.weights, others), 0)
+    if found is not None and found.fits:
+        return found
+    return match
 
 
 def _rename_last_layer(
@@ -66,8 +72,8 @@ def _rename_last_layer(
 
 def _width(weights: NamedWeights, classifier: set[str]) -> int:
     """Return the width of the last layer."""
-    widths = [len(weights.state_dict[key]) for key in classifier if key.endswith("weight")]
-    return widths[0] if widths else 0
+    widths = (len(weights.state_dict[key]) for key in classifier if key.endswith("weight"))
+    return next(widths, 0)
 
 
 def _without(weights: NamedWeights, keys: tuple[str, ...]) -> NamedWeights:

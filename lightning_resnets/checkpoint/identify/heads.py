@@ -41,19 +41,18 @@ def find_head(weights: Mapping[str, Tensor], channels: int, name: str) -> Head:
     """
     keys = [key for key in weights if HEAD_RE.fullmatch(key)]
     layers = _group_by_layer(keys)
+    unknown = Head(leftover_keys=tuple(keys))
     if any(not _has_weight(leaves) for leaves in layers.values()):
         # A bias alone is a piece of the last layer, in conflict with another or not.
         return _name_layers({"": keys}, name, ())
     matrices = [layer for layer, leaves in layers.items() if _is_linear(weights, leaves)]
     if not keys or len(matrices) < len(layers):
-        return Head(leftover_keys=tuple(keys))
+        return unknown
     widths = _chain(weights, matrices, channels)
-    if widths is None:
-        # One layer is the last layer, even if its shape is wrong: that must be said.
-        if len(matrices) > 1:
-            return Head(leftover_keys=tuple(keys))
-        widths = ()
-    return _name_layers(layers, name, widths)
+    # One layer is the last layer, even if its shape is wrong: that must be said.
+    if widths is None and len(matrices) > 1:
+        return unknown
+    return _name_layers(layers, name, widths or ())
 
 
 def _name_layers(layers: Mapping[str, list[str]], name: str, widths: tuple[int, ...]) -> Head:
@@ -98,7 +97,7 @@ def _chain(
         shape = weights[f"{layer}.weight"].shape
         if channels not in shape[:2]:
             return None
-        # Some frameworks store (in, out).
+        # torch stores (out, in), some frameworks (in, out).
         channels = shape[0] if shape[1] == channels else shape[1]
         widths.append(channels)
     return tuple(widths[:-1])

@@ -12,7 +12,6 @@ from typing import Any
 
 from lightning_resnets.checkpoint.identify import candidates
 from lightning_resnets.checkpoint.identify.architecture import Shapes
-from lightning_resnets.checkpoint.identify.dialects import Dialect
 from lightning_resnets.checkpoint.identify.identification import Confidence
 from lightning_resnets.checkpoint.identify.matching import Match
 from lightning_resnets.checkpoint.identify.open_options import (
@@ -28,7 +27,8 @@ from lightning_resnets.utils.format import join_first
 
 # Options that models with blocks of a special kind have, too.
 SPECIAL_BLOCK_OPTIONS = ("stem_pool", "se_pool")
-MAX_ALTERNATIVES_SHOWN = 3  # in the reason; the identification has all
+# In the reason, which is read in a terminal; the identification has all.
+MAX_ALTERNATIVES_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,34 +78,42 @@ def assess_match(match: Match, evidence: Evidence) -> Assessment:
     if not match.fits:
         return _assess_misfit(match, evidence)
     every = f"every weight fits {match.name}"
-    dialect = match.weights.dialect
-    caveat = f"; {dialect.caveat}" if dialect.caveat else ""
+    # Settings decide everything, then the user's options, the user's name, and the file's name.
     if evidence.module and evidence.is_known_code:
-        reason = f"{every}, and so do the strides, dilations and pools of the pickled model"
-        return Assessment("certain", f"{reason}{caveat}")
+        every += ", and so do the strides, dilations and pools of the pickled model"
+        return Assessment("certain", f"{every}{_caveat(match)}")
     if evidence.has_options:
         return Assessment("certain", f"--model names {evidence.model}, and {every}")
     others = _other_models(match)
     if evidence.model is not None:
         return _assess_named(match, evidence.model, every, others)
-    if evidence.arch and _names_model(evidence.arch, match):
-        # The keys of one project and its name for a model leave nothing open.
-        others = _undecided_by_name(match, others) if dialect.is_ambiguous else []
+    if _names_model(evidence.arch, match):
+        others = _undecided_by_file_name(match, others)
         if not others:
-            reason = f"the file names {evidence.arch}, and {every}{caveat}"
-            # A name says nothing about what stands between the layers of another head.
-            has_hidden = bool(match.model_kwargs.get("head_widths"))
-            return Assessment("likely" if has_hidden else "certain", reason)
-    return _assess_alternatives(dialect, every, others, caveat)
+            return _assess_named_by_file(match, evidence.arch, every)
+    return _assess_alternatives(match, every, others)
 
 
 def _assess_misfit(match: Match, evidence: Evidence) -> Assessment:
     """Assess a match that lacks weights."""
+    claim = f"{match.name} is the closest model"
     if evidence.model is not None:
-        reason = f"--model names {evidence.model}, but not every weight fits it"
-        return Assessment("unsure", reason)
-    reason = f"{match.name} is the closest model, but not every weight fits it"
-    return Assessment("unsure", reason)
+        claim = f"--model names {evidence.model}"
+    return Assessment("unsure", f"{claim}, but not every weight fits it")
+
+
+def _caveat(match: Match) -> str:
+    """Return what is guessed about the preprocessing, as the end of a sentence."""
+    caveat = match.weights.dialect.caveat
+    return f"; {caveat}" if caveat else ""
+
+
+def _assess_named_by_file(match: Match, arch: str, every: str) -> Assessment:
+    """Assess a model that the file names, with no other that fits."""
+    reason = f"the file names {arch}, and {every}{_caveat(match)}"
+    # A name says nothing about what stands between the layers of another head.
+    has_hidden = bool(match.model_kwargs.get("head_widths"))
+    return Assessment("likely" if has_hidden else "certain", reason)
 
 
 def _assess_named(match: Match, model: str, every: str, others: Sequence[str]) -> Assessment:
@@ -113,32 +121,27 @@ def _assess_named(match: Match, model: str, every: str, others: Sequence[str]) -
     undecided = _undecided_by_name(match, others)
     if not undecided:
         return Assessment("certain", f"--model names {model}, and {every}")
+    shown = join_first(undecided, MAX_ALTERNATIVES_SHOWN)
     reason = (
-        f"--model names {model}, and {every}, but also {_join(undecided)}; "
-        "weights cannot distinguish them"
+        f"--model names {model}, and {every}, but also {shown}; weights cannot distinguish them"
     )
     return Assessment("likely", reason, tuple(undecided))
 
 
-def _assess_alternatives(
-    dialect: Dialect, every: str, others: Sequence[str], caveat: str
-) -> Assessment:
+def _assess_alternatives(match: Match, every: str, others: Sequence[str]) -> Assessment:
     """Assess a match by the number of other models that fit."""
+    dialect = match.weights.dialect
+    caveat = _caveat(match)
     if others:
+        shown = join_first(others, MAX_ALTERNATIVES_SHOWN)
         reason = (
-            f"{every}, but also {_join(others)}; weights cannot distinguish them: "
-            f"chose the first{caveat}"
+            f"{every}, but also {shown}; weights cannot distinguish them: chose the first{caveat}"
         )
         return Assessment("likely", reason, tuple(others))
     if not dialect.is_ambiguous:
         return Assessment("certain", f"{every}, and only {dialect.name} uses these keys")
-    confidence: Confidence = "likely" if caveat else "certain"
-    return Assessment(confidence, f"{every} and no other known model{caveat}")
-
-
-def _join(names: Sequence[str]) -> str:
-    """Join the first alternatives."""
-    return join_first(names, MAX_ALTERNATIVES_SHOWN)
+    reason = f"{every} and no other known model{caveat}"
+    return Assessment("likely" if caveat else "certain", reason)
 
 
 def _names_model(arch: str, match: Match) -> bool:
@@ -149,12 +152,23 @@ def _names_model(arch: str, match: Match) -> bool:
     return bool(match.weights.dialect.ambiguous_kwargs) and arch == f"{match.name}b"
 
 
+def _undecided_by_file_name(match: Match, others: Sequence[str]) -> list[str]:
+    """Return the alternatives that the file's name for its model leaves open."""
+    # The keys of one project and its name for a model leave nothing open.
+    if not match.weights.dialect.is_ambiguous:
+        return []
+    return _undecided_by_name(match, others)
+
+
 def _undecided_by_name(match: Match, others: Sequence[str]) -> list[str]:
     """Return the alternatives that a name without options leaves open.
 
     A name stands for its registered model. It says nothing where the file has another stem, and
     nothing about an option that was chosen against the registered model.
     """
+    # The keys of one project decide its models.
+    if not match.weights.dialect.is_ambiguous:
+        return list(others)
     defaults = _registered_options(match.name)
     undecided = list[str]()
     for other in others:
@@ -164,14 +178,16 @@ def _undecided_by_name(match: Match, others: Sequence[str]) -> list[str]:
         is_other_stem = key == "stem_pool" and "stem" in match.model_kwargs
         if base == match.name and (is_changed or is_other_stem):
             undecided.append(other)
-    # The keys of one project decide its models.
-    return undecided if match.weights.dialect.is_ambiguous else list(others)
+    return undecided
 
 
 def _registered_options(name: str) -> dict[str, Any]:
     """Return the options of a registered model; {} for any other."""
     entry = registry.MODELS.get(name)
-    return dict(getattr(entry.factory, "keywords", {})) if entry else {}
+    if entry is None:
+        return {}
+    # The factory of a family's model is a `partial`, any other has no keywords.
+    return dict(getattr(entry.factory, "keywords", {}))
 
 
 def _other_models(match: Match) -> list[str]:
@@ -179,9 +195,11 @@ def _other_models(match: Match) -> list[str]:
     weights = match.weights
     inferred = weights.architecture
     if not weights.dialect.is_ambiguous:
-        options = dialect_options(inferred, weights.dialect) if inferred else []
-        chosen = match.model_kwargs
-        options = [option for option in options if chosen.get(option[0]) != option[1]]
+        if inferred is None:
+            return []
+        options = dialect_options(inferred, weights.dialect)
+        # Only what the chosen model does otherwise makes another model.
+        options = [item for item in options if match.model_kwargs.get(item[0]) != item[1]]
         return [join_options(match.name, dict([option])) for option in options]
     names = _variants(match)
     own = {match.name, *own_names(match.name.rpartition("/")[2])}
@@ -208,8 +226,9 @@ def _variants(match: Match) -> list[str]:
         return []
     if inferred is None:
         # Of the other families only those with SE have options without weights.
-        has_se = any(key.endswith(".se.fc1.weight") for key in match.weights.shapes)
-        return [join_options(match.name, {"se_pool": "max"})] if has_se else []
+        if not any(key.endswith(".se.fc1.weight") for key in match.weights.shapes):
+            return []
+        return [join_options(match.name, {"se_pool": "max"})]
     chosen = {**candidates.default_options(match.name, inferred), **match.model_kwargs}
     options = open_options(inferred.model_class, inferred, chosen)
     if candidates.has_own_block(match.name, inferred):
@@ -244,9 +263,9 @@ def _describe_head(weights: NamedWeights) -> str:
     """Describe what the file has in place of a last layer."""
     if weights.dropped_head:
         return f"a head that is not a chain of linear layers ({weights.dropped_head})"
-    beside = list(weights.part.beside)
-    if beside:
-        return f"no last layer that fits, but other weights beside the body ({beside[0]})"
+    if weights.part.beside:
+        first = next(iter(weights.part.beside))
+        return f"no last layer that fits, but other weights beside the body ({first})"
     return "no last layer"
 
 

@@ -69,27 +69,17 @@ def match_model(
     Returns:
         The match, or None if these arguments cannot build the model.
     """
-    count = _count_classes(weights) if num_classes is None else num_classes
+    if num_classes is None:
+        num_classes = _count_classes(weights)
     # No model is built for a width that a file only claims.
-    count = min(count, MAX_CLASSES)
+    count = min(num_classes, MAX_CLASSES)
     try:
         with torch.random.fork_rng(devices=[]), skip_init():
             model = registry.create_model(name, num_classes=count, **model_kwargs)
     # ImportError is left to the caller: a package is missing.
     except (ValueError, RuntimeError):
         return None
-    compared = _compare(model, weights.state_dict)
-    return Match(
-        weights,
-        name,
-        model_kwargs,
-        compared.state_dict,
-        tuple(compared.missing),
-        tuple(compared.unexpected),
-        tuple(compared.mismatched),
-        _match_ratio(compared),
-        count,
-    )
+    return _match_of(_compare(model, weights.state_dict), name, model_kwargs, weights, count)
 
 
 def _count_classes(weights: NamedWeights) -> int:
@@ -107,7 +97,8 @@ class _Comparison:
     missing: list[str] = field(default_factory=list[str])
     unexpected: list[str] = field(default_factory=list[str])
     mismatched: list[MismatchedKey] = field(default_factory=list[MismatchedKey])
-    num_expected: int = 0  # keys of the model, without counters
+    # Keys of the model, without counters.
+    num_expected: int = 0
 
 
 def _compare(model: nn.Module, weights: dict[str, Tensor]) -> _Comparison:
@@ -144,7 +135,30 @@ def is_counter(key: str) -> bool:
 
 def _to_counter(weight: Tensor | None, wanted: Tensor) -> Tensor:
     """Return the counter in the model's shape, zero if the file has none."""
-    return torch.zeros_like(wanted) if weight is None else weight.reshape(wanted.shape)
+    if weight is None:
+        return torch.zeros_like(wanted)
+    return weight.reshape(wanted.shape)
+
+
+def _match_of(
+    compared: _Comparison,
+    name: str,
+    model_kwargs: dict[str, Any],
+    weights: NamedWeights,
+    num_classes: int,
+) -> Match:
+    """Return a comparison as the match of a model."""
+    return Match(
+        weights,
+        name,
+        model_kwargs,
+        compared.state_dict,
+        tuple(compared.missing),
+        tuple(compared.unexpected),
+        tuple(compared.mismatched),
+        _match_ratio(compared),
+        num_classes,
+    )
 
 
 def _match_ratio(compared: _Comparison) -> float:

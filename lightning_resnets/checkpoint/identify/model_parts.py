@@ -14,7 +14,9 @@ from torch import Tensor
 from lightning_resnets.errors import CheckpointError
 from lightning_resnets.utils.format import format_shape, join_first, printable_key
 
+# Each part is matched against models; a hostile file may have thousands of prefixes.
 MAX_PARTS = 24
+# RGB with an alpha channel.
 MAX_IMAGE_CHANNELS = 4
 
 # torch.compile adds its prefix in the middle of a key, too.
@@ -76,6 +78,7 @@ def _is_metric(name: str, weight: Tensor) -> bool:
     parts = name.split(".")
     # A prefix such as `module.` may come before it.
     for start in range(min(len(parts), 4)):
+        # A convolution may be called `loss`, too, but has four sides.
         if IGNORED_KEYS.fullmatch(".".join(parts[start:])):
             return weight.ndim < 3
     return bool(METRIC_STATE.fullmatch(name)) and weight.ndim < 3
@@ -183,19 +186,24 @@ def rename_weights(
     for old, weight in weights.items():
         new = rename(old)
         if new in renamed and not _are_equal(renamed[new], weight):
-            raise CheckpointError(
-                f"Two different weights, '{printable_key(old_names[new])}' and "
-                f"'{printable_key(old)}', would both be '{printable_key(new)}'. "
-                "Remove the wrong one from the file."
-            )
+            raise CheckpointError(_describe_conflict(old_names[new], old, new))
         # Equal weights under two names, as DataParallel may leave them, are one.
         renamed.setdefault(new, weight)
         old_names.setdefault(new, old)
     return renamed
 
 
+def _describe_conflict(one: str, other: str, name: str) -> str:
+    """Describe that two weights would get one name."""
+    return (
+        f"Two different weights, '{printable_key(one)}' and '{printable_key(other)}', "
+        f"would both be '{printable_key(name)}'. Remove the wrong one from the file."
+    )
+
+
 def _are_equal(one: Tensor, other: Tensor) -> bool:
     """Return True for tensors of equal shape, dtype and values."""
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
+    # Tied weights are one object, which needs no look at its values.
     return one is other or torch.equal(one, other)

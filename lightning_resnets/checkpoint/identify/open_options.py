@@ -109,8 +109,10 @@ def _stem_options(inferred: InferredArchitecture) -> list[Option]:
     if inferred.has("cifar"):
         width = inferred.model_kwargs.get("stem_width") or 0
         stages = len(inferred.positional_args[-1])
-        is_imagenet_body = width >= WIDE_STEM and stages == IMAGENET_STAGES
-        return [("stem_pool", "none"), ("stem_pool", "pad")] if is_imagenet_body else []
+        # Behind a stem of 3x3 a pool is known of bodies of ImageNet's size only.
+        if width < WIDE_STEM or stages != IMAGENET_STAGES:
+            return []
+        return [("stem_pool", "none"), ("stem_pool", "pad")]
     return [("stem_pool", "pad"), ("stem_pool", "ceil"), ("stem_pool", "none")]
 
 

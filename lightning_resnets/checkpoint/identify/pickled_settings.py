@@ -53,6 +53,20 @@ def is_known_code(settings: Settings) -> bool:
     return all(item.class_name.startswith(KNOWN_PACKAGES) for item in settings.values())
 
 
+def root_class(settings: Settings) -> str:
+    """Return the class of a pickled module.
+
+    Args:
+        settings: settings of the module and its children.
+
+    Returns:
+        Its module and name, "" if the file has no pickled module.
+    """
+    if "" not in settings:
+        return ""
+    return settings[""].class_name
+
+
 def options_from_settings(settings: Settings, weights: NamedWeights) -> dict[str, Any]:
     """Return the options of a ResNet that its layers' settings tell.
 
@@ -79,6 +93,7 @@ def options_from_settings(settings: Settings, weights: NamedWeights) -> dict[str
     if halved and inferred.has("bottleneck"):
         options["stride_in"] = "1x1" if halved[0][0] > 1 else "3x3"
     if _has_dilation(settings):
+        # Every pool of our stems halves the sides.
         pool = 1 if options.get("stem_pool") == "none" else 2
         options["output_stride"] = (stem or 1) * pool * prod(map(prod, strides))
     return options
@@ -94,8 +109,13 @@ def batch_norm_eps(settings: Settings) -> float | None:
         The epsilon, or None.
     """
     found = {item.values.get("eps") for item in settings.values() if "BatchNorm" in item.short_name}
-    eps = found.pop() if len(found) == 1 else None
-    return eps if isinstance(eps, float) and eps != DEFAULT_EPS else None
+    # A model whose layers differ has no epsilon that one number could say.
+    if len(found) != 1:
+        return None
+    eps = found.pop()
+    if not isinstance(eps, float) or eps == DEFAULT_EPS:
+        return None
+    return eps
 
 
 def check_settings(match: Match, settings: Settings, bn_eps: float | None) -> None:
@@ -118,11 +138,10 @@ def check_settings(match: Match, settings: Settings, bn_eps: float | None) -> No
         )
     differences = find_differences(settings, match.weights, built, bn_eps)
     if differences:
-        name = settings[""].class_name if "" in settings else "module"
         raise CheckpointError(
-            f"it is a pickled {name} that differs from {match.name} ({differences[0]}), and no "
-            "known model is like it. Load it where it was made, and pass its own code with "
-            "--model module:function."
+            f"it is a pickled {root_class(settings) or 'module'} that differs from {match.name} "
+            f"({differences[0]}), and no known model is like it. Load it where it was made, and "
+            "pass its own code with --model module:function."
         )
 
 
@@ -145,18 +164,24 @@ def find_differences(
         theirs = _layer(settings, weights, name)
         if theirs is None:
             continue
-        names = CONV_SETTINGS if isinstance(layer, nn.Conv2d) else ()
-        names = ("eps",) if isinstance(layer, _BatchNorm) else names
-        for setting in names:
-            ours = getattr(layer, setting)
-            if setting == "eps" and bn_eps is not None:
-                ours = bn_eps
+        for setting, ours in _settings_of(layer, bn_eps).items():
             value = theirs.values.get(setting, ours)
             if not _is_equal(value, ours):
                 differences.append(f"{name} has {setting} {value}, the model {ours}")
-    differences += _other_pools(settings, weights, model)
-    differences += _other_activations(settings, model)
-    return differences
+    others = (*_other_pools(settings, weights, model), *_other_activations(settings, model))
+    return [*differences, *others]
+
+
+def _settings_of(layer: nn.Module, bn_eps: float | None) -> dict[str, Any]:
+    """Return the settings of a layer of ours that a pickled one must share."""
+    if isinstance(layer, nn.Conv2d):
+        return {name: getattr(layer, name) for name in CONV_SETTINGS}
+    if not isinstance(layer, _BatchNorm):
+        return {}
+    if bn_eps is None:
+        return {"eps": layer.eps}
+    # The model gets this epsilon after it is built.
+    return {"eps": bn_eps}
 
 
 def _other_pools(settings: Settings, weights: NamedWeights, model: nn.Module) -> Iterator[str]:
@@ -208,9 +233,14 @@ def _is_equal(theirs: Any, ours: Any) -> bool:
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:
-    """Return a setting as a tuple of different values."""
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    return values[:1] if len(set(values)) == 1 else values
+    """Return a setting as a tuple, one number for equal ones."""
+    if not isinstance(value, (tuple, list)):
+        return (value,)
+    values = tuple(value)
+    # torch keeps a stride of 2 as (2, 2) or as 2, depending on the layer.
+    if len(set(values)) == 1:
+        return values[:1]
+    return values
 
 
 def _layer(settings: Settings, weights: NamedWeights, name: str) -> ModuleSettings | None:
@@ -228,8 +258,12 @@ def _conv(settings: Settings, weights: NamedWeights, name: str) -> Mapping[str, 
 def _first(values: Mapping[str, Any], name: str, default: int) -> int:
     """Return a setting's first number."""
     value = values.get(name, default)
-    value = value[0] if isinstance(value, (tuple, list)) and value else value
-    return value if type(value) is int else default
+    if isinstance(value, (tuple, list)) and value:
+        value = value[0]
+    # Padding may be "same", and a bool is an int, too.
+    if type(value) is not int:
+        return default
+    return value
 
 
 def _stage_strides(settings: Settings, weights: NamedWeights, stage: int) -> tuple[int, int, int]:
@@ -250,4 +284,6 @@ def _has_dilation(settings: Settings) -> bool:
 def _stem_pool(settings: Settings) -> str:
     """Return the pool behind the stem, "none" if there is none; an unknown one is said later."""
     pools = _pools(settings, ("MaxPool2d",))
-    return STEM_POOLS.get(pools[0], "pad") if pools else "none"  # type: ignore[arg-type]
+    if not pools:
+        return "none"
+    return STEM_POOLS.get(pools[0], "pad")  # type: ignore[arg-type]

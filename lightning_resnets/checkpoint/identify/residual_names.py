@@ -84,16 +84,23 @@ def _name_leaf(leaf: str) -> str:
 def _name_stem_key(key: str, has_deep_stem: bool) -> str:
     """Return our name of a key outside the blocks; its own if no rule knows it."""
     layer, _, leaf = key.rpartition(".")
-    named = _apply(DEEP_STEM_LAYERS, layer) if has_deep_stem else ""
+    named = ""
+    if has_deep_stem:
+        named = _apply(DEEP_STEM_LAYERS, layer)
     named = named or _apply(STEM_LAYERS, layer) or layer
-    return f"{named}.{_name_leaf(leaf)}" if named else key
+    # A key without a dot has no layer.
+    if not named:
+        return key
+    return f"{named}.{_name_leaf(leaf)}"
 
 
 def _name_blocks(inside: list[BlockKey], shapes: Shapes) -> dict[str, str]:
     """Name the keys of all blocks."""
     first = min(inside, key=lambda item: item.stage)
+    first_stage = first.stage
     # Without its first stage a model must not pass for a smaller one.
-    first_stage = first.stage if first.stage in first.first_stages else first.first_stages[-1]
+    if first_stage not in first.first_stages:
+        first_stage = first.first_stages[-1]
     first_block = min(item.block for item in inside)
     groups = dict[tuple[int, int], list[BlockKey]]()
     for item in inside:
@@ -118,9 +125,11 @@ def _name_layer(item: BlockKey, has_shortcut_norm: bool) -> str:
     """Return our name of a layer in a block; its own if no rule knows it."""
     if shortcut := _shortcut(item):
         # A shortcut with a batch norm is a Sequential in our models, any other a convolution.
-        is_conv = shortcut in ("downsample", "downsample.0")
-        conv = "downsample.0" if has_shortcut_norm else "downsample"
-        return conv if is_conv else shortcut
+        if shortcut not in ("downsample", "downsample.0"):
+            return shortcut
+        if has_shortcut_norm:
+            return "downsample.0"
+        return "downsample"
     if number := _apply(SE_LAYERS, item.layer):
         return f"se.fc{number}"
     inner = _strip_branch(item.layer)
@@ -154,7 +163,10 @@ def _number_layers(items: list[BlockKey], shapes: Shapes) -> dict[str, str]:
 
 def _strip_branch(layer: str) -> str:
     """Remove the container of a block's branch."""
-    return BRANCH_RE.sub("", layer, count=1) if BRANCH_RE.match(layer) else layer
+    found = BRANCH_RE.match(layer)
+    if found is None:
+        return layer
+    return layer[found.end() :]
 
 
 def _apply(rules: PartRules, text: str) -> str:

@@ -39,8 +39,9 @@ BLOCKS: tuple[tuple[str, tuple[int, ...]], ...] = (
 
 # Containers that hold a block's branch.
 BRANCH = (
-    r"(?:body|residual|residual_function|left|main|main_path|branch|branch2|layers?|block|net|"
-    r"conv_block|convs|seq|op|f|residual_branch|double_conv)\."
+    r"(?:body|residual|residual_function|left|main|main_path|branch|branch2|layers?|block|"
+    "net"
+    r"|conv_block|convs|seq|op|f|residual_branch|double_conv)\."
 )
 
 # Layers of a block's branch.
@@ -89,7 +90,10 @@ STEM_WORDS = (
 # The first convolution and its batch norm.
 STEM_LAYERS: PartRules = (
     (
-        r"(?:features\.)?(?:conv_?[01]?(?:_\dx\d)?|init_conv|conv_init|conv_in|conv_stem|first_conv)",
+        (
+            r"(?:features\.)?(?:conv_?[01]?(?:_\dx\d)?|init_conv|conv_init|conv_in|conv_stem|"
+            r"first_conv)"
+        ),
         "conv1",
     ),
     (r"(?:features\.)?(?:bn_?[01]|norm_?[01]|init_bn|bn_init|bn_in|first_bn)", "bn1"),

@@ -73,7 +73,10 @@ def _dialect_name(match: Match) -> str:
     """Return the name of the naming scheme: a package's for an external model."""
     if ":" in match.name:
         return UNKNOWN.name
-    return match.name.partition("/")[0] if "/" in match.name else match.weights.dialect.name
+    package, slash, _ = match.name.partition("/")
+    if slash:
+        return package
+    return match.weights.dialect.name
 
 
 def _choose_preprocessing(match: Match) -> tuple[Preprocessing, str]:
@@ -81,7 +84,7 @@ def _choose_preprocessing(match: Match) -> tuple[Preprocessing, str]:
     if match.name in registry.MODELS or match.weights.architecture:
         return _preprocessing_of(match, match.weights.dialect, match.weights.architecture)
     if match.preprocessing is not None:
-        return match.preprocessing, "imagenet" if match.num_classes == 1000 else ""
+        return match.preprocessing, _dataset_if("imagenet", match.num_classes)
     return _guess_preprocessing(match), ""
 
 
@@ -91,9 +94,13 @@ def _preprocessing_of(
     """Return the preprocessing of a model of ours, and its dataset."""
     count = match.num_classes
     registered = registry.MODELS.get(match.name)
-    size = registered.input_size if registered else IMAGENET_SIZE
+    size = IMAGENET_SIZE
+    if registered is not None:
+        size = registered.input_size
     # Without inferred stem the model's own input size decides.
-    is_large = not inferred.has("cifar") if inferred else size[1] > 32
+    is_large = size[1] > 32
+    if inferred is not None:
+        is_large = not inferred.has("cifar")
     if is_large:
         key = "imagenet"
     elif count == 100:
@@ -105,7 +112,14 @@ def _preprocessing_of(
         preprocessing = MEAN_STD_HALF
     if is_large and size[1] > 32:
         preprocessing = replace(preprocessing, input_size=size)
-    return preprocessing, key if DATASET_BY_NUM_CLASSES.get(count) == key else ""
+    return preprocessing, _dataset_if(key, count)
+
+
+def _dataset_if(dataset: str, num_classes: int) -> str:
+    """Return the dataset if it has this number of classes, else ""."""
+    if DATASET_BY_NUM_CLASSES.get(num_classes) == dataset:
+        return dataset
+    return ""
 
 
 def _guess_preprocessing(match: Match) -> Preprocessing:
@@ -113,9 +127,13 @@ def _guess_preprocessing(match: Match) -> Preprocessing:
     shapes = match.weights.shapes
     inferred = architecture.infer_architecture(shapes)
     if inferred:
-        return CIFAR10 if inferred.has("cifar") else IMAGENET
-    first = next((shape for shape in shapes.values() if len(shape) == 4), (0, 3, 7, 7))
-    return CIFAR10 if first[-1] <= 3 else IMAGENET
+        is_small = inferred.has("cifar")
+    else:
+        first = next((shape for shape in shapes.values() if len(shape) == 4), (0, 3, 7, 7))
+        is_small = first[-1] <= 3
+    if is_small:
+        return CIFAR10
+    return IMAGENET
 
 
 def _with_channels(preprocessing: Preprocessing, match: Match) -> Preprocessing:

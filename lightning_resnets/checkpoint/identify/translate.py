@@ -160,9 +160,11 @@ def _name_residual(
     state: dict[str, Tensor], origins: dict[str, str], dialect: Dialect
 ) -> tuple[dict[str, Tensor], dict[str, str], Dialect]:
     """Give a residual network our names; leave the keys of any other model as they are."""
-    # Keys of other frameworks have been translated already.
-    names = {} if dialect.key_rules else name_residual_keys(_shapes(state))
-    if not names or _is_dense(state):
+    # Keys of other frameworks and of DenseNets have been translated already.
+    if dialect.key_rules or _is_dense(state):
+        return state, origins, dialect
+    names = name_residual_keys(_shapes(state))
+    if not names:
         return state, origins, dialect
     names = _tell_norms_apart(names, state)
     named = {names[key]: state[key].shape for key in state}
@@ -201,8 +203,7 @@ def _tell_norms_apart(names: dict[str, str], state: Mapping[str, Tensor]) -> dic
 def _feature_channels(state: Mapping[str, Tensor]) -> int:
     """Return the channels of the feature vector, 0 if the body is unknown."""
     if _is_dense(state):
-        norm = state.get("features.norm5.weight")
-        return len(norm) if norm is not None and norm.ndim else 0
+        return _num_channels(state.get("features.norm5.weight"))
     if "layer1.0.conv1.weight" not in state:
         return 0
     # Batch norms of pre-activation blocks are narrower, convolutions may have another layout.
@@ -215,10 +216,16 @@ def _last_conv_width(state: Mapping[str, Tensor]) -> int:
     while f"layer{stage + 1}.0.conv1.weight" in state:
         stage += 1
     for conv in ("conv3", "conv2", "conv1"):
-        weight = state.get(f"layer{stage}.0.{conv}.weight")
-        if weight is not None and weight.ndim:
-            return len(weight)
+        if channels := _num_channels(state.get(f"layer{stage}.0.{conv}.weight")):
+            return channels
     return 0
+
+
+def _num_channels(weight: Tensor | None) -> int:
+    """Return the first side of a weight, 0 if it is missing or a single number."""
+    if weight is None or not weight.ndim:
+        return 0
+    return len(weight)
 
 
 def _find_head(state: Mapping[str, Tensor], beside: Mapping[str, Tensor]) -> Head:
@@ -226,27 +233,25 @@ def _find_head(state: Mapping[str, Tensor], beside: Mapping[str, Tensor]) -> Hea
     channels = _feature_channels(state)
     if not channels:
         return Head()
-    name = _head_name(state)
+    # Our models call their last layers so.
+    name = "classifier" if _is_dense(state) else "fc"
     inside = {key: weight for key, weight in state.items() if not key.startswith(BODY_PREFIXES)}
     head = find_head(inside, channels, name)
     # A head beside the body is one only if it fits: other parts have linear layers, too.
     if head.is_missing and not head.leftover_keys:
         outer = find_head(beside, channels, name)
-        is_fitting = any(channels in beside[key].shape for key, _ in outer.names)
-        return outer if is_fitting else Head(leftover_keys=outer.leftover_keys)
+        if not any(channels in beside[key].shape for key, _ in outer.names):
+            return Head(leftover_keys=outer.leftover_keys)
+        return outer
     return head
-
-
-def _head_name(state: Mapping[str, Tensor]) -> str:
-    """Return the name of the last layer in our models."""
-    return "classifier" if _is_dense(state) else "fc"
 
 
 def _name_head(
     state: dict[str, Tensor], origins: dict[str, str], part: ModelPart, head: Head
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Give the head our names, and drop one that no model of ours has."""
-    kept = {key: weight for key, weight in state.items() if key not in set(head.leftover_keys)}
+    leftover = set(head.leftover_keys)
+    kept = {key: weight for key, weight in state.items() if key not in leftover}
     names = dict(head.names)
     named = {key: names.get(key, key) for key in kept}
     renamed, found = _rename(kept, named, origins)
@@ -259,10 +264,10 @@ def _name_head(
 
 def _convert(state: dict[str, Tensor], dialect: Dialect) -> tuple[str, ...]:
     """Convert values as the dialect needs, and as any file may need."""
+    # The dialect's come first: a layout must be right before shapes are compared.
     names = [*dialect.conversions, "se_linear_to_conv", "flatten_classifier"]
-    # A layout must be right before shapes are compared.
-    is_preact = architecture.is_preactivated(_shapes(state))
-    if not is_preact:
+    # A pre-activation norm precedes its convolution, so that no bias can be folded into it.
+    if not architecture.is_preactivated(_shapes(state)):
         names.append("fold_conv_bias_into_bn")
     return apply_conversions(state, tuple(dict.fromkeys(names)))
 
@@ -278,6 +283,7 @@ def _infer(
     for trait, row in dialect.model_kwargs.items():
         if inferred.has(trait):
             model_kwargs |= row
+    # No weight tells a dilation, but the classifier beside the backbone does.
     if inferred.has("imagenet bottleneck") and _is_segmentation(part):
         model_kwargs["output_stride"] = 8
     if head.widths:
