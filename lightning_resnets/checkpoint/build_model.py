@@ -19,7 +19,8 @@ from lightning_resnets.utils.format import first_line as first_line
 from lightning_resnets.utils.format import format_shape, printable_key
 from lightning_resnets.utils.skip_init import skip_init
 
-MAX_KWARG = 4096  # channels, layers; none of our models has more
+# Channels, layers; none of our models has more.
+MAX_KWARG = 4096
 
 # A model may take this many times the bytes of its file (float16 to float32 is 2), and the slack.
 MAX_EXPANSION = 4
@@ -34,8 +35,7 @@ def build_from_card(card: ModelCard, file: str, model: str | None = None) -> nn.
     Args:
         card: the card.
         file: file name, for messages.
-        model: the user's name for the model. Only this name may import a custom model
-            (`module:function`); a file's card alone never does.
+        model: the user's name; only this may import a custom model, a card alone never does.
 
     Returns:
         The model in training mode, its weights undefined.
@@ -44,21 +44,28 @@ def build_from_card(card: ModelCard, file: str, model: str | None = None) -> nn.
         CheckpointError: the card names an unknown model, or arguments that do not fit it.
         CustomModelError: the card names a custom model and `model` does not.
     """
+    # Both checks come before anything is imported or takes memory.
     check_arch(card, file, model)
     _check_kwargs(card, file)
+    built = _build(card, file)
+    _check_channels(built, card, file)
+    _set_bn_eps(built, card.bn_eps)
+    return built
+
+
+def _build(card: ModelCard, file: str) -> nn.Module:
+    """Build the model with the card's arguments; raise if they do not fit it."""
     try:
         with skip_init(), preserve_rng():
-            built = registry.create_model(
+            return registry.create_model(
                 card.arch, num_classes=len(card.class_names), **card.model_kwargs
             )
+    # Arguments from a file may fail in any way.
     except Exception as error:
         raise CheckpointError(
             f"model_kwargs in the model card of '{file}' do not fit {card.arch} "
             f"({first_line(error)}). {RESAVE}"
         ) from error
-    _check_channels(built, card, file)
-    _set_bn_eps(built, card.bn_eps)
-    return built
 
 
 def check_arch(card: ModelCard, file: str, model: str | None) -> None:
@@ -81,17 +88,23 @@ def check_arch(card: ModelCard, file: str, model: str | None) -> None:
             f"--model {printable_key(model)} contradicts the model card of '{file}', "
             f"which says '{printable_key(card.arch)}'. Omit --model."
         )
-    names = [*registry.list_models(), *GENERIC_MODELS]
     # Names with a slash belong to torchvision or timm.
-    is_ours = ":" not in card.arch and "/" not in card.arch
-    if is_ours and card.arch not in names:
-        # A newer release may know the name.
-        near = get_close_matches(card.arch, names, n=3, cutoff=0.5) or names[:5]
-        raise CheckpointError(
-            f"Unknown model '{printable_key(card.arch)}' in the model card of '{file}' "
-            f"(known models: {', '.join(near)}, ...). "
-            "Upgrade lightning-resnets or correct the card."
-        )
+    if ":" not in card.arch and "/" not in card.arch:
+        _check_known(card.arch, file)
+
+
+def _check_known(arch: str, file: str) -> None:
+    """Raise if no model of ours has this name."""
+    names = [*registry.list_models(), *GENERIC_MODELS]
+    if arch in names:
+        return
+    near = get_close_matches(arch, names, n=3, cutoff=0.5) or names[:5]
+    # A newer release may know the name.
+    raise CheckpointError(
+        f"Unknown model '{printable_key(arch)}' in the model card of '{file}' "
+        f"(known models: {', '.join(near)}, ...). "
+        "Upgrade lightning-resnets or correct the card."
+    )
 
 
 def _is_same_model(model: str, card: ModelCard) -> bool:
@@ -122,6 +135,7 @@ def _numbers(values: Iterable[Any]) -> Iterator[float]:
     for value in values:
         if isinstance(value, (int, float)):
             yield value
+        # A list of many small depths makes a large model, too.
         elif isinstance(value, (list, tuple)):
             yield len(value)  # type: ignore[arg-type] - of anything
             yield from _numbers(value)  # type: ignore[arg-type] - of anything
@@ -143,6 +157,7 @@ def _set_bn_eps(model: nn.Module, eps: float | None) -> None:
     """Set the epsilon of every batch norm, unless it is the model's own (None)."""
     if eps is None:
         return
+    # torch keeps the epsilon in the module, not in the state dict.
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             module.eps = eps
@@ -162,14 +177,14 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], arch: str, fil
     """
     expected = model.state_dict()
     _check_size(expected, weights, arch, file)
-    state = dict[str, Tensor]()
-    for name, placeholder in expected.items():
-        state[name] = check_tensor(name, weights.get(name), placeholder, file)
+    state = {
+        name: check_tensor(name, weights.get(name), placeholder, file)
+        for name, placeholder in expected.items()
+    }
     unknown = sorted(weights.keys() - state.keys())
     if unknown:
         raise CheckpointError(
-            f"'{file}' contains weights that {arch} does not have "
-            f"({printable_key(unknown[0])}). "
+            f"'{file}' contains weights that {arch} does not have ({printable_key(unknown[0])}). "
             f"Its model card has the wrong arch or model_kwargs. {RESAVE_WITH_CARD}"
         )
     # assign=True keeps the tensors of the file instead of copying them.
@@ -216,6 +231,7 @@ def check_tensor(name: str, weight: Tensor | None, expected: Tensor, file: str) 
             f"'{name}' in '{file}' has shape {format_shape(weight.shape)} but the model of its "
             f"card has {format_shape(expected.shape)}. {RESAVE_WITH_CARD}"
         )
+    # Integers of a quantized model would pass for weights otherwise.
     if weight.is_floating_point() != expected.is_floating_point() or weight.is_complex():
         raise CheckpointError(
             f"'{name}' in '{file}' is not a plain tensor. Save the model's own weights again."

@@ -92,22 +92,9 @@ class InspectionReport:
 
 
 def _identification_dict(identification: Identification | None) -> dict[str, Any]:
-    """Return the entries of the JSON report on an identification, or on a card's certainty."""
+    """Return the entries of the JSON report on an identification."""
     if identification is None:
-        return {
-            "dialect": "lightning_resnets",
-            "confidence": "certain",
-            "reason": OWN_CARD,
-            "alternatives": [],
-            "assumptions": [],
-            "prefix": "",
-            "other_models": [],
-            "missing_keys": [],
-            "unexpected_keys": [],
-            "mismatched_keys": [],
-            "ignored_keys": [],
-            "conversions": [],
-        }
+        return _own_card_dict()
     # JSON has no tuples.
     mismatched = identification.mismatched_keys
     return {
@@ -123,6 +110,24 @@ def _identification_dict(identification: Identification | None) -> dict[str, Any
         "mismatched_keys": [[name, list(file), list(model)] for name, file, model in mismatched],
         "ignored_keys": list(identification.ignored_keys),
         "conversions": list(identification.conversions),
+    }
+
+
+def _own_card_dict() -> dict[str, Any]:
+    """Return the same entries for a file with a card, which leaves nothing open."""
+    return {
+        "dialect": "lightning_resnets",
+        "confidence": "certain",
+        "reason": OWN_CARD,
+        "alternatives": [],
+        "assumptions": [],
+        "prefix": "",
+        "other_models": [],
+        "missing_keys": [],
+        "unexpected_keys": [],
+        "mismatched_keys": [],
+        "ignored_keys": [],
+        "conversions": [],
     }
 
 
@@ -147,14 +152,13 @@ def inspect_checkpoint(
         CheckpointError: the file cannot be read, matches no known model, or does not fit its card.
     """
     path = check_path("path", path, CheckpointError)
-    opened = open_checkpoint(path, model, select, overrides)
+    return _report(path, open_checkpoint(path, model, select, overrides), model)
+
+
+def _report(path: Path, opened: OpenedCheckpoint, model: str | None) -> InspectionReport:
+    """Report on an opened file."""
     contents = opened.contents
-    if opened.identification is None:
-        # Building the model checks that its weights fit the card, whose options set the count.
-        parameters = count_parameters(build_opened(opened, path.name, model))
-    else:
-        # A match may lack weights, so the file is counted, not the model.
-        parameters = sum(w.numel() for w in parameter_tensors(opened.state_dict))
+    parameters = _count_parameters(opened, path.name, model)
     notes = (
         *nonfinite_notes(contents.state_dict, path.name),
         *_output_notes(opened, path.name, model),
@@ -169,6 +173,15 @@ def inspect_checkpoint(
         notes,
         opened.readings,
     )
+
+
+def _count_parameters(opened: OpenedCheckpoint, file: str, model: str | None) -> int:
+    """Count the parameters of a file that belong to its model."""
+    if opened.identification is None:
+        # Building the model checks that its weights fit the card, whose options set the count.
+        return count_parameters(build_opened(opened, file, model))
+    # A match may lack weights, so the file is counted, not the model.
+    return sum(weight.numel() for weight in parameter_tensors(opened.state_dict))
 
 
 def _output_notes(opened: OpenedCheckpoint, file: str, model: str | None) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from lightning_resnets.errors import sanitize
 from lightning_resnets.models.model_names import join_options
 from lightning_resnets.utils.format import join_first, plural
 
-MAX_NAMES = 3  # examples of renamed keys
+# Examples of renamed keys: enough to see the scheme.
+MAX_NAMES = 3
 
 
 def format_steps(report: InspectionReport) -> list[str]:
@@ -24,6 +25,7 @@ def format_steps(report: InspectionReport) -> list[str]:
     """
     lines = [f"{'1 bytes':<{LABEL_WIDTH}}{_describe_contents(report)}"]
     found = report.identification
+    # A card makes steps 2 to 5 needless.
     if found is None:
         lines.append(f"{'6 model':<{LABEL_WIDTH}}the card's {report.card.arch}")
         return [sanitize(line) for line in lines]

@@ -12,7 +12,9 @@ from lightning_resnets.checkpoint.reported import format_reported
 from lightning_resnets.errors import sanitize
 from lightning_resnets.utils.format import format_shape, join_first, printable_key
 
-MAX_LISTED = 10  # names of a list in the text; JSON has all
+# Names of a list in the text; JSON has all.
+MAX_LISTED = 10
+# "key naming", "preprocessing" and the like, with two spaces behind the longest.
 LABEL_WIDTH = 15
 
 Row = tuple[str, str]
@@ -159,7 +161,7 @@ def format_preprocessing(card: ModelCard) -> str:
     text = f"{width}×{height}"
     if card.crop_pct < 1:
         text += f" cropped from {round(height / card.crop_pct)} ({card.interpolation})"
-    # Caffe's models take 0..255 and only subtract the mean.
+    # Caffe's models take 0..255 and only subtract the mean: a std of 1/255, up to rounding.
     is_byte_range = all(abs(255 * value - 1) < 1e-6 for value in card.std)
     scale = 255 if is_byte_range else 1
     mean = ", ".join(f"{scale * value:.5g}" for value in card.mean)

@@ -25,6 +25,7 @@ from lightning_resnets.checkpoint.model_card import ModelCard
 from lightning_resnets.checkpoint.open_checkpoint import (
     MODEL_PREFIX,
     NO_OVERRIDES,
+    OpenedCheckpoint,
     build_opened,
     open_checkpoint,
 )
@@ -125,24 +126,29 @@ def load_checkpoint(
         CheckpointError: the file cannot be read, or its weights do not match the model.
     """
     path = check_path("path", path, CheckpointError)
-    opened = open_checkpoint(path, model, select, overrides)
+    return _load_opened(open_checkpoint(path, model, select, overrides), path.name, model)
+
+
+def _load_opened(opened: OpenedCheckpoint, file: str, model: str | None) -> LoadedCheckpoint:
+    """Build the model of an opened file and collect all notes."""
     contents = opened.contents
     identification = opened.identification
     if identification is None:
-        notes = _ignored_notes(contents, opened.state_dict, path.name)
+        notes = _ignored_notes(contents, opened.state_dict, file)
     elif identification.fits:
         notes = identification_notes(identification, opened.card)
     else:
         # An incomplete match is never loaded.
-        raise CheckpointError(mismatch_message(path.name, identification, model))
-    built = build_opened(opened, path.name, model)
+        raise CheckpointError(mismatch_message(file, identification, model))
+    built = build_opened(opened, file, model)
     # Frozen parameters need no memory for gradients; `load_model` makes them trainable.
     built = built.eval().requires_grad_(False)
+    # What is wrong comes before what was assumed.
     notes = (
-        *nonfinite_notes(opened.state_dict, path.name),
+        *nonfinite_notes(opened.state_dict, file),
         *contents.notes,
         *notes,
-        *select_logits(built, opened.card, path.name),
+        *select_logits(built, opened.card, file),
     )
     return LoadedCheckpoint(built, opened.card, notes, identification, contents.metadata)
 
@@ -151,6 +157,7 @@ def _ignored_notes(
     contents: CheckpointContents, state: Mapping[str, Tensor], file: str
 ) -> tuple[str, ...]:
     """Return a note if a LightningModule has weights beside the model's."""
+    # Without a LightningModule both are the same weights.
     if len(state) == len(contents.state_dict):
         return ()
     # Keys of the model contain the prefix, also behind another one.

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 NORMS = (*BATCH_NORMS, nn.LayerNorm, nn.GroupNorm)
 WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-ROUNDING = 1e-4  # relative; weights may have been stored in half precision
+# Relative; weights may have been stored in half precision.
+ROUNDING = 1e-4
 
 
 def has_initial_weights(model: nn.Module) -> bool:
@@ -53,12 +54,11 @@ def _has_initial_scale(norm: nn.Module) -> bool:
     return is_initial and (bias is None or not bias.any())
 
 
-def _weighted_modules(
-    model: nn.Module,
-) -> Iterator[tuple[Tensor, Tensor | None, float]]:
+def _weighted_modules(model: nn.Module) -> Iterator[tuple[Tensor, Tensor | None, float]]:
     """Yield weight, bias and the limit of torch's initialization of each layer."""
     for module in model.modules():
         if isinstance(module, WEIGHTED):
+            # Kaiming's uniform initialization with a = sqrt(5), as in torch's reset_parameters.
             fan_in = math.prod(module.weight.shape[1:])
             yield module.weight, module.bias, (1 + ROUNDING) / math.sqrt(max(fan_in, 1))
 
