@@ -167,7 +167,9 @@ def matches(query: str) -> tuple[Action, ...]:
 
     def position(action: Action) -> int:
         """Return where the title has the first word."""
-        return action.title.lower().find(words[0]) if words else 0
+        if not words:
+            return 0
+        return action.title.lower().find(words[0])
 
     # Sorting is stable, so equally good matches keep the order of the table.
     return tuple(sorted(filter(has_all_words, ACTIONS), key=position))

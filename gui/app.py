@@ -186,6 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         save_screenshot_when_ready(controller, options.screenshot, wants_model=wants_model)
 
     def begin() -> None:
+        """Start the worker, then open what the command line names."""
         controller.worker.start()
         controller.start(options.checkpoint, options.image, options.model)
 
@@ -220,6 +221,7 @@ def install_excepthook(controller: Controller) -> ExceptHook:
     def report(
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
+        """Show an exception in the window."""
         # KeyboardInterrupt and SystemExit must still end the app.
         if isinstance(error, Exception):
             controller.report_error(error)
@@ -243,6 +245,7 @@ def _collect_failures(controller: Controller) -> list[str]:
     failures: list[str] = []
 
     def take(message: str) -> None:
+        """Keep and print a message."""
         failures.append(message)
         print(message, file=sys.stderr)
 
@@ -261,6 +264,7 @@ def save_screenshot_when_ready(controller: Controller, path: str, wants_model: b
     window = controller.window
 
     def save() -> None:
+        """Save the window as it is shown now, and close it."""
         QApplication.processEvents()
         # The last layout of the window may have changed the size of the graph.
         window.graph.fit()
@@ -274,6 +278,7 @@ def save_screenshot_when_ready(controller: Controller, path: str, wants_model: b
         window.close()
 
     def save_if_done() -> None:
+        """Save the window soon if nothing more is awaited."""
         pending = controller.worker.is_pending("run") or controller.worker.is_pending("catalog")
         is_shown = controller.result.detail is not None or not wants_model
         # A message in the banner ends the wait as well: no model will come.

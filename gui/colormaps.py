@@ -107,4 +107,6 @@ def source_color(index: int, count: int, theme: Theme) -> str:
     first = min(int(position), len(_SOURCES) - 2)
     color = blend(_SOURCES[first], _SOURCES[first + 1], position - first)
     # Lighter on a dark ground.
-    return blend(color, "#FFFFFF", 0.25) if theme.dark else color
+    if theme.dark:
+        return blend(color, "#FFFFFF", 0.25)
+    return color

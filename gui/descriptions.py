@@ -32,7 +32,9 @@ def describe_edit(edit: Edit, diagram: Graph) -> str:
         if node and node.kind == "gate" and (edit.operand, edit.value) == (1, 1.0):
             return f"gate of {short_name(edit.target)} set to 1"
         return f"hold {operand} at {edit.value:g}"
-    return f"cut {operand}" if edit.is_cut else f"{operand} × {edit.value:.2f}"
+    if edit.is_cut:
+        return f"cut {operand}"
+    return f"{operand} × {edit.value:.2f}"
 
 
 def describe_channels(channels: tuple[int, ...]) -> str:
@@ -41,7 +43,9 @@ def describe_channels(channels: tuple[int, ...]) -> str:
     Args:
         channels: numbers of channels.
     """
-    return f"channel {channels[0]}" if len(channels) == 1 else f"{len(channels)} channels"
+    if len(channels) == 1:
+        return f"channel {channels[0]}"
+    return f"{len(channels)} channels"
 
 
 def describe_operand(edit: Edit, diagram: Graph) -> str:
@@ -125,8 +129,10 @@ def describe_merge_input(
     parts = [f"{source} → {short_name(merge)}", _input_verb(diagram, merge, is_skip=bool(skip))]
     if skip and skip.projection:
         # Without a convolution or a pool nothing is projected.
-        is_projected = not skip.projection.endswith((", norm", ", slice"))
-        parts.append(f"{'projected' if is_projected else 'through'} {skip.projection}")
+        verb = "projected"
+        if skip.projection.endswith((", norm", ", slice")):
+            verb = "through"
+        parts.append(f"{verb} {skip.projection}")
     own_edits = [edit for edit in edits if (edit.target, edit.operand) == (merge, operand)]
     parts += map(describe_edit_short, own_edits)
     return " · ".join(parts)
@@ -156,7 +162,9 @@ def describe_edit_short(edit: Edit) -> str:
         return f"{describe_channels(edit.channels)} set to 0"
     if edit.kind == "hold":
         return f"held at {edit.value:g}"
-    return "cut" if edit.is_cut else f"scaled {edit.value:.2g}×"
+    if edit.is_cut:
+        return "cut"
+    return f"scaled {edit.value:.2g}×"
 
 
 def describe_graph(diagram: Graph, placement: GraphLayout) -> str:
@@ -172,8 +180,10 @@ def describe_graph(diagram: Graph, placement: GraphLayout) -> str:
     counts = []
     for kind, name in SKIP_NAMES.items():
         count = sum(skip.kind == kind for skip in diagram.skips)
-        if count:
-            counts.append(f"{count} {name}{'s' if count > 1 else ''}")
+        if count == 1:
+            counts.append(f"1 {name}")
+        elif count:
+            counts.append(f"{count} {name}s")
     found = ", ".join(counts) or "no skips"
     return f"{len(diagram.nodes)} blocks in {len(placement.bands)} stages, {found}."
 

@@ -74,7 +74,9 @@ class TileGrid:
         channel = row * self.columns + column
         is_tile = 0 <= column < self.columns and row >= 0 and 0 <= channel < self.count
         is_inside = inner_y < self.height and inner_x < self.width
-        return (channel, inner_y, inner_x) if is_tile and is_inside else None
+        if is_tile and is_inside:
+            return (channel, inner_y, inner_x)
+        return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +107,9 @@ def tile_gap(side: int) -> int:
     if side <= 16:
         return 1
     # Large maps are drawn at a smaller zoom, where a gap of one pixel would vanish.
-    return 2 if side <= 40 else 4
+    if side <= 40:
+        return 2
+    return 4
 
 
 def best_grid(count: int, height: int, width: int, room: tuple[float, float]) -> TileGrid:
@@ -191,7 +195,9 @@ def colormap_for(*values: np.ndarray) -> ColormapKind:
         values: arrays of any shape.
     """
     is_signed = any(array.size and array.min() < 0 for array in values)
-    return "signed" if is_signed else "rising"
+    if is_signed:
+        return "signed"
+    return "rising"
 
 
 def make_atlas(

@@ -17,6 +17,13 @@ CHECKPOINT_SUFFIXES = (
 
 
 def split_paths(paths: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Paths of models, told by their endings, and all the others."""
+    """Tell the paths of models by their endings.
+
+    Args:
+        paths: Paths of files.
+
+    Returns:
+        The paths of models, and all the others.
+    """
     models = [path for path in paths if path.lower().endswith(CHECKPOINT_SUFFIXES)]
     return models, [path for path in paths if path not in models]

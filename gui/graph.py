@@ -86,7 +86,9 @@ class Graph:
         Returns:
             The node, None for an unknown name.
         """
-        return None if name is None else self._nodes.get(name)
+        if name is None:
+            return None
+        return self._nodes.get(name)
 
     def skip(self, merge: str, operand: int) -> SkipConnection | None:
         """Find a skip connection.
@@ -143,7 +145,9 @@ def with_edit(edits: Sequence[Edit], edit: Edit) -> tuple[Edit, ...]:
     """
     kept = without_edit(edits, edit.key)
     has_no_effect = edit.kind == "scale" and edit.value == 1.0
-    return kept if has_no_effect else (*kept, edit)
+    if has_no_effect:
+        return kept
+    return (*kept, edit)
 
 
 def toggle_channel(edits: Sequence[Edit], target: str, channel: int) -> tuple[Edit, ...]:

@@ -136,7 +136,9 @@ def default_measure(diagram: Graph) -> str:
     Returns:
         Name of the measure: branch to shortcut where the model adds, else the deviation.
     """
-    return BRANCH_RATIO if any(skip.kind == "add" for skip in diagram.skips) else "std"
+    if any(skip.kind == "add" for skip in diagram.skips):
+        return BRANCH_RATIO
+    return "std"
 
 
 def depth_cells(

@@ -34,7 +34,9 @@ def skip_source(diagram: Graph, name: str | None) -> str | None:
         Its name, None for a node without a skip connection.
     """
     skip = skip_for_node(diagram, name)
-    return skip.source if skip else None
+    if not skip:
+        return None
+    return skip.source
 
 
 def skip_for_node(diagram: Graph, name: str | None) -> SkipConnection | None:

@@ -29,7 +29,9 @@ def find_nodes(diagram: Graph, query: str) -> tuple[Node, ...]:
         names = (node.name.lower(), short_name(node.name).lower())
         if first in names:
             return 0
-        return 1 if any(name.startswith(first) for name in names) else 2
+        if any(name.startswith(first) for name in names):
+            return 1
+        return 2
 
     # Stable, so equally good matches stay in execution order.
     return tuple(sorted(found, key=rank)[:MAX_FOUND])

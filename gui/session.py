@@ -24,7 +24,7 @@ class SessionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What is restored at the next start.
+    """State that is restored at the next start.
 
     Attributes:
         request: everything the user has chosen.
@@ -143,7 +143,9 @@ def _read_choice(values: dict[str, Any], name: str, choices: tuple[str, ...]) ->
 def _read_measure(values: dict[str, Any], name: str) -> str | None:
     """Return the name of a measure, None for none and for one of another version."""
     value = _read_text(values, name)
-    return value if value in MEASURE_BY_NAME else None
+    if value in MEASURE_BY_NAME:
+        return value
+    return None
 
 
 def _read_size(value: Any) -> tuple[int, int] | None:

@@ -189,7 +189,9 @@ class Catalog:
             Photographs for a model with a large input, else the samples.
         """
         is_large = min(model.input_size[1:]) >= MIN_PHOTOGRAPH_SIDE
-        return self.photographs if is_large and self.photographs else self.samples
+        if is_large and self.photographs:
+            return self.photographs
+        return self.samples
 
     def sample_index(self, image: ImageInput | None) -> int | None:
         """Return the index of a sample image.

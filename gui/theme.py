@@ -47,7 +47,9 @@ class Theme:
         Returns:
             Its color; that of outlines for any other kind.
         """
-        return getattr(self, kind) if kind in ACCENTS else self.outline
+        if kind in ACCENTS:
+            return getattr(self, kind)
+        return self.outline
 
     def tint(self, kind: str) -> str:
         """Return the pale ground that goes with an accent.
@@ -58,7 +60,9 @@ class Theme:
         Returns:
             Its color; that of buttons for any other kind.
         """
-        return getattr(self, f"{kind}_tint") if kind in ACCENTS else self.surface
+        if kind in ACCENTS:
+            return getattr(self, f"{kind}_tint")
+        return self.surface
 
 
 LIGHT = Theme(

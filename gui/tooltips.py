@@ -35,7 +35,9 @@ def edit_hint(diagram: Graph) -> str:
     if kinds:
         return GATE_HINT
     has_merges = any(node.kind in MERGE_KINDS for node in diagram.nodes)
-    return MERGE_HINT if has_merges else PLAIN_HINT
+    if has_merges:
+        return MERGE_HINT
+    return PLAIN_HINT
 
 
 def action_tooltip(title: str, shortcuts: str) -> str:

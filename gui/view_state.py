@@ -74,7 +74,9 @@ def make_view_state(request: Request, result: Result) -> ViewState:
     """
     model = result.model
     if model is None:
-        return ViewState(status="Opening…" if request.checkpoint else "")
+        if request.checkpoint:
+            return ViewState(status="Opening…")
+        return ViewState()
     # Edits that belong to a model still being opened must not be drawn on the present one.
     is_current = model.key == request.checkpoint
     edits = request.edits if is_current else ()

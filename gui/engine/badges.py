@@ -108,4 +108,6 @@ def describe_alternative(name: str) -> str:
         return "the same layers without skip connections"
     # "library/name" is another library's variant of an architecture.
     library, slash, _ = arch.partition("/")
-    return f"{library}'s variant of it" if slash else "another architecture"
+    if slash:
+        return f"{library}'s variant of it"
+    return "another architecture"

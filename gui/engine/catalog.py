@@ -61,4 +61,6 @@ def format_accuracy(card: ModelCard) -> str:
         "91.24 % test accuracy", "" if it is unknown.
     """
     # The title of a card ends with its accuracy.
-    return card.title.split(" · ")[-1] if "accuracy" in card.title else ""
+    if "accuracy" in card.title:
+        return card.title.split(" · ")[-1]
+    return ""

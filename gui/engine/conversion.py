@@ -77,7 +77,9 @@ def hook_point_of(diagram: Graph, name: str) -> str:
         The module's name; the node's own name if it is unknown.
     """
     node = diagram.node(name)
-    return node.hook_point if node else name
+    if node:
+        return node.hook_point
+    return name
 
 
 def to_intervention(edit: Edit, diagram: Graph) -> Intervention:

@@ -164,6 +164,7 @@ class Engine:
 
     def _open(self, key: str, architecture: str | None) -> OpenedModel:
         def load() -> OpenedModel:
+            """Open the model and describe it."""
             interactive = InteractiveModel.open(key, architecture)
             return interactive, describe_model(key, interactive)
 

@@ -20,7 +20,7 @@ from gui.layout.geometry import StageBand as StageBand
 from gui.layout.geometry import Wire as Wire
 from gui.layout.geometry import input_edges as input_edges
 from gui.layout.layered import layout_layered as layout_layered
-from gui.layout.layered import skip_routes as skip_routes
+from gui.layout.layered_routes import skip_routes as skip_routes
 from gui.layout.merge_inputs import input_endpoints as input_endpoints
 from gui.layout.merge_inputs import input_for_node as input_for_node
 from gui.layout.merge_inputs import merge_inputs as merge_inputs

@@ -60,7 +60,9 @@ def path_between(links: InputEdges, merge: str, operand: int, stop: str) -> Path
         incoming = links[current]
         # Where a node reads several others there is no single path.
         current = incoming[0].source if len(incoming) == 1 else None
-    return None if current is None else tuple(reversed(path))
+    if current is None:
+        return None
+    return tuple(reversed(path))
 
 
 def match_residual_chain(diagram: Graph) -> ResidualChain | None:
@@ -150,7 +152,9 @@ def match_dense_chain(diagram: Graph) -> DenseChain | None:
         if not links[name] or links[name][-1].source != before:
             return None
     blocks = _dense_blocks(diagram, links)
-    return None if blocks is None else DenseChain(order, blocks)
+    if blocks is None:
+        return None
+    return DenseChain(order, blocks)
 
 
 def _dense_blocks(diagram: Graph, links: InputEdges) -> tuple[DenseBlock, ...] | None:
@@ -242,4 +246,6 @@ def trailing_run_length(stage: list[Path], nodes: dict[str, Node]) -> int:
     """
     names = [name for name in chain.from_iterable(stage) if nodes[name].kind != "input"]
     sizes = [spatial_size(nodes[name]) for name in names]
-    return sizes.count(sizes[-1]) if sizes else 0
+    if not sizes:
+        return 0
+    return sizes.count(sizes[-1])

@@ -200,7 +200,9 @@ class GraphLayout:
         Args:
             name: The name of the node.
         """
-        return None if name is None else self._boxes.get(name)
+        if name is None:
+            return None
+        return self._boxes.get(name)
 
 
 def skip_arc(skip: SkipConnection, points: tuple[Point, ...], radius: float) -> Arc:
@@ -239,7 +241,9 @@ def spatial_size(node: Node) -> tuple[int, ...]:
     Args:
         node: The node, with an output shape of (channels, height, width) or (features,).
     """
-    return node.shape[1:] if len(node.shape) == 3 else ()
+    if len(node.shape) == 3:
+        return node.shape[1:]
+    return ()
 
 
 def format_spatial_size(node: Node) -> str:

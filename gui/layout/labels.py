@@ -61,7 +61,9 @@ def shorten_label(label: str, width: float) -> str:
     # One letter fewer, for the ellipsis.
     count = int(width / text_width("x", LABEL_FONT_SIZE)) - 1
     # Two letters and an ellipsis tell nobody anything; the tool tip has the whole label.
-    return f"{short[:count].rstrip()}…" if count >= MIN_LETTERS else ""
+    if count >= MIN_LETTERS:
+        return f"{short[:count].rstrip()}…"
+    return ""
 
 
 def shorten_node_label(node: Node, width: float) -> str:
@@ -80,4 +82,6 @@ def shorten_node_label(node: Node, width: float) -> str:
     digits = last[len(last.rstrip("0123456789")) :]
     # The digit of another name, as in "conv1", would be taken for a layer's number.
     is_numbered_layer = node.kind == "block" and digits and "layer" in last
-    return digits if is_numbered_layer else last
+    if is_numbered_layer:
+        return digits
+    return last

@@ -1,28 +1,21 @@
 """Layout of any folded graph: one row per stage, columns by longest path (Sugiyama et al. 1981)."""
 
 from dataclasses import replace
-from itertools import chain, pairwise
 
 from gui.graph import Graph, Node
-from gui.layout.chains import path_between
 from gui.layout.geometry import (
     LANE_GAP,
     MARGIN,
     MERGE_KINDS,
     PAD,
     SHAPES,
-    Arc,
     GraphLayout,
     NodeBox,
     Point,
     Rect,
     StageBand,
-    Wire,
-    WireRole,
     bounding_rect,
     format_spatial_size,
-    input_edges,
-    skip_arc,
     spatial_size,
 )
 from gui.layout.labels import shorten_label
@@ -32,11 +25,9 @@ from gui.layout.layered_order import (
     assign_stages,
     order_columns,
 )
+from gui.layout.layered_routes import STEP, TITLE, edge_lines, skip_routes
 
-# In units: the distance of columns, the distance of nodes in a column, the height of a title.
-STEP = 104.0
-SLOT = 46.0
-TITLE = 34.0
+SLOT = 46.0  # the distance of nodes in a column, in units
 
 # In units: a block's width, its height, the diameter of a merge, the width of a concat bar.
 WIDE = 82.0
@@ -44,7 +35,6 @@ TALL = 34.0
 ROUND = 22.0
 BAR_WIDTH = 8.0
 
-CORNER_RADIUS = 10.0
 TITLE_LEFT = 25.0  # right of the lines that come from the row above
 
 
@@ -63,6 +53,7 @@ def layout_layered(diagram: Graph) -> GraphLayout:
     slots = _slots_per_row(columns)
     tops = _row_tops(slots)
     boxes = _place_columns(diagram, columns, slots, tops)
+    # After all nodes: a projection gets a pill in place of its box.
     boxes |= _projection_pills(diagram, boxes)
     width = 2 * PAD + STEP * (1 + max(rank.values()))
     bands = tuple(
@@ -108,6 +99,7 @@ def _place_columns(
     nodes = {node.name: node for node in diagram.nodes}
     boxes: dict[str, NodeBox] = {}
     for (row, k), column in columns.items():
+        # Half of the free slots lie above, which centers the column.
         free = (slots[row] - len(column)) * SLOT / 2
         for i, name in enumerate(column):
             if name is not None:
@@ -185,119 +177,3 @@ def stage_band(diagram: Graph, rows: dict[str, int], row: int, rect: Rect) -> St
     node = candidates[-1]
     subtitle = f"{node.shape[0]} channels"
     return StageBand(rect, format_spatial_size(node), subtitle, (TITLE_LEFT, rect.y + 8), False)
-
-
-def edge_lines(
-    diagram: Graph, places: dict[str, NodeBox], tops: list[float]
-) -> tuple[tuple[Wire, ...], tuple[Arc, ...]]:
-    """Route every edge and every skip.
-
-    Args:
-        diagram: The folded graph.
-        places: The box of each node by name.
-        tops: The top of each row in units.
-
-    Returns:
-        The wires of plain edges, and the arcs of skips.
-    """
-    routes = skip_routes(diagram)
-    arcs = tuple(
-        skip_arc(diagram.skips[i], _route_along(names, places, tops), CORNER_RADIUS)
-        for i, names in enumerate(routes)
-    )
-    # An edge that is part of a skip is drawn with it.
-    drawn = set(chain.from_iterable(pairwise(names) for names in routes))
-    wires: list[Wire] = []
-    for edge in diagram.edges:
-        if (edge.source, edge.target) in drawn:
-            continue
-        source = places[edge.source]
-        target = places[edge.target]
-        points = route_edge(source, target, tops)
-        role = _wire_role(source, target)
-        wires.append(Wire(edge.source, edge.target, edge.operand, points, role, CORNER_RADIUS))
-    return tuple(wires), arcs
-
-
-def skip_routes(diagram: Graph) -> list[tuple[str, ...]]:
-    """List the nodes along each skip.
-
-    Args:
-        diagram: The folded graph.
-
-    Returns:
-        For each skip the names from its fork over its projection to its merge; if several paths
-        lead there, only the last node before the merge and the merge.
-    """
-    links = input_edges(diagram)
-    routes: list[tuple[str, ...]] = []
-    for skip in diagram.skips:
-        path = path_between(links, skip.merge, skip.operand, skip.source)
-        if path is None:
-            last = next(edge for edge in links[skip.merge] if edge.operand == skip.operand)
-            routes.append((last.source, skip.merge))
-        else:
-            routes.append((skip.source, *path, skip.merge))
-    return routes
-
-
-def _route_along(
-    names: tuple[str, ...], places: dict[str, NodeBox], tops: list[float]
-) -> tuple[Point, ...]:
-    """Route a skip through the nodes of its projection, whose boxes lie on the line."""
-    legs = [route_edge(places[a], places[b], tops) for a, b in pairwise(names)]
-    return tuple(chain.from_iterable(legs))
-
-
-def _wire_role(source: NodeBox, target: NodeBox) -> WireRole:
-    """Return "turn" for an edge to another row, else "spine"."""
-    return "spine" if source.row == target.row else "turn"
-
-
-def route_edge(source: NodeBox, target: NodeBox, tops: list[float]) -> tuple[Point, ...]:
-    """Route an edge from the right of one node to another.
-
-    Args:
-        source: The box where the edge starts.
-        target: The box where it ends.
-        tops: The top of each row in units.
-
-    Returns:
-        The corners of the line: straight to a neighbor, above the nodes in between, or through
-        the gap to another row.
-    """
-    start = (source.rect.right, source.rect.center[1])
-    end = (target.rect.x, target.rect.center[1])
-    if source.row != target.row:
-        return _route_to_row(start, end, tops[target.row] - LANE_GAP / 2)
-    if end[0] - start[0] <= STEP:
-        return _route_to_neighbor(start, end)
-    # Lines start at three heights, so that parallel ones do not hide each other.
-    y = tops[source.row] + TITLE - 4 + 8 * (stable_jitter(source.name) % 3)
-    out = start[0] + 7
-    into = target.rect.center[0]
-    return start, (out, start[1]), (out, y), (into, y), (into, target.rect.y)
-
-
-def _route_to_row(start: Point, end: Point, gap_y: float) -> tuple[Point, ...]:
-    """Route an edge to another row through the gap above that row."""
-    out = start[0] + 10
-    into = end[0] - 10
-    return start, (out, start[1]), (out, gap_y), (into, gap_y), (into, end[1]), end
-
-
-def _route_to_neighbor(start: Point, end: Point) -> tuple[Point, ...]:
-    """Route an edge to the next column, with a bend where the heights differ."""
-    if start[1] == end[1]:
-        return start, end
-    bend = end[0] - 12
-    return start, (bend, start[1]), (bend, end[1]), end
-
-
-def stable_jitter(name: str) -> int:
-    """Return a number that depends on the name only, to keep parallel lines apart.
-
-    Args:
-        name: The name of a node.
-    """
-    return sum(map(ord, name))

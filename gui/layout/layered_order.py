@@ -83,7 +83,9 @@ def order_columns(
 def _mean_height(links: tuple[Edge, ...], height: dict[str, float]) -> float:
     """Return the mean height of the sources, which keeps edges short; 0 without sources."""
     near = [height[edge.source] for edge in links if edge.source in height]
-    return sum(near) / len(near) if near else 0.0
+    if not near:
+        return 0.0
+    return sum(near) / len(near)
 
 
 def _names_from_top(column: list[tuple[float, int, str | None]]) -> list[str | None]:

@@ -119,7 +119,9 @@ def sizes_for_pitch(pitch: float, most: MaxCounts, stretch: float = 1.0) -> Resi
     gate = plus + 3
     # Wide blocks stretch less, else they would look like squares.
     tall = (30 + 10 * ease) * min(stretch, 1.5 - 0.2 * ease)
-    gate_depth = (12 + 16 * ease) * min(stretch, 1.4) if most.gates else 0
+    gate_depth = 0.0
+    if most.gates:
+        gate_depth = (12 + 16 * ease) * min(stretch, 1.4)
     merges = most.adds * (plus + gap) + most.gates * (gate + gap)
     block = (pitch - merges - 2 * gap) / most.blocks - gap * (most.blocks - 1) / most.blocks
     return ResidualSizes(

@@ -92,7 +92,9 @@ class ChannelView(HoverView):
         Returns:
             Its channel; None to show all channels alike.
         """
-        return found[0] if found else None
+        if not found:
+            return None
+        return found[0]
 
     # What they share
 

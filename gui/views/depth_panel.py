@@ -63,6 +63,8 @@ def _describe_range(measure: Measure, cells: tuple[DepthCell, ...]) -> str:
     """Say between which values the cells lie."""
     values = [cell.value for cell in cells if cell.value is not None]
     if not values:
-        return "no values" if cells else ""
+        if not cells:
+            return ""
+        return "no values"
     low = format_value(measure, min(values))
     return f"{low} to {format_value(measure, max(values))}"

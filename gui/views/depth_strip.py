@@ -97,7 +97,9 @@ class DepthStrip(HoverView):
         """
         cell = self._cells[index]
         text = f"{cell.label} · {self._measure.title} {format_value(self._measure, cell.value)}"
-        return f"{text} · {cell.note}" if cell.note else text
+        if cell.note:
+            return f"{text} · {cell.note}"
+        return text
 
     def sizeHint(self) -> QSize:
         """Return the preferred size."""
@@ -108,7 +110,9 @@ class DepthStrip(HoverView):
     def read_pointer(self, at: QPointF | None) -> str:
         """Mark and describe the cell under the pointer."""
         self._hovered = None if at is None else self._index_at(at)
-        return "" if self._hovered is None else self.describe_cell(self._hovered)
+        if self._hovered is None:
+            return ""
+        return self.describe_cell(self._hovered)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Select the block under the pointer."""

@@ -51,7 +51,9 @@ class FeatureMapView(ChannelView):
 
     def channel_count(self) -> int:
         """Return the number of channels, 0 without maps."""
-        return 0 if self._maps is None else len(self._maps.values)
+        if self._maps is None:
+            return 0
+        return len(self._maps.values)
 
     @property
     def atlas(self) -> FeatureMapAtlas | None:
@@ -165,7 +167,9 @@ class FeatureMapView(ChannelView):
     def clicked_channel(self, found: Element | None) -> int | None:
         """Choose the channel to enlarge: a click on the enlarged map, or beside all, ends it."""
         is_new = found is not None and found[0] != self._enlarged
-        return found[0] if found and is_new else None
+        if found and is_new:
+            return found[0]
+        return None
 
     def key_steps(self) -> dict[Qt.Key, int]:
         """Return how many channels each arrow key goes on: up and down go by rows."""
@@ -204,6 +208,7 @@ class FeatureMapView(ChannelView):
     # Layout
 
     def update_layout(self) -> None:
+        """Place tiles and the enlarged map anew and repaint."""
         if self._maps is None or self._maps.values.size == 0:
             self._image.clear()
         else:
@@ -229,7 +234,9 @@ class FeatureMapView(ChannelView):
 
     @property
     def _class_token(self) -> np.ndarray | None:
-        return self._maps.class_token if isinstance(self._maps, FeatureMaps) else None
+        if not isinstance(self._maps, FeatureMaps):
+            return None
+        return self._maps.class_token
 
     def _part_of(self, channel: int) -> ConcatPart | None:
         """Return the part of a concatenation that a channel belongs to."""

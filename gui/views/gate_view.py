@@ -146,7 +146,9 @@ class GateView(HoverView):
         """Mark and describe the channel under the pointer."""
         index = self._index_at(at) if at is not None else None
         self._set_hovered(index)
-        return "" if index is None else self.describe_channel(int(self._channels[index]))
+        if index is None:
+            return ""
+        return self.describe_channel(int(self._channels[index]))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint titles, maps and footer; the bars paint themselves."""

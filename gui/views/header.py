@@ -128,4 +128,6 @@ class WindowHeader(QWidget):
 def _fact_text(name: str, value: str) -> str:
     """Return a fact in words: a bare number needs its name, "CIFAR-10" does not."""
     is_number = value[:1].isdigit() and name != "accuracy"
-    return f"{value} {name}" if is_number else value
+    if is_number:
+        return f"{value} {name}"
+    return value

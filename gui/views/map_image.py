@@ -106,4 +106,6 @@ def describe_position(y: int, x: int, count: int = 1) -> str:
     if y >= 0:
         return f"y {y}, x {x}"
     # Only the first of several is the class token; others are registers or for distillation.
-    return "class token" if y == -1 else f"extra token {-y} of {count}"
+    if y == -1:
+        return "class token"
+    return f"extra token {-y} of {count}"

@@ -61,6 +61,7 @@ def _emit_name(emit: Callable[[str], None], name: str) -> Callable[[], None]:
     """Return a slot that emits a name, whatever the signal brings."""
 
     def slot() -> None:
+        """Emit the name."""
         emit(name)
 
     return slot

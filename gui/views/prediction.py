@@ -110,12 +110,16 @@ def format_percent(probability: float) -> str:
     Returns:
         Percent with one decimal place.
     """
-    return f"{100 * probability:.1f} %" if math.isfinite(probability) else "NaN"
+    if math.isfinite(probability):
+        return f"{100 * probability:.1f} %"
+    return "NaN"
 
 
 def _was(bar: ClassBar) -> str:
     """Return the probability before the edits in brackets, "" without edits."""
-    return "" if bar.before is None else f" (was {format_percent(bar.before)})"
+    if bar.before is None:
+        return ""
+    return f" (was {format_percent(bar.before)})"
 
 
 def _tooltip_line(bar: ClassBar) -> str:

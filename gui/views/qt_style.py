@@ -33,7 +33,9 @@ def resolve_theme(request: str) -> Theme:
     """
     scheme = QGuiApplication.styleHints().colorScheme()
     is_dark = request == "dark" or (request == "auto" and scheme == Qt.ColorScheme.Dark)
-    return themes.DARK if is_dark else themes.LIGHT
+    if is_dark:
+        return themes.DARK
+    return themes.LIGHT
 
 
 def palette(theme: Theme) -> QPalette:

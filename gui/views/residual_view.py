@@ -59,7 +59,9 @@ class ResidualView(ChannelView):
 
     def channel_count(self) -> int:
         """Return the number of channels, 0 without an addition."""
-        return 0 if self._residual is None else len(self._residual.total)
+        if self._residual is None:
+            return 0
+        return len(self._residual.total)
 
     @property
     def value_range(self) -> float:
@@ -108,7 +110,9 @@ class ResidualView(ChannelView):
 
     def clicked_channel(self, found: Element | None) -> int | None:
         """Choose the channel to enlarge: a second click anywhere shows all channels again."""
-        return found[0] if found and self._enlarged is None else None
+        if found and self._enlarged is None:
+            return found[0]
+        return None
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint columns, signs, footer and, where there is room, the panel with the numbers."""
@@ -189,6 +193,7 @@ class ResidualView(ChannelView):
         return None
 
     def update_layout(self) -> None:
+        """Place the three columns anew and repaint."""
         if self._residual is not None:
             panel = self._panel_rect()
             room = panel.x() - 2 * SIGN_WIDTH

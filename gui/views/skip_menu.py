@@ -97,4 +97,6 @@ class SkipMenu(QMenu):
 def _cut_text(kind: str, scale: float) -> str:
     """Return the text of the entry that cuts the input, or restores it where it is cut."""
     cut, restore = CUT_TEXTS.get(kind, ("Cut (nothing passes)", "Restore"))
-    return restore if scale == 0 else cut
+    if scale == 0:
+        return restore
+    return cut

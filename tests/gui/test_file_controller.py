@@ -203,5 +203,7 @@ def test_a_model_that_is_open_before_the_catalog_arrives_gets_photographs(
     settle(qtbot, controller)
     controller.worker.submit("catalog")
     settle(qtbot, controller)
-    assert controller.request.image is controller.catalog.samples[0]
-    assert controller.request.image.label == "cat"
+    image = controller.request.image
+    assert image is not None
+    assert image is controller.catalog.samples[0]
+    assert image.label == "cat"

@@ -113,7 +113,9 @@ class SelectedArcsItem(GraphItem):
         key = (arc.merge, arc.operand)
         edit = self.state.edit(key)
         is_hovered = self.state.hovered_input == key
-        width = EDGE_WIDTH + 1.2 if is_hovered else EDGE_WIDTH * 0.75
+        width = EDGE_WIDTH * 0.75
+        if is_hovered:
+            width = EDGE_WIDTH + 1.2
         if edit and edit.is_cut:
             pen = QPen(QColor(CUT_GRAY), width)
             pen.setDashPattern([1.5, 2.5])

@@ -1,35 +1,23 @@
-"""Drawing of a model's graph on the canvas: painters, marks, legend and descriptions."""
+"""Drawing of a model's graph on the canvas: painters, marks and legend."""
 
 import math
 from collections.abc import Iterator, Mapping
 
 from PySide6.QtCore import QPoint, QRectF, QTimer
-from PySide6.QtGui import (
-    QAccessible,
-    QAccessibleEvent,
-    QColor,
-    QPainter,
-    QPaintEvent,
-    QResizeEvent,
-)
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from gui import layout
-from gui.descriptions import (
-    describe_for_screen_reader,
-    describe_graph,
-    describe_merge_input,
-    describe_node,
-)
+from gui.descriptions import describe_graph
 from gui.graph import Edit, Graph
-from gui.layout import Direction, GraphLayout
+from gui.layout import Direction
 from gui.measures import MeasureValues
 from gui.theme import Theme
 from gui.views import qt_style
-from gui.views.graph.canvas import ZoomPanCanvas
+from gui.views.graph.described_canvas import DescribedCanvas
 from gui.views.graph.legend import GraphLegend
 from gui.views.graph.node_scale import NodeScale
-from gui.views.graph.painting import MergeInput, PaintState
+from gui.views.graph.painting import MergeInput
 from gui.views.graph.scene import SceneItems, build_items, find_item
 from gui.views.graph.static_layer import LayerKey, Part, StaticLayer
 from gui.views.graph.strokes import to_qrectf
@@ -37,14 +25,10 @@ from gui.views.graph.strokes import to_qrectf
 MAX_ASPECT_CHANGE = 0.08  # of the view's shape, before the graph is laid out anew
 
 
-class GraphDrawing(ZoomPanCanvas):
+class GraphDrawing(DescribedCanvas):
     """Draws one model's graph; takes no input.
 
     Attributes:
-        paint_state: What all painters read.
-        graph: The model.
-        placement: Its layout.
-        edits: The active edits.
         scene_items: The painters.
         legend: The legend below the graph.
         neighbors: For each node, the node that each arrow key leads to.
@@ -53,10 +37,6 @@ class GraphDrawing(ZoomPanCanvas):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName("Graph of the model")
-        self.paint_state = PaintState()
-        self.graph = Graph()
-        self.placement = GraphLayout()
-        self.edits: tuple[Edit, ...] = ()
         self.scene_items = SceneItems()
         self.legend = GraphLegend(self.paint_state)
         self.neighbors: dict[str, dict[Direction, str]] = {}
@@ -269,59 +249,3 @@ class GraphDrawing(ZoomPanCanvas):
             if arcs and arcs[0].merge in matrix.rows:
                 count = len(matrix.columns)
         item.set_arcs(arcs, count)
-
-    def describe(self, name: str | None, merge_input: MergeInput | None) -> str:
-        """Describe a node or a merge input for status bar and tool tip.
-
-        Args:
-            name: Name of the node, None for the merge input.
-            merge_input: The merge input, None for nothing.
-
-        Returns:
-            One line, "" for nothing.
-        """
-        node = self.graph.node(name)
-        if node:
-            change = self.paint_state.values.get(node.name)
-            parts = [describe_node(node) + self._projection_text(node.name)]
-            if self.paint_state.scale:
-                parts += self.paint_state.scale.describe(node.name)
-            if change:
-                parts.append(f"relative change {change:.0%}")
-            return " · ".join(parts)
-        return self.describe_input(merge_input)
-
-    def _projection_text(self, name: str) -> str:
-        """Return what the label of a projection says, which may be shortened on its pill."""
-        box = self.placement.box(name)
-        if box is None or box.shape != "pill":
-            return ""
-        for skip, names in zip(self.graph.skips, layout.skip_routes(self.graph), strict=True):
-            if name in names[1:-1] and skip.projection:
-                return f" · projection {skip.projection}"
-        return ""
-
-    def describe_input(self, merge_input: MergeInput | None) -> str:
-        """Describe a merge input.
-
-        Args:
-            merge_input: The merge input, None for nothing.
-
-        Returns:
-            One line, "" for nothing.
-        """
-        if merge_input is None:
-            return ""
-        return describe_merge_input(self.graph, *merge_input, self.edits)
-
-    def announce_cursor(self) -> None:
-        """Describe the keyboard's cursor to screen readers."""
-        state = self.paint_state
-        name = state.cursor or state.selected
-        if not name:
-            return
-        text = self.describe_input(state.hovered_input)
-        text = text or describe_for_screen_reader(self.graph, name, self.edits)
-        self.setAccessibleDescription(text)
-        event = QAccessibleEvent(self, QAccessible.Event.DescriptionChanged)
-        QAccessible.updateAccessibility(event)

@@ -123,7 +123,9 @@ class MergeInputItem(GraphItem):
     def width(self) -> float:
         """Return the width of the line in scene units: thinner where the input is scaled down."""
         edit = self.state.scales.get(self.key)
-        width = GATE_WEIGHT_WIDTH if self.kind == "gate" and not self.skip else EDGE_WIDTH
+        width = EDGE_WIDTH
+        if self.kind == "gate" and not self.skip:
+            width = GATE_WEIGHT_WIDTH
         if edit is None or edit.is_cut:
             return width
         # Still to be seen at almost zero, and not over its neighbors at two.
@@ -199,7 +201,9 @@ class MergeInputItem(GraphItem):
         # The diamond of a gate shows its constant itself.
         if edit is None or (self.kind == "gate" and edit.kind == "hold"):
             return
-        text = f"= {edit.value:g}" if edit.kind == "hold" else f"{edit.value:.2g}×"
+        text = f"{edit.value:.2g}×"
+        if edit.kind == "hold":
+            text = f"= {edit.value:g}"
         middle = self.path.pointAtPercent(self.mark)
         draw_tag(painter, middle, text, self.state, self.state.color(self.kind))
 

@@ -73,7 +73,9 @@ class GraphLegend:
         Returns:
             Height in pixels, 0 without entries.
         """
-        return HEIGHT if self.entries(graph) else 0.0
+        if not self.entries(graph):
+            return 0.0
+        return HEIGHT
 
     def draw(self, painter: QPainter, room: QRectF, graph: Graph) -> None:
         """Draw all entries in the middle of the foot, or none if they do not fit.

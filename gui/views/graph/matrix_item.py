@@ -91,6 +91,7 @@ class ConnectivityMatrixItem(GraphItem):
             """Return a function that draws and leaves the painter as it was."""
 
             def paint(painter: QPainter) -> None:
+                """Draw, and restore the painter also after an exception."""
                 painter.save()
                 try:
                     draw(painter, painter_zoom(painter))
@@ -215,9 +216,8 @@ class ConnectivityMatrixItem(GraphItem):
             shape = enlarge_rect(box, (value / largest) ** 0.5)
         self._draw_shape(painter, cell, shape, box, color, edit)
         if edit and self.side * zoom >= MIN_TAG_PIXELS:
-            text = f"{edit.value:.2g}×"
             size = self.side * 0.26
-            draw_tag(painter, box.center(), text, state, state.color("text"), size)
+            draw_tag(painter, box.center(), f"{edit.value:.2g}×", state, state.color("text"), size)
 
     def _cell_box(self, cell: layout.MatrixCell) -> QRectF:
         """Return the square of a cell, with a gap around it."""

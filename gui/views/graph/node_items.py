@@ -240,7 +240,9 @@ class NodeItem(GraphItem):
 
 
 def _gate_line_width(radius: float) -> float:
-    return 2.0 if radius > SMALL_RADIUS else 1.4
+    if radius > SMALL_RADIUS:
+        return 2.0
+    return 1.4
 
 
 def _diamond(center: QPointF, radius: float) -> QPolygonF:

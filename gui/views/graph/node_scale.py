@@ -36,7 +36,9 @@ class NodeScale:
             "#RRGGBB"; None for a node without a value.
         """
         value = self.values.get(self.node_with_value(name))
-        return None if value is None else self.color_of(value, theme)
+        if value is None:
+            return None
+        return self.color_of(value, theme)
 
     def node_with_value(self, name: str) -> str:
         """Return the node whose value stands for a node: itself, or the merge of its block.
@@ -47,7 +49,9 @@ class NodeScale:
         Returns:
             Name of a node, which may have no value either.
         """
-        return name if name in self.values else self._node_by_block.get(short_name(name), name)
+        if name in self.values:
+            return name
+        return self._node_by_block.get(short_name(name), name)
 
     def color_of(self, value: float, theme: Theme) -> str:
         """Return the color of a value.

@@ -160,7 +160,9 @@ def _nearest_merge_input(items: SceneItems, at: QPointF, reach: float) -> MergeI
     near = items.inputs_at(at, reach)
     candidates = [(item.distance(at), not item.skip, item.key) for item in near]
     distance, _, key = min(candidates, default=(math.inf, False, None))
-    return key if distance <= reach else None
+    if distance <= reach:
+        return key
+    return None
 
 
 def _node_items(
