@@ -17,8 +17,13 @@ def csv_log_path(logger: Any) -> Path | None:
     Returns:
         The path; None for other loggers, and in processes that do not write the file.
     """
-    path = logger.experiment.metrics_file_path if isinstance(logger, CSVLogger) else None
-    return Path(path) if isinstance(path, str) else None
+    if not isinstance(logger, CSVLogger):
+        return None
+    # In all processes but the first, Lightning's stand-in has a function for every attribute.
+    path = logger.experiment.metrics_file_path
+    if not isinstance(path, str):
+        return None
+    return Path(path)
 
 
 def read_csv_rows(logger: Any) -> str:
@@ -32,7 +37,9 @@ def read_csv_rows(logger: Any) -> str:
     """
     logger.save()
     file = csv_log_path(logger)
-    return file.read_text() if file and file.is_file() else ""
+    if file is None or not file.is_file():
+        return ""
+    return file.read_text()
 
 
 def restore_csv_rows(logger: Any, text: str) -> None:
@@ -48,3 +55,17 @@ def restore_csv_rows(logger: Any, text: str) -> None:
     atomic_write_text(file, text)
     # The earlier rows may have other columns.
     logger.experiment.metrics_keys = text.partition("\n")[0].strip().split(",")
+
+
+def log_version(logger: Any) -> str | int | None:
+    """Return the version of a CSVLogger's folder, so that a resumed run uses the same one.
+
+    Args:
+        logger: any logger.
+
+    Returns:
+        The version; None for other loggers.
+    """
+    if isinstance(logger, CSVLogger):
+        return logger.version
+    return None

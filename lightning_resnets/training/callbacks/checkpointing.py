@@ -24,7 +24,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Save a checkpoint; see `TorchCheckpointIO.save_checkpoint`."""
+        """Save a checkpoint; see `TorchCheckpointIO.save_checkpoint`.
+
+        Args:
+            checkpoint: content of the file.
+            path: file or URL to write.
+            storage_options: options of the file system of a URL.
+
+        Raises:
+            CheckpointError: the disk is full or the folder is not writable.
+        """
         if "://" in str(path) or storage_options is not None:
             super().save_checkpoint(checkpoint, path, storage_options)
         else:
@@ -58,6 +67,7 @@ class LastCheckpoint(ModelCheckpoint):
     @property
     def state_key(self) -> str:
         """Return the key of the callback's state in checkpoints."""
+        # ModelCheckpoint's own key has the arguments in it, which may change at a resume.
         return type(self).__qualname__
 
     def state_dict(self) -> dict[str, Any]:
@@ -65,12 +75,22 @@ class LastCheckpoint(ModelCheckpoint):
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load nothing: the file's name is fixed by `dirpath`."""
+        """Load nothing: the file's name is fixed by `dirpath`.
+
+        Args:
+            state_dict: unused.
+        """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the intervals, and remember the file that the run resumes from."""
+        """Start the intervals, and remember the file that the run resumes from.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: unused.
+        """
         self._time = time.monotonic()
         self._step = trainer.global_step
+        # Until the first save, this file is what a stopped run can resume from.
         if trainer.ckpt_path and self._path.is_file() and self._path.samefile(trainer.ckpt_path):
             self.last_model_path = str(self._path)
 
@@ -87,29 +107,60 @@ class LastCheckpoint(ModelCheckpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Save if an interval has passed and the batch allows it."""
+        """Save if an interval has passed and the batch allows it.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: unused.
+            outputs: unused.
+            batch: unused.
+            batch_idx: index of the batch in its epoch.
+        """
         if is_safe_to_save(trainer, batch_idx) and self._due(trainer):
             self.save(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save."""
+        """Save.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: unused.
+        """
         self.save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save nothing: resuming between validation and the end of the epoch is not exact."""
+        """Save nothing: resuming between validation and the end of the epoch is not exact.
+
+        Args:
+            trainer: unused.
+            pl_module: unused.
+        """
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save nothing: the end of the last epoch was saved."""
+        """Save nothing: the end of the last epoch was saved.
+
+        Args:
+            trainer: unused.
+            pl_module: unused.
+        """
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Save nothing: a run cannot resume in the middle of a step."""
+        """Save nothing: a run cannot resume in the middle of a step.
+
+        Args:
+            trainer: unused.
+            pl_module: unused.
+            exception: unused.
+        """
 
     def _due(self, trainer: L.Trainer) -> bool:
         """Return True if an interval has passed."""
+        # Steps are alike in all processes, so they need not agree.
         if self.every_steps and trainer.global_step - self._step >= self.every_steps:
             return True
+        # Clocks differ, and all processes must save together.
         late = bool(self.every_minutes) and time.monotonic() - self._time >= 60 * self.every_minutes
         return any_rank(trainer, late)
 
@@ -120,6 +171,7 @@ class LastCheckpoint(ModelCheckpoint):
             trainer: Trainer at the end of a batch or an epoch.
         """
         epochs = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+        # The end of an epoch has the same step as its last batch, but is another moment.
         moment = (trainer.global_step, epochs)
         if trainer.fast_dev_run or moment == self._saved:  # type: ignore[attr-defined]
             return
@@ -160,6 +212,7 @@ def is_safe_to_save(trainer: L.Trainer, batch_idx: int) -> bool:
     """
     done = batch_idx + 1
     step = trainer.global_step
+    # An iterable without a length tells only through `is_last_batch`.
     last = (
         done >= trainer.num_training_batches
         or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch

@@ -6,19 +6,16 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer, WeightAveraging
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
 from torch import Tensor
 from torchmetrics import Metric
 
 from lightning_resnets.errors import CheckpointError, CheckpointWarning
-from lightning_resnets.training.csv_rows import read_csv_rows, restore_csv_rows
+from lightning_resnets.training.callbacks.stop_reason import UNKNOWN_REASON, stop_reason
+from lightning_resnets.training.csv_rows import log_version, read_csv_rows, restore_csv_rows
 from lightning_resnets.training.rng_state import get_rng_state, set_rng_state
 
 CHECKPOINT_KEY = "resume"
-
-# Reason of a run that another callback than EarlyStopping has stopped.
-UNKNOWN_REASON = "by a callback"
 
 # What values of other types and lengths raise when they are restored.
 DAMAGE_ERRORS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
@@ -50,7 +47,13 @@ class ExactResume(Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the state to a checkpoint."""
+        """Add the state to a checkpoint.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: module with the kept attributes.
+            checkpoint: content of the file, changed in place.
+        """
         progress = trainer.fit_loop.epoch_progress.current
         epoch_ended = progress.processed > progress.completed  # type: ignore[attr-defined]
         log_interval = max(1, trainer.log_every_n_steps)  # type: ignore[attr-defined]
@@ -89,6 +92,11 @@ class ExactResume(Callback):
     ) -> None:
         """Restore the state before training; warn if the rest of the run will not be exact.
 
+        Args:
+            trainer: Trainer of the run.
+            pl_module: module with the kept attributes.
+            checkpoint: content of the file.
+
         Raises:
             CheckpointError: the state is damaged.
         """
@@ -101,11 +109,7 @@ class ExactResume(Callback):
         try:
             self._load(trainer, pl_module, state)
         except DAMAGE_ERRORS as error:
-            raise CheckpointError(
-                f"Cannot resume from '{trainer.ckpt_path}': its resume state is damaged "
-                f"({type(error).__name__}: {error}). Use an earlier checkpoint, or start again "
-                "without --ckpt_path."
-            ) from error
+            raise _make_damage_error(trainer, error) from error
 
     def _load(
         self, trainer: L.Trainer, pl_module: L.LightningModule, state: dict[str, Any]
@@ -172,7 +176,12 @@ class ExactResume(Callback):
             )
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Restore what Lightning has changed since the checkpoint was loaded."""
+        """Restore what Lightning has changed since the checkpoint was loaded.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: unused.
+        """
         self._has_trained = True
         if not self._state:
             return
@@ -183,7 +192,12 @@ class ExactResume(Callback):
         self._state = {}
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Give a run that had nothing left to train its metrics and averaged weights."""
+        """Give a run that had nothing left to train its metrics and averaged weights.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: its module.
+        """
         if not self._state or self._has_trained:
             return
         self._restore_metrics(trainer)
@@ -199,6 +213,15 @@ class ExactResume(Callback):
         """Restore the logged metrics."""
         metrics = self._state["metrics"].items()
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in metrics})
+
+
+def _make_damage_error(trainer: L.Trainer, error: Exception) -> CheckpointError:
+    """Build the error about a state that cannot be restored."""
+    return CheckpointError(
+        f"Cannot resume from '{trainer.ckpt_path}': its resume state is damaged "
+        f"({type(error).__name__}: {error}). Use an earlier checkpoint, or start again "
+        "without --ckpt_path."
+    )
 
 
 def _check_types(state: Mapping[str, Any]) -> None:
@@ -224,39 +247,6 @@ def gather_from_all_ranks(own: Any) -> list[Any]:
     values: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(values, own)
     return values
-
-
-def log_version(logger: Any) -> str | int | None:
-    """Return the version of a CSVLogger's folder, so that a resumed run uses the same one.
-
-    Args:
-        logger: any logger.
-
-    Returns:
-        The version; None for other loggers.
-    """
-    return logger.version if isinstance(logger, CSVLogger) else None
-
-
-def stop_reason(trainer: L.Trainer) -> str:
-    """Return why a run ends before its last epoch, if a callback has ended it for good.
-
-    Args:
-        trainer: Trainer at the end of an epoch.
-
-    Returns:
-        The reason; "" if the run goes on, or if only its time is up.
-    """
-    # `min_epochs` and `min_steps` may postpone the end.
-    if not trainer.should_stop or not trainer.fit_loop._can_stop_early:  # noqa: SLF001
-        return ""
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    for callback in callbacks:
-        if isinstance(callback, EarlyStopping) and callback.stopping_reason_message:
-            return callback.stopping_reason_message
-    # A run may get more time.
-    has_timer = any(isinstance(callback, Timer) for callback in callbacks)
-    return "" if has_timer else UNKNOWN_REASON
 
 
 def to_floats(metrics: Mapping[str, Any]) -> dict[str, float]:

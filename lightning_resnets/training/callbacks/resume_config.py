@@ -15,6 +15,7 @@ LENGTH_OPTIONS = ("trainer.max_epochs", "trainer.max_steps")
 
 EXTENDED_KEY = "extended"
 
+# Options of the Trainer that change what a model learns.
 TRAINER_OPTIONS = (
     "max_epochs",
     "max_steps",
@@ -80,9 +81,10 @@ def config_differences(saved: object, current: Mapping[str, Any]) -> list[str]:
     Returns:
         Texts such as "model.lr 0.4, not 0.1".
     """
-    held = saved if isinstance(saved, dict) else {}
+    held = _as_dict(saved)
     ignored = (*LENGTH_OPTIONS, EXTENDED_KEY)
     return [
+        # A file's text must not reach the terminal as it is.
         sanitize(f"{name} {held[name]}, not {value}")
         for name, value in current.items()
         if name in held and name not in ignored and held[name] != value
@@ -99,10 +101,18 @@ def is_extended(saved: object, current: Mapping[str, Any]) -> bool:
     Returns:
         True if the run was extended or shortened.
     """
-    held = saved if isinstance(saved, dict) else {}
+    held = _as_dict(saved)
+    # A run that was extended once stays so when it is resumed again.
     if held.get(EXTENDED_KEY) is True:
         return True
     return any(name in held and held[name] != current[name] for name in LENGTH_OPTIONS)
+
+
+def _as_dict(saved: object) -> dict[str, Any]:
+    """Return the settings of a checkpoint; none if a file has anything else in their place."""
+    if isinstance(saved, dict):
+        return saved
+    return {}
 
 
 class ResumeConfigCallback(Callback):
@@ -118,5 +128,11 @@ class ResumeConfigCallback(Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the settings to a checkpoint."""
+        """Add the settings to a checkpoint.
+
+        Args:
+            trainer: unused.
+            pl_module: unused.
+            checkpoint: content of the file, changed in place.
+        """
         checkpoint[CHECKPOINT_KEY] = self.settings

@@ -36,13 +36,19 @@ class StopOnSignal(Checkpoint):
         self._old_handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start to listen for signals."""
+        """Start to listen for signals.
+
+        Args:
+            trainer: unused.
+            pl_module: unused.
+        """
         self._signal = None
         self._set_handlers(self._remember)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         """Remember a signal until the batch is finished; stop at the second Ctrl-C."""
         if self._signal == signal.SIGINT == number:
+            # The system's own handler ends even a step that hangs.
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self._signal = number
@@ -60,33 +66,55 @@ class StopOnSignal(Checkpoint):
         self._old_handlers = {}
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop listening for signals."""
+        """Stop listening for signals.
+
+        Args:
+            trainer: unused.
+            pl_module: unused.
+        """
         self._restore_handlers()
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop a test immediately at a signal: there is nothing to save."""
+        """Stop a test immediately at a signal: there is nothing to save.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: unused.
+        """
 
         def stop(number: int, frame: FrameType | None) -> None:
             """Print a message and stop the process."""
             if not trainer.is_global_zero:
                 raise RunInterrupted(0)
             name = SIGNAL_NAMES[signal.Signals(number)]
-            path = _resume_path(trainer)
-            weights = f"; the trained weights are in {path}" if path else ""
-            hint = " (--ckpt_path last)" if path else ""
-            print(f"\nStopped by {name} while testing{weights}{hint}.", file=sys.stderr)
+            weights = ""
+            if path := _resume_path(trainer):
+                weights = f"; the trained weights are in {path} (--ckpt_path last)"
+            print(f"\nStopped by {name} while testing{weights}.", file=sys.stderr)
+            # The exit code by which a shell tells that a signal ended a process.
             raise RunInterrupted(128 + number)
 
         self._set_handlers(stop)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop listening for signals."""
+        """Stop listening for signals.
+
+        Args:
+            trainer: unused.
+            pl_module: unused.
+        """
         self._restore_handlers()
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Stop listening for signals."""
+        """Stop listening for signals.
+
+        Args:
+            trainer: unused.
+            pl_module: unused.
+            exception: unused.
+        """
         self._restore_handlers()
 
     def on_train_batch_end(
@@ -97,25 +125,47 @@ class StopOnSignal(Checkpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Stop here if a signal came and a run can resume after this batch."""
+        """Stop here if a signal came and a run can resume after this batch.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: unused.
+            outputs: unused.
+            batch: unused.
+            batch_idx: index of the batch in its epoch.
+
+        Raises:
+            RunInterrupted: the run was stopped.
+        """
+        # All processes must stop at the same step, though a signal may reach only one.
         if is_safe_to_save(trainer, batch_idx) and any_rank(trainer, self._signal is not None):
             self._stop(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop here if a signal came."""
+        """Stop here if a signal came.
+
+        Args:
+            trainer: Trainer of the run.
+            pl_module: unused.
+
+        Raises:
+            RunInterrupted: the run was stopped.
+        """
         if any_rank(trainer, self._signal is not None, always=True):
             self._stop(trainer)
 
     def _stop(self, trainer: L.Trainer) -> None:
         """Save, print a message and stop the process."""
+        # The signal may have reached another process only.
         number = signal.Signals(self._signal or signal.SIGTERM)
         for saver in _savers(trainer):
             saver.save(trainer)
         if not trainer.is_global_zero:
-            # A launcher kills rank 0 when another rank fails.
+            # Not an error: a launcher kills rank 0 when another rank fails.
             raise RunInterrupted(0)
-        path = _resume_path(trainer)
-        saved = f"saved in {path}. Resume with --ckpt_path last" if path else "nothing was saved"
+        saved = "nothing was saved"
+        if path := _resume_path(trainer):
+            saved = f"saved in {path}. Resume with --ckpt_path last"
         print(
             f"\nStopped by {SIGNAL_NAMES[number]} after step {trainer.global_step}, {saved}.",
             file=sys.stderr,
@@ -134,5 +184,7 @@ def _savers(trainer: L.Trainer) -> list[LastCheckpoint]:
 
 def _resume_path(trainer: L.Trainer) -> str:
     """Return the path of the checkpoint to resume from; empty if there is none."""
-    paths = [saver.last_model_path for saver in _savers(trainer) if saver.last_model_path]
-    return display_path(paths[0]) if paths else ""
+    for saver in _savers(trainer):
+        if saver.last_model_path:
+            return display_path(saver.last_model_path)
+    return ""
