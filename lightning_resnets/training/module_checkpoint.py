@@ -27,6 +27,9 @@ MapLocation = torch.device | str | Mapping[str, str] | Callable[..., Any] | None
 # Entries by which a file would choose the code that builds the module.
 CODE_ENTRIES = {"_instantiator", "_class_path"}
 
+# Kind of a weight that does not match, as it stands in a message.
+RESHAPED = "of another shape"
+
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
@@ -49,10 +52,11 @@ class LoadOptions:
 def load_module(cls: type[ModuleT], path: Path, options: LoadOptions) -> ModuleT:
     """Build a module from its hyperparameters and load its weights.
 
+    From a file without hyperparameters the model is loaded, and the others are the defaults.
+
     Args:
         cls: class of the module.
-        path: a checkpoint of the module, or any other file that `load_checkpoint` reads: then its
-            model is loaded, and the hyperparameters are the defaults.
+        path: a checkpoint of the module, or any other file that `load_checkpoint` reads.
         options: the user's arguments.
 
     Returns:
@@ -61,20 +65,27 @@ def load_module(cls: type[ModuleT], path: Path, options: LoadOptions) -> ModuleT
     Raises:
         CheckpointError: the file cannot be read or does not match the module.
     """
-    contents = read_checkpoint(path)
-    saved = contents.metadata.get("hyper_parameters")
-    if contents.wrapper == "state_dict" and isinstance(saved, dict) and "arch" in saved:
-        checkpoint = _read_own_checkpoint(path, contents)
-    else:
-        checkpoint = _convert_other_checkpoint(path, contents, options.overrides.get("arch"))
+    checkpoint = _read_any_checkpoint(path, options.overrides.get("arch"))
     if options.hparams_file is not None:
         checkpoint["hyper_parameters"] = read_hparams_file(Path(options.hparams_file))
     module = cls(**_init_arguments(cls, checkpoint["hyper_parameters"], path, options.overrides))
+    # Lightning calls this hook only in a run, but it may build layers that have weights.
     if is_overridden("configure_model", module):
         module.configure_model()
+    # Before the weights, as in Lightning: the hook may change them.
     module.on_load_checkpoint(checkpoint)
     _load_weights(module, checkpoint, path, options)
     return module.to(resolve_device(options.map_location))
+
+
+def _read_any_checkpoint(path: Path, arch: str | None) -> dict[str, Any]:
+    """Return the content of any file in the form of a checkpoint of Lightning."""
+    contents = read_checkpoint(path)
+    saved = contents.metadata.get("hyper_parameters")
+    # Lightning's checkpoints of other modules have no `arch`, from which to build the model.
+    if contents.wrapper == "state_dict" and isinstance(saved, dict) and "arch" in saved:
+        return _read_own_checkpoint(path, contents)
+    return _convert_other_checkpoint(path, contents, arch)
 
 
 def _read_own_checkpoint(path: Path, contents: CheckpointContents) -> dict[str, Any]:
@@ -82,6 +93,7 @@ def _read_own_checkpoint(path: Path, contents: CheckpointContents) -> dict[str, 
     try:
         # `read_checkpoint` has checked the file, but keeps only weights and plain values.
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    # States of callbacks may be objects; weights and plain values were read without them.
     except pickle.UnpicklingError:
         checkpoint = {**contents.metadata, "state_dict": contents.state_dict}
     saved = checkpoint["hyper_parameters"]
@@ -95,10 +107,12 @@ def _read_own_checkpoint(path: Path, contents: CheckpointContents) -> dict[str, 
 def _convert_other_checkpoint(
     path: Path, contents: CheckpointContents, arch: str | None
 ) -> dict[str, Any]:
-    """Return the content of any other file in the form of a checkpoint of Lightning."""
+    """Return the content of a file of weights in the form of a checkpoint of Lightning."""
     loaded = load_checkpoint(path, arch)
     saved = contents.metadata.get("hyper_parameters")
-    saved = saved if isinstance(saved, dict) else {}
+    if not isinstance(saved, dict):
+        saved = {}
+    # The model is an attribute of the module, which is part of the names of its weights.
     state = {f"model.{name}": weight for name, weight in loaded.model.state_dict().items()}
     model = {
         "arch": loaded.card.arch,
@@ -124,6 +138,7 @@ def read_hparams_file(path: Path) -> dict[str, Any]:
         if path.suffix.lower() == ".csv":
             return dict(load_hparams_from_tags_csv(path))
         if path.suffix.lower() in (".yml", ".yaml"):
+            # safe_load builds plain values only, never objects.
             return dict(yaml.safe_load(path.read_text()))
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0]
@@ -139,6 +154,7 @@ def _init_arguments(
 ) -> dict[str, Any]:
     """Return the arguments of the class: the saved ones that it takes, and the user's."""
     parameters = inspect.signature(cls.__init__).parameters
+    # A subclass may take fewer arguments than are saved.
     takes_all = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     arguments = dict(saved)
     if not takes_all:
@@ -159,22 +175,21 @@ def _load_weights(
     own = module.state_dict()
     strict = module.strict_loading if options.strict is None else options.strict
     untrained = set[str]()
+    # With strict=True every weight must match, also those of the classifier.
     if "num_classes" in options.overrides and options.strict is not True:
         sizes = (checkpoint["hyper_parameters"].get("num_classes"), module.hparams["num_classes"])
-        untrained = {
-            name
-            for name in state.keys() & own.keys()
-            if is_resized(state[name].shape, own[name].shape, sizes)
-        }
+        untrained = _find_resized(state, own, sizes)
     state = {name: weight for name, weight in state.items() if name not in untrained}
-    missing = [name for name in own if name not in state and name not in untrained]
-    unexpected = [name for name in state if name not in own]
-    reshaped = [name for name in own if name in state and state[name].shape != own[name].shape]
-    message = _describe_mismatch(path.name, type(module).__name__, missing, unexpected, reshaped)
-    if message and (strict or reshaped):
+    expected = {name: weight for name, weight in own.items() if name not in untrained}
+    kinds = _find_mismatches(state, expected)
+    message = _describe_mismatch(path.name, type(module).__name__, kinds)
+    # torch raises for another shape even if it is not strict.
+    if message and (strict or kinds[RESHAPED]):
         raise CheckpointError(message)
     if message:
+        # stacklevel 4 points to the caller of load_from_checkpoint.
         warnings.warn(message, CheckpointWarning, stacklevel=4)
+    # Mismatches were reported above, with the name of the file.
     module.load_state_dict(state, strict=False)
 
 
@@ -194,16 +209,36 @@ def is_resized(old: torch.Size, new: torch.Size, num_classes: tuple[object, obje
     return (old[0], new[0]) == num_classes and old[1:] == new[1:]
 
 
-def _describe_mismatch(
-    file: str, module: str, missing: list[str], unexpected: list[str], reshaped: list[str]
-) -> str:
+def _find_resized(
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], num_classes: tuple[object, object]
+) -> set[str]:
+    """Return the names of the weights that belong to a classifier of another size."""
+    return {
+        name
+        for name in state.keys() & own.keys()
+        if is_resized(state[name].shape, own[name].shape, num_classes)
+    }
+
+
+def _find_mismatches(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> dict[str, list[str]]:
+    """Return the names of the weights that do not match, by what is wrong with them."""
+    shared = [name for name in expected if name in state]
+    return {
+        "missing": [name for name in expected if name not in state],
+        "unexpected": [name for name in state if name not in expected],
+        RESHAPED: [name for name in shared if state[name].shape != expected[name].shape],
+    }
+
+
+def _describe_mismatch(file: str, module: str, kinds: Mapping[str, list[str]]) -> str:
     """Describe the weights that do not match; "" if all do."""
-    kinds = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped}
     parts = [f"{len(names)} {kind} ({names[0]})" for kind, names in kinds.items() if names]
     if not parts:
         return ""
     hint = "Pass strict=False to load the weights that match."
-    if reshaped:
+    if kinds[RESHAPED]:
         hint = "Pass the hyperparameters that the weights were trained with."
     return f"The weights in '{file}' do not match {module}: {', '.join(parts)}. {hint}"
 
@@ -224,5 +259,8 @@ def resolve_device(map_location: MapLocation) -> torch.device:
     if callable(map_location):
         storage = torch.zeros(1).untyped_storage()
         moved = map_location(storage, "cpu")
-        return storage.device if moved is None else moved.device
+        # For torch.load, None means to leave the tensor there.
+        if moved is None:
+            return storage.device
+        return moved.device
     return torch.device(map_location)
