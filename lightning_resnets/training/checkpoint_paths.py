@@ -36,7 +36,9 @@ def _clean_state(state: dict[str, Any], folders: set[Path]) -> None:
         if key in state and not is_own_checkpoint(state[key], folders):
             state[key] = ""
     if "best_k_models" in state:
-        best = state["best_k_models"] if isinstance(state["best_k_models"], dict) else {}
+        best = state["best_k_models"]
+        if not isinstance(best, dict):
+            best = {}
         own = {path: score for path, score in best.items() if is_own_checkpoint(path, folders)}
         state["best_k_models"] = own
 
@@ -51,6 +53,8 @@ def is_own_checkpoint(path: object, folders: set[Path]) -> bool:
     Returns:
         True for the run's own checkpoint.
     """
+    # With a colon it may be an address, which pathlib would take for a file name.
     if not isinstance(path, str) or ":" in path or not path.endswith(".ckpt"):
         return False
+    # Resolved, because a link in the run's folder may lead anywhere.
     return Path(path).resolve().parent in folders

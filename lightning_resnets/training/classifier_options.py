@@ -56,6 +56,7 @@ def check_training_options(module: Any) -> None:
     Raises:
         TrainingError: an option is not valid.
     """
+    # First of all types and sizes: the comparisons below need finite numbers.
     for name, largest in LARGEST.items():
         check_number(name, getattr(module, name), most=largest, error=TrainingError)
     check_choice("lr_schedule", module.lr_schedule, get_args(LRSchedule), TrainingError)
@@ -63,6 +64,7 @@ def check_training_options(module: Any) -> None:
     check_choice("loss", module.loss, get_args(LossName), TrainingError)
     check_bool("compile", module.is_compiled, TrainingError)
     _require(module, "lr", module.lr > 0, "above 0")
+    # A momentum of 1 would add up all gradients without end.
     _require(module, "momentum", 0 <= module.momentum < 1, "at least 0 and below 1")
     _require(module, "weight_decay", module.weight_decay >= 0, "at least 0")
     _require(module, "label_smoothing", 0 <= module.label_smoothing < 1, "at least 0 and below 1")

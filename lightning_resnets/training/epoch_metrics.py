@@ -56,6 +56,7 @@ class EpochMetrics(L.LightningModule):
         with torch.no_grad():
             labels = targets if targets.ndim == 1 else targets.argmax(1)
             is_correct = logits.argmax(1) == labels
+            # There is no flip test-time augmentation in training.
             self.train_counts.update(loss, is_correct, is_correct)
 
     def on_train_epoch_end(self) -> None:
@@ -65,10 +66,10 @@ class EpochMetrics(L.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Begin a validation without images."""
         trainer = self.trainer
-        is_sanity_check = trainer.sanity_checking
-        self._reset_eval_counts(
-            trainer.num_sanity_val_batches if is_sanity_check else trainer.num_val_batches
-        )
+        if trainer.sanity_checking:
+            self._reset_eval_counts(trainer.num_sanity_val_batches)
+        else:
+            self._reset_eval_counts(trainer.num_val_batches)
 
     def on_test_epoch_start(self) -> None:
         """Begin a test without images."""
@@ -113,16 +114,21 @@ class EpochMetrics(L.LightningModule):
         # Only within a step does Lightning keep the metrics of several loaders apart. With one
         # loader they are logged at the end, when also a process without batches takes part.
         if len(self.eval_counts) > 1:
-            for name in LOGGED_MEANS[role]:
-                self.log(
-                    f"{role}_{name}",
-                    CountedMean(counts, name),
-                    on_step=False,
-                    on_epoch=True,
-                    prog_bar=name in PROGRESS_BAR_MEANS,
-                    batch_size=len(is_correct),
-                    metric_attribute="eval_counts",
-                )
+            self._log_within_step(role, counts, len(is_correct))
+
+    def _log_within_step(self, role: str, counts: ClassificationCounts, batch_size: int) -> None:
+        """Log the means of one of several loaders, which Lightning computes at the end."""
+        for name in LOGGED_MEANS[role]:
+            self.log(
+                f"{role}_{name}",
+                CountedMean(counts, name),
+                on_step=False,
+                on_epoch=True,
+                prog_bar=name in PROGRESS_BAR_MEANS,
+                batch_size=batch_size,
+                # Lightning finds no attribute for a metric that is not a submodule.
+                metric_attribute="eval_counts",
+            )
 
     def on_validation_epoch_end(self) -> None:
         """Log loss and accuracy of the validation."""
@@ -143,6 +149,7 @@ class EpochMetrics(L.LightningModule):
         """Log the means over all ranks, if there were images, and reset the counts."""
         means = counts.compute()
         counts.reset()
+        # As in a subclass whose steps do not count: it logs metrics of its own.
         if means["images"] == 0:
             return
         # All ranks have the same values; without these options Lightning warns.

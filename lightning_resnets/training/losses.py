@@ -44,6 +44,7 @@ class ClassificationLoss:
         else:
             loss = self._binary_cross_entropy(logits, targets)
         if self.consistency_weight:
+            # Dual cutout: both halves show the same images, under different squares.
             first, second = logits.chunk(2)
             loss = loss + self.consistency_weight * F.mse_loss(first, second)
         return loss
@@ -55,6 +56,7 @@ class ClassificationLoss:
             is_present = (targets > BCE_TARGET_THRESHOLD).float()
         else:
             is_present = one_hot(targets, num_classes)
+        # The same share for every class as in F.cross_entropy.
         smooth = is_present * (1 - self.label_smoothing) + self.label_smoothing / num_classes
         return F.binary_cross_entropy_with_logits(logits, smooth)
 
@@ -75,10 +77,7 @@ def check_targets(logits: Tensor, targets: Tensor, batch_idx: int) -> None:
     if batch_idx > 0 and targets.device.type != "cpu":
         return
     num_classes = logits.shape[1]
-    if targets.ndim == 2:
-        low, high = 0, targets.shape[1] - 1
-    else:
-        low, high = (int(value) for value in torch.stack(targets.aminmax()).tolist())
+    low, high = _class_range(targets)
     if low < 0 or high >= num_classes:
         label = low if low < 0 else high
         raise TrainingError(
@@ -86,3 +85,13 @@ def check_targets(logits: Tensor, targets: Tensor, batch_idx: int) -> None:
             f"{num_classes - 1}. Set num_classes to the number of classes of the data "
             "(--model.num_classes), or correct the labels."
         )
+
+
+def _class_range(targets: Tensor) -> tuple[int, int]:
+    """Return the smallest and the largest class of a batch."""
+    # Probabilities have a column for each class of the data.
+    if targets.ndim == 2:
+        return 0, targets.shape[1] - 1
+    # Stacked, so that the device is waited for once.
+    low, high = torch.stack(targets.aminmax()).tolist()
+    return int(low), int(high)

@@ -24,8 +24,9 @@ def lr_factor(step: int, num_steps: int, warmup_fraction: float, lr_schedule: st
     """
     warmup_steps = warmup_fraction * num_steps
     if step < warmup_steps:
+        # + 1, because a first step at a rate of 0 would change nothing.
         return (step + 1) / (warmup_steps + 1)
-    # 1 at the peak, then to 0
+    # 1 at the peak, then to 0; max avoids a division by 0 if all steps are warm-up.
     remaining = (num_steps - step) / max(1.0, num_steps - warmup_steps)
     # A training that goes on past its planned end must not climb its loss.
     remaining = max(0.0, remaining)
@@ -59,6 +60,7 @@ class WarmupDecayLR(LambdaLR):
     def get_lr(self) -> list[float | Tensor]:
         """Return the rate of each parameter group at the current step."""
         scheduled = super().get_lr()
+        # LambdaLR has a function only for each group that was there at first.
         added = self.optimizer.param_groups[len(scheduled) :]
         return [*scheduled, *(group["lr"] for group in added)]
 

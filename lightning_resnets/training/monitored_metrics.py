@@ -25,6 +25,7 @@ def check_monitored_metrics(trainer: L.Trainer) -> None:
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
     for callback in callbacks:
         monitor = getattr(callback, "monitor", None)
+        # EarlyStopping(strict=False) accepts that its metric is missing.
         is_strict = getattr(callback, "strict", True)
         if is_strict and isinstance(monitor, str) and monitor.startswith(VALIDATION_PREFIX):
             name = type(callback).__name__
@@ -45,4 +46,5 @@ def has_validation(trainer: L.Trainer) -> bool:
         False without validation loader or validation images.
     """
     datamodule = getattr(trainer, "datamodule", None)
+    # Only our datamodules have this attribute; of others it is assumed that they validate.
     return trainer.enable_validation and getattr(datamodule, "num_val_images", 1) != 0

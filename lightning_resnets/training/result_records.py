@@ -54,6 +54,7 @@ def check_record(record: RunRecord) -> None:
     _check_images(record)
     if record.recipe not in list_recipes():
         raise ValueError(f"Unknown recipe '{record.recipe}'. A result needs a bundled recipe.")
+    # --model.arch may have replaced the recipe's model.
     arch = read_recipe(record.recipe)["model"]["arch"]
     if record.arch != arch:
         raise ValueError(
@@ -69,6 +70,7 @@ def _check_images(record: RunRecord) -> None:
         raise ValueError(
             f"Unknown dataset '{record.dataset}'. Datasets: {', '.join(DATASET_SIZES)}."
         )
+    # A float, as all metrics; it equals an int of the same value.
     num_test = record.metrics.get("test_images")
     if (record.train_images, num_test) != expected:
         raise ValueError(

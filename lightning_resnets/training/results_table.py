@@ -70,6 +70,7 @@ def format_published_error(arch: str, sources: list[str]) -> str:
         source = f"{source}: {result.note}"
     if source not in sources:
         sources.append(source)
+    # Footnotes are numbered from 1, in the order in which they are first used.
     return f"{result.error:.2f}[^{sources.index(source) + 1}]"
 
 
@@ -100,6 +101,7 @@ def format_measured(records: Sequence[RunRecord]) -> tuple[str, ...]:
     Returns:
         The cells.
     """
+    # Apart from seed, seconds and metrics, all records of a group say the same.
     last = records[-1]
     versions = [
         f"{name} {number}" for name, number in last.versions.items() if name != "lightning-resnets"

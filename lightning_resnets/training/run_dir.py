@@ -13,6 +13,7 @@ from lightning_resnets.utils.atomic_write import atomic_torch_save
 
 LOCK_FILE = ".lock"
 
+# What later readers need. The optimizer's state alone is as large as the weights.
 KEPT_KEYS = (
     "state_dict",
     "hyper_parameters",
@@ -94,6 +95,7 @@ def save_final_checkpoint(trainer: L.Trainer, path: Path) -> None:
         CheckpointError: the disk is full or the folder is not writable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # A process that is killed must not leave half a file under the final name.
     part = path.with_name(path.name + ".part")
     try:
         trainer.save_checkpoint(part, weights_only=False)

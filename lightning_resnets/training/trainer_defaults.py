@@ -13,9 +13,11 @@ from lightning_resnets.training.callbacks.resume_config import ResumeConfigCallb
 from lightning_resnets.training.callbacks.signals import StopOnSignal
 from lightning_resnets.training.hardware import default_precision
 
+CHECKPOINT_IO = "lightning_resnets.training.callbacks.checkpointing.AtomicCheckpointIO"
+
 
 def trainer_defaults(recipe: str, run_dir: Path) -> dict[str, Any]:
-    """Return the Trainer's default arguments for one run.
+    """Return the Trainer's default arguments.
 
     Args:
         recipe: name of the recipe, for the model card.
@@ -24,21 +26,25 @@ def trainer_defaults(recipe: str, run_dir: Path) -> dict[str, Any]:
     Returns:
         Keyword arguments of `lightning.Trainer`, in the form that LightningCLI takes.
     """
-    logger = {
-        "class_path": "lightning.pytorch.loggers.CSVLogger",
-        "init_args": {"save_dir": str(run_dir), "name": ""},
-    }
-    checkpoint_io = "lightning_resnets.training.callbacks.checkpointing.AtomicCheckpointIO"
     return {
         "callbacks": _callbacks(recipe, run_dir),
         "default_root_dir": str(run_dir),
         "enable_model_summary": False,
         "log_every_n_steps": 50,
-        "logger": logger,
+        "logger": _logger(run_dir),
         # The first validation after an epoch finds the same faults.
         "num_sanity_val_steps": 0,
-        "plugins": [{"class_path": checkpoint_io}],
+        "plugins": [{"class_path": CHECKPOINT_IO}],
         "precision": default_precision(),
+    }
+
+
+def _logger(run_dir: Path) -> dict[str, Any]:
+    """Return the class and the arguments of the logger."""
+    return {
+        "class_path": "lightning.pytorch.loggers.CSVLogger",
+        # Without a name, the versions lie directly in the run's folder.
+        "init_args": {"save_dir": str(run_dir), "name": ""},
     }
 
 
@@ -49,6 +55,7 @@ def _callbacks(recipe: str, run_dir: Path) -> list[Callback]:
         ResumeConfigCallback(),
         # The counts of an epoch are not part of the module's state dict.
         ExactResume(keep=["train_counts"]),
+        # Before LastCheckpoint, so that a bad step is found before it is saved.
         StopOnDivergence(),
         LastCheckpoint(run_dir),
         StopOnSignal(),
