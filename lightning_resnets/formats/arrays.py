@@ -82,17 +82,10 @@ def read_safetensors(source: FileReader) -> tuple[TensorViews, dict[str, Any] | 
     Raises:
         UnsupportedFileError: the header is invalid or does not match the file's length.
     """
-    # A header of JSON follows its own length.
-    length = int.from_bytes(source.read(0, min(8, source.size)), "little")
-    if source.size < 10 or length > source.size - 8:
-        raise UnsupportedFileError(INVALID)
-    if length > MAX_HEADER_BYTES:
-        raise UnsupportedFileError(TOO_COMPLEX)
-    header = _parse_json_object(source.read(8, length))
+    header, base = _read_header(source)
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, (dict, type(None))):
         raise UnsupportedFileError(INVALID)
-    base = 8 + length
     # Offsets in the header count from its end.
     views = {name: _parse_entry(name, entry, base) for name, entry in header.items()}
     _check_no_gaps(views, base, source.size)
@@ -100,6 +93,18 @@ def read_safetensors(source: FileReader) -> tuple[TensorViews, dict[str, Any] | 
     text = (metadata or {}).get("card")
     card = _parse_json_object(text.encode()) if isinstance(text, str) else None
     return views, card
+
+
+def _read_header(source: FileReader) -> tuple[dict[str, Any], int]:
+    """Return the header of a safetensors file and the position behind it."""
+    # A header of JSON follows its own length.
+    length = int.from_bytes(source.read(0, min(8, source.size)), "little")
+    # The shortest header is `{}`, after 8 bytes of length.
+    if source.size < 10 or length > source.size - 8:
+        raise UnsupportedFileError(INVALID)
+    if length > MAX_HEADER_BYTES:
+        raise UnsupportedFileError(TOO_COMPLEX)
+    return _parse_json_object(source.read(8, length)), 8 + length
 
 
 def _parse_json_object(text: bytes) -> dict[str, Any]:
@@ -255,6 +260,7 @@ def _parse_npy_header(data: bytes) -> NpyHeader | None:
     stream = io.BytesIO(data)
     try:
         version = numpy_format.read_magic(stream)
+        # Version 3 is for names of fields, which a plain array does not have.
         if version > (2, 0) or not DTYPE_FIELD_RE.search(data):
             return None
         shape, fortran, dtype = _read_npy_fields(stream, version)

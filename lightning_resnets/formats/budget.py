@@ -113,6 +113,7 @@ class Budget:
             UnsupportedFileError: the budget is used up.
         """
         for item in items:
+            # Before the item is handled: hostile containers may be shared many times.
             self.visit()
             yield item
 
@@ -126,6 +127,7 @@ class Budget:
             UnsupportedFileError: the budget is used up.
         """
         if isinstance(value, (str, bytes, bytearray)):
+            # A text is not copied item by item, as a container may be.
             self.create(len(value) // PAGE_BYTES)
         elif isinstance(value, Sized):
             self.create(len(value))

@@ -72,6 +72,7 @@ def read_contents(
     head = source.read(0, min(MAGIC_BYTES, source.size))
     if head.startswith(b"PK\x03\x04"):
         members = zip_archive.list_members(source)
+        # torch.save and numpy.savez both write zip archives.
         if zip_archive.archive_kind(members) == "numpy":
             return _from_npz(source, *arrays.read_npz(source, members, budget), budget)
         file = torch_save.read_zip(source, members, budget)
@@ -113,6 +114,7 @@ def contents_of_pickle(
     # Training scripts often save an accuracy as a tensor.
     scalars = file.load(extract_scalars(file.value, choice.wrapper))
     metadata |= {name: scalar.item() for name, scalar in scalars.items()}
+    # Only this package writes a model card.
     card = file.value.get("card") if isinstance(file.value, dict) else None
     return CheckpointContents(
         format="pickled model" if choice.module else file.format,

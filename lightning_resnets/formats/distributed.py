@@ -133,6 +133,7 @@ def _read_lightning_meta(folder: Path, budget: Budget) -> dict[str, Any]:
         value = torch_save.read_zip(source, zip_archive.list_members(source), budget).value
     if not isinstance(value, dict):
         return {}
+    # Other entries, such as states of loops, may look like weights.
     return {name: value[name] for name in LIGHTNING_META_KEYS if name in value}
 
 
@@ -164,6 +165,7 @@ def _load(
     tensors = dict[str, Tensor]()
     for name, view in views.items():
         pieces = stored.pieces.get(view.storage)
+        # A tensor in Lightning's own file has no pieces.
         if pieces is None:
             raise UnsupportedFileError(TRUNCATED)
         tensors[name] = _assemble(name, view, pieces, sources, budget)
@@ -181,6 +183,7 @@ def _assemble(
     # Most tensors have one piece, which needs no second copy.
     if len(pieces) == 1:
         return _load_piece(name, pieces[0], view, view.size, sources, budget)
+    # The tensor, and one byte per element of `is_filled`.
     budget.allocate(view.numel * view.dtype.itemsize + view.numel)
     tensor = torch.zeros(view.size, dtype=view.dtype, device="cpu")
     is_filled = torch.zeros(view.size, dtype=torch.bool, device="cpu")

@@ -126,8 +126,14 @@ class _Parser:
         self._sizes = dict[str, dict[Any, Any]]()
 
     def add_tensor(self, name: Any, entry: Any) -> None:
-        """Add the view of a tensor; values that are not tensors have only a place."""
+        """Add the view of a tensor; values that are not tensors have only a place.
+
+        Args:
+            name: name of the tensor or value.
+            entry: its pickled description.
+        """
         _require(isinstance(name, str))
+        # Other values are described by BytesStorageMetadata.
         if not isinstance(entry, OpaqueObject) or entry.name.name != "TensorStorageMetadata":
             return
         view = _parse_view(name, entry)
@@ -137,7 +143,12 @@ class _Parser:
         add_at_path(self.stored.value, _parse_path(name, self._paths), view)
 
     def add_place(self, index: dict[Any, Any], info: dict[Any, Any]) -> None:
-        """Add the place of a piece or value."""
+        """Add the place of a piece or value.
+
+        Args:
+            index: name, and offset in the whole tensor.
+            info: file, first byte and length.
+        """
         name: Any = index.get("fqn")
         _require(isinstance(name, str))
         piece = _parse_piece(_parse_path(name, self._paths), index, info)
@@ -162,6 +173,7 @@ def _parse_view(name: str, entry: OpaqueObject) -> TensorView:
     try:
         return make_view(Storage(name), dtype, 0, size, contiguous_strides(size))
     except ValueError:
+        # Such as a dtype that torch does not have.
         raise UnsupportedFileError(BROKEN_METADATA) from None
 
 
@@ -169,6 +181,7 @@ def _parse_piece(path: tuple[str, ...], index: dict[Any, Any], info: dict[Any, A
     """Return the place of a piece, without its shape."""
     start: Any = info.get("offset")
     nbytes: Any = info.get("length")
+    # isinstance would accept True as a position.
     _require(type(start) is int and type(nbytes) is int and start >= 0 and nbytes >= 0)
     offset = index.get("offset")
     if offset is not None:
@@ -182,6 +195,7 @@ def _piece_sizes(tensor: dict[Any, Any], budget: Budget) -> dict[Any, Any]:
     chunks: Any = tensor.get("chunks")
     _require(isinstance(chunks, list))
     states = [_state(chunk) for chunk in budget.iterate(chunks)]
+    # Shapes are checked later, when a piece is found at the offset.
     return {_parse_size(state.get("offsets")): state.get("sizes") for state in states}
 
 
@@ -209,6 +223,7 @@ def add_at_path(value: dict[str, Any], path: tuple[str, ...], item: Any) -> None
     for part in parents:
         value = value.setdefault(part, {})
         _require(isinstance(value, dict))
+    # A second tensor under one path would hide the first.
     _require(last not in value)
     value[last] = item
 

@@ -54,11 +54,8 @@ def read_argument(opcode: pickletools.OpcodeInfo, stream: BinaryIO, budget: Budg
         return None
     if length_bytes := TEXT_LENGTH_BYTES.get(opcode.name):
         return _read_text(stream, length_bytes, budget)
-    # A line of raw Unicode escapes has at most 4 bytes for each of its letters.
     if opcode.name == "UNICODE":
-        line = stream.readline()
-        budget.allocate(4 * len(line))
-        return str(line.removesuffix(b"\n"), "raw-unicode-escape")
+        return _read_escaped_line(stream, budget)
     argument = opcode.arg.reader(stream)
     if isinstance(argument, (str, bytes, bytearray)):
         budget.allocate(len(argument))
@@ -68,11 +65,20 @@ def read_argument(opcode: pickletools.OpcodeInfo, stream: BinaryIO, budget: Budg
 def _read_text(stream: BinaryIO, length_bytes: int, budget: Budget) -> str:
     """Read a text of UTF-8 behind its own length."""
     length = int.from_bytes(stream.read(length_bytes), "little")
+    # The stream bounds what a claimed length allocates.
     data = stream.read(length)
     if len(data) < length:
         raise ValueError
     budget.allocate(_decoded_bytes(data))
     return str(data, "utf-8", "surrogatepass")
+
+
+def _read_escaped_line(stream: BinaryIO, budget: Budget) -> str:
+    """Read a line of raw Unicode escapes."""
+    line = stream.readline()
+    # Each of its letters takes at most 4 bytes.
+    budget.allocate(4 * len(line))
+    return str(line.removesuffix(b"\n"), "raw-unicode-escape")
 
 
 def _decoded_bytes(data: bytes) -> int:
@@ -83,4 +89,6 @@ def _decoded_bytes(data: bytes) -> int:
     widest = np.frombuffer(data, np.uint8).max()
     if widest < FIRST_WIDE_BYTE:
         return len(data)
-    return len(data) * (2 if widest < FIRST_ASTRAL_BYTE else 4)
+    if widest < FIRST_ASTRAL_BYTE:
+        return 2 * len(data)
+    return 4 * len(data)

@@ -4,6 +4,7 @@ Nothing here calls what a name refers to.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -89,14 +90,9 @@ def build_known(function: GlobalName | OpaqueObject, arguments: tuple[Any, ...])
         return OpaqueObject(function.name, arguments)
     build = KNOWN_GLOBALS.get((function.module, function.name))
     if build is not None and len(arguments) <= MAX_ARGUMENTS:
-        try:
+        # Arguments that the real function would not take leave the object opaque.
+        with suppress(TypeError, ValueError, OverflowError):
             return build(*arguments)
-        except (
-            TypeError,
-            ValueError,
-            OverflowError,
-        ):  # not the arguments that the real function takes
-            pass
     return OpaqueObject(function, arguments)
 
 

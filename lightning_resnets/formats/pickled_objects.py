@@ -84,6 +84,7 @@ class NumpyDtype:
     @property
     def torch_dtype(self) -> torch.dtype | None:
         """Return torch's dtype; None for big-endian numbers and for anything else."""
+        # "|" is a single byte without order, "=" is the writer's own order.
         return NUMPY_DTYPES.get(self.code) if self.order in ("<", "|", "=") else None
 
 

@@ -98,10 +98,12 @@ def _from_index(path: Path) -> Shards:
         text = source.read(0, source.size)
     try:
         weight_map = json.loads(text)["weight_map"]
+    # Deeply nested JSON exceeds the recursion limit; JSON need not be an object.
     except (ValueError, RecursionError, LookupError, TypeError):
         raise UnsupportedFileError(INVALID_INDEX) from None
     if not isinstance(weight_map, dict) or not weight_map:
         raise UnsupportedFileError(INVALID_INDEX)
+    # Many tensors share a shard; a dict keeps the order of the index.
     files = tuple(dict.fromkeys(map(check_file_name, weight_map.values())))
     if len(files) > MAX_SHARDS:
         raise UnsupportedFileError(TOO_COMPLEX)
@@ -138,6 +140,7 @@ def _from_names(folder: Path, shard: re.Match[str]) -> Shards:
     if not 0 < count <= MAX_SHARDS:
         raise UnsupportedFileError(TOO_COMPLEX)
     stem, suffix = shard["stem"], shard["suffix"]
+    # Hugging Face numbers shards from 1.
     files = tuple(f"{stem}-{number + 1:05}-of-{count:05}{suffix}" for number in range(count))
     _check_exist(folder, files)
     return Shards(folder, files, {})
@@ -170,17 +173,28 @@ def read_shards(shards: Shards) -> CheckpointContents:
         nbytes = sum(source.size for source in sources)
         if nbytes > MAX_FILE_BYTES:
             raise too_large_error()
+        # One budget for all shards, so that many small ones cannot exceed it together.
         budget = Budget.for_file(nbytes)
         named = zip(shards.files, sources, strict=True)
         parts = {name: _read_shard(name, source, budget) for name, source in named}
-    state = _collect_mapped(shards, parts) if shards.weight_map else _collect_all(parts)
+    return _combine(shards, parts, nbytes)
+
+
+def _combine(
+    shards: Shards, parts: dict[str, CheckpointContents], nbytes: int
+) -> CheckpointContents:
+    """Return the contents of all shards as those of one file."""
+    notes: dict[str, None] = {}
+    for part in parts.values():
+        # Most notes are the same for every shard.
+        notes |= dict.fromkeys(part.notes)
     first = next(iter(parts.values()))
     return replace(
         first,
         format=f"{first.format}, {len(parts)} shards",
-        state_dict=state,
+        state_dict=_collect(shards, parts),
         card=next((part.card for part in parts.values() if part.card is not None), None),
-        notes=tuple(dict.fromkeys(note for part in parts.values() for note in part.notes)),
+        notes=tuple(notes),
         nbytes=nbytes,
     )
 
@@ -190,11 +204,14 @@ def _read_shard(name: str, source: FileReader, budget: Budget) -> CheckpointCont
     try:
         return read_contents(source, Path(name).suffix.lower(), budget)
     except UnsupportedFileError as error:
+        # An UnsupportedFileError continues a sentence that begins with the name.
         raise CheckpointError(f"The shard '{name}' {error}") from None
 
 
-def _collect_mapped(shards: Shards, parts: dict[str, CheckpointContents]) -> dict[str, Tensor]:
-    """Return the tensors that the index names, in its order."""
+def _collect(shards: Shards, parts: dict[str, CheckpointContents]) -> dict[str, Tensor]:
+    """Return the tensors that the index names, in its order; all of them without an index."""
+    if not shards.weight_map:
+        return _collect_all(parts)
     state = dict[str, Tensor]()
     for key, name in shards.weight_map.items():
         if key not in parts[name].state_dict:

@@ -102,6 +102,7 @@ class BoundedStream(io.BufferedReader):
         Returns:
             The bytes.
         """
+        # Small reads are not checked: they are frequent and allocate little.
         if size is None or size < 0 or size > STREAM_BUFFER_BYTES:
             left = max(self._end - self.tell(), 0)
             size = left if size is None or size < 0 else min(size, left)
@@ -116,6 +117,7 @@ class BoundedStream(io.BufferedReader):
         Returns:
             The line.
         """
+        # A file without a line break must not be read whole.
         return super().readline(MAX_LINE_BYTES)
 
 
@@ -145,6 +147,7 @@ class FileReader:
         try:
             yield stream
         finally:
+            # A stream that is collected would close the file.
             stream.detach()
 
     def read(self, start: int, size: int) -> bytes:
@@ -183,6 +186,7 @@ class FileReader:
         """
         self._seek(start, len(memory))
         while memory:
+            # It may fill only a part, as `read` does.
             count = self.file.readinto(memory)
             if not count:
                 raise UnsupportedFileError(TRUNCATED)
@@ -241,6 +245,7 @@ def _open_raw(path: Path) -> FileIO:
         return FileIO(path)
     except FileNotFoundError:
         raise CheckpointError(f"File '{path}' does not exist. Check the path.") from None
+    # ValueError: the path contains a null character.
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CheckpointError(

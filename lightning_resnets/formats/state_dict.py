@@ -82,14 +82,15 @@ def find_state_dict(value: Any, budget: Budget, select: str = "") -> StateDictCh
     if found is None:
         raise UnsupportedFileError(NO_WEIGHTS)
     path, item = found
-    # A pickled nn.Module holds its weights in nested dictionaries.
-    table = _module_state_dict(item, budget) if isinstance(item, OpaqueObject) else item
-    views, entries = _split_tensors(table, budget)
-    module = str(item.name) if isinstance(item, OpaqueObject) else ""
+    views, entries = _split_tensors(_table_of(item, budget), budget)
     notes = [*_ema_notes(value, path, budget), *_non_tensor_notes(entries)]
     others = _other_models(value, path, budget)
     notes += _other_model_notes(path, others)
-    settings = read_module_settings(item, budget) if isinstance(item, OpaqueObject) else {}
+    settings: dict[str, ModuleSettings] = {}
+    module = ""
+    if isinstance(item, OpaqueObject):
+        settings = read_module_settings(item, budget)
+        module = str(item.name)
     return StateDictChoice(views, ".".join(path), module, tuple(notes), others, settings)
 
 
@@ -158,7 +159,9 @@ def _find(value: Any, depth: int, budget: Budget) -> Found | None:
         return None
     # A wrapper may lie inside another one, as in `model.state_dict`.
     for name in (*STATE_DICT_KEYS, *EMA_KEYS) if depth else ():
-        inner = _find(value[name], depth - 1, budget) if name in value else None
+        if name not in value:
+            continue
+        inner = _find(value[name], depth - 1, budget)
         if inner is not None:
             path, item = inner
             return (name, *path), item
@@ -189,7 +192,7 @@ def _find_models(value: dict[Any, Any], budget: Budget) -> Iterator[tuple[str, F
 
 def _size(item: Any, budget: Budget) -> int:
     """Return the number of entries of a table or a pickled module."""
-    return len(_module_state_dict(item, budget) if isinstance(item, OpaqueObject) else item)
+    return len(_table_of(item, budget))
 
 
 def as_tensor_view(item: Any) -> TensorView | None:
@@ -211,8 +214,17 @@ def _is_module(value: Any) -> bool:
     state = value.state if isinstance(value, OpaqueObject) else None
     if not isinstance(state, dict):
         return False
+    # Every nn.Module has these, whatever its class.
     names = ("_parameters", "_buffers", "_modules")
     return all(isinstance(state.get(name), dict) for name in names)
+
+
+def _table_of(item: Any, budget: Budget) -> dict[Any, Any]:
+    """Return the weights of a table or a pickled module by name."""
+    # A pickled nn.Module holds its weights in nested dictionaries.
+    if isinstance(item, OpaqueObject):
+        return _module_state_dict(item, budget)
+    return item
 
 
 def _module_state_dict(model: OpaqueObject, budget: Budget) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class TensorView:
         Returns:
             True if every element lies inside and there are not more elements than it holds.
         """
+        # An empty view reads nothing, wherever it lies.
         if self.numel == 0:
             return True
         steps = zip(self.size, self.stride, strict=True)
@@ -86,10 +87,9 @@ def make_view(
     """
     shape = _as_dims(size)
     strides = _as_dims(stride)
-    numbers = (offset, *shape, *strides)
     if not isinstance(storage, Storage) or not isinstance(dtype, torch.dtype):
         raise ValueError
-    if len(shape) != len(strides) or not all(map(_is_count, numbers)):
+    if len(shape) != len(strides) or not all(map(_is_count, (offset, *shape, *strides))):
         raise ValueError
     return TensorView(storage, dtype, offset, shape, strides)
 
@@ -103,6 +103,7 @@ def _as_dims(value: object) -> tuple[Any, ...]:
 
 def _is_count(number: Any) -> bool:
     """Return True for a plain number of elements."""
+    # isinstance would accept True, and torch's positions have 64 bits.
     return type(number) is int and 0 <= number < MAX_ELEMENTS
 
 
@@ -172,7 +173,15 @@ class _TensorLoader:
         self._tensors = dict[Any, Tensor]()
 
     def load(self, name: str, view: TensorView) -> Tensor:
-        """Return the tensor of a view, read once."""
+        """Return the tensor of a view, read once.
+
+        Args:
+            name: name of the tensor, for messages.
+            view: the view.
+
+        Returns:
+            A tensor on the CPU.
+        """
         storage = view.storage
         # Two records may have one key, with different dtypes.
         storage_key = ("", storage.key) if storage.data is None else id(storage.data)

@@ -181,13 +181,7 @@ def _read_legacy(source: FileReader, budget: Budget) -> PickledFile:
     # The first tensor that names a storage gives its dtype.
     dtypes = dict(reversed(storages.known))
     offsets = _read_offsets(source, start, keys, dtypes)
-
-    def locate(storage: Storage) -> Extent:
-        """Return the position that follows from the storages before."""
-        if storage.key not in offsets:
-            raise UnsupportedFileError(TRUNCATED)
-        return offsets[storage.key]
-
+    locate = partial(_locate_offset, offsets)
     load = partial(load_tensors, locate=locate, source=source, budget=budget)
     return PickledFile(value, load, tuple(unpickler.opaque_names), "PyTorch before 1.6")
 
@@ -197,6 +191,7 @@ def _read_offsets(
 ) -> dict[Any, Extent]:
     """Return each storage's position; they lie one after another."""
     offsets = dict[Any, Extent]()
+    # Without a tensor that names it, a storage's dtype and length are unknown.
     if not isinstance(keys, list) or len(keys) > len(dtypes):
         raise UnsupportedFileError(CORRUPT)
     for key in map(str, keys):
@@ -211,6 +206,13 @@ def _read_offsets(
         offsets[key] = Extent(start, nbytes)
         start += nbytes
     return offsets
+
+
+def _locate_offset(offsets: Mapping[Any, Extent], storage: Storage) -> Extent:
+    """Return the position that follows from the storages before."""
+    if storage.key not in offsets:
+        raise UnsupportedFileError(TRUNCATED)
+    return offsets[storage.key]
 
 
 def _locate_nothing(_: Storage) -> Extent:

@@ -33,6 +33,7 @@ CONSTANT_OPCODES = (
     "STRING BINSTRING SHORT_BINSTRING UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 BINBYTES "
     "SHORT_BINBYTES BINBYTES8 BYTEARRAY8 FLOAT BINFLOAT BININT BININT1 BININT2"
 )
+# They refer to registries and buffers outside the file.
 UNUSED_OPCODES = ("EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER")
 
 # Runs one opcode with its argument.
@@ -75,6 +76,7 @@ class Unpickler:
         self._memo = dict[int, Any]()
         opcode = read_opcode(stream)
         while opcode.name != "STOP":
+            # Any opcode may put an object on the stack.
             self._budget.create()
             argument = read_argument(opcode, stream, self._budget)
             self._operations[opcode.name](self, argument)
@@ -108,6 +110,7 @@ class Unpickler:
         """Replace the top values by a tuple of them."""
         start = len(self._stack) - count
         items = tuple(self._stack[start:])
+        # A negative start would count from the end of the stack.
         if len(items) != count:
             raise UnsupportedFileError(CORRUPT)
         self._stack[start:] = [items]
@@ -126,6 +129,7 @@ class Unpickler:
         """Add alternating keys and values to the dictionary on top of the stack."""
         target = self._stack[-1]
         if isinstance(target, dict):
+            # A key without a value raises IndexError: the pickle is broken.
             target.update((hashable_key(items[i]), items[i + 1]) for i in range(0, len(items), 2))
         elif not isinstance(target, OpaqueObject):
             raise UnsupportedFileError(CORRUPT)
@@ -149,6 +153,7 @@ class Unpickler:
 
     def _memoize(self, index: int) -> None:
         """Remember the top of the stack under a number."""
+        # No copy: shared values stay shared.
         self._memo[index] = self._stack[-1]
 
     def _call(self, function: Any, arguments: Any, keywords: Any = None) -> None:
