@@ -41,6 +41,7 @@ def check_int(
         UserError: it is not, of the type `error`.
     """
     limit = f"at least {least:,}"
+    # Integral includes NumPy's integers; True would be a silent 1.
     if isinstance(value, Integral) and not isinstance(value, bool):
         number = int(value)
         if number >= least and (most is None or number <= most):
@@ -72,6 +73,7 @@ def check_number(
     Raises:
         UserError: it is not, of the type `error`.
     """
+    # Real includes NumPy's numbers, but no tensor.
     if isinstance(value, Real) and not isinstance(value, bool):
         number = float(value)
         if math.isfinite(number) and least <= number <= most:
@@ -174,6 +176,7 @@ def check_names(
     Raises:
         UserError: it is not, of the type `error`.
     """
+    # A text is iterable too, and must not be taken apart into letters.
     names = [value] if isinstance(value, str) else value
     if isinstance(names, Iterable):
         listed = tuple(names)
@@ -198,6 +201,7 @@ def check_path(name: str, value: object, error: ErrorType = InvalidArgumentError
     """
     if isinstance(value, (str, os.PathLike)):
         path = os.fspath(value)
+        # A PathLike may stand for bytes, which Path does not take.
         if isinstance(path, str) and 0 < len(path) <= MAX_PATH_CHARACTERS:
             return Path(path)
     raise error(f"{name} must be the path of a file or folder, got {format_value(value)}.")

@@ -48,6 +48,7 @@ def atomic_write(path: Path, hint: str = "") -> Iterator[Path]:
     # Also after Ctrl+C.
     except BaseException as error:
         with suppress(OSError):
+            # A failure here must not hide the first error.
             part.unlink()
         cause = find_os_error(error)
         if cause is None:
@@ -142,6 +143,7 @@ def _temporary_path(target: Path) -> Path:
 def _keep_mode(target: Path, part: Path) -> None:
     """Give the new file the permissions of the one that it replaces."""
     with suppress(OSError):
+        # The target may be new, or its file system may have no permissions.
         shutil.copymode(target, part)
 
 
@@ -160,5 +162,6 @@ def _write_error(path: Path, cause: OSError, hint: str) -> CheckpointError:
 
 def _flush(path: Path) -> None:
     """Flush a file's content; without it a power cut could leave the new name on an empty file."""
+    # Windows flushes only what is open for writing.
     with path.open("rb+") as file:
         os.fsync(file.fileno())

@@ -105,10 +105,12 @@ def _download(source: RemoteFile, path: Path) -> None:
             raise DownloadError(_describe_failure(source, path, "the SHA-256 does not match"))
         # Renaming is atomic within a folder.
         Path(part).replace(path)
+        # The next run can then check the file without the host.
         if not source.sha256 and expected:
             _hash_path(path).write_text(f"{expected}\n")
     except DownloadError:
         raise
+    # ValueError: not a web address.
     except (OSError, http.client.HTTPException, ValueError) as error:
         if isinstance(error, urllib.error.HTTPError):
             # The error holds the connection.
@@ -173,6 +175,7 @@ class _RedirectHandler(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         """Return the request for the new address."""
+        # Weights sent over http can be changed on the way.
         if req.type == "https" and urlsplit(newurl).scheme != "https":
             fp.close()
             raise OSError("it redirects to an address that is not secure")
@@ -221,6 +224,7 @@ class DownloadProgress:
         """
         self.done += count
         now = time.monotonic()
+        # A log file gets the first and the last line only.
         if not self.is_terminal or now - self.last_update <= 0.2:
             return
         self.last_update = now

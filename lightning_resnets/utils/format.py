@@ -63,6 +63,7 @@ def format_value(value: object) -> str:
     if isinstance(value, (str, bytes, int, float, bool, type(None))):
         # A long text is cut before it is quoted.
         return printable_key(repr(value[:MAX_KEY_TEXT] if isinstance(value, str) else value))
+    # A long list, or a tensor, would fill the screen.
     if isinstance(value, (tuple, list)) and len(value) <= MAX_LISTED_ITEMS:
         return printable_key(repr(value))
     return f"an object of type {type(value).__name__}"
@@ -77,6 +78,7 @@ def first_line(error: Exception) -> str:
     Returns:
         The line without a period; the exception's type if it has no message.
     """
+    # torch's messages may have a stack trace below the first line.
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")
 
@@ -105,6 +107,7 @@ def join_first(names: Iterable[str], most: int = 8) -> str:
     Returns:
         The text.
     """
+    # An iterator has no length.
     listed = list(names)
     left = len(listed) - most
     text = ", ".join(listed[:most])

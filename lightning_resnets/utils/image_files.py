@@ -39,9 +39,8 @@ GRAY_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # more than 8 bits p
 def read_image(source: str | Path | bytes) -> Pixels:
     """Read an image file as RGB.
 
-    The image is turned upright as its EXIF data say, 16-bit and floating-point pixels are scaled,
-    transparency becomes white, and of an animation the first frame is taken. A file whose pixels
-    are whole is read even if something else in it is not; an ImageWarning says what was ignored.
+    The image is turned upright (EXIF), deep pixels are scaled, transparency becomes white, and of
+    an animation the first frame is taken. An ImageWarning says what was damaged and ignored.
 
     Args:
         source: path of the file, or its content.
@@ -52,15 +51,7 @@ def read_image(source: str | Path | bytes) -> Pixels:
     Raises:
         ImageError: the file does not exist, is too large, damaged or not an image.
     """
-    if isinstance(source, bytes):
-        label = "this file"
-        data = source
-    else:
-        path = check_path("source", source, ImageError)
-        label = f"'{printable_key(path.name)}'"
-        data = _read_bytes(path)
-    if not data:
-        raise ImageError(f"Cannot read {label}: it is empty. Choose another image.")
+    label, data = _load(source)
     # Pillow raises anything from SyntaxError to struct.error for damaged files.
     try:
         pixels, note = _decode_or_repair(data)
@@ -70,6 +61,19 @@ def read_image(source: str | Path | bytes) -> Pixels:
         # stacklevel 2 points to the line that reads the image.
         warnings.warn(f"{label[:1].upper()}{label[1:]}: {note}", ImageWarning, stacklevel=2)
     return pixels
+
+
+def _load(source: str | Path | bytes) -> tuple[str, bytes]:
+    """Return the name of a file for messages, and its content."""
+    label = "this file"
+    data = source
+    if not isinstance(data, bytes):
+        path = check_path("source", source, ImageError)
+        label = f"'{printable_key(path.name)}'"
+        data = _read_bytes(path)
+    if not data:
+        raise ImageError(f"Cannot read {label}: it is empty. Choose another image.")
+    return label, data
 
 
 def _describe_failure(label: str, error: Exception) -> ImageError:
@@ -175,6 +179,7 @@ def _without_pillow_warnings() -> Iterator[None]:
     with _warnings_lock:
         if _num_silenced == 0:
             _silencer = warnings.catch_warnings()
+            # By hand, because another thread may be the one that leaves it.
             _silencer.__enter__()
             warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
         _num_silenced += 1
@@ -213,6 +218,7 @@ def _to_rgb(image: Image.Image) -> Pixels:
     if image.mode in GRAY_MODES:
         gray = _scale_to_bytes(np.asarray(image))
         return np.repeat(gray[:, :, None], 3, axis=2)
+    # Such as RGBA, or a palette with a transparent color.
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))

@@ -98,6 +98,7 @@ def _has_all_scans(data: bytes) -> bool:
             _note_scan(body, lowest_bit)
     if not is_progressive:
         return num_scans > 0
+    # A coefficient is complete once a scan has sent its bit 0.
     expected = set(product(components, range(LAST_COEFFICIENT + 1)))
     complete = {key for key, bit in lowest_bit.items() if bit == 0}
     return bool(components) and expected <= complete

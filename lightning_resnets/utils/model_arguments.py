@@ -38,18 +38,23 @@ def check_images(
     if not isinstance(images, Tensor):
         shown = format_value(images)
         raise error(f"images must be a tensor of shape (N, C, H, W), got {shown}.")
-    shape = tuple(images.shape)
-    if images.dim() != 4:
-        raise error(
-            f"images must have the shape (N, C, H, W), got {shape}: pass one image as image[None]."
-        )
-    if 0 in shape:
-        raise error(f"images must contain at least one image, got the shape {shape}.")
+    _check_shape(tuple(images.shape), error)
     if not images.is_floating_point():
         raise error(
             f"images must be floating-point numbers, got {images.dtype}: preprocess them first."
         )
     _check_dtype(images, model, error)
+
+
+def _check_shape(shape: tuple[int, ...], error: ErrorType) -> None:
+    """Raise unless a shape is (N, C, H, W) with at least one image."""
+    # Most often one image without the axis of the batch.
+    if len(shape) != 4:
+        raise error(
+            f"images must have the shape (N, C, H, W), got {shape}: pass one image as image[None]."
+        )
+    if 0 in shape:
+        raise error(f"images must contain at least one image, got the shape {shape}.")
 
 
 def _check_dtype(images: Tensor, model: nn.Module | None, error: ErrorType) -> None:

@@ -72,6 +72,7 @@ def lacks_rows(data: bytes) -> bool:
         if kind != b"IDAT":
             continue
         pending = body
+        # In steps: a small stream may unpack to gigabytes.
         while pending and found < expected:
             found += len(inflater.decompress(pending, INFLATE_STEP))
             pending = inflater.unconsumed_tail
@@ -96,6 +97,7 @@ def _num_raw_bytes(header: bytes) -> int:
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
     """Yield kind, whole chunk and body of each chunk, up to the end or the first cut one."""
     position = len(SIGNATURE)
+    # Length, kind and checksum take 4 bytes each.
     while position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
         end = position + 12 + length
