@@ -61,6 +61,7 @@ def accuracy_vs_cost(
         AnalysisError: one of `models` has no published error.
     """
     is_small = input_size[1] < SMALL_IMAGE_SIZE
+    # Errors on CIFAR and on ImageNet cannot be compared.
     results = comparable_results(is_small)
     _check_models(models or (), list(results))
     if models is None:

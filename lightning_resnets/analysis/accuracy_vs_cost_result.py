@@ -117,7 +117,9 @@ def _mark(point: ModelPoint, most: int) -> Mark:
 
 def _in_naming_order(points: Sequence[ModelPoint]) -> list[ModelPoint]:
     """Sort points so that those with the least room are named first."""
+    # Logarithms, as drawn; errors span less than costs, so they count four times.
     positions = [(math.log(point.macs), 4 * math.log(point.error)) for point in points]
+    # The terms fall off quickly, so that only neighbors crowd a point.
     crowding = {
         point: sum(math.exp(-5 * math.dist(own, other)) for other in positions)
         for point, own in zip(points, positions, strict=True)
@@ -204,6 +206,7 @@ def _draw_legends(figure: "Figure", axes: "Axes", points: Sequence[ModelPoint], 
         kinds += _legend_mark(axes, "10-crop, others 1-crop", color=TEXT_COLOR, marker="x")
     if any(point.kind == ANALYZED for point in points):
         kinds += _legend_mark(axes, "analyzed model", color=BLUE, marker="*", size=9)
+    # Each diameter is about twice the one before.
     for share in (0.04, 0.2, 1.0):
         parameters = _round_down(most * share)
         size = _diameter(parameters, most)

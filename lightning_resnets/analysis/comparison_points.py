@@ -141,6 +141,7 @@ def _protocol(input_size: tuple[int, int, int], source: str) -> str:
     side = input_size[1]
     if side < SMALL_IMAGE_SIZE:
         return TEST_SET
+    # Sources name ten crops; one crop is the common protocol.
     return TEN_CROP if TEN_CROP in source else f"1-crop, {side}×{side}"
 
 

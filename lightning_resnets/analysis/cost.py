@@ -158,12 +158,10 @@ def cost(
 ) -> CostResult:
     """Count a model's parameters and MACs layer by layer.
 
-    The bottleneck is that of He et al. (2015), figure 5. `accuracy_vs_cost` compares models.
-
     Args:
         model: the model.
         input_size: shape (C, H, W) of one image.
-        bottleneck_width: channels of the bottleneck block.
+        bottleneck_width: channels of the bottleneck block (He et al. 2015, figure 5).
         model_name: name in tables and figures; the class name if empty.
         progress: called before and after counting; it may raise AnalysisCancelled.
 

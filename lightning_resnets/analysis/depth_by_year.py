@@ -106,6 +106,7 @@ class DepthByYearResult:
 
     def _draw_depths(self, axes: "Axes") -> None:
         """Draw the layers of each entry, and those of the analyzed model as a line."""
+        # Entries without one depth get a label, but no bar.
         depths = [entry.layers or 0 for entry in self.entries]
         _draw_bars(axes, depths, [_describe_depth(entry) for entry in self.entries], BLUE)
         axes.set_ylabel("layers with weights")
@@ -146,6 +147,7 @@ def _draw_bars(axes: "Axes", heights: Sequence[float], labels: Sequence[str], co
             # White behind the text, so that the line of the analyzed model does not cross it.
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )
+    # Room for the labels above the bars.
     axes.set_ylim(0, 1.18 * max(heights))
 
 

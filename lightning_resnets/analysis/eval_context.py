@@ -192,6 +192,7 @@ def _forward_hook(name: str, function: HookFunction) -> Any:
     def hook(
         module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor
     ) -> None:
+        """Pass on all inputs, given by position or by name."""
         function(name, (*args, *kwargs.values()), output)
 
     return hook

@@ -28,6 +28,7 @@ from lightning_resnets.merges import MergeKind
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 ChannelSources = tuple[tuple[str, int], ...]  # nodes that computed the channels, and how many each
 
@@ -96,16 +97,20 @@ class FeatureReuseResult:
         Args:
             figure: an empty matplotlib figure.
         """
+        # DenseNets for ImageNet have four dense blocks, those for CIFAR three.
         columns = min(4, len(self.blocks))
         rows = -(-len(self.blocks) // columns)
         panels = figure.subplots(rows, columns, squeeze=False).flatten()
+        images: list[AxesImage] = []
         for number, (axes, block) in enumerate(zip(panels, self.blocks, strict=False), 1):
             relative = relative_weights(block).numpy()
-            image = axes.imshow(relative, vmin=0, vmax=1, cmap=COLORMAP, aspect="auto")
+            images.append(axes.imshow(relative, vmin=0, vmax=1, cmap=COLORMAP, aspect="auto"))
             _label_matrix(axes, number, block)
+        # The last row may have empty panels.
         for axes in panels[len(self.blocks) :]:
             axes.set_axis_off()
-        bar = figure.colorbar(image, ax=list(panels), shrink=0.7)  # pyright: ignore[reportPossiblyUnboundVariable]
+        # All matrices have one color scale.
+        bar = figure.colorbar(images[-1], ax=list(panels), shrink=0.7)
         bar.set_label("mean |weight|, relative to the largest of the target layer")
         text = "feature reuse in dense blocks, from weights alone"
         finish_figure(figure, figure_title(text, (self.model_name,)))
@@ -217,6 +222,7 @@ def _channel_sources(node: Node, inputs: list[ChannelSources]) -> ChannelSources
         return joined
     channels = node.shape[0] if node.shape else 0
     is_preserving = any(op in node.op for op in CHANNEL_PRESERVING_OPS)
+    # Flattening several positions multiplies the channels, so their numbers must agree too.
     if is_preserving and len(inputs) == 1 and sum(count for _, count in inputs[0]) == channels:
         return inputs[0]
     return ((node.name, channels),)

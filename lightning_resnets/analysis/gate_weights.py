@@ -104,6 +104,7 @@ class GateWeightsResult:
         first_row: list[str] = []
         for gate in gates:
             first_row += [gate] * (GRID_COLUMNS // len(gates))
+        # No gate has a name in parentheses.
         second_row = ["(shares)"] * (GRID_COLUMNS // 2) + ["(distance)"] * (GRID_COLUMNS // 2)
         mosaic: list[Any] = [first_row, second_row]
         panels = figure.subplot_mosaic(mosaic)
@@ -136,7 +137,9 @@ class GateWeightsResult:
             axes.plot(values, linewidth=0.9, label=self.class_names[index], **style)
         if not has_legend:
             axes.plot(overall[order].tolist(), color=BLUE, linewidth=1.6)
+        # The range of a sigmoid, with room for lines at 0 and 1.
         axes.set_ylim(-0.03, 1.03)
+        # Shortened together with all others, so that titles stay distinct.
         axes.set_title(shorten_names(list(self.sums))[list(self.sums).index(gate)])
         axes.set_xlabel("channel, by mean weight")
         if is_first:
@@ -246,6 +249,7 @@ def _accumulate(
     """Return a hook function that adds one batch of a gate's weights to `sums`."""
 
     def hook(hook_point: str, inputs: tuple[Any, ...], output: Any) -> None:
+        """Add the weights of one call."""
         # The second operand; the first is the map that it scales.
         weight = inputs[1]  # (N, C, 1, 1) or (N, C, H, W)
         if gate not in sums:

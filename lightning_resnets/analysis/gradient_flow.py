@@ -194,7 +194,14 @@ class _GradientMeter:
         self.sums = {name: torch.zeros(3, dtype=torch.float64) for name in self.skips}
 
     def block_nodes(self, name: str) -> tuple[fx.Node, fx.Node, fx.Node]:
-        """Return the nodes of a block's input, shortcut output and branch output."""
+        """Return the nodes of a block.
+
+        Args:
+            name: name of the block.
+
+        Returns:
+            Its input, shortcut output and branch output.
+        """
         skip = self.skips[name]
         merge = self.merges[name]
         # Operands may be given by position or by name.
@@ -204,7 +211,12 @@ class _GradientMeter:
         return source, operands[skip.operand], operands[1 - skip.operand]
 
     def update(self, batch: slice) -> None:
-        """Add the gradient norms of one batch."""
+        """Add the gradient norms of one batch.
+
+        Args:
+            batch: range of the images.
+        """
+        # A copy: a slice would share the memory of the caller's images.
         images = self.images.images[batch].clone().requires_grad_()
         values = run_graph(self.executor, images)
         logits, labels = check_labels(values[self.executor.nodes[-1]], self.images.labels[batch])
@@ -215,8 +227,10 @@ class _GradientMeter:
         output_gradients = torch.autograd.grad(loss, merged, retain_graph=True)
         for name, gradient in zip(self.skips, output_gradients, strict=True):
             start, shortcut, branch = (values[node] for node in self.block_nodes(name))
+            first = gradient
             # An identity shortcut passes the gradient on unchanged.
-            first = gradient if shortcut is start else _backward(shortcut, start, gradient)
+            if shortcut is not start:
+                first = _backward(shortcut, start, gradient)
             second = _backward(branch, start, gradient)
             # The total is the norm of the sum, not the sum of norms.
             norms = [_sum_of_norms(part) for part in (first, second, first + second)]
@@ -230,6 +244,7 @@ class _GradientMeter:
 
 def _sum_of_norms(gradient: Tensor) -> Tensor:
     """Return the sum over images of the norm of each image's gradient (C, H, W)."""
+    # float64: squares of tiny gradients underflow in float32.
     return gradient.flatten(1).double().norm(dim=1).sum()
 
 

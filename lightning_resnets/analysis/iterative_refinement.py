@@ -44,8 +44,15 @@ class RefinementAccumulator:
     cosine: float = 0.0
 
     def add_predictions(self, logits: Tensor, labels: Tensor, final: Tensor) -> None:
-        """Add the head's output (N, K) for labels (N,) and the model's final predictions (N,)."""
+        """Add the predictions of one batch.
+
+        Args:
+            logits: the head's output (N, K).
+            labels: labels (N,).
+            final: classes that the whole model predicts (N,).
+        """
         predictions = logits.argmax(1)
+        # (N, 1), to gather one value per image.
         true_class = labels[:, None]
         self.correct += float((predictions == labels).sum())
         self.agreement += float((predictions == final).sum())
@@ -53,7 +60,13 @@ class RefinementAccumulator:
         self.logit += float(logits.gather(1, true_class).sum())
 
     def add_step(self, before: Tensor, after: Tensor, descent: Tensor) -> None:
-        """Add the change from one map to the next, and its cosine with the descent direction."""
+        """Add the change from one map to the next, and its cosine with the descent direction.
+
+        Args:
+            before: map of the previous block (N, C, H, W).
+            after: map of this block.
+            descent: negative gradient of the loss at `before`.
+        """
         # Norms per image, over all of (C, H, W).
         change = (after - before).flatten(1)
         # A map of zeros must not divide by zero.
@@ -107,6 +120,7 @@ def iterative_refinement(
         tuple(one.probability / count for one in sums),
         tuple(one.logit / count for one in sums),
         tuple(one.agreement / count for one in sums),
+        # The first block has no map of the same shape before it.
         (None, *(one.step / count for one in sums[1:])),
         (None, *(one.cosine / count for one in sums[1:])),
         count,
@@ -117,8 +131,7 @@ def iterative_refinement(
 def last_stage(model: nn.Module, traced: TracedModel) -> list[BlockOutput]:
     """Find the blocks of the last stage whose outputs have one shape.
 
-    Blocks of that shape behind the stage, such as the 1x1 convolution of a highway network, belong
-    to the head.
+    A layer of that shape behind the stage, as in a highway network, belongs to the head.
 
     Args:
         model: the model.
@@ -133,7 +146,6 @@ def last_stage(model: nn.Module, traced: TracedModel) -> list[BlockOutput]:
     # Layers outside blocks, such as the last convolution of the stem, refine nothing.
     outputs = block_outputs(model, traced)
     composite = [output for output in outputs if output.is_composite]
-    # Consecutive blocks of one stage and shape, from the first stage to the last.
     runs = [list(run) for _, run in itertools.groupby(composite, _stage_and_shape)]
     for run in reversed(runs):
         if run[0].shape != composite[-1].shape:

@@ -55,6 +55,7 @@ class Rectangle(NamedTuple):
         Args:
             circle: a circle.
         """
+        # The point of the rectangle that is nearest to the center.
         x = min(max(circle.x, self.left), self.right)
         y = min(max(circle.y, self.bottom), self.top)
         return math.hypot(x - circle.x, y - circle.y) < circle.radius

@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
-from torch import nn
+from torch import fx, nn
 
 from lightning_resnets.analysis.result import Cell, Table
 from lightning_resnets.graph import trace_nodes
+from lightning_resnets.graph.data import Node
 from lightning_resnets.graph.macs import WeightProduct
 
 Convolution = tuple[int, int, int]  # kernel size, input channels, output channels
@@ -55,6 +56,7 @@ class LayerCost(NamedTuple):
     @property
     def parameters(self) -> int:
         """Return the number of weights and biases."""
+        # A batch norm behind the layer is not counted.
         return self.weights + self.has_bias * self.out_channels
 
     @property
@@ -90,13 +92,18 @@ def count_layers(model: nn.Module, input_size: tuple[int, int, int]) -> tuple[La
     graph_nodes = {traced.node_by_name[node.name]: node for node in traced.graph.nodes}
     layers: list[LayerCost] = []
     for fx_node, products in traced.weight_products.items():
-        # Operations that do not depend on the image (a position encoding) are not in the graph.
-        node = graph_nodes.get(fx_node)
-        name = node.name if node else str(fx_node.target)
-        block = (node.block or name) if node else name
-        op = node.op if node else "independent of the image"
-        layers += [_layer_cost(name, block, op, product) for product in products]
+        labels = _layer_labels(fx_node, graph_nodes.get(fx_node))
+        layers += [_layer_cost(*labels, product) for product in products]
     return tuple(layers)
+
+
+def _layer_labels(fx_node: fx.Node, node: Node | None) -> tuple[str, str, str]:
+    """Return name, block and operation of a layer."""
+    # Operations that do not depend on the image (a position encoding) are not in the graph.
+    if node is None:
+        name = str(fx_node.target)
+        return name, name, "independent of the image"
+    return node.name, node.block or node.name, node.op
 
 
 def _layer_cost(name: str, block: str, op: str, product: WeightProduct) -> LayerCost:

@@ -257,17 +257,17 @@ class _ResponseMeter:
             for name in (*self.hook_points.values(), *self.shortcut_operand)
         }
         self.hooks: dict[str, Callable[[str, tuple[Any, ...], Any], None]] = {
-            **dict.fromkeys(self.hook_points.values(), self.update_layer),
-            **dict.fromkeys(self.shortcut_operand, self.update_add),
+            **dict.fromkeys(self.hook_points.values(), self._update_layer),
+            **dict.fromkeys(self.shortcut_operand, self._update_add),
         }
 
-    def update_layer(self, name: str, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def _update_layer(self, name: str, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         """Add one batch of a layer's output."""
         # Sums over millions of values need float64.
         exact = output.double()
         self._add(name, float(exact.numel()), exact.sum(), exact.square().sum())
 
-    def update_add(self, name: str, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def _update_add(self, name: str, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         """Add one batch of the inputs of an Add."""
         operand = self.shortcut_operand[name]
         shortcut = inputs[operand].flatten(1).double()  # (N, C * H * W)

@@ -82,12 +82,9 @@ def lesion(
         AnalysisError: a model has nothing to drop, or a drop count exceeds its blocks.
     """
     models = [model] if baseline is None else [model, baseline]
-    # Both models with the same seed, so that equal models get equal draws.
     merged = [with_merges(one, image_size(images)) for one in models]
-    plans = [
-        _LesionPlan(one, images, num_draws, drop_counts, random.Random(seed), batch_size)  # noqa: S311
-        for one in merged
-    ]
+    # Both models with the same seed, so that equal models get equal draws.
+    plans = [_LesionPlan(one, images, num_draws, drop_counts, seed, batch_size) for one in merged]
     total = sum(plan.num_steps for plan in plans)
     # One counter for both models.
     done = itertools.count(1)
@@ -106,7 +103,7 @@ class _LesionPlan:
         images: LabeledImages,
         num_draws: int,
         drop_counts: Sequence[int] | None,
-        rng: random.Random,
+        seed: int,
         batch_size: int,
     ) -> None:
         input_size = image_size(images)
@@ -118,7 +115,7 @@ class _LesionPlan:
         self.drops, self.skipped = supported_targets(model, traced, targets)
         drops = list(self.drops.values())
         counts = _drop_counts(len(drops), drop_counts)
-        self.random_drops = _draw_drops(drops, counts, num_draws, rng)
+        self.random_drops = _draw_drops(drops, counts, num_draws, seed)
         self.swaps = swappable_neighbors(model, traced, self.drops, input_size)
         # Two draws may agree, and every change is measured once.
         self.changes: list[Change] = list(dict.fromkeys((*drops, *self.random_drops, *self.swaps)))
@@ -127,7 +124,14 @@ class _LesionPlan:
         self.num_steps = len(self.changes) * -(-len(images) // batch_size)
 
     def run(self, on_step: Callable[[], None]) -> LesionErrors:
-        """Measure the error of every change; call `on_step` after each batch of each change."""
+        """Measure the error of every change.
+
+        Args:
+            on_step: called after each batch of each change.
+
+        Returns:
+            Errors as fractions of the images.
+        """
         num_wrong = Counter[Change]()
         num_classes = 0
         with eval_mode(self.model), torch.inference_mode():
@@ -135,6 +139,7 @@ class _LesionPlan:
                 for change, logits in self.sweep.run(batch):
                     check_labels(logits, labels)
                     num_wrong[change] += int((logits.argmax(1) != labels).sum())
+                    # Only the logits tell the number of classes.
                     num_classes = logits.shape[1]
                     # The intact model is not counted as a step.
                     if change:
@@ -158,9 +163,10 @@ class _LesionPlan:
 
 
 def _draw_drops(
-    drops: list[Intervention], counts: Sequence[int], num_draws: int, rng: random.Random
+    drops: list[Intervention], counts: Sequence[int], num_draws: int, seed: int
 ) -> list[tuple[Intervention, ...]]:
     """Draw `num_draws` sets of k drops for each count k."""
+    rng = random.Random(seed)  # noqa: S311 - no secret depends on it
     drawn: list[tuple[Intervention, ...]] = []
     for k in counts:
         # Without replacement: k different blocks.
@@ -171,6 +177,7 @@ def _draw_drops(
 def _drop_counts(num_blocks: int, requested: Sequence[int] | None) -> list[int]:
     """Return the numbers of blocks to drop at once: the requested ones, or a few from 2 to all."""
     if requested is None:
+        # A single block is dropped alone already.
         if num_blocks < 2:
             return []
         steps = NUM_DROP_COUNTS - 1

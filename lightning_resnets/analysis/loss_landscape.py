@@ -90,6 +90,7 @@ class LossLandscapeResult:
         highest = self._highest_drawn_loss()
         styles = (SERIES_1, SERIES_2, SERIES_3)
         for (name, surface), style in zip(self.surfaces.items(), styles, strict=False):
+            # A surface may still be in the middle of its refinement.
             known = np.isfinite(surface.error)
             loss = surface.loss[known].clip(max=highest)
             axes.plot(surface.coordinates[known], loss, label=name, **style)
@@ -100,16 +101,19 @@ class LossLandscapeResult:
     def _draw_contours(self, figure: "Figure") -> None:
         """Draw the loss along two directions, one panel per model."""
         highest = self._highest_drawn_loss()
+        # A logarithmic scale needs a positive lower end, below the upper one.
         lowest = min(max(self._lowest_loss(), 1e-3), 0.9 * highest)
         # Contour lines at round numbers within the color scale.
         lines = [loss for loss in _contour_losses() if lowest < loss < highest]
         panels = figure.subplots(1, len(self.surfaces), squeeze=False, sharey=True)[0]
+        filled: list[ContourSet] = []
         for axes, (name, surface) in zip(panels, self.surfaces.items(), strict=True):
-            filled = _draw_surface(axes, surface, lowest, highest, lines)
+            filled.append(_draw_surface(axes, surface, lowest, highest, lines))
             axes.set_title(f"{name} (+; dots: evaluated)")
             axes.set_xlabel(AXIS_LABEL.format("direction 1"))
         panels[0].set_ylabel(AXIS_LABEL.format("direction 2"))
-        bar = figure.colorbar(filled, ax=list(panels), shrink=0.7)  # pyright: ignore[reportPossiblyUnboundVariable]
+        # All panels have one color scale.
+        bar = figure.colorbar(filled[-1], ax=list(panels), shrink=0.7)
         bar.set_ticks(lines, labels=[f"{line:g}" for line in lines])
         bar.set_label(f"mean cross-entropy (brightest: {highest:.2g} or more)")
 
@@ -176,10 +180,9 @@ def loss_landscape(
 ) -> LossLandscapeResult:
     """Evaluate the loss on a grid around a model and around its baseline.
 
-    The surfaces of Li, Xu, Taylor, Studer, Goldstein (2018): Visualizing the Loss Landscape of
-    Neural Nets. Both models move along the same random directions. Every filter of a direction is
-    as long as the model's own, so that a step of 1 changes both models equally much. Use
-    `refine_surface` for surfaces that are shown while they are refined.
+    The surfaces of Li, Xu, Taylor, Studer, Goldstein (2018), section 4. Both models move along the
+    same random directions. Every filter of a direction is as long as the model's own, so that a
+    step of 1 changes both models equally much. Use `refine_surface` to show each refinement.
 
     Args:
         model: a trained model; a copy of it is changed, never the model.
@@ -229,6 +232,7 @@ def _offset_progress(progress: ProgressCallback, before: int, total: int) -> Pro
     """Return a callback that counts the steps of one model after those of the models before it."""
 
     def shifted(done: int, _: int) -> None:
+        """Report the steps of all models."""
         progress(before + done, total)
 
     return shifted
@@ -248,6 +252,7 @@ def interpolate(x: Grid, y: Grid, at: Grid) -> Grid:
     # Index of the interval that holds each position.
     i = (np.searchsorted(x, at, side="right") - 1).clip(0, len(x) - 2)
     width = (x[i + 1] - x[i])[:, None]
+    # Differences of neighbors: each piece of a curve depends on four points only.
     slope = np.gradient(y, x, axis=0)
     t = (at - x[i])[:, None] / width
     back = 1 - t

@@ -116,6 +116,7 @@ class _MovingModel:
     """A copy of a model whose weights can be moved along random directions."""
 
     def __init__(self, model: nn.Module, dimensions: int, seed: int) -> None:
+        # Weights that require gradients cannot be changed in place.
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         # Weights of convolutions and linear layers; biases and norms have one dimension.
         self.weights = [weight for weight in self.model.parameters() if weight.dim() > 1]
@@ -127,7 +128,11 @@ class _MovingModel:
         self.directions = [random_direction(self.weights, seed + i) for i in range(dimensions)]
 
     def move_to(self, steps: list[float]) -> None:
-        """Set the weights to the origin plus so many steps along each direction."""
+        """Set the weights to a point.
+
+        Args:
+            steps: number of steps from the origin, one per direction.
+        """
         set_weights_along(self.weights, self.origin, self.directions, steps)
 
 
@@ -171,6 +176,7 @@ def random_direction(weights: Sequence[Tensor], seed: int) -> Weights:
         axes = tuple(range(1, weight.dim()))
         own_norm = torch.linalg.vector_norm(weight, dim=axes, keepdim=True)
         noise_norm = torch.linalg.vector_norm(noise, dim=axes, keepdim=True)
+        # Noise of norm 0 must not divide by zero.
         direction.append(noise * own_norm / noise_norm.clamp(min=1e-10))
     return direction
 
@@ -218,8 +224,10 @@ def loss_and_error(model: nn.Module, images: LabeledImages, batch_size: int) -> 
     with torch.no_grad():
         for batch, labels in images.batches(batch_size):
             logits, targets = check_labels(model(batch.to(device)), labels.to(device))
+            # float64: far from the checkpoint losses differ by orders of magnitude.
             total_loss += float(F.cross_entropy(logits.double(), targets, reduction="sum"))
             num_wrong += int((logits.argmax(1) != targets).sum())
     # A figure can leave out infinity, but not NaN.
-    mean_loss = total_loss / len(images) if np.isfinite(total_loss) else float("inf")
-    return mean_loss, num_wrong / len(images)
+    if not np.isfinite(total_loss):
+        total_loss = float("inf")
+    return total_loss / len(images), num_wrong / len(images)

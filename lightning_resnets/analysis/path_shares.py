@@ -54,8 +54,10 @@ def gradient_shares(counts: Sequence[int], samples: Samples) -> tuple[float, ...
 def _shares(counts: Sequence[int], means: Mapping[int, float]) -> tuple[float, ...]:
     """Return the shares for given mean norms."""
     norms = interpolate_norms(means, len(counts))
+    # There are no norms where they cannot be interpolated.
     parts = [count * norm for count, norm in zip(counts, norms, strict=False)]
     total = sum(parts)
+    # The gradient may be 0 along every path.
     return tuple(part / total if total else 0.0 for part in parts)
 
 
@@ -92,6 +94,7 @@ def standard_error(norms: Sequence[float], count: int) -> float:
     Returns:
         The error; 0 if the mean is exact, NaN if there is only one draw.
     """
+    # All paths were measured, so nothing was left to chance.
     if len(norms) >= count:
         return 0.0
     if len(norms) < 2:

@@ -92,7 +92,8 @@ def paths(
     _check_lengths(lengths, len(skips))
     norms: dict[int, tuple[float, ...]] = {}
     with eval_mode_with_batch_stats(model):
-        sampler = _PathSampler(model, len(skips), len(images), num_draws, random.Random(seed))  # noqa: S311
+        rng = random.Random(seed)  # noqa: S311 - no secret depends on it
+        sampler = _PathSampler(model, len(skips), len(images), num_draws, rng)
         for k, takes_branch in track_progress(sampler.draw(lengths), progress):
             gradient = path_input_gradients(model, images, skips, takes_branch)
             norm = float(gradient.flatten(1).norm(dim=1).mean())
@@ -119,7 +120,14 @@ class _PathSampler:
         self.is_shared = any(isinstance(m, _BatchNorm) and m.training for m in model.modules())
 
     def draw(self, lengths: Iterable[int]) -> list[tuple[int, Tensor]]:
-        """Draw the paths of all passes: their length, and a (images, blocks) mask of branches."""
+        """Draw the paths of all passes.
+
+        Args:
+            lengths: lengths of the paths.
+
+        Returns:
+            Length and (images, blocks) bool mask of the branches taken, for each pass.
+        """
         passes: list[tuple[int, Tensor]] = []
         for k in lengths:
             passes += [(k, mask) for mask in self._draw_length(k)]
@@ -167,10 +175,7 @@ def path_input_gradient(
 
 
 def path_input_gradients(
-    model: nn.Module,
-    images: LabeledImages,
-    skips: Sequence[SkipConnection],
-    takes_branch: Tensor,
+    model: nn.Module, images: LabeledImages, skips: Sequence[SkipConnection], takes_branch: Tensor
 ) -> Tensor:
     """Compute the gradient of each image's loss at the input, along a path of its own.
 
@@ -183,6 +188,7 @@ def path_input_gradients(
     Returns:
         Gradients (N, C, H, W).
     """
+    # A copy: the caller's images must not start to require gradients.
     batch = images.images.clone().requires_grad_()
     # The shortcut's operand, or the other one where the path takes the branch.
     columns = takes_branch.long().to(batch.device).T
@@ -208,8 +214,8 @@ def restrict_to_path(model: nn.Module, operands: Mapping[str, Tensor]) -> Iterat
     with ExitStack() as stack:
         for name, operand in operands.items():
             module = model.get_submodule(name)
-            hook = _detach_others(operand)
-            handle = module.register_forward_pre_hook(hook, with_kwargs=True)  # type: ignore[arg-type]
+            register: Any = module.register_forward_pre_hook
+            handle = register(_detach_others(operand), with_kwargs=True)
             stack.callback(handle.remove)
         yield
 
@@ -220,6 +226,7 @@ def _detach_others(operand: Tensor) -> Callable[..., Any]:
     def hook(
         add: Add, args: tuple[Tensor, ...], kwargs: Mapping[str, Tensor]
     ) -> tuple[Any, dict[str, Any]]:
+        """Detach operands; the first one passes by position, as do all others."""
         operands = bind_operands(add, args, kwargs)
         return tuple(_detach_rows(value, operand != i) for i, value in enumerate(operands)), {}
 

@@ -101,6 +101,7 @@ class IterativeRefinementResult:
             ("probability of the true class", SERIES_2, self.probability),
         ):
             axes.plot([100 * value for value in values], label=label, **style)
+        # Room for a line at 100 %.
         axes.set_ylim(0, 104)
         axes.set_ylabel("mean over images (%)")
         axes.set_title("head after every block")
@@ -114,6 +115,7 @@ class IterativeRefinementResult:
             # The first block has no predecessor of the same shape.
             known = [(i, value) for i, value in enumerate(values) if value is not None]
             axes.plot(*zip(*known, strict=True), label=label, **style)
+        # A cosine above 0 means a step that lowers the loss.
         axes.axhline(0, **REFERENCE_LINE)
         axes.set_title("change of the map by each block")
         axes.set_ylabel("mean over images")

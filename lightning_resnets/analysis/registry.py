@@ -73,6 +73,7 @@ class Analysis:
             inputs.require_images()
         if self.prepare is not None:
             inputs = self.prepare(inputs)
+        # By name, so that an analysis lists just what it reads.
         kwargs = {name: getattr(inputs, name) for name in self.uses}
         return self.function(
             inputs.model, **kwargs, model_name=inputs.model_name, progress=progress

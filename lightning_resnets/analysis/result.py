@@ -93,18 +93,23 @@ def round_cell(cell: Cell) -> Cell:
         The rounded value; other types unchanged.
     """
     # float32 has about seven significant digits.
-    return float(f"{cell:.7g}") if isinstance(cell, float) else cell
+    if isinstance(cell, float):
+        return float(f"{cell:.7g}")
+    return cell
 
 
 def _csv_cell(cell: Cell) -> Cell:
     """Return a cell as CSV writes it: booleans are `true` and `false`, as in JSON."""
-    return str(cell).lower() if isinstance(cell, bool) else round_cell(cell)
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    return round_cell(cell)
 
 
 def _json_cell(cell: Cell) -> Cell:
     """Return a cell as JSON writes it: JSON has no NaN and no infinity."""
-    is_non_finite = isinstance(cell, float) and not math.isfinite(cell)
-    return None if is_non_finite else round_cell(cell)
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return None
+    return round_cell(cell)
 
 
 class Result(Protocol):

@@ -87,6 +87,7 @@ def saliency(
         gradients = backward_to_blocks(logits, classes, recording, outputs)
         cam = class_activation_map(model, traced, batch, classes)
     maps = {output.block: recording.outputs[output.hook_point].detach() for output in outputs}
+    # Results must not keep the graph, and with it all activations, alive.
     logits = logits.detach()
     # (N, 1), to gather one logit per image.
     index = classes[:, None]
@@ -115,6 +116,7 @@ def grad_cam(maps: Tensor, gradients: Tensor) -> Tensor:
     Returns:
         Maps (N, h, w) without negative values (Selvaraju et al., equations 1 and 2).
     """
+    # ReLU: evidence against the class is left out.
     return (gradients.mean((2, 3), keepdim=True) * maps).sum(1).relu()
 
 
@@ -224,6 +226,7 @@ def find_linear_head(model: nn.Module, traced: TracedModel) -> tuple[str, nn.Lin
     if not isinstance(linear, nn.Linear):
         return None
     node = _find_pooled_map(traced, inputs[0])
+    # Several positions flattened would give the layer more inputs than there are channels.
     if node is None or node.shape[0] != linear.in_features:
         return None
     fx_node = traced.node_by_name[node.name]

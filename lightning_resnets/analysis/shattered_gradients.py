@@ -213,9 +213,11 @@ def input_gradients(
     """
     outputs = _block_output_nodes(model, traced)
     generator = torch.Generator().manual_seed(seed)
+    # Block outputs must outlive the forward pass, for the backward passes.
     executor = PartialExecutor(model, traced, dict.fromkeys(outputs.values()))
     gradients: dict[str, Tensor] = {}
     with eval_mode_with_batch_stats(model), torch.enable_grad():
+        # A leaf, so that gradients end at the images.
         line = line.detach().requires_grad_()
         values = run_graph(executor, line)
         for block, node in outputs.items():

@@ -108,6 +108,7 @@ def _skip_cuts(model: nn.Module, traced: TracedModel) -> list[ScaleInput]:
     """Return interventions that set every skip connection to zero."""
     # Functional merges of a model that cannot be converted have no module to cut.
     modules = dict(model.named_modules(remove_duplicate=False))
+    # A gate multiplies: cutting one operand would cut the branch too.
     skips = [skip for skip in traced.graph.skips if skip.kind is not MergeKind.GATE]
     return [ScaleInput(skip.merge, skip.operand, 0.0) for skip in skips if skip.merge in modules]
 
@@ -135,6 +136,7 @@ def _effective_fields(
 ) -> list[dict[str, Field]]:
     """Compute the effective fields by block, for each variant of the model."""
     found: list[dict[str, Field]] = [{} for _ in variants]
+    # Without images only the theoretical fields are wanted.
     if not len(images):
         return found
     images = images.to(device_of(model))
@@ -169,6 +171,7 @@ def effective_receptive_field(
     Yields:
         By block, the mean over images and channels (H, W), with sum 1.
     """
+    # A leaf, whatever graph the caller's images belong to.
     images = images.detach().requires_grad_()
     hook_points = [output.hook_point for output in outputs]
     with (

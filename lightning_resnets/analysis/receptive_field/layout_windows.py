@@ -144,7 +144,7 @@ def reduction_window(
     Raises:
         UnknownWindowError: only one of height and width is reduced.
     """
-    reduced = {dim % value.dim() for dim in (range(value.dim()) if dims is None else dims)}
+    reduced = _to_indices(dims, value.dim())
     keeps_axes = output.dim() == value.dim()
     spatial = [axis for axis in axes if axis in reduced]
     if len(spatial) == 1 and value.shape[spatial[0]] > 1:
@@ -154,8 +154,16 @@ def reduction_window(
     return WindowSpec(axes if keeps_axes else _axes_after_removal(axes, reduced))
 
 
+def _to_indices(dims: Sequence[int] | None, num_axes: int) -> set[int]:
+    """Return axes as indices from the front; None stands for all axes."""
+    if dims is None:
+        return set(range(num_axes))
+    return {dim % num_axes for dim in dims}
+
+
 def _axes_after_removal(axes: Axes, removed: set[int]) -> Axes:
     """Return the indices of axes after other axes are removed."""
+    # Each axis removed in front moves an axis one to the front.
     height, width = (axis - sum(dim < axis for dim in removed) for axis in axes)
     return height, width
 

@@ -71,7 +71,14 @@ class _Measurement:
     axes: Axes
 
     def changed_outputs(self, where: dict[int, int]) -> Tensor:
-        """Return a mask of the outputs that depend on these positions (index by axis)."""
+        """Find the outputs that depend on some positions of the map.
+
+        Args:
+            where: index by axis; other axes are changed as a whole.
+
+        Returns:
+            A bool mask of the output's shape.
+        """
         index = tuple(where.get(axis, slice(None)) for axis in range(self.image.dim()))
         changed = torch.zeros(self.output.shape, dtype=torch.bool)
         for value in PERTURBATIONS:

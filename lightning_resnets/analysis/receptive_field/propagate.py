@@ -116,7 +116,11 @@ class _Propagation:
         self.axes: dict[fx.Node, Axes | None] = {}
 
     def visit(self, node: fx.Node) -> None:
-        """Compute the receptive field of one node from those of its inputs."""
+        """Compute the receptive field of one node from those of its inputs.
+
+        Args:
+            node: the next node in order of execution.
+        """
         if node.op == "placeholder" and not self.axes:  # the image, the model's first argument
             pixel = (PixelSpan(1, 0, 0), PixelSpan(1, 0, 0))
             self.fields.known[node] = ReceptiveField(pixel, pixel)
