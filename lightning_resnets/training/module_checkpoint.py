@@ -52,11 +52,9 @@ class LoadOptions:
 def load_module(cls: type[ModuleT], path: Path, options: LoadOptions) -> ModuleT:
     """Build a module from its hyperparameters and load its weights.
 
-    From a file without hyperparameters the model is loaded, and the others are the defaults.
-
     Args:
         cls: class of the module.
-        path: a checkpoint of the module, or any other file that `load_checkpoint` reads.
+        path: a checkpoint, or a file of weights, whose hyperparameters are then the defaults.
         options: the user's arguments.
 
     Returns:
