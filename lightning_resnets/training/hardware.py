@@ -22,6 +22,7 @@ def read_cpuinfo(entry: str) -> str:
     Returns:
         The value; "" if there is none.
     """
+    # Only Linux has this file.
     if not CPUINFO.is_file():
         return ""
     for line in CPUINFO.read_text().splitlines():
@@ -42,6 +43,7 @@ def describe_hardware(trainer: L.Trainer) -> str:
     device = trainer.strategy.root_device
     if device.type == "cuda":
         return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}"
+    # Arm processors have no model name there, and processor() may be empty.
     name = read_cpuinfo("model name") or platform.processor() or platform.machine()
     return f"{device.type.upper()} {name}, {trainer.world_size * torch.get_num_threads()} thread(s)"
 

@@ -83,6 +83,7 @@ class ImageClassifier(EpochMetrics):
         compile: bool = False,  # noqa: A002 - the name of the option
     ) -> None:
         super().__init__()
+        # Lightning writes the arguments into every checkpoint, to build the module from.
         self.save_hyperparameters()
         self.lr = lr
         self.momentum = momentum
@@ -181,6 +182,7 @@ class ImageClassifier(EpochMetrics):
             raise TrainingError("consistency_weight needs dual cutout: --data.dual_cutout true.")
         unfreeze_optimized(self, self.trainer)
         if self.is_compiled:
+            # All training batches have one shape, for which the code is fastest.
             compiled = cast("nn.Module", torch.compile(self.model, dynamic=False))
             self._compiled_model = (compiled,)
 
@@ -199,6 +201,7 @@ class ImageClassifier(EpochMetrics):
             The loss, a scalar.
         """
         images, targets = batch
+        # The loss is computed in float32, whatever the precision of the model.
         logits = self._compiled_model[0](to_channels_last(images)).float()  # (N, K)
         check_targets(logits, targets, batch_idx)
         compute_loss = ClassificationLoss(self.loss, self.label_smoothing, self.consistency_weight)
@@ -220,6 +223,7 @@ class ImageClassifier(EpochMetrics):
         logits = self._float32_logits(images)
         check_targets(logits, labels, batch_idx)
         is_correct = logits.argmax(1) == labels
+        # Without label smoothing, so that runs with different losses can be compared.
         loss = F.cross_entropy(logits, labels)
         self.count_eval("val", loss, is_correct, is_correct, dataloader_idx)
 
@@ -238,6 +242,7 @@ class ImageClassifier(EpochMetrics):
         check_targets(logits, labels, batch_idx)
         flipped = self._float32_logits(images.flip(-1))
         is_correct = logits.argmax(1) == labels
+        # The sum has the same largest class as the mean.
         is_correct_flip_tta = (logits.softmax(1) + flipped.softmax(1)).argmax(1) == labels
         loss = F.cross_entropy(logits, labels)
         self.count_eval("test", loss, is_correct, is_correct_flip_tta, dataloader_idx)
@@ -260,6 +265,7 @@ class ImageClassifier(EpochMetrics):
     def _float32_logits(self, images: Tensor) -> Tensor:
         """Return logits in float32, so that an accuracy does not depend on the run's precision."""
         with torch.autocast(images.device.type, enabled=False):
+            # Not compiled: the last batch is smaller, and would be compiled once more.
             return self.model(to_channels_last(images).to(self.dtype)).float()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -75,6 +75,7 @@ def param_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> Par
         Two groups for an optimizer.
     """
     every = list(parameters)
+    # Biases, and scales and shifts of norms, are vectors.
     weights = [parameter for parameter in every if parameter.ndim > 1]
     others = [parameter for parameter in every if parameter.ndim <= 1]
     return [
@@ -98,8 +99,10 @@ def sgd(groups: ParamGroups, lr: float, momentum: float) -> torch.optim.Optimize
         groups,
         lr,
         momentum,
+        # torch raises an error for Nesterov without momentum.
         nesterov=momentum > 0,
         weight_decay=default_weight_decay(groups),
+        # One kernel updates all parameters.
         fused=True,
     )
     if momentum:
@@ -132,6 +135,7 @@ def adamw(groups: ParamGroups, lr: float, momentum: float) -> torch.optim.Optimi
         The optimizer.
     """
     weight_decay = default_weight_decay(groups)
+    # 0.999 is the beta 2 of the paper and of torch.
     return torch.optim.AdamW(groups, lr, (momentum, 0.999), weight_decay=weight_decay, fused=True)
 
 
@@ -150,6 +154,7 @@ def lamb(groups: ParamGroups, lr: float, momentum: float) -> torch.optim.Optimiz
         ValueError: timm is not installed.
     """
     try:
+        # timm is no dependency: only this optimizer needs it.
         from timm.optim.lamb import Lamb
     except ImportError:
         raise ValueError(

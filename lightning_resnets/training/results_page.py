@@ -15,6 +15,7 @@ from lightning_resnets.training.results_table import format_rows, format_table
 from lightning_resnets.training.run_record import RunRecord
 from lightning_resnets.utils.atomic_write import atomic_write
 
+# The repository: the page is generated from a checkout, never from an installed package.
 ROOT = Path(__file__).resolve().parents[2]
 LINE_WIDTH = 100  # characters, of paragraphs
 
@@ -57,6 +58,7 @@ def render_page(records: Iterable[RunRecord]) -> str:
     """
     records = list(records)
     groups = group_runs(records)
+    # Filled by format_rows; the order gives the footnotes their numbers.
     sources = list[str]()
     parts = [format_intro(records)]
     notes = {"cifar10": format_pair_note(records)}
@@ -77,6 +79,7 @@ def result_recipes(dataset: str) -> list[str]:
     Returns:
         Names of recipes; the demo, which trains on a sample, is not among them.
     """
+    # A recipe is named after its model and its dataset.
     return [recipe for recipe in list_recipes() if f"-{dataset}" in recipe]
 
 

@@ -77,6 +77,7 @@ class RunRecord:
         Returns:
             The record.
         """
+        # The card has the length and the hardware of the run under the record's names.
         names = [field.name for field in fields(cls)]
         training = {name: card.training[name] for name in names if name in card.training}
         metrics = {
@@ -112,6 +113,7 @@ class RunRecord:
         """
         try:
             return cls(**json.loads(path.read_text()))
+        # A TypeError says that a field is missing or unknown.
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"'{path}' is not a run record ({error}). Use runs/<recipe>/record.json."
@@ -149,6 +151,7 @@ def incomplete_reason(trainer: L.Trainer, seed: object, extended: bool) -> str:
         return "only a part of the images was used"
     if trainer.current_epoch != trainer.max_epochs:
         return "it ended before its last epoch"
+    # True stands for a random seed; it is an instance of int, but of another type.
     return "" if type(seed) is int else "it had no seed"
 
 
@@ -163,6 +166,7 @@ def reproduce_command(args: Iterable[str], recipe: str) -> str:
         The command; "DIR" replaces paths of this machine.
     """
     words = ["lightning-resnets", "fit", "--config", recipe]
+    # The empty word at the end pairs with the last option.
     for option, value in pairwise([*split_assignments(args), ""]):
         if not option.startswith("--") or option in OMITTED_OPTIONS:
             continue

@@ -108,6 +108,7 @@ class StopOnDivergence(Callback):
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if not isinstance(loss, Tensor) or self._losses is None:
             return
+        # Copied on the device, so that the step does not wait for it.
         self._losses[len(self._steps)] = loss.detach()
         self._steps.append(trainer.global_step)
         if len(self._steps) == self.every:
@@ -143,6 +144,7 @@ class StopOnDivergence(Callback):
             return
         self._check_losses(trainer)
         weights = [value for value in pl_module.state_dict().values() if value.is_floating_point()]
+        # Stacked, so that the device is waited for once.
         is_finite = bool(torch.stack([value.isfinite().all() for value in weights]).all())
         if not trainer.strategy.reduce_boolean_decision(is_finite):
             problem = f"The weights were no longer finite after step {trainer.global_step}"

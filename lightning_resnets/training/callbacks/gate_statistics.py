@@ -46,6 +46,7 @@ class GateStatistics(Callback):
 
     def _start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Add a hook to every gate, or warn if there is none."""
+        # An evaluation that was broken off may have left hooks.
         self._remove_hooks()
         if trainer.sanity_checking:
             return
@@ -56,6 +57,7 @@ class GateStatistics(Callback):
                 "(SE and Highway models have)."
             )
             return
+        # Missing names are reported now, not after the evaluation.
         num_classes = len(self._find_class_names(trainer))
         for name, gate in gates.items():
             hook = self._make_hook(name, num_classes)
@@ -103,6 +105,7 @@ class GateStatistics(Callback):
         if not sums:
             return
         totals = sum_over_ranks(trainer, sums)
+        # All ranks have the same totals, so one writes them.
         if trainer.is_global_zero:
             path = Path(trainer.default_root_dir) / f"gate_statistics_{role}.csv"
             write_csv(path, totals, self._find_class_names(trainer))
@@ -216,6 +219,7 @@ def sum_over_ranks(
     Returns:
         The total sums by gate, on the CPU.
     """
+    # One vector, because each reduction is a message between the ranks.
     own = [gate_sums.flatten() for gate_sums in sums.values()]
     total = trainer.strategy.reduce(torch.cat(own), reduce_op="sum")
     assert isinstance(total, Tensor)
@@ -253,6 +257,7 @@ def write_csv(path: Path, sums: Mapping[str, GateAccumulator], class_names: Sequ
     Raises:
         CheckpointError: the file cannot be written.
     """
+    # newline="", because csv writes the ends of lines itself.
     with atomic_write(path) as part, part.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)

@@ -20,6 +20,7 @@ FIELDS = (*REQUIRED_FIELDS, "model_kwargs", "name", "crop_pct", "interpolation")
 MODULE_FIELDS = ("arch", "model_kwargs")
 DATA_FIELDS = tuple(name for name in FIELDS if name not in MODULE_FIELDS)
 
+# A result may depend on the versions of these.
 VERSIONED_PACKAGES = ("torch", "lightning", "lightning-resnets")
 
 
@@ -77,6 +78,7 @@ class ModelCardCallback(Callback):
             trainer: unused.
             pl_module: unused.
         """
+        # monotonic, because the system's clock may be set back during a run.
         self._start = time.monotonic()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -114,6 +116,7 @@ class ModelCardCallback(Callback):
         Raises:
             ValueError: a required field is missing.
         """
+        # What the script says comes last, and wins.
         facts = {**_known_facts(trainer, pl_module), **self.facts}
         if missing := [name for name in REQUIRED_FIELDS if name not in facts]:
             raise ValueError(
@@ -138,6 +141,7 @@ class ModelCardCallback(Callback):
 
     def _describe_training(self, trainer: L.Trainer) -> dict[str, Any]:
         """Return length, hardware and data of the training."""
+        # Images and labels, or a source and indices: the second has an entry for each image.
         train_set = getattr(getattr(trainer, "datamodule", None), "train_set", None)
         return {
             "epochs": trainer.current_epoch,

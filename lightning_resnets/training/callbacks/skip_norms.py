@@ -93,6 +93,7 @@ class SkipNorms(Callback):
             """Record the norm of each input, and later of its gradient."""
             operands = bind_operands(module, args, kwargs)
             for role, tensor in zip(OPERAND_NAMES, operands, strict=True):
+                # The mean over the images of a batch; the root is taken after that over the ranks.
                 self._squares[f"{name}/{role}"] = squared_norm(tensor) / len(tensor)
                 # This hook disappears with the graph of the step.
                 if tensor.requires_grad:
@@ -134,6 +135,7 @@ class SkipNorms(Callback):
         step = self.step
         squares = self._squares
         had_hooks = bool(self._handles)
+        # Before the error, so that no hook stays behind.
         self._remove_hooks()
         if had_hooks and not squares:
             raise ValueError(
@@ -145,6 +147,7 @@ class SkipNorms(Callback):
 
     def _log(self, trainer: L.Trainer, step: int, squares: dict[str, Tensor]) -> None:
         """Log the mean over all ranks."""
+        # Sorted, because the ranks must stack in the same order.
         names = sorted(squares)
         own = torch.stack([squares[name] for name in names])
         mean = trainer.strategy.reduce(own, reduce_op="mean")
@@ -189,6 +192,7 @@ def find_adds(module: nn.Module) -> dict[str, Add]:
     """
     model = getattr(module, "model", module)
     return {
+        # layer1.0.add belongs to the block layer1.0.
         name.removesuffix(".add"): part
         for name, part in model.named_modules()
         if isinstance(part, Add)
@@ -204,6 +208,7 @@ def squared_norm(tensor: Tensor) -> Tensor:
     Returns:
         A scalar tensor.
     """
+    # In float32, because squares above 65,504 overflow in float16.
     return torch.linalg.vector_norm(tensor.detach(), dtype=torch.float32).square()
 
 
@@ -219,5 +224,7 @@ def loss_scale(trainer: L.Trainer) -> float:
         The factor.
     """
     scaler = getattr(trainer.precision_plugin, "scaler", None)
-    scale = 1.0 if scaler is None else scaler.get_scale()
+    scale = 1.0
+    if scaler is not None:
+        scale = scaler.get_scale()
     return scale / trainer.accumulate_grad_batches
