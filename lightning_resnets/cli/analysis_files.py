@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 from lightning_resnets.analysis.result import Result, Table
@@ -46,6 +47,15 @@ def _save_table(table: Table, folder: Path, stem: str) -> Iterator[Path]:
         path = folder / f"{stem}{suffix}"
         atomic_write_text(path, text)
         yield path
+
+
+def require_matplotlib() -> None:
+    """Raise AnalysisError if matplotlib is not installed."""
+    if find_spec("matplotlib") is None:
+        raise AnalysisError(
+            "Figures need matplotlib, which is not installed. "
+            "Run pip install 'lightning-resnets[plots]', or add --figure-format none."
+        )
 
 
 def save_figure(result: Result, path: Path) -> None:

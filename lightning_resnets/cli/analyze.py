@@ -5,16 +5,22 @@ import time
 from argparse import Namespace
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from lightning_resnets.analysis.labeled_images import LabeledImages
 from lightning_resnets.analysis.registry import ANALYSES, AnalysisInputs, run_analysis
 from lightning_resnets.checkpoint.load import LoadedCheckpoint
-from lightning_resnets.cli.analysis_files import check_results, output_dir, save_result
+from lightning_resnets.checkpoint.open_checkpoint import NO_OVERRIDES
+from lightning_resnets.cli.analysis_files import (
+    check_results,
+    output_dir,
+    require_matplotlib,
+    save_result,
+)
 from lightning_resnets.cli.analysis_inputs import (
     load_analysis_images,
     make_analysis_inputs,
+    make_inputs_without_model,
     open_baseline,
 )
 from lightning_resnets.cli.args import CommandParser, parse_positive_int
@@ -23,16 +29,14 @@ from lightning_resnets.cli.open_model import MODEL_OR_CHECKPOINT_HELP, open_mode
 from lightning_resnets.cli.progress import analysis_progress
 from lightning_resnets.data.datasets import DATASETS
 from lightning_resnets.errors import AnalysisError, HookPointError, InterventionError, TraceError
+from lightning_resnets.utils.format import join_words
 
 DEFAULT_NUM_IMAGES = 1000
 
-
 FIGURE_FORMATS = ("png", "svg", "pdf")
-
 
 # Column of the names, in the help text and in the output
 NAME_WIDTH = max(map(len, ANALYSES)) + 2
-
 
 DESCRIPTION = f"""Run an analysis of skip connections, concatenations and gates.
 Each one writes tables (CSV, JSON) and a figure.
@@ -54,7 +58,7 @@ class LoadedInputs:
 
 
 def main(args: list[str]) -> None:
-    """Run `lightning-resnets analyze NAME MODEL_OR_CHECKPOINT [options]`.
+    """Run `lightning-resnets analyze NAME [MODEL_OR_CHECKPOINT] [options]`.
 
     Args:
         args: command-line arguments after the command.
@@ -62,21 +66,46 @@ def main(args: list[str]) -> None:
     Raises:
         ValueError: an argument is wrong, or the model does not allow the analysis.
     """
-    options = build_parser().parse_args(args)
+    parser = build_parser()
+    # Before Python 3.13 parse_args takes no optional argument behind an option.
+    options = parser.parse_intermixed_args(args)
     names = select_analyses(options.name)
+    if options.checkpoint is None and _needs_model(options, names):
+        parser.error("the following arguments are required: MODEL_OR_CHECKPOINT")
+    # An analysis takes minutes, and its figure comes last.
     if options.figure_format != "none":
         require_matplotlib()
     if options.out is not None:
         # Checked first: opening a model takes seconds.
         check_results(options.out.expanduser(), names, options.overwrite)
-    loaded = load_inputs(options, names)
-    folder = options.out.expanduser() if options.out else Path("analysis", loaded.name)
+    inputs, name = _open_inputs(options, names)
+    folder = options.out.expanduser() if options.out else Path("analysis", name)
     check_results(folder, names, options.overwrite)
-    inputs = _make_inputs(options, loaded)
+    _run_into(folder, names, inputs, options.figure_format)
+
+
+def _needs_model(options: Namespace, names: tuple[str, ...]) -> bool:
+    """Return True if an analysis, or an option, is about a model of the user's."""
+    has_options = options.model or options.select or read_overrides(options) != NO_OVERRIDES
+    return bool(has_options) or any(ANALYSES[name].needs_model for name in names)
+
+
+def _open_inputs(options: Namespace, names: tuple[str, ...]) -> tuple[AnalysisInputs, str]:
+    """Return the inputs of the analyses, and a name for their folder."""
+    if options.checkpoint is None:
+        return make_inputs_without_model(options.dataset, options.seed), names[0]
+    loaded = load_inputs(options, names)
+    return _make_inputs(options, loaded), loaded.name
+
+
+def _run_into(
+    folder: Path, names: tuple[str, ...], inputs: AnalysisInputs, figure_format: str
+) -> None:
+    """Run analyses; raise AnalysisError if the user stops them or the model allows none."""
     header = format_header(inputs, names, folder)
     try:
         with output_dir(folder):
-            num_done = run_analyses(names, inputs, folder, options.figure_format, header)
+            num_done = run_analyses(names, inputs, folder, figure_format, header)
     # Each analysis writes its files at once, so the finished ones are complete.
     except KeyboardInterrupt:
         raise AnalysisError(f"Stopped. Finished analyses are in {folder}.") from None
@@ -88,15 +117,10 @@ def build_parser() -> CommandParser:
     """Build the parser of `analyze`."""
     parser = CommandParser("analyze", DESCRIPTION.format(analyses=list_analyses()))
     parser.add_argument("name", metavar="NAME", help="an analysis from the list above, or all")
-    parser.add_checkpoint("MODEL_OR_CHECKPOINT", MODEL_OR_CHECKPOINT_HELP)
+    parser.add_checkpoint("MODEL_OR_CHECKPOINT", _model_help(), is_required=False)
     add_card_options(parser)
     _add_image_options(parser)
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="output folder (default: analysis/MODEL)"
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace the files of an earlier run"
-    )
+    _add_output_options(parser)
     parser.add_argument(
         "--baseline",
         metavar="CHECKPOINT",
@@ -112,6 +136,22 @@ def build_parser() -> CommandParser:
         help="format of the figures, or none to leave them out (default: %(default)s)",
     )
     return parser
+
+
+def _add_output_options(parser: CommandParser) -> None:
+    """Add the options on the output folder."""
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="output folder (default: analysis/MODEL)"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the files of an earlier run"
+    )
+
+
+def _model_help() -> str:
+    """Describe the model argument and name the analyses that can do without."""
+    without = [name for name, analysis in ANALYSES.items() if not analysis.needs_model]
+    return f"{MODEL_OR_CHECKPOINT_HELP}; not needed for {join_words(without, 'and')}"
 
 
 def _add_image_options(parser: CommandParser) -> None:
@@ -133,9 +173,8 @@ def _add_image_options(parser: CommandParser) -> None:
 
 def list_analyses() -> str:
     """Format the names and descriptions of all analyses, one per line."""
-    return "\n".join(
-        f"  {name:<{NAME_WIDTH}}{analysis.description}" for name, analysis in ANALYSES.items()
-    )
+    lines = [f"  {name:<{NAME_WIDTH}}{item.description}" for name, item in ANALYSES.items()]
+    return "\n".join(lines)
 
 
 def select_analyses(name: str) -> tuple[str, ...]:
@@ -157,15 +196,6 @@ def select_analyses(name: str) -> tuple[str, ...]:
     return (name,)
 
 
-def require_matplotlib() -> None:
-    """Raise AnalysisError if matplotlib is not installed."""
-    if find_spec("matplotlib") is None:
-        raise AnalysisError(
-            "Figures need matplotlib, which is not installed. "
-            "Run pip install 'lightning-resnets[plots]', or add --figure-format none."
-        )
-
-
 def load_inputs(options: Namespace, names: tuple[str, ...]) -> LoadedInputs:
     """Open the model, its baseline and the images, and print their notes.
 
@@ -179,9 +209,8 @@ def load_inputs(options: Namespace, names: tuple[str, ...]) -> LoadedInputs:
     Raises:
         ValueError: the model, the baseline or the images cannot be opened.
     """
-    overrides = read_overrides(options)
     model, name = open_model(
-        options.checkpoint, options.model, options.seed, overrides, options.select
+        options.checkpoint, options.model, options.seed, read_overrides(options), options.select
     )
     _print_notes((*model.notes, *assumption_notes(model.card)))
     baseline = open_baseline(model.card, options.baseline)
@@ -238,7 +267,7 @@ def format_header(inputs: AnalysisInputs, names: tuple[str, ...], folder: Path) 
     Returns:
         The line; baseline and images only if an analysis needs images.
     """
-    parts = [inputs.model_name]
+    parts = [inputs.model_name or "published models"]
     if _needs_images(names) and inputs.baseline is not None:
         parts.append(f"compared with {inputs.baseline_name}")
     if _needs_images(names) and inputs.images is not None:
@@ -264,15 +293,13 @@ def run_analyses(
     Raises:
         AnalysisError: the model does not allow the only analysis.
     """
-    first, *others = names
-    if others:
-        print(header, flush=True)
-        return sum(_try_one(name, inputs, folder, figure_format) for name in names)
-    # Nothing is printed before an error that ends the command.
-    line = _run_one(first, inputs, folder, figure_format)
-    print(header)
-    print(line)
-    return 1
+    if len(names) == 1:
+        # Nothing is printed before an error that ends the command.
+        line = _run_one(names[0], inputs, folder, figure_format)
+        print(f"{header}\n{line}")
+        return 1
+    print(header, flush=True)
+    return sum(_try_one(name, inputs, folder, figure_format) for name in names)
 
 
 def _try_one(name: str, inputs: AnalysisInputs, folder: Path, figure_format: str) -> bool:

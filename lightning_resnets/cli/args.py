@@ -19,7 +19,6 @@ from lightning_resnets.utils.parameters import count_parameters
 MAX_IMAGE_SIDE = 4096  # pixels
 MAX_PATH_SHOWN = 80  # characters in a message
 
-
 # Help texts of arguments that several commands have
 CHECKPOINT_HELP = "checkpoint file in any supported format, or a bundled model's name"
 
@@ -66,6 +65,24 @@ class CommandParser(argparse.ArgumentParser):
         words = sys.argv[1:] if args is None else args
         return super().parse_args(join_channel_values(words), namespace)
 
+    def parse_intermixed_args(  # type: ignore[override] - as above
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
+        """Parse arguments whose positional ones may be optional and stand between options.
+
+        Args:
+            args: as `parse_args`.
+            namespace: as `parse_args`.
+
+        Returns:
+            The parsed arguments.
+
+        Raises:
+            ValueError: an argument is wrong.
+        """
+        words = sys.argv[1:] if args is None else args
+        return super().parse_intermixed_args(join_channel_values(words), namespace)
+
     def error(self, message: str) -> NoReturn:
         """Raise the message as one sentence.
 
@@ -80,15 +97,21 @@ class CommandParser(argparse.ArgumentParser):
         raise ValueError(f"{sentence}. See `{self.prog} --help`.")
 
     def add_checkpoint(
-        self, metavar: str = "CHECKPOINT", description: str = CHECKPOINT_HELP
+        self,
+        metavar: str = "CHECKPOINT",
+        description: str = CHECKPOINT_HELP,
+        is_required: bool = True,
     ) -> None:
         """Add the positional argument `checkpoint` and the options `--model` and `--select`.
 
         Args:
             metavar: name of the argument in the help text.
             description: help text of the argument.
+            is_required: False if the command can do without it.
         """
-        self.add_argument("checkpoint", metavar=metavar, help=description)
+        # "?" makes an argument optional, None takes exactly one.
+        nargs = None if is_required else "?"
+        self.add_argument("checkpoint", metavar=metavar, help=description, nargs=nargs)
         self.add_argument("--model", metavar="NAME", help=MODEL_HELP)
         self.add_argument("--select", metavar="NAME", help=SELECT_HELP)
 

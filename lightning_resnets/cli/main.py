@@ -56,7 +56,7 @@ Train a model:
 Look at models:
   models    [PATTERN]            list built-in models: parameters, MACs, published error
   graph     MODEL_OR_CHECKPOINT  print or draw nodes, shapes, costs and skip connections
-  analyze   NAME MODEL_OR_CHECKPOINT
+  analyze   NAME [MODEL_OR_CHECKPOINT]
                                  run an analysis of skip connections and gates
 
 Work with checkpoints:
@@ -92,15 +92,23 @@ def main(args: list[str] | None = None) -> None:
         # Status 2 is what argparse uses for a wrong option.
         print(f"lightning-resnets: {error}", file=sys.stderr)
         sys.exit(2)
-    except (CheckpointError, ValueError, OSError) as error:
-        sys.exit(f"lightning-resnets: {error}")
     except Exception as error:
-        if is_out_of_memory(error):
-            sys.exit(f"lightning-resnets: {describe_out_of_memory(error)}")
-        # Lightning raises this for settings that exclude each other. Importing it takes seconds.
-        if type(error).__name__ != "MisconfigurationException":
+        message = _describe_error(error)
+        if message is None:
             raise
-        sys.exit(f"lightning-resnets: {error}")
+        sys.exit(f"lightning-resnets: {message}")
+
+
+def _describe_error(error: Exception) -> str | None:
+    """Return the sentence for the user; None for a fault of ours, which needs its traceback."""
+    if isinstance(error, (CheckpointError, ValueError, OSError)):
+        return str(error)
+    if is_out_of_memory(error):
+        return describe_out_of_memory(error)
+    # Lightning raises this for settings that exclude each other. Importing it takes seconds.
+    if type(error).__name__ == "MisconfigurationException":
+        return str(error)
+    return None
 
 
 @contextmanager
@@ -111,7 +119,7 @@ def _warnings_as_notes() -> Iterator[None]:
             warnings.simplefilter("always", category)
         show_other = warnings.showwarning
 
-        def show(
+        def _show(
             message: Warning | str,
             category: type[Warning],
             filename: str,
@@ -125,7 +133,8 @@ def _warnings_as_notes() -> Iterator[None]:
             else:
                 show_other(message, category, filename, lineno, file, line)
 
-        warnings.showwarning = show
+        # catch_warnings restores the function afterwards.
+        warnings.showwarning = _show
         yield
 
 
@@ -167,7 +176,9 @@ def format_help() -> str:
 def _suggest_command(name: str) -> str:
     """Return the most similar command, or all commands."""
     similar = get_close_matches(name, COMMANDS, 1)
-    return f"did you mean {similar[0]}?" if similar else f"commands: {', '.join(COMMANDS)}"
+    if similar:
+        return f"did you mean {similar[0]}?"
+    return f"commands: {', '.join(COMMANDS)}"
 
 
 def _train(args: list[str]) -> None:

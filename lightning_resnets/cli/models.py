@@ -12,10 +12,8 @@ from lightning_resnets.utils.format import format_count, format_shape
 
 COLUMNS = ("model", "depth", "parameters", "MACs", "input", "published error", "source")
 
-
 # The last column is not padded.
 COLUMN_WIDTHS = (max(map(len, MODELS)), 5, 11, 7, 9, 15, 0)
-
 
 LEFT_ALIGNED = {"model", "input", "source"}
 
@@ -91,13 +89,22 @@ def format_table(pattern: str = "") -> Iterator[str]:
     # The largest models take seconds to trace, so each line is printed at once.
     for name in names:
         summary = summarize_model(name)
-        note = summary.published.note if summary.published else ""
-        if note and note not in notes:
-            notes.append(note)
-        yield align_columns(format_row(summary, notes.index(note) + 1 if note else None))
+        number = _number_note(summary, notes)
+        yield align_columns(format_row(summary, number))
     if notes:
         yield ""
         yield from (f"[{number}] {note}" for number, note in enumerate(notes, 1))
+
+
+def _number_note(summary: ModelSummary, notes: list[str]) -> int | None:
+    """Return the number of a model's note, from 1; a new note is added to the list."""
+    if summary.published is None or not summary.published.note:
+        return None
+    note = summary.published.note
+    # Models of one paper share their note.
+    if note not in notes:
+        notes.append(note)
+    return notes.index(note) + 1
 
 
 def format_row(summary: ModelSummary, note_number: int | None = None) -> tuple[str, ...]:
@@ -126,7 +133,9 @@ def _format_error(published: PublishedResult | None, note_number: int | None) ->
     if published is None:
         return "–"
     error = f"{published.error:.2f} %"
-    return error if note_number is None else f"[{note_number}] {error}"
+    if note_number is None:
+        return error
+    return f"[{note_number}] {error}"
 
 
 def format_json(pattern: str = "") -> str:

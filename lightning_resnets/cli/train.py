@@ -44,7 +44,6 @@ from lightning_resnets.utils.parameters import count_parameters
 
 DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-
 PROGRESS_REFRESH_RATE = 50  # batches
 
 CSV_LOG_NAME = "metrics.csv"  # in the log folder of CSVLogger
@@ -153,7 +152,9 @@ class TrainingCLI(RecipeCLI):
         if path == "best":
             return find_best_checkpoint(self.run_dir)
         # Lightning's own "last" takes any file named last*.ckpt.
-        return self.run_dir / "last.ckpt" if path == "last" else Path(path)
+        if path == "last":
+            return self.run_dir / "last.ckpt"
+        return Path(path)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Return the arguments of `Trainer.fit` and the like, with our weights in the model."""
@@ -194,10 +195,7 @@ class TrainingCLI(RecipeCLI):
         except OSError as error:
             if error.errno not in DISK_FULL_ERRORS:
                 raise
-            raise CheckpointError(
-                f"Training stopped because a file could not be written ({error.strerror}). "
-                "Free some disk space, then resume with --ckpt_path last."
-            ) from error
+            raise _disk_full_error(error) from error
 
     def _fit_locked(self, kwargs: dict[str, Any]) -> None:
         """Train, and leave the log as it was if the run fails before its first step."""
@@ -283,3 +281,11 @@ def _is_default_logger(logger: Any, run_dir: Path) -> bool:
     names = default["init_args"].items()
     is_same_place = all(options.get(name) == value for name, value in names)
     return logger["class_path"] == default["class_path"] and is_same_place
+
+
+def _disk_full_error(error: OSError) -> CheckpointError:
+    """Build the error about a file that could not be written."""
+    return CheckpointError(
+        f"Training stopped because a file could not be written ({error.strerror}). "
+        "Free some disk space, then resume with --ckpt_path last."
+    )

@@ -24,10 +24,8 @@ COMMAND_HELP = {
     "predict": "Write the predictions of --ckpt_path for the test images as CSV.",
 }
 
-
 # Lightning adds these to its parser, so that no signature has them.
 LIGHTNING_DEFAULTS: dict[str, Any] = {"config": "", "ckpt_path": None, "seed_everything": 0}
-
 
 RUN_HELP = {
     "config": "recipe or YAML file; of several, the last one wins",
@@ -35,7 +33,6 @@ RUN_HELP = {
     "seed_everything": "random seed of weights, image order and augmentation",
     **{option.name: option.help for option in FIT_OPTIONS},
 }
-
 
 # Parameters of ImageClassifier
 MODEL_HELP = {
@@ -53,9 +50,7 @@ MODEL_HELP = {
     "compile": "compile the model with torch.compile",
 }
 
-
 LINKED_OPTIONS = {"num_classes"}  # taken from the dataset, not from the user
-
 
 # Parameters that CIFAR10 and ImageNet share
 DATA_HELP = {
@@ -68,7 +63,6 @@ DATA_HELP = {
     "seed": "seed of order and augmentation (null: --seed_everything)",
 }
 
-
 # Other parameters of CIFAR10
 CIFAR_HELP = {
     "crop_padding": "padding of the random crop, in pixels",
@@ -78,7 +72,6 @@ CIFAR_HELP = {
     "dual_cutout": "show each image twice, with two cutout squares",
     "download": "download the official files to data_dir",
 }
-
 
 # Other parameters of ImageNet
 IMAGENET_HELP = {
@@ -94,7 +87,6 @@ IMAGENET_HELP = {
     "skip_damaged_images": "go on without images that cannot be read, count them",
 }
 
-
 # Parameters of lightning.Trainer; --help-all lists the others.
 TRAINER_HELP = {
     "max_epochs": "number of epochs (default: set by the recipe)",
@@ -104,7 +96,6 @@ TRAINER_HELP = {
     "precision": "bf16-mixed where the hardware supports it",
     "limit_train_batches": "train on fewer batches per epoch, for a trial",
 }
-
 
 # Options that have an effect in `validate`, `test` and `predict`.
 EVAL_OPTIONS = {
@@ -126,19 +117,15 @@ EVAL_OPTIONS = {
     "accelerator",
 }
 
-
 NAME_WIDTH = 27  # without the two dashes
 
-
 DEFAULT_WIDTH = 20  # fits "data | data/imagenet"
-
 
 HEADER = """\
 usage: lightning-resnets {command} --config RECIPE [options]
 
 {description}
 Defaults are shown. Recipes override defaults; command-line options override recipes."""
-
 
 FOOTER = """
 A recipe that names code of your own needs --trust_recipe: running it runs that code.
