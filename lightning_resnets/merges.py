@@ -29,6 +29,7 @@ class Merge(nn.Module):
         operands: names of the inputs in order; empty where they are numbered.
     """
 
+    # On the class: a merge has no state of its own.
     kind: ClassVar[MergeKind]
     operands: ClassVar[tuple[str, ...]]
 
@@ -57,6 +58,7 @@ class Concat(Merge):
     """Concatenation of all parts along the channels: the width grows."""
 
     kind = MergeKind.CONCAT
+    # A Concat has any number of parts.
     operands = ()
 
     def forward(self, *parts: Tensor) -> Tensor:
@@ -68,6 +70,7 @@ class Concat(Merge):
         Returns:
             All channels, (N, sum of C_i, H, W).
         """
+        # Axis 1 is the channels, also of a signal or a clip.
         return torch.cat(parts, 1)
 
 
@@ -87,4 +90,5 @@ class Gate(Merge):
         Returns:
             The product, (N, C, H, W).
         """
+        # A weight per channel is broadcast over positions.
         return x * weight

@@ -30,6 +30,7 @@ def apply_merge_edits(operands: Sequence[Tensor], edits: Iterable[MergeEdit]) ->
     Raises:
         InterventionError: there is no such operand, or a value does not fit.
     """
+    # Edits of one operand build on one another, in their order.
     changed = list(operands)
     for edit in edits:
         number = edit.operand
@@ -89,12 +90,15 @@ def _keep_channels(output: Tensor, index: Tensor) -> Tensor:
 def _scale(operand: Tensor, edit: ScaleInput) -> Tensor:
     """Multiply an operand; a factor of 0 also removes infinities and NaN."""
     # 0 times infinity would be NaN.
-    return torch.zeros_like(operand) if edit.factor == 0 else operand * edit.factor
+    if edit.factor == 0:
+        return torch.zeros_like(operand)
+    return operand * edit.factor
 
 
 def _set_value(operand: Tensor, edit: SetInput) -> Tensor:
     """Replace an operand or some of its channels."""
     label = f"operand {edit.operand} of '{edit.merge}'"
+    # The model may be in half precision or on another device.
     value = torch.as_tensor(edit.value, dtype=operand.dtype, device=operand.device)
     if edit.channels is None:
         # The model may write to its operand, and an expanded tensor shares memory.
@@ -102,6 +106,7 @@ def _set_value(operand: Tensor, edit: SetInput) -> Tensor:
     index = _channel_index(operand, edit.channels, f"{label} has")
     shape = (operand.shape[0], len(index), *operand.shape[2:])
     label = f"channels {', '.join(map(str, index.tolist()))} of {label}"
+    # Out of place: the operand may be recorded, or read by other layers.
     return operand.index_copy(1, index, _broadcast(value, shape, operand, label))
 
 
@@ -138,6 +143,7 @@ def _channel_index(tensor: Tensor, channels: Channels, subject: str) -> Tensor:
     """Return channel numbers as a tensor; raise InterventionError if one is too large."""
     assert isinstance(channels, tuple)
     width = tensor.shape[1]
+    # torch would raise an IndexError of its own, without the name.
     if channels and max(channels) >= width:
         raise InterventionError(
             f"{subject[0].upper()}{subject[1:]} {width} channels, numbered from 0: "

@@ -42,6 +42,7 @@ def block_input_nodes(fx_graph: fx.Graph, block: str) -> list[fx.Node]:
     Returns:
         The nodes without repetition, in the order in which they are read.
     """
+    # A dict as an ordered set.
     found: dict[fx.Node, None] = {}
     for node in fx_graph.nodes:
         if node_is_inside(node, block):
@@ -64,11 +65,14 @@ def capture_block_input(model: nn.Module, block: str) -> Iterator[list[Any]]:
     Raises:
         InterventionError: the block has several inputs, or no module in it reads its input.
     """
+    # In every other model a block is called itself.
     assert isinstance(model, fx.GraphModule)
     captured: list[Any] = []
     name, operand = _find_input_reader(model, block)
 
     def capture(module: nn.Module, args: tuple[Any, ...]) -> None:
+        """Keep the input of this pass only."""
+        # In place: the output hook holds this very list.
         captured[:] = [args[operand]]
 
     # Other hooks may change the input, so this one must be the first.
@@ -78,6 +82,7 @@ def capture_block_input(model: nn.Module, block: str) -> Iterator[list[Any]]:
         yield captured
     finally:
         handle.remove()
+        # Otherwise the list would keep a feature map alive.
         captured.clear()
 
 
@@ -90,6 +95,7 @@ def _find_input_reader(model: fx.GraphModule, block: str) -> tuple[str, int]:
     # A module that is called twice would report the input of its last call.
     counts = Counter(node.target for node in calls)
     for node in calls:
+        # Merges of `insert_merges` take positional arguments only.
         if inputs[0] in node.args and node_is_inside(node, block) and counts[node.target] == 1:
             return str(node.target), node.args.index(inputs[0])
     raise InterventionError(

@@ -12,6 +12,7 @@ from lightning_resnets.graph.gate_rules import target_name
 from lightning_resnets.interventions.hook_points import is_inside, modules_called_twice
 from lightning_resnets.merges import Concat
 
+# Functions that keep the channels apart, so a cut before them equals a cut behind them.
 ACTIVATIONS = (
     "relu",
     "relu6",
@@ -107,11 +108,11 @@ def operands_from_module(inputs: ConcatInputs, concat: str, source: str) -> list
     numbers = [i for i, part in enumerate(parts) if part.matches(source)]
     if numbers:
         return numbers
-    names = [_source_name(i, part) for i, part in enumerate(parts)]
-    known = f" and come from {', '.join(names)}" if names else ""
-    raise InterventionError(
-        f"'{concat}' has no operand '{source}': its operands are numbered from 0{known}."
-    )
+    known = "numbered from 0"
+    # The user may have meant one of the sources.
+    if names := [_source_name(i, part) for i, part in enumerate(parts)]:
+        known += f" and come from {', '.join(names)}"
+    raise InterventionError(f"'{concat}' has no operand '{source}': its operands are {known}.")
 
 
 def dense_layers_in(inputs: ConcatInputs, block: str) -> list[ConcatInput]:
@@ -162,10 +163,19 @@ class _ConcatInputFinder:
         self.position = {node: i for i, node in enumerate(fx_graph.nodes)}
         self.names = _names_by_node(traced)
         self.ancestors = _ancestors(self.position)
+        # Such a module has two outputs, so its name means neither.
         self.called_twice = _submodules_called_twice(fx_graph) | modules_called_twice(fx_graph)
 
     def operands(self, concat: fx.Node) -> tuple[ConcatInput, ...]:
-        """Describe the operands of a Concat's call."""
+        """Describe the operands of a Concat's call.
+
+        Args:
+            concat: the call.
+
+        Returns:
+            The operands in order.
+        """
+        # Concat takes its parts by position.
         sources = [arg for arg in concat.args if isinstance(arg, fx.Node)]
         return tuple(self._describe(source, sources, str(concat.target)) for source in sources)
 
@@ -177,6 +187,7 @@ class _ConcatInputFinder:
             activation_of += self._source_names(node, concat)
         return ConcatInput(
             module_names=names,
+            # A dense layer reads the features to which it adds; a branch of Inception does not.
             is_dense_growth=any(self._leads_to(other, source) for other in sources),
             node_index=self.position[source],
             activation_of=tuple(activation_of),
@@ -197,6 +208,7 @@ class _ConcatInputFinder:
         if not name or name in self.called_twice:
             return False
         try:
+            # A node of a function has a name, but no module.
             return bool(self.model.get_submodule(name))
         except AttributeError:
             return False
@@ -208,7 +220,7 @@ class _ConcatInputFinder:
 
 def _source_name(number: int, part: ConcatInput) -> str:
     """Return the outermost module that computes an operand."""
-    return part.module_names[0] if part.module_names else f"no module ({number})"
+    return next(iter(part.module_names), f"no module ({number})")
 
 
 def _calls(model: nn.Module, node: fx.Node, kind: type[nn.Module]) -> bool:
@@ -229,6 +241,7 @@ def _names_by_node(traced: TracedModel) -> dict[fx.Node, list[str]]:
         names.setdefault(node, []).append(name)
     for node in traced.fx_graph.nodes:
         if node.op == "placeholder":
+            # The name that the graph gives the image.
             names.setdefault(node, []).append("input")
     return names
 

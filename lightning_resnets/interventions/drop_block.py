@@ -55,6 +55,7 @@ def expand_drop(
         return [ScaleInput(add, 1, 0.0) for add in adds]
     if adds or any(isinstance(module, Concat) for module in model.modules()):
         inputs = inputs or merge_inputs(model)
+        # Dense layers only where no branch was cut: a block may have both.
         edits = _cut_branches(model, adds, inputs) or _zero_dense_layers(model, name, inputs)
         if edits:
             return edits
@@ -83,6 +84,7 @@ def shortcut_operand(model: nn.Module, add: str, inputs: MergeInputs | None) -> 
         InterventionError: the Add has no shortcut.
     """
     inputs = inputs or merge_inputs(model)
+    # Inputs are known by the name that torch.fx calls the Add by.
     path = _first_name(model, add)
     number = inputs.shortcuts.get(path)
     if number is None:
@@ -113,6 +115,7 @@ def _cut_branches(model: nn.Module, adds: list[str], inputs: MergeInputs) -> lis
     for add in adds:
         shortcut = inputs.shortcuts.get(_first_name(model, add))
         if shortcut is not None:
+            # Of two operands the other one is the branch.
             edits.append(ScaleInput(add, 1 - shortcut, 0.0))
     return edits
 
@@ -133,7 +136,9 @@ def _zero_dense_layer(
         with suppress(HookPointError):
             # One edit at the layer's end serves all its consumers.
             resolve_hook_point(model, part.module)
+            # To keep no channel is to zero all, and needs no channel count.
             return [KeepChannels(part.module, ())]
+    # Cut at the Concats, another reader would still see its values.
     if not part.only_read_by_concats:
         raise InterventionError(
             f"'{part.module_names[0]}' cannot be removed: no module ends it, "
@@ -145,7 +150,9 @@ def _zero_dense_layer(
 
 def _describe_branches(inputs: MergeInputs | None, add: str) -> str:
     """Describe the operands of an Add without a shortcut."""
-    names = inputs.add_inputs.get(add, ()) if inputs else ()
+    names: tuple[str, ...] = ()
+    if inputs:
+        names = inputs.add_inputs.get(add, ())
     branches = [f"{name} (operand {number})" for number, name in enumerate(names)]
     text = " and ".join(branches) or "two branches"
     return f"the operands of '{add}' are parallel branches, {text}"

@@ -33,6 +33,7 @@ class ScaleInput:
     factor: float
 
     def __post_init__(self) -> None:
+        # NaN would spread to the whole output, and infinity gives NaN at zeros.
         if not isinstance(self.factor, Real) or not math.isfinite(self.factor):
             raise InterventionError(
                 f"factor must be a finite number, got {format_value(self.factor)} "
@@ -75,6 +76,7 @@ class SetInput:
         return _is_same_value(self.value, other.value)
 
     def __hash__(self) -> int:
+        # Without the value: tensors hash by identity, but equal edits must agree.
         return hash(self._target)
 
     @property
@@ -179,17 +181,14 @@ def flatten_interventions(
         shown = format_value(interventions)
         raise InterventionError(f"interventions must be a list of interventions, got {shown}.")
     for one in interventions:
+        # Lists may be nested, such as a dropped stage beside other edits.
         if isinstance(one, (list, tuple)):
             yield from flatten_interventions(one)
         # A forgotten name would otherwise fail much later.
         elif isinstance(one, Intervention) and all(isinstance(n, str) for n in _targets(one)):
             yield one
         else:
-            raise InterventionError(
-                f"{format_value(one)} is not an intervention: pass ScaleInput, SetInput, "
-                "RemoveBlock, ZeroChannels, KeepChannels, BypassBlock or SwapBlocks "
-                "with names of modules, as in RemoveBlock('layer1.0')."
-            )
+            raise _not_an_intervention(one)
 
 
 def check_channels(channels: Channels) -> tuple[int, ...]:
@@ -204,19 +203,34 @@ def check_channels(channels: Channels) -> tuple[int, ...]:
     Raises:
         InterventionError: a number is negative, repeated or not an integer.
     """
-    # operator.index also takes NumPy and torch integers but no floats.
-    listed = channels if isinstance(channels, Iterable) else (channels,)
-    try:
-        numbers = tuple(map(operator.index, listed))
-    except TypeError as error:
-        shown = format_value(channels)
-        raise InterventionError(f"channels must be integers from 0, got {shown}.") from error
+    numbers = _to_integers(channels)
     if numbers and min(numbers) < 0:
         raise InterventionError(f"channels are numbered from 0, got {min(numbers)}.")
+    # Twice the same channel is a slip, and index_copy is undefined for it.
     for number, count in Counter(numbers).items():
         if count > 1:
             raise InterventionError(f"channel {number} is listed twice: list it once.")
     return numbers
+
+
+def _to_integers(channels: Channels) -> tuple[int, ...]:
+    """Convert channel numbers to Python integers; raise InterventionError for anything else."""
+    listed = channels if isinstance(channels, Iterable) else (channels,)
+    try:
+        # operator.index also takes NumPy and torch integers but no floats.
+        return tuple(map(operator.index, listed))
+    except TypeError as error:
+        shown = format_value(channels)
+        raise InterventionError(f"channels must be integers from 0, got {shown}.") from error
+
+
+def _not_an_intervention(value: object) -> InterventionError:
+    """Describe a value that is not an intervention, and list what is one."""
+    return InterventionError(
+        f"{format_value(value)} is not an intervention: pass ScaleInput, SetInput, RemoveBlock, "
+        "ZeroChannels, KeepChannels, BypassBlock or SwapBlocks with names of modules, as in "
+        "RemoveBlock('layer1.0')."
+    )
 
 
 def _targets(intervention: Intervention) -> tuple[object, ...]:
@@ -234,6 +248,7 @@ def _is_same_value(one: float | Tensor, other: float | Tensor) -> bool:
     """Compare values with their shapes and types."""
     first = torch.as_tensor(one)
     second = torch.as_tensor(other)
+    # Another type may give another result, and torch.equal needs one device.
     if (first.shape, first.dtype, first.device) != (second.shape, second.dtype, second.device):
         return False
     return torch.equal(first, second)

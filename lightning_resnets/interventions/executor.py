@@ -68,6 +68,7 @@ class NodeExecutor(fx.Interpreter):
     """
 
     def __init__(self, model: nn.Module, traced: TracedModel) -> None:
+        # Values are kept: subclasses read them after the pass.
         super().__init__(model, garbage_collect_values=False, graph=traced.fx_graph)
         self.model = model
         self.traced = traced
@@ -107,14 +108,13 @@ class NodeExecutor(fx.Interpreter):
             HookPointError: there is no such module.
         """
         plan = self._plan_by_name(tuple(flatten_interventions(interventions)))
-        merges: dict[fx.Node, tuple[MergeEdit, ...]] = {}
-        for name, edits in plan.merges.items():
-            merges.update(dict.fromkeys(self._calls(name), edits))
+        merges = self._merge_edits(plan)
         outputs = self._output_edits(plan)
         bypass_inputs = self._bypass_inputs(plan)
         by_node: dict[fx.Node, tuple[Intervention, ...]] = {}
         for node in self.nodes:
             swaps = swaps_of_node(node, plan.swaps)
+            # Nodes without changes are left out, so that plans compare quickly.
             if changes := (*merges.get(node, ()), *outputs.get(node, ()), *swaps):
                 by_node[node] = changes
         return NodePlan(merges, outputs, bypass_inputs, plan.swaps, by_node)
@@ -128,14 +128,12 @@ class NodeExecutor(fx.Interpreter):
         Returns:
             Its value.
         """
-        module = self.fetch_attr(str(n.target)) if n.op == "call_module" else None
+        module: Any = None
+        if n.op == "call_module":
+            module = self.fetch_attr(str(n.target))
         # Merges have named operands, which edits address by number.
         if isinstance(module, Merge):
-            args, kwargs = self.fetch_args_kwargs_from_env(n)
-            edits = self.current_plan.merges.get(n, ())
-            operands = apply_merge_edits(bind_operands(module, args, kwargs), edits)
-            self.on_merge(n, summands(module, operands))
-            value = module(*operands)
+            value = self._run_merge(n, module)
         elif self.position[n] == 0:  # the placeholder of the images
             value = self.images
         else:
@@ -143,6 +141,15 @@ class NodeExecutor(fx.Interpreter):
         for edit in self.current_plan.outputs.get(n, ()):
             value = self.on_output(n, value, edit)
         return value
+
+    def _run_merge(self, node: fx.Node, merge: Merge) -> Tensor:
+        """Run the call of a merge on its edited operands."""
+        args, kwargs = self.fetch_args_kwargs_from_env(node)
+        edits = self.current_plan.merges.get(node, ())
+        operands = apply_merge_edits(bind_operands(merge, args, kwargs), edits)
+        # After the edits: a recording shows what the merge received.
+        self.on_merge(node, summands(merge, operands))
+        return merge(*operands)
 
     def run_out_of_place(self, node: fx.Node, module: Any) -> Any:
         """Run a node on a copy of its input if it works in place, so that the input is kept.
@@ -154,13 +161,16 @@ class NodeExecutor(fx.Interpreter):
         Returns:
             Its value.
         """
-        source = node.args[0] if node.args else None
+        source = next(iter(node.args), None)
+        # A later edit may need the input again.
         if not (isinstance(source, fx.Node) and _is_inplace(node, module)):
             return super().run_node(node)
         before = self.env[source]
-        self.env[source] = before.clone() if isinstance(before, Tensor) else before
+        if isinstance(before, Tensor):
+            self.env[source] = before.clone()
         try:
             return super().run_node(node)
+        # The copy holds overwritten values, which no other node may read.
         finally:
             self.env[source] = before
 
@@ -184,7 +194,11 @@ class NodeExecutor(fx.Interpreter):
             The new value.
         """
         source = self.current_plan.bypass_inputs.get(edit.hook_point)
-        return apply_output_edit(value, edit, None if source is None else self.env[source])
+        block_input = None
+        # Only a BypassBlock has an entry; other edits do not read the input.
+        if source is not None:
+            block_input = self.env[source]
+        return apply_output_edit(value, edit, block_input)
 
     @cached_property
     def _merge_inputs(self) -> MergeInputs:
@@ -199,7 +213,9 @@ class NodeExecutor(fx.Interpreter):
     ) -> InterventionPlan:
         """Sort interventions by the names of merges and hook points."""
         # The inputs of merges take time to find and are not needed for an unchanged model.
-        inputs = self._merge_inputs if interventions else None
+        inputs = None
+        if interventions:
+            inputs = self._merge_inputs
         return plan_interventions(self.model, interventions, inputs, self.traced.node_by_name)
 
     def _bypass_inputs(self, plan: InterventionPlan) -> dict[str, fx.Node]:
@@ -207,12 +223,22 @@ class NodeExecutor(fx.Interpreter):
         inputs: dict[str, fx.Node] = {}
         for name, edits in plan.points.items():
             if any(isinstance(edit, BypassBlock) for edit in edits):
+                # An error is raised here, before anything runs.
                 inputs[name] = self._input_node(name)
         return inputs
+
+    def _merge_edits(self, plan: InterventionPlan) -> dict[fx.Node, tuple[MergeEdit, ...]]:
+        """Assign the edits of operands to the calls of their merges."""
+        merges: dict[fx.Node, tuple[MergeEdit, ...]] = {}
+        for name, edits in plan.merges.items():
+            # A merge that is called twice is edited in both calls, as a hook does.
+            merges.update(dict.fromkeys(self._calls(name), edits))
+        return merges
 
     def _output_edits(self, plan: InterventionPlan) -> dict[fx.Node, tuple[OutputEdit, ...]]:
         """Collect the output edits of each node, those of inner modules first."""
         edits: dict[fx.Node, list[OutputEdit]] = {}
+        # An inner name is longer than that of the block around it.
         for name in sorted(plan.points, key=len, reverse=True):
             for node in self._output_nodes(name):
                 edits.setdefault(node, []).extend(plan.points[name])
@@ -242,6 +268,7 @@ class NodeExecutor(fx.Interpreter):
         path = self.first_name.get(name, name)
         inputs = [call.all_input_nodes for call in self._calls(name)]
         if not inputs:
+            # A block that is not called itself is found by the nodes inside.
             inputs = [block_input_nodes(self.traced.fx_graph, path)]
         if len(inputs) > 1 or len(inputs[0]) != 1:
             raise InterventionError(

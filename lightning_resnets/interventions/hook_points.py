@@ -33,15 +33,22 @@ def get_submodule(model: nn.Module, name: str) -> nn.Module:
         HookPointError: there is none; the message lists similar names.
     """
     try:
+        # `get_submodule("")` would return the model itself.
         if name:
             return model.get_submodule(name)
     except AttributeError:
         pass
+    raise _no_module(model, name)
+
+
+def _no_module(model: nn.Module, name: str) -> HookPointError:
+    """Describe that there is no module of a name, and list similar names."""
     hint = ""
     if FUNCTIONAL_MERGE_NAME.search(name) and not isinstance(model, fx.GraphModule):
+        # The graph of a traced model shows such names, so users try them.
         hint = " (`insert_merges` turns additions and other functional merges into modules)"
     similar = join_first(_similar_names(model, name), 5)
-    raise HookPointError(
+    return HookPointError(
         f"This model has no module called {format_value(name)}; similar names are {similar}{hint}."
     )
 
@@ -82,6 +89,7 @@ def modules_called_twice(fx_graph: fx.Graph) -> set[str]:
     """
     repeated: set[str] = set()
     for node in fx_graph.nodes:
+        # Absent in graph modules that were not traced by ModuleTracer.
         stack = node.meta.get("nn_module_stack") or {}
         repeated.update(re.sub(r"@\d+", "", key) for key in map(str, stack) if "@" in key)
     return repeated
@@ -104,14 +112,21 @@ def resolve_hook_point(model: nn.Module, name: str) -> tuple[nn.Module, int | No
         HookPointError: there is no such module, or no single module ends the block.
     """
     module = get_submodule(model, name)
+    # Hooks of a container never run.
     if not is_called(module):
-        inside = _called_modules_in(model, name)
-        hint = f": choose one of {join_first(inside)}" if inside else ""
-        raise HookPointError(f"'{name}' is never called{hint}.")
+        raise _never_called(model, name)
     if not isinstance(model, fx.GraphModule):
         return module, None
+    return _resolve_in_graph(model, name, module)
+
+
+def _resolve_in_graph(
+    model: fx.GraphModule, name: str, module: nn.Module
+) -> tuple[nn.Module, int | None]:
+    """Find the module of a model of `insert_merges`, which calls innermost modules only."""
     # insert_merges notes on each call which blocks end there.
     calls = [node for node in model.graph.nodes if node.op == "call_module"]
+    # An innermost module that is called under this name.
     if any(node.target == name for node in calls):
         return module, None
     last = next((node for node in calls if name in node.meta.get("gives", ())), None)
@@ -121,7 +136,11 @@ def resolve_hook_point(model: nn.Module, name: str) -> tuple[nn.Module, int | No
     if last is None or not _ends_block(model, last, name):
         raise _no_single_tensor(name, calls)
     same = [node for node in calls if node.target == last.target]
-    return model.get_submodule(str(last.target)), same.index(last) if len(same) > 1 else None
+    call_index = None
+    # A module that is called once needs no counting of its calls.
+    if len(same) > 1:
+        call_index = same.index(last)
+    return model.get_submodule(str(last.target)), call_index
 
 
 def register_hook(
@@ -149,9 +168,11 @@ def register_hook(
         HookPointError: see `resolve_hook_point`.
     """
     module, call_index = resolve_hook_point(model, name)
+    # Before the hook exists, so that nothing must be removed.
     check_hooks_run(model, name)
     scoped = ScopedHook(module, hook)
     if call_index is None:
+        # Without `with_kwargs` torch calls the hook with three arguments.
         handle = module.register_forward_hook(scoped, with_kwargs=with_kwargs, prepend=prepend)
         return handle.remove
     # The module is shared by several blocks, of which one is meant.
@@ -162,6 +183,7 @@ def register_hook(
     )
 
     def remove() -> None:
+        """Remove both hooks."""
         for handle in handles:
             handle.remove()
 
@@ -177,12 +199,19 @@ class _NthCallHook:
         self.calls = count()
 
     def start_pass(self, model: nn.Module, args: tuple[Any, ...]) -> None:
-        """Count calls from 0 again."""
+        """Count calls from 0 again, as a forward pre-hook.
+
+        Args:
+            model: the model.
+            args: arguments of its call.
+        """
         self.calls = count()
 
     def __call__(self, *args: Any) -> Any:
         """Call the hook in the call that is meant."""
-        return self.hook(*args) if next(self.calls) == self.call_index else None
+        if next(self.calls) != self.call_index:
+            return None
+        return self.hook(*args)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_NthCallHook":
         # A copy of the model ignores the hook.
@@ -192,6 +221,15 @@ class _NthCallHook:
 def _ends_block(model: fx.GraphModule, last: fx.Node, name: str) -> bool:
     """Return whether the last module of a block lies in it and the block is called once."""
     return is_inside(str(last.target), name) and name not in modules_called_twice(model.graph)
+
+
+def _never_called(model: nn.Module, name: str) -> HookPointError:
+    """Describe that a module is a mere container, and list the modules in it."""
+    hint = ""
+    inside = _called_modules_in(model, name)
+    if inside:
+        hint = f": choose one of {join_first(inside)}"
+    return HookPointError(f"'{name}' is never called{hint}.")
 
 
 def _no_single_tensor(name: str, calls: list[fx.Node]) -> HookPointError:
@@ -205,13 +243,16 @@ def _no_single_tensor(name: str, calls: list[fx.Node]) -> HookPointError:
 
 def _similar_names(model: nn.Module, name: str) -> list[str]:
     """Return similar names, else the modules in the longest prefix of the name that exists."""
+    # Shared modules have several names, and each may be meant.
     modules = {path: module for path, module in model.named_modules(remove_duplicate=False) if path}
     names = [path for path, module in modules.items() if is_called(module)]
-    if similar := get_close_matches(name, names, n=3, cutoff=0.6) if name else []:
+    # Nothing is similar to an empty name.
+    if name and (similar := get_close_matches(name, names, n=3, cutoff=0.6)):
         return similar
     # Go up to a module that exists.
     while name and name not in modules:
         name = name.rpartition(".")[0]
+    # A module without submodules lists nothing: begin at the model.
     return _called_modules_in(model, name) or _called_modules_in(model, "")
 
 

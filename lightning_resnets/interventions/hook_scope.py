@@ -17,6 +17,7 @@ from torch import nn
 from lightning_resnets.errors import InterventionError
 from lightning_resnets.graph.wrappers import is_compiled
 
+# Messages that are raised in several functions.
 OTHER_THREAD = (
     "This model is being recorded or edited by another thread: run it in that thread, wait until "
     "its `with` block has ended, or use one copy of the model per thread."
@@ -40,6 +41,7 @@ class ScopedHook:
     __slots__ = ("function", "module", "thread")
 
     def __init__(self, module: nn.Module, function: Callable[..., Any]) -> None:
+        # Weak: the module holds its hooks, so this would be a cycle.
         self.module = weakref.ref(module)
         self.function = function
         self.thread = threading.get_ident()
@@ -47,6 +49,7 @@ class ScopedHook:
     def __call__(self, module: nn.Module, *args: Any) -> Any:
         """Call the function, unless the module is a copy."""
         if module is not self.module():
+            # Set by DataParallel; silence would give a recording without values.
             if vars(module).get("_is_replica"):
                 raise InterventionError(PARALLEL_COPY)
             return None
@@ -88,6 +91,7 @@ class _Owner:
     depth: int = 0
 
 
+# Outside of the model: a copy of it has no owner.
 _owners: WeakKeyDictionary[nn.Module, _Owner] = WeakKeyDictionary()
 _owners_lock = threading.Lock()
 
@@ -106,6 +110,7 @@ def exclusive(model: nn.Module) -> Iterator[None]:
         InterventionError: another thread is inside such a block.
     """
     with _owners_lock:
+        # Blocks of one thread may be nested, so they are counted.
         owner = _owners.setdefault(model, _Owner(threading.get_ident()))
         if owner.thread != threading.get_ident():
             raise InterventionError(OTHER_THREAD)
@@ -132,6 +137,7 @@ def check_hooks_run(model: nn.Module, name: str) -> None:
     module = model
     around = [model]
     for part in name.split("."):
+        # A compiled wrapper around any outer module bypasses the hooks inside.
         module = getattr(module, part, module)
         if isinstance(module, nn.Module):
             around.append(module)
@@ -197,10 +203,12 @@ def guarded(modules: list[nn.Module]) -> Iterator[None]:
         Nothing.
     """
     guard = SwapGuard()
+    # Filled inside `try`: if a registration fails, the earlier ones are removed.
     handles: list[Any] = []
     try:
         for module in modules:
             handles.append(module.register_forward_pre_hook(guard.check_pass))
+            # Saved now, weights would be under the other block's names.
             handles.append(module.register_state_dict_pre_hook(guard.refuse_state_dict))
             handles.append(module.register_load_state_dict_pre_hook(guard.refuse_state_dict))
         yield

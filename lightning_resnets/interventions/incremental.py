@@ -33,6 +33,7 @@ class IncrementalRunner(NodeExecutor):
     """
 
     def __init__(self, model: nn.Module, traced: TracedModel) -> None:
+        # Values of the last pass are in `env`, by node.
         super().__init__(model, traced)
         # Operands of each merge, after the edits.
         self.operands: dict[fx.Node, tuple[Tensor, ...]] = {}
@@ -61,16 +62,21 @@ class IncrementalRunner(NodeExecutor):
             InterventionError: an intervention does not fit the model.
         """
         names = check_names("hook_points", hook_points)
+        # Before the pass, so that a wrong name costs no time.
         nodes = {name: self.node_for_point(name) for name in names}
         plan = self.plan(interventions)
         with self.lock:
-            try:
-                output = self.recompute(image, plan)
-            except BaseException:
-                # The kept values may be partly of the last pass and partly new.
-                self.image = None
-                raise
+            output = self._recompute_or_forget(image, plan)
             return output, self._read_recording(nodes)
+
+    def _recompute_or_forget(self, image: Tensor, plan: NodePlan) -> Tensor:
+        """Run the changed nodes; after an error the next pass runs all of them."""
+        try:
+            return self.recompute(image, plan)
+        except BaseException:
+            # The kept values may be partly of the last pass and partly new.
+            self.image = None
+            raise
 
     def _read_recording(self, nodes: Mapping[str, fx.Node]) -> Recording:
         """Return the values of the last pass at some hook points."""
@@ -91,21 +97,27 @@ class IncrementalRunner(NodeExecutor):
         Returns:
             The output of the model.
         """
+        # Compared with the last plan, so before it is replaced.
         changed = self._changed_nodes(image, plan)
         self.current_plan = plan
         self.image = image
         self.set_images(image)
-        computed: set[fx.Node] = set()
         with swapped(self.model, plan.swaps):
-            for node in self.nodes:
-                # A node with the same inputs and the same edits has the same value.
-                if node not in changed and computed.isdisjoint(node.all_input_nodes):
-                    continue
-                self.before_edit.pop(node, None)
-                self.env[node] = self.run_node(node)
-                computed.add(node)
-        self.num_computed = len(computed)
+            self.num_computed = self._run_downstream(changed)
         return self.env[self.nodes[-1]]
+
+    def _run_downstream(self, changed: set[fx.Node]) -> int:
+        """Run the changed nodes and all that depend on them; return their number."""
+        computed: set[fx.Node] = set()
+        for node in self.nodes:
+            # A node with the same inputs and the same edits has the same value.
+            if node not in changed and computed.isdisjoint(node.all_input_nodes):
+                continue
+            # `on_output` appends to it while the node runs.
+            self.before_edit.pop(node, None)
+            self.env[node] = self.run_node(node)
+            computed.add(node)
+        return len(computed)
 
     def node_for_point(self, name: str) -> fx.Node:
         """Find the node that computes the output of a hook point.
@@ -121,6 +133,7 @@ class IncrementalRunner(NodeExecutor):
         """
         path = self.first_name.get(name, name)
         if path not in self.traced.node_by_name:
+            # Raises with similar names if there is no such module at all.
             get_submodule(self.model, name)
             raise HookPointError(
                 f"'{name}' does not return a single tensor. Use one of its submodules."
@@ -147,11 +160,25 @@ class IncrementalRunner(NodeExecutor):
         return self.env[node]
 
     def on_merge(self, node: fx.Node, operands: tuple[Tensor, ...]) -> None:
-        """Keep the operands of a merge."""
+        """Keep the operands of a merge.
+
+        Args:
+            node: call of the merge.
+            operands: its operands, after the edits.
+        """
         self.operands[node] = operands
 
     def on_output(self, node: fx.Node, value: Any, edit: OutputEdit) -> Tensor:
-        """Keep the value and apply the edit."""
+        """Keep the value and apply the edit.
+
+        Args:
+            node: the node.
+            value: its value so far.
+            edit: the edit.
+
+        Returns:
+            The new value.
+        """
         self.before_edit.setdefault(node, []).append((edit.hook_point, value))
         return super().on_output(node, value, edit)
 
@@ -160,5 +187,6 @@ class IncrementalRunner(NodeExecutor):
         if self.image is None or not torch.equal(image, self.image):
             return set(self.nodes)
         before = self.current_plan.by_node
+        # An edit that was taken back changes a node too.
         nodes = {*before, *plan.by_node}
         return {node for node in nodes if before.get(node) != plan.by_node.get(node)}

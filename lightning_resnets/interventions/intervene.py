@@ -87,10 +87,12 @@ def intervene(
     """
     plan = plan_interventions(model, interventions, inputs)
     with ExitStack() as stack:
+        # First, so that a second thread fails before any hook is registered.
         stack.enter_context(exclusive(model))
         for name, edits in plan.merges.items():
             merge = get_submodule(model, name)
             check_hooks_run(model, name)
+            # A copy of the model would carry the hook too: it acts on this module only.
             hook = ScopedHook(merge, _make_operand_hook(edits))
             stack.callback(merge.register_forward_pre_hook(hook, with_kwargs=True).remove)
         # Each hook goes before those that exist, so inner modules are changed first, and
@@ -99,6 +101,7 @@ def intervene(
             captured = _capture_input_if_needed(stack, model, name, plan.points[name])
             hook = _make_output_hook(plan.points[name], captured)
             stack.callback(register_hook(model, name, hook, prepend=True))
+        # Last: hooks stay with the places, so they must not move with the blocks.
         stack.enter_context(swapped(model, plan.swaps))
         yield model
 
@@ -126,9 +129,7 @@ def plan_interventions(
     """
     check_model(model)
     planner = _Planner(model, inputs, known_names)
-    for intervention in flatten_interventions(interventions):
-        planner.add(intervention)
-    return planner.finish()
+    return planner.plan(flatten_interventions(interventions))
 
 
 @dataclass(slots=True)
@@ -142,13 +143,33 @@ class _Planner:
     points: dict[str, list[OutputEdit]] = field(default_factory=dict[str, list[OutputEdit]])
     swaps: list[SwapBlocks] = field(default_factory=list[SwapBlocks])
 
-    def add(self, intervention: Intervention) -> None:
+    def plan(self, interventions: Iterable[Intervention]) -> InterventionPlan:
+        """Add interventions one after the other and return the plan.
+
+        Args:
+            interventions: interventions in the order in which they act.
+
+        Returns:
+            The plan.
+        """
+        for intervention in interventions:
+            self._add(intervention)
+        return InterventionPlan(
+            # A merge with factors of 1 only needs no hook either.
+            {name: tuple(edits) for name, edits in self.merges.items() if edits},
+            {name: tuple(edits) for name, edits in self.points.items()},
+            tuple(self.swaps),
+        )
+
+    def _add(self, intervention: Intervention) -> None:
         """Add an intervention; a removal is expanded to the edits that it consists of."""
         if isinstance(intervention, RemoveBlock):
+            # Through `_add`, so that the edits are checked and numbered as those of a user.
             for edit in expand_drop(self.model, intervention, self.inputs):
-                self.add(edit)
+                self._add(edit)
         elif isinstance(intervention, SwapBlocks):
             check_swap(self.model, intervention)
+            # A block that is swapped with itself changes nothing.
             if intervention.first != intervention.second:
                 self.swaps.append(intervention)
         elif isinstance(intervention, MergeEdit):
@@ -162,14 +183,6 @@ class _Planner:
                 get_submodule(self.model, intervention.hook_point)
             self.points.setdefault(intervention.hook_point, []).append(intervention)
 
-    def finish(self) -> InterventionPlan:
-        """Return the plan."""
-        return InterventionPlan(
-            {name: tuple(edits) for name, edits in self.merges.items() if edits},
-            {name: tuple(edits) for name, edits in self.points.items()},
-            tuple(self.swaps),
-        )
-
 
 def _capture_input_if_needed(
     stack: ExitStack, model: nn.Module, name: str, edits: tuple[OutputEdit, ...]
@@ -177,6 +190,7 @@ def _capture_input_if_needed(
     """Capture the input of a block to bypass if its own module is not called."""
     if not any(isinstance(edit, BypassBlock) for edit in edits):
         return None
+    # A module that is called passes its input to its own hook.
     if resolve_hook_point(model, name)[0] is get_submodule(model, name):
         return None
     return stack.enter_context(capture_block_input(model, name))
@@ -188,6 +202,7 @@ def _make_operand_hook(edits: tuple[MergeEdit, ...]) -> Any:
     def change(
         module: Merge, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> tuple[Any, dict[str, Any]]:
+        """Change the arguments of a merge's call."""
         # The operands are passed on by position.
         return apply_merge_edits(bind_operands(module, args, kwargs), edits), {}
 
@@ -200,7 +215,12 @@ def _make_output_hook(edits: tuple[OutputEdit, ...], captured: list[Any] | None)
     def change(
         module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
     ) -> Any:
-        inputs = (*args, *kwargs.values()) if captured is None else (captured.pop(),)
+        """Change the output of a module."""
+        inputs = (*args, *kwargs.values())
+        if captured is not None:
+            # Popped, so that a pass without a new input cannot use that of the last one.
+            inputs = (captured.pop(),)
+        # `apply_output_edit` takes a tuple for several inputs, which cannot be bypassed.
         module_input = inputs[0] if len(inputs) == 1 else inputs
         for edit in edits:
             output = apply_output_edit(output, edit, module_input)
@@ -217,6 +237,7 @@ def _number_operands(
     if not isinstance(merge, Merge):
         raise InterventionError(f"'{edit.merge}' is not a merge: {list_merges(model)}.")
     if isinstance(edit.operand, str) and isinstance(merge, Concat):
+        # Tracing takes time, so only the name of a source needs it.
         known = (inputs or merge_inputs(model)).concat_inputs
         numbers = operands_from_module(known, edit.merge, edit.operand)
     elif edit.operand in Add.operands and isinstance(merge, Add) and has_inserted_merges(model):
@@ -231,6 +252,7 @@ def _number_operands(
 def _with_operand(edit: MergeEdit, number: int) -> MergeEdit:
     """Return the edit of an operand by its number."""
     if isinstance(edit, ScaleInput):
+        # Any real number is allowed, also a Fraction, which torch cannot multiply by.
         return ScaleInput(edit.merge, number, float(edit.factor))
     value = edit.value
     if isinstance(value, Tensor):
@@ -247,6 +269,7 @@ def _operand_number(merge: Merge, edit: MergeEdit) -> int:
         return names.index(operand)
     if isinstance(operand, int) and operand >= 0 and (not names or operand < len(names)):
         return operand
+    # A Concat has no names.
     known = " and ".join(names) or "numbered from 0"
     raise InterventionError(
         f"'{edit.merge}' has no operand '{printable_key(operand)}': its operands are {known}."

@@ -75,6 +75,7 @@ def merge_inputs(model: nn.Module) -> MergeInputs:
     if model in _known and _known[model][0] == modules:
         return _known[model][1]
     inputs = _trace_merge_inputs(model)
+    # Weak: the result must not keep the model alive.
     _known[model] = modules, inputs
     return inputs
 
@@ -82,9 +83,11 @@ def merge_inputs(model: nn.Module) -> MergeInputs:
 def _trace_merge_inputs(model: nn.Module) -> MergeInputs:
     """Trace a model with the first size that it takes."""
     if has_inserted_merges(model):
+        # Recorded models raise for any other size than this.
         inputs = vars(model)["meta"]["example_inputs"]
         return merge_inputs_of(model, trace_nodes(model, example_inputs=inputs))
     for size in _candidate_input_sizes(model):
+        # Some models take one size only, others fail on small ones.
         with suppress(TraceError):
             return merge_inputs_of(model, trace_nodes(model, size))
     raise InterventionError(
@@ -111,6 +114,9 @@ def merge_inputs_of(model: nn.Module, traced: TracedModel) -> MergeInputs:
 def _candidate_input_sizes(model: nn.Module) -> list[tuple[int, int, int]]:
     """Return sizes of images that a model may take."""
     convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
+    # Registration order is the order of execution in nearly all models.
     first = next(convolutions, None)
-    channels = first.in_channels if first else 3
+    channels = 3
+    if first:
+        channels = first.in_channels
     return [(channels, side, side) for side in CANDIDATE_SIZES]

@@ -27,6 +27,7 @@ class NodePlan:
         by_node: all interventions that affect a node.
     """
 
+    # All fields have defaults: the empty plan is the unchanged model.
     merges: Mapping[fx.Node, tuple[MergeEdit, ...]] = field(
         default_factory=dict[fx.Node, tuple[MergeEdit, ...]]
     )
@@ -58,6 +59,7 @@ def swaps_of_node(node: fx.Node, swaps: tuple[SwapBlocks, ...]) -> tuple[SwapBlo
     # A block that came here may have been swapped before.
     while more := [swap for swap in swaps if swap not in reached and _touches_any(swap, reached)]:
         reached += more
+    # `reached` is in the order of discovery, but swaps do not commute.
     return tuple(swap for swap in swaps if swap in reached)
 
 

@@ -49,7 +49,9 @@ class PartialExecutor(NodeExecutor):
             if until is None:
                 last_use[node] = len(self.nodes)
             else:
+                # A bypass may end before the last ordinary reader.
                 last_use[node] = max(last_use[node], self.position[until])
+        # One more than nodes: the last list is never freed.
         self.freed_after: list[list[fx.Node]] = [[] for _ in range(len(self.nodes) + 1)]
         for node, i in last_use.items():
             self.freed_after[i].append(node)
@@ -66,6 +68,7 @@ class PartialExecutor(NodeExecutor):
         """
         for node in self.nodes[start:]:
             yield node
+            # Set anew after each yield: another branch may have run in between.
             self.env = env
             env[node] = self.run_node(node)
             self.num_run += 1
@@ -91,5 +94,6 @@ class PartialExecutor(NodeExecutor):
                 for _ in self.run_from(env, start):
                     pass
         finally:
+            # The shared pass goes on without the edits of this item.
             self.current_plan = NodePlan()
         return env[self.nodes[-1]]

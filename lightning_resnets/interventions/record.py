@@ -68,12 +68,15 @@ def record_activations(model: nn.Module, hook_points: str | Iterable[str]) -> It
     if not names:
         raise InvalidArgumentError("hook_points is empty: name at least one module.")
     recording = Recording()
+    # Once for all: it looks at every module.
     copies = may_run_inplace(model)
     with ExitStack() as stack:
         stack.enter_context(exclusive(model))
+        # A name that is given twice gets one hook.
         for name in dict.fromkeys(names):
             module = get_submodule(model, name)
             is_merge = isinstance(module, Merge)
+            # The model may overwrite an operand after the merge has read it.
             if is_merge and copies:
                 clone_hook = ScopedHook(module, _clone_operands)
                 handle = module.register_forward_pre_hook(clone_hook, with_kwargs=True)
@@ -94,6 +97,7 @@ def may_run_inplace(model: nn.Module) -> bool:
         True if a module works in place, or is of another package and therefore might. False for
         our models and those of `insert_merges`.
     """
+    # `insert_merges` has turned all in-place operations into ordinary ones.
     if has_inserted_merges(model):
         return False
     return any(
@@ -129,7 +133,9 @@ def summands(merge: Merge, operands: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     Returns:
         Two operands of an Add or Gate; all parts of a Concat.
     """
-    return operands[: len(merge.operands)] if merge.operands else operands
+    if not merge.operands:
+        return operands
+    return operands[: len(merge.operands)]
 
 
 def _make_output_hook(name: str, recording: Recording, copies: bool) -> HookFunction:
@@ -137,18 +143,23 @@ def _make_output_hook(name: str, recording: Recording, copies: bool) -> HookFunc
     outputs = recording.outputs
 
     def keep(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Record the output itself."""
         if isinstance(output, Tensor):
             outputs[name] = output
 
     def keep_copy(
         module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
     ) -> Tensor | None:
+        """Record a tensor that no later layer can overwrite."""
         if not isinstance(output, Tensor):
             return None
+        # The hook returns what the model goes on with; None keeps the output.
         outputs[name], replacement = _separate(module, (args, kwargs), output)
         return replacement
 
-    return keep_copy if copies else keep
+    if copies:
+        return keep_copy
+    return keep
 
 
 def _make_merge_hook(name: str, recording: Recording, copies: bool) -> HookFunction:
@@ -157,7 +168,11 @@ def _make_merge_hook(name: str, recording: Recording, copies: bool) -> HookFunct
     def keep(
         module: Merge, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor
     ) -> Tensor | None:
-        operands = bind_operands(module, args, kwargs) if kwargs else args
+        """Record the operands and the output of a merge."""
+        # Binding takes time, and our models pass operands by position.
+        operands = args
+        if kwargs:
+            operands = bind_operands(module, args, kwargs)
         recording.operands[name] = summands(module, operands)
         recording.outputs[name] = output
         if not copies:
@@ -195,6 +210,7 @@ def _separate(module: nn.Module, inputs: object, output: Tensor) -> tuple[Tensor
 
 def _shares_memory(output: Tensor, inputs: object) -> bool:
     """Return whether a tensor lies in the memory of one of the inputs."""
+    # A view has another offset but the same storage.
     address = output.untyped_storage().data_ptr()
     tensors = (one for one in tree_leaves(inputs) if isinstance(one, Tensor))
     return any(one.untyped_storage().data_ptr() == address for one in tensors)

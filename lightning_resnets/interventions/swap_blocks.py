@@ -41,8 +41,10 @@ def check_swap(model: nn.Module, swap: SwapBlocks) -> None:
     """
     first = swap.first
     second = swap.second
+    # A block inside the other would be moved twice.
     if first != second and (is_inside(first, second) or is_inside(second, first)):
         raise InterventionError(f"'{first}' and '{second}' cannot be swapped: one holds the other.")
+    # The first difference is enough for a message.
     if difference := next(_differences(model, swap), ""):
         raise InterventionError(f"'{first}' and '{second}' cannot be swapped: {difference}.")
 
@@ -64,13 +66,9 @@ def swapped(model: nn.Module, swaps: Iterable[SwapBlocks]) -> Iterator[None]:
     current = _ActiveSwaps(tuple(swaps))
     active = _active.setdefault(model, [])
     active.append(current)
-    modules: list[nn.Module] = []
-    for swap in current.swaps:
-        modules += _modules_of(model, swap)
+    modules = _modules_of(model, current.swaps)
     try:
-        for swap in current.swaps:
-            _exchange(model, swap)
-            current.done.append(swap)
+        _begin_swaps(model, current)
         with guarded(modules):
             yield
     finally:
@@ -89,9 +87,18 @@ class _ActiveSwaps:
 _active: WeakKeyDictionary[nn.Module, list[_ActiveSwaps]] = WeakKeyDictionary()
 
 
+def _begin_swaps(model: nn.Module, current: _ActiveSwaps) -> None:
+    """Do the swaps of a `with` block."""
+    for swap in current.swaps:
+        _exchange(model, swap)
+        # One by one: after an error only these are undone.
+        current.done.append(swap)
+
+
 def _end_swaps(model: nn.Module, active: list[_ActiveSwaps], current: _ActiveSwaps) -> None:
     """Undo the swaps of a `with` block, below those that began later."""
     later = active[active.index(current) + 1 :]
+    # Swaps that share a block do not commute, so the last goes first.
     for group in reversed((current, *later)):
         for swap in reversed(group.done):
             _exchange(model, swap)
@@ -133,8 +140,10 @@ def _own_state(module: nn.Module) -> dict[str, Any]:
 
 def _is_own_state(name: str, value: object) -> bool:
     """Return whether an attribute moves with the block."""
+    # The dictionaries change owner as a whole, so tensors keep their identity.
     if name in ("_parameters", "_buffers", "_non_persistent_buffers_set"):
         return True
+    # The mode belongs to the place, as an `eval()` of the model expects.
     if name in ("training", "_is_full_backward_hook") or name.endswith("_hooks"):
         return False
     # Modules, tensors and functions stay: hooks and submodules refer to them.
@@ -149,17 +158,20 @@ def _module_pairs(model: nn.Module, swap: SwapBlocks) -> list[ModulePair]:
     return [(path, first[path], second[path]) for path in first if path in second]
 
 
-def _modules_of(model: nn.Module, swap: SwapBlocks) -> list[nn.Module]:
-    """Return all modules of two blocks."""
-    first = get_submodule(model, swap.first)
-    second = get_submodule(model, swap.second)
-    return [*first.modules(), *second.modules()]
+def _modules_of(model: nn.Module, swaps: Iterable[SwapBlocks]) -> list[nn.Module]:
+    """Return all modules of the blocks of some swaps."""
+    modules: list[nn.Module] = []
+    for swap in swaps:
+        modules += get_submodule(model, swap.first).modules()
+        modules += get_submodule(model, swap.second).modules()
+    return modules
 
 
 def _differences(model: nn.Module, swap: SwapBlocks) -> Iterator[str]:
     """Describe in which ways two blocks are of another build."""
     names_in_first = dict(get_submodule(model, swap.first).named_modules()).keys()
     names_in_second = dict(get_submodule(model, swap.second).named_modules()).keys()
+    # One missing submodule is enough for a message.
     for path in sorted(names_in_first - names_in_second)[:1]:
         yield f"'{swap.first}' has a submodule '{path}' and '{swap.second}' does not"
     for path in sorted(names_in_second - names_in_first)[:1]:
@@ -170,7 +182,9 @@ def _differences(model: nn.Module, swap: SwapBlocks) -> Iterator[str]:
 
 def _module_differences(path: str, first: nn.Module, second: nn.Module) -> Iterator[str]:
     """Describe in which ways two modules differ in type, shapes or settings."""
-    label = f"the submodule '{path}'" if path else "the block"
+    label = "the block"
+    if path:
+        label = f"the submodule '{path}'"
     if type(first) is not type(second):
         names = type(first).__name__, type(second).__name__
         yield f"{label} is a {names[0]} in one and a {names[1]} in the other"
@@ -182,6 +196,7 @@ def _module_differences(path: str, first: nn.Module, second: nn.Module) -> Itera
         if one != other:
             weight = f"{path}.{name}" if path else name
             yield f"'{weight}' has shape {one} in one and {other} in the other"
+    # Equal weights do not mean equal strides or paddings.
     for name in SHAPE_ATTRIBUTES:
         one = vars(first).get(name)
         other = vars(second).get(name)

@@ -59,8 +59,11 @@ def sweep(
     if not isinstance(items, (Iterable, Intervention)):
         raise InterventionError(f"items must be interventions, got {format_value(items)}.")
     channels, height, width = images.shape[1:]
+    several: Any = items
     # A string is iterable too; the planner rejects it with a message.
-    several: Any = [items] if isinstance(items, (Intervention, str)) else items
+    if isinstance(items, (Intervention, str)):
+        several = [items]
+    # The batch size does not matter for the trace.
     traced = traced or trace_nodes(model, (channels, height, width))
     return SweepRunner[C](model, traced, several).run(images)
 
@@ -82,11 +85,14 @@ class SweepRunner(Generic[C]):
         self.executor = PartialExecutor(model, traced)
         # Items by the first node that they change.
         self.items_by_node: dict[fx.Node | None, list[tuple[C, NodePlan]]] = {}
+        # Values that a bypass reads again, after their last reader in the unchanged model.
         retained: dict[fx.Node, fx.Node | None] = {}
         for item in items:
             plan = self.executor.plan((item,))
+            # None for an item that changes no node.
             first = min(plan.by_node, key=self.executor.position.__getitem__, default=None)
             self.items_by_node.setdefault(first, []).append((item, plan))
+            # Kept for all items: they share the values of one pass.
             retained |= self._find_late_reads(plan, retained)
         self.executor.set_retained(retained)
 
@@ -114,6 +120,7 @@ class SweepRunner(Generic[C]):
         values = NodeValues()
         executor.set_images(images)
         for node in executor.run_from(values):
+            # `run_from` yields before it runs the node, so its inputs are known and unchanged.
             for item, plan in self.items_by_node.get(node, ()):
                 yield item, executor.run_rest(values, executor.position[node], plan)
         # These items change nothing.
@@ -129,8 +136,12 @@ class SweepRunner(Generic[C]):
         for node, edits in plan.outputs.items():
             for edit in edits:
                 source = plan.bypass_inputs.get(edit.hook_point)
+                # Other edits than a bypass read no earlier value.
                 if source is None:
                     continue
+                found[source] = node
                 known = retained.get(source)
-                found[source] = known if known and position[known] > position[node] else node
+                # Several bypasses may read one input: the last of them decides.
+                if known and position[known] > position[node]:
+                    found[source] = known
         return found
