@@ -34,6 +34,7 @@ class EarlyExit(fx.Interpreter):
         self.nodes = list(traced.fx_graph.nodes)
         self.position = {node: i for i, node in enumerate(self.nodes)}
         self.shortcuts = shortcut_operands(traced)
+        # Concats of parallel branches (Inception) have no skip and are run in full.
         self.dense_concats = {
             traced.node_by_name[skip.merge]
             for skip in traced.graph.skips
@@ -52,8 +53,16 @@ class EarlyExit(fx.Interpreter):
             Logits (1, K); None if nothing after the node can be skipped but convolutions follow,
             as in a plain network.
         """
+        # Later values belong to the branches that are left out.
         limit = self.position[start]
         self.env = {node: value for node, value in values.items() if self.position[node] <= limit}
+        num_skipped, has_convolution = self._run_to_end(limit, values)
+        if has_convolution and not num_skipped:
+            return None
+        return self.env[self.nodes[-1]]
+
+    def _run_to_end(self, limit: int, values: Values) -> tuple[int, bool]:
+        """Run what the output needs; return the number of skips, and if there is a convolution."""
         num_skipped = 0
         has_convolution = False
         # From the output backward, so that only what the head needs is computed.
@@ -63,17 +72,17 @@ class EarlyExit(fx.Interpreter):
             needed = self._needed_inputs(node, limit)
             missing = [source for source in needed if source not in self.env]
             if node not in self.env and missing:
+                # The node stays on the stack until its inputs are known.
                 waiting += missing
                 continue
             waiting.pop()
             if node in self.env:
                 continue
+            # Without a skip and with convolutions the head cannot read this map.
             num_skipped += len(needed) < len(node.all_input_nodes)
             has_convolution |= isinstance(self._module(node), _ConvNd)
             self.env[node] = self._run_on(node, needed, values)
-        if has_convolution and not num_skipped:
-            return None
-        return self.env[self.nodes[-1]]
+        return num_skipped, has_convolution
 
     def _needed_inputs(self, node: fx.Node, limit: int) -> list[fx.Node]:
         """Return the inputs of a node without the branches that are skipped."""
@@ -98,9 +107,12 @@ class EarlyExit(fx.Interpreter):
             self.env[source] = torch.zeros_like(values[source])
         result = self.run_node(node)
         for source in skipped:
+            # Another reader must not find the zeros.
             del self.env[source]
         return result
 
     def _module(self, node: fx.Node) -> nn.Module | None:
         """Return the module that a node calls, None for a function."""
-        return self.fetch_attr(str(node.target)) if node.op == "call_module" else None
+        if node.op != "call_module":
+            return None
+        return self.fetch_attr(str(node.target))

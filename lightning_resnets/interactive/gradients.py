@@ -45,6 +45,7 @@ class GradientRunner(NodeExecutor):
             InterventionError: an intervention does not fit the model.
             HookPointError: there is no such module.
         """
+        # Outside of `try`: a wrong intervention leaves nothing to clean up.
         plan = self.plan(interventions)
         self.current_plan = plan
         try:
@@ -55,7 +56,10 @@ class GradientRunner(NodeExecutor):
                 for node in self.nodes:
                     self.env[node] = self.run_node(node)
                 logits = self.env[self.nodes[-1]][0]
-                index = int(logits.argmax()) if class_index is None else class_index
+                index = class_index
+                # The prediction under the interventions, not that of the plain model.
+                if index is None:
+                    index = int(logits.argmax())
                 return index, self._gradients(logits[index], nodes)
         finally:
             # The values hold the whole graph of the pass.
@@ -71,6 +75,7 @@ class GradientRunner(NodeExecutor):
             # A value that does not depend on the image, such as a constant, has no gradient.
             if isinstance(value, Tensor) and value.requires_grad:
                 values[node] = value
+        # Not `backward`, which would fill the gradients of the parameters.
         gradients = torch.autograd.grad(
             score, list(values.values()), allow_unused=True, materialize_grads=True
         )

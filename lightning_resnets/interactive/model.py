@@ -7,7 +7,6 @@ torchvision.
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,64 +30,14 @@ from lightning_resnets.graph.insert_merges import insert_merges
 from lightning_resnets.graph.model_graph import ModelGraph
 from lightning_resnets.interactive.early_exit import EarlyExit
 from lightning_resnets.interactive.gradients import GradientRunner
+from lightning_resnets.interactive.results import Array
+from lightning_resnets.interactive.results import GradientResult as GradientResult
+from lightning_resnets.interactive.results import InferenceResult as InferenceResult
 from lightning_resnets.interventions import Intervention
 from lightning_resnets.interventions.incremental import IncrementalRunner
 from lightning_resnets.interventions.record import Recording
 from lightning_resnets.preprocessing import denormalize, preprocess
 from lightning_resnets.utils.arguments import check_int, check_names
-
-Array = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class InferenceResult:
-    """Result of one forward pass; arrays are float32 and read-only.
-
-    Attributes:
-        input: the image as the model received it, uint8 (H, W, 3).
-        logits: (K,); of a feature extractor its features (C,).
-        probabilities: (K,); of a feature extractor (0,).
-        outputs: (C, H, W) or (K,) for each hook point.
-        operands: one array per operand for each merge among the hook points, after interventions.
-        seconds: duration of the forward pass.
-        class_names: K names.
-    """
-
-    input: NDArray[np.uint8]
-    logits: Array
-    probabilities: Array
-    outputs: dict[str, Array]
-    operands: dict[str, tuple[Array, ...]]
-    seconds: float
-    class_names: tuple[str, ...]
-
-    def topk(self, k: int = 5) -> list[tuple[str, float]]:
-        """Return the most probable classes.
-
-        Args:
-            k: number of classes.
-
-        Returns:
-            Names and probabilities, the most probable first.
-        """
-        # Stable: classes of equal probability keep their order.
-        order = np.argsort(-self.probabilities, kind="stable")[:k]
-        return [(self.class_names[i], float(self.probabilities[i])) for i in order]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GradientResult:
-    """Gradients of one class's logit; arrays are float32 and read-only.
-
-    Attributes:
-        class_index: the class.
-        outputs: (C, H, W) or (K,) for each hook point.
-        gradients: gradient of the class's logit with respect to each output, of its shape.
-    """
-
-    class_index: int
-    outputs: dict[str, Array]
-    gradients: dict[str, Array]
 
 
 class InteractiveModel:
@@ -119,8 +68,10 @@ class InteractiveModel:
     ) -> None:
         # A model of others uses operators such as +, which have no names to edit.
         if not is_builtin(card.arch):
+            # A model that cannot be traced fails below, with its reason.
             with contextlib.suppress(TraceError):
                 model = insert_merges(model, card.input_size)
+        # Batch norm and dropout would depend on the batch otherwise.
         self.model = model.eval()
         self.card = card
         self.path = path
@@ -156,7 +107,10 @@ class InteractiveModel:
         """
         path = resolve_checkpoint(name)
         loaded = load_checkpoint(path, model, select, overrides)
-        alternatives = loaded.identification.alternatives if loaded.identification else ()
+        alternatives: tuple[str, ...] = ()
+        # A file with a model card of its own was not identified by its weights.
+        if loaded.identification:
+            alternatives = loaded.identification.alternatives
         return cls(loaded.model, loaded.card, path, loaded.notes, alternatives)
 
     @torch.inference_mode()
@@ -210,12 +164,14 @@ class InteractiveModel:
             ImageError: `image` is not an array of RGB bytes.
         """
         if class_index is not None:
+            # A negative index would silently take a class from the end.
             check_int("class_index", class_index, 0, len(self.card.class_names) - 1)
         values = self._preprocess(image)
         names = check_names("hook_points", hook_points)
         if not names:
             raise InvalidArgumentError("hook_points is empty: name at least one module.")
         nodes = {name: self._runner.node_for_point(name) for name in names}
+        # A runner of its own: its values carry a graph and must not stay.
         runner = GradientRunner(self.model, self._runner.traced)
         index, found = runner.run_image(values, set(nodes.values()), interventions, class_index)
         known = {name: found[node] for name, node in nodes.items() if node in found}
@@ -247,6 +203,7 @@ class InteractiveModel:
             ImageError: `image` is not an array of RGB bytes.
         """
         names = check_names("hook_points", hook_points)
+        # Leaves the values of all nodes in the runner.
         self.run(image, (), interventions)
         exits = EarlyExit(self.model, self._runner.traced)
         found: dict[str, Array] = {}
@@ -273,7 +230,9 @@ class InteractiveModel:
             # 0.1 to 1 s, so only for a user who looks at positions.
             self._fields = receptive_fields(self.model, self._runner.traced, self.card.input_size)
         field = self._fields.known.get(self._runner.node_for_point(hook_point))
-        return None if field is None else field.longest
+        if field is None:
+            return None
+        return field.longest
 
     def _preprocess(self, image: NDArray[np.uint8]) -> Tensor:
         """Turn an image into the model's input (1, C, H, W)."""
@@ -299,7 +258,9 @@ class InteractiveModel:
             for name, parts in recording.operands.items()
         }
         # A feature extractor has no classes, so its output has no probabilities.
-        probabilities = logits.softmax(1) if card.class_names else logits[:, :0]
+        probabilities = logits[:, :0]
+        if card.class_names:
+            probabilities = logits.softmax(1)
         return InferenceResult(
             denormalize(values, card.mean, card.std, card.channel_order),
             _to_array(logits),

@@ -4,13 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lightning_resnets.graph.data import GraphData
-from lightning_resnets.interactive.model import InferenceResult
+from lightning_resnets.interactive.results import Array, InferenceResult
 from lightning_resnets.merges import MergeKind
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +43,12 @@ def node_statistics(graph: GraphData, result: InferenceResult) -> dict[str, Node
     Returns:
         Figures by name of the node, for nodes whose hook point was recorded.
     """
+    # Only an Add has a branch F and a shortcut x (He et al. 2016).
     shortcuts = {skip.merge: skip.operand for skip in graph.skips if skip.kind is MergeKind.ADD}
     found: dict[str, NodeStatistics] = {}
     for node in graph.nodes:
         output = result.outputs.get(node.hook_point)
+        # An empty map has no mean.
         if output is None or not output.size:
             continue
         operands = result.operands.get(node.hook_point, ())
@@ -57,15 +56,21 @@ def node_statistics(graph: GraphData, result: InferenceResult) -> dict[str, Node
         cosine: float | None = None
         if node.name in shortcuts and len(operands) == 2:
             ratio, cosine = compare_branch(operands, shortcuts[node.name])
-        found[node.name] = NodeStatistics(
-            float(output.mean(dtype=np.float64)),
-            float(output.std(dtype=np.float64)),
-            float(np.count_nonzero(output == 0) / output.size),
-            _norm(output),
-            ratio,
-            cosine,
-        )
+        found[node.name] = _summarize(output, ratio, cosine)
     return found
+
+
+def _summarize(output: Array, ratio: float | None, cosine: float | None) -> NodeStatistics:
+    """Compute the figures of one output."""
+    # float64: in float32 the sums of a large map would lose digits.
+    return NodeStatistics(
+        float(output.mean(dtype=np.float64)),
+        float(output.std(dtype=np.float64)),
+        float(np.count_nonzero(output == 0) / output.size),
+        _norm(output),
+        ratio,
+        cosine,
+    )
 
 
 def compare_branch(
@@ -84,6 +89,7 @@ def compare_branch(
     branch = operands[1 - shortcut_operand]
     shortcut_norm = _norm(shortcut)
     branch_norm = _norm(branch)
+    # A ratio to zero is undefined, and so is a cosine.
     if not shortcut_norm:
         return None, None
     if not branch_norm:
