@@ -35,6 +35,7 @@ def save_graph(graph: GraphData, path: str | PathLike[str]) -> None:
         CheckpointError: the file cannot be written.
     """
     path = Path(path).expanduser()
+    # Before anything is written: a wrong suffix leaves no file.
     writer = WRITERS.get(path.suffix.lower())
     if writer is None:
         raise GraphError(

@@ -52,7 +52,9 @@ def quote(text: str) -> str:
 
 def _escape_unprintable(character: str) -> str:
     """Write a character that no font shows as its number."""
-    return character if character.isprintable() else f"\\x{ord(character):06x}"
+    if character.isprintable():
+        return character
+    return f"\\x{ord(character):06x}"
 
 
 def _lines(graph: GraphData, name: str) -> Iterator[str]:
@@ -61,6 +63,7 @@ def _lines(graph: GraphData, name: str) -> Iterator[str]:
     box = 'shape=box, style="rounded,filled", fillcolor="#F7F6F3"'
     yield f'  node [{box}, fontname="Helvetica", fontsize=10];'
     yield '  edge [color="#6E747E", arrowsize=0.6];'
+    # Nodes must be declared inside their cluster to be drawn in it.
     stages = group_by_stage(graph)
     nodes = {node.name: node for node in graph.nodes}
     for number, (stage, names) in enumerate(stages.items()):
@@ -83,10 +86,12 @@ def _node(node: Node) -> str:
     words = [node.name, node.op, format_shape(node.shape)]
     if node.parameters:
         words.append(f"{node.parameters:,} parameters")
+    # A merge is small: its symbol replaces the name.
     if node.kind:
         words = [f"{MERGE_SYMBOLS[node.kind]} {node.op}", format_shape(node.shape)]
     if node.repeat_count > 1:
         words[0] += f" ×{node.repeat_count}"
+    # Quoted one by one, so that the line breaks between them stay.
     label = "\\n".join(quote(word)[1:-1] for word in words if word)
     if node.kind is None:
         return f'{quote(node.name)} [label="{label}"];'
@@ -99,6 +104,9 @@ def _edge(skip: SkipConnection | None) -> str:
     """Format the attributes of an edge; `skip` is the skip connection that it ends."""
     if skip is None:
         return ""
-    style = "bold" if skip.projection is None else "dashed"
-    words = f", label={quote(skip.projection)}, fontsize=8" if skip.projection else ""
-    return f' [color="{COLORS[skip.kind]}", style={style}{words}]'
+    style = "bold"
+    if skip.projection is not None:
+        style = "dashed"
+    if skip.projection:
+        style += f", label={quote(skip.projection)}, fontsize=8"
+    return f' [color="{COLORS[skip.kind]}", style={style}]'

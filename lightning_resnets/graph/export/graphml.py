@@ -57,6 +57,7 @@ def _document(graph: GraphData) -> Iterator[str]:
     """Yield the lines of the document."""
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">'
+    # The schema wants keys before the graph.
     yield from _declare_keys("graph", GRAPH_KEYS)
     yield from _declare_keys("node", NODE_KEYS)
     yield from _declare_keys("edge", EDGE_KEYS)
@@ -83,6 +84,7 @@ def _edges(graph: GraphData) -> Iterator[str]:
     skips = {(skip.merge, skip.operand): skip for skip in graph.skips}
     for number, (source, target, operand) in enumerate(graph.edges):
         ends = f'source="{escape_xml(source)}" target="{escape_xml(target)}"'
+        # Two operands may have one source, so edges need ids.
         yield f'    <edge id="e{number}" {ends}>'
         yield from _data("edge", _edge_values(operand, skips.get((target, operand))))
         yield "    </edge>"
@@ -114,5 +116,6 @@ def _edge_values(operand: int, skip: SkipConnection | None) -> dict[str, Value |
 def _data(target: str, values: dict[str, Value | None], indent: int = 6) -> Iterator[str]:
     """Yield the data elements of all values that are not empty."""
     for name, value in values.items():
+        # 0 and False are values.
         if value not in (None, ""):
             yield f'{" " * indent}<data key="{target}.{name}">{escape_xml(value)}</data>'

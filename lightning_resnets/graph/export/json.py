@@ -33,6 +33,7 @@ def to_json(graph: GraphData, indent: int | None = 1) -> str:
         An object with format, version, the totals parameters and macs, and the fields of the
         graph. Nodes and skips are objects; edges are [source, target, operand] each.
     """
+    # For readers of the file; `from_json` adds them up again.
     totals = {"parameters": graph.parameters, "macs": graph.macs}
     document = {"format": FORMAT, "version": VERSION, **totals, **asdict(graph)}
     return json.dumps(document, ensure_ascii=False, indent=indent) + "\n"
@@ -56,32 +57,36 @@ def from_json(text: str, graph_class: type[G]) -> G:
     edges = tuple(_read_edge(item) for item in document["edges"])
     skips = tuple(_read_item(SkipConnection, item) for item in document["skips"])
     _check_names_and_order(nodes, edges, skips)
-    return graph_class(
-        nodes,
-        edges,
-        skips,
-        **_read_text_fields(document),
-        hidden_skips=_read_hidden_skips(document),
-        non_skip_merges=_read_non_skip_merges(document),
-        nonlinearities=_read_nonlinearities(document),
-    )
+    return graph_class(nodes, edges, skips, **_read_optional_fields(document))
 
 
 def _parse_document(text: str) -> dict[str, Any]:
     """Parse JSON and check the format, the version and the lists."""
     try:
         document = json.loads(text)
+    # Deeply nested brackets exceed the recursion limit.
     except (ValueError, RecursionError) as error:
         raise GraphError(f"Invalid JSON: {str(error).splitlines()[0]}.") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise GraphError(f'The document is not a graph: "format" must be "{FORMAT}".')
     version = document.get("version")
+    # A newer version may have fields that would be lost silently.
     if version != VERSION:
         raise GraphError(f'"version" must be {VERSION}, got {version!r}.')
     for name in LIST_FIELDS:
         if not isinstance(document.get(name), list):
             raise GraphError(f'"{name}" must be a list.')
     return document
+
+
+def _read_optional_fields(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that a document may leave out."""
+    return {
+        **_read_text_fields(document),
+        "hidden_skips": _read_hidden_skips(document),
+        "non_skip_merges": _read_non_skip_merges(document),
+        "nonlinearities": _read_nonlinearities(document),
+    }
 
 
 def _read_text_fields(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,6 +165,7 @@ def _is_list_of(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
     """Return a check for lists whose items pass another check."""
 
     def check_list(value: Any) -> bool:
+        """Return True for a list whose items all pass."""
         return isinstance(value, list) and all(check(item) for item in value)
 
     return check_list
@@ -194,16 +200,21 @@ def _read_value(item_class: type[Node] | type[SkipConnection], name: str, value:
     what = ITEM_NAMES[item_class]
     if name not in {field.name for field in fields(item_class)}:
         raise GraphError(f'A {what} has an unknown key, "{name[:MAX_QUOTED]}".')
+    # Null is the kind of an ordinary node, but every skip has a merge.
     is_kindless = item_class is SkipConnection and name == "kind" and value is None
     if is_kindless or not CHECKS[name](value):
         raise GraphError(f'A {what} has an invalid "{name}": {_quote(value)}.')
     if name == "kind" and value is not None:
         return MergeKind(value)
-    return tuple(value) if isinstance(value, list) else value
+    # The dataclasses are frozen, and so are their sequences.
+    if isinstance(value, list):
+        return tuple(value)
+    return value
 
 
 def _quote(value: Any) -> str:
     """Return the beginning of a value for a message."""
+    # A file may hold a value of any length.
     return json.dumps(value)[:MAX_QUOTED]
 
 
@@ -228,6 +239,7 @@ def _check_names_and_order(
         for name in (source, target):
             if name not in positions:
                 raise GraphError(f"An edge or a skip names an unknown node, {name[:MAX_QUOTED]!r}.")
+        # This also rules out cycles, on which the layout would not end.
         if positions[source] >= positions[target]:
             raise GraphError(
                 f"Nodes must be in order of execution, but {target[:MAX_QUOTED]!r} comes before "

@@ -82,6 +82,7 @@ def _shapes(graph: GraphData, drawing: Drawing) -> Iterator[str]:
         yield _stripe(stripe)
     for line in drawing.ribbon_edges:
         yield from _line(line, RIBBON_LINE_WIDTH)
+    # The label of a merge makes way for a line that comes from the right.
     line_ends = {line.points[-1] for line in drawing.lines}
     for box in drawing.boxes.values():
         yield from draw_node(box, (box.right, box.middle[1]) in line_ends)
@@ -107,6 +108,7 @@ def _bands(graph: GraphData, drawing: Drawing) -> Iterator[str]:
         # The totals would be wrong beside one band of a stage that has several.
         if band_counts[stage] > 1:
             continue
+        # 15 pixels per line, below the name: a short band shows fewer lines.
         fitting = totals[stage][: int((height - 26) / 15)]
         for line_number, text in enumerate(fitting):
             yield svg_text(x + 10, y + 39 + 15 * line_number, text, "soft", 11)
@@ -130,6 +132,7 @@ def _stage_totals(graph: GraphData) -> dict[str, tuple[str, ...]]:
 def _stripe(stripe: RibbonStripe) -> str:
     """Draw a stripe of a ribbon; neighbors differ in opacity."""
     x, y, width, height = stripe.rect
+    # Alternating, since neighbors of one color would run together.
     opacity = 0.22 if stripe.number % 2 else 0.42
     size = f'width="{width:.2f}" height="{height:.1f}"'
     rect = f'x="{x:.2f}" y="{y:.1f}" {size} fill-opacity="{opacity}"'
@@ -138,7 +141,9 @@ def _stripe(stripe: RibbonStripe) -> str:
 
 def _line(line: EdgeLine, width: float = 0.0) -> Iterator[str]:
     """Draw a line with round corners and its tip."""
-    css_class = "flow" if line.style == "flow" else f"{line.style} skip"
+    css_class = line.style
+    if line.style != "flow":
+        css_class += " skip"
     if line.dashed:
         css_class += " dashed"
     style = f' style="stroke-width:{width:g}"' if width else ""

@@ -44,7 +44,9 @@ def _weight_fork(gate: SkipConnection | None, operand: int) -> str | None:
 def _skip_fork(skip: SkipConnection) -> str | None:
     """Return where a skip forks off; None for the tensor that a gate weighs."""
     # The weighed tensor is the main path of an SE block, so it is drawn as plain flow.
-    return None if skip.kind is MergeKind.GATE else skip.source
+    if skip.kind is MergeKind.GATE:
+        return None
+    return skip.source
 
 
 def _path_edges(inputs: dict[str, tuple[str, ...]], fork: str, end: str) -> list[Edge]:
@@ -55,4 +57,6 @@ def _path_edges(inputs: dict[str, tuple[str, ...]], fork: str, end: str) -> list
         source = inputs[node][0]
         edges.append((source, node, 0))
         node = source
-    return edges if node == fork else []
+    if node != fork:
+        return []
+    return edges

@@ -62,6 +62,7 @@ class _DrawingLayout:
         self.styles = choose_edge_styles(graph)
         self.ribbon_merges = set(chain.from_iterable(dense.merges for dense in self.grid.dense))
         self.arcs = [edge for edge in graph.edges if self._is_arc(edge)]
+        # Needs the arcs, which take room left of their lane.
         self.columns = place_columns(self.grid, self.arcs)
         self.rows = place_rows(graph, self.grid, top)
         self.drawing = Drawing(width=self.columns.width, height=self.rows.bottom)
@@ -73,6 +74,7 @@ class _DrawingLayout:
             self._add_ribbon(dense)
         router = EdgeRouter(self.grid, self.columns, self.rows, self.drawing.boxes)
         for edge in self.graph.edges:
+            # Arcs and ribbons are drawn apart.
             if edge not in self.columns.levels and not self._is_in_ribbon(edge):
                 self._add_line(edge, router.route(edge[0], edge[1]))
         for edge in self.arcs:
@@ -117,6 +119,7 @@ class _DrawingLayout:
         lane = self.grid.lanes[dense.merges[0]]
         right = self.columns.middles[lane] - BOX_WIDTH / 2 - RIBBON_GAP
         channels = [boxes[source].node.shape[0] for source in dense.sources]
+        # All channels together are as wide as the ribbon.
         widths = [RIBBON_WIDTH * count / sum(channels) for count in channels]
         lefts = list(accumulate(widths, lambda x, width: x - width, initial=right))[1:]
         end = boxes[dense.merges[-1]].middle[1]
@@ -163,6 +166,7 @@ class _DrawingLayout:
         for box in self.drawing.boxes.values():
             node = box.node
             if node.repeat_count > 1:
+                # One frame around all nodes of a block.
                 key = (node.block or node.name, node.repeat_count)
                 repeats.setdefault(key, []).append(_full_width(box.rect))
         for (_, count), rects in repeats.items():

@@ -60,16 +60,22 @@ def place_columns(grid: GridLayout, arcs: list[Edge]) -> Columns:
     for lane in range(max(lanes.values(), default=0) + 1):
         lane_levels = _arc_levels_of_lane(grid, arcs, lane)
         levels |= lane_levels
-        # Left of a lane stand, from left to right: a gap, its ribbon, its arcs.
         if lane > 0:
             x += LANE_GAP
-        if lane in ribbon_lanes:
-            x += RIBBON_ROOM
-        if lane_levels:
-            x += ARC_ROOM + ARC_STEP * (max(lane_levels.values()) + 1)
+        x += _room_left_of_lane(lane in ribbon_lanes, lane_levels)
         middles.append(x + BOX_WIDTH / 2)
         x += BOX_WIDTH
     return Columns(middles, levels, ribbon_lanes, x + 40)
+
+
+def _room_left_of_lane(has_ribbon: bool, levels: dict[Edge, int]) -> float:
+    """Return the room that a lane needs for its ribbon and, right of it, its arcs."""
+    room = 0.0
+    if has_ribbon:
+        room += RIBBON_ROOM
+    if levels:
+        room += ARC_ROOM + ARC_STEP * (max(levels.values()) + 1)
+    return room
 
 
 def _arc_levels_of_lane(grid: GridLayout, arcs: list[Edge], lane: int) -> dict[Edge, int]:
@@ -93,6 +99,7 @@ def place_rows(graph: GraphData, grid: GridLayout, top: float) -> Rows:
     row_nodes = _nodes_by_row(graph, grid)
     names = [node.stage for node in graph.nodes]
     stages = [_stage_of_row(nodes, names) for nodes in row_nodes]
+    # A row is as high as its highest node.
     heights = [max(_row_height(node) for node in nodes) for nodes in row_nodes]
     tops: list[float] = []
     y = top
@@ -125,4 +132,6 @@ def _stage_of_row(nodes: list[Node], names: list[str]) -> str:
         return ""
     stage = own.pop()
     # A stage of one node needs no band: its title would repeat the node's name.
-    return stage if names.count(stage) > 1 else ""
+    if names.count(stage) == 1:
+        return ""
+    return stage

@@ -87,6 +87,7 @@ def _main_input(
     if node.kind is MergeKind.GATE:
         return sources[0]
     candidates = [source for operand, source in enumerate(sources) if operand not in skipped]
+    # Every input may be a skip.
     candidates = candidates or list(sources)
     # A dense layer's own output is the newest part; the others come through the ribbon.
     if node.kind is MergeKind.CONCAT and skipped:
@@ -104,6 +105,7 @@ def _paths(
     last_reads = _last_reading_rows(inputs, rows)
     visited: set[str] = set()
     paths: list[_Path] = []
+    # From the output back, so that the spine is the first path.
     for node in reversed(graph.nodes):
         names: list[str] = []
         name: str | None = node.name
@@ -161,6 +163,7 @@ def _dense_blocks(graph: GraphData, inputs: dict[str, tuple[str, ...]]) -> tuple
         if node.kind is not MergeKind.CONCAT:
             continue
         sources = inputs[node.name]
+        # One part more than the concat before it.
         if blocks and sources[:-1] == blocks[-1].sources:
             blocks[-1] = DenseBlock(sources, (*blocks[-1].merges, node.name))
         else:
@@ -177,6 +180,7 @@ def arc_levels(spans: list[tuple[int, int]]) -> list[int]:
     Returns:
         The level of each arc.
     """
+    # Short arcs first, so that they get the inner levels.
     order = sorted(range(len(spans)), key=lambda i: (spans[i][1] - spans[i][0], spans[i][0]))
     levels = [0] * len(spans)
     used: list[list[tuple[int, int]]] = []

@@ -51,6 +51,7 @@ def _merge_items(graph: GraphData) -> Iterator[LegendItem]:
     counts = Counter[MergeKind]()
     for node in graph.merges:
         assert node.kind
+        # A collapsed merge stands for several.
         counts[node.kind] += node.repeat_count
     for kind, text in LEGEND_TEXT.items():
         if counts[kind]:
@@ -88,6 +89,7 @@ def wrap_items(
     row = 0
     for item in items:
         item_width = 40 + len(item[1]) * LETTER_WIDTH
+        # An item that is too wide for any row still gets one of its own.
         if x > LEFT and x + item_width > width - 10:
             x = LEFT
             row += 1

@@ -58,15 +58,21 @@ def _draw_box(box: NodeBox) -> Iterator[str]:
 def _draw_box_text(node: Node, x: float, y: float) -> Iterator[str]:
     """Write name, shape, operation and parameters into a box."""
     name = _short_name(node)
-    op = "" if node.op == name else node.op
+    op = node.op
+    # A node that is named after its operation would say it twice.
+    if op == name:
+        op = ""
     shape = format_shape(node.shape)
-    parameters = format_count(node.parameters) if node.parameters else ""
+    parameters = ""
+    if node.parameters:
+        parameters = format_count(node.parameters)
     inset = 20 if node.op in END_OPS else 10
     left = x + inset
     right = x + BOX_WIDTH - inset
     # A single line of text stands in the middle of the box.
     first_y = y + (18 if op or parameters else 26)
     second_y = y + 33
+    # 6.8 pixels per letter of the shape, in a font of 11.
     name = truncate_left(name, BOX_WIDTH - 40 - len(shape) * 6.8, 12)
     yield svg_text(left, first_y, name, "ink name", 12)
     yield svg_text(right, first_y, shape, "ink", 11, anchor="end")
@@ -77,8 +83,13 @@ def _draw_box_text(node: Node, x: float, y: float) -> Iterator[str]:
 
 def _short_name(node: Node) -> str:
     """Return the name without its stage, unless only a number would remain."""
-    name = node.name.removeprefix(f"{node.stage}.") if node.stage else node.name
-    return node.name if name.isdigit() else name
+    name = node.name
+    if node.stage:
+        name = name.removeprefix(f"{node.stage}.")
+    # "0" alone would not tell the stage.
+    if name.isdigit():
+        return node.name
+    return name
 
 
 def _describe(node: Node) -> str:

@@ -65,7 +65,10 @@ class EdgeRouter:
         start = (self.boxes[source].middle[0], self.boxes[source].bottom)
         target_x, y = box.middle
         comes_from_right = start[0] > target_x
-        end = (box.right if comes_from_right else box.rect[0], y)
+        end = (box.rect[0], y)
+        if comes_from_right:
+            end = (box.right, y)
+        # A later path may use the lane below the end of this one.
         is_lane_free = self.grid.lane_ends.get(source, -1) >= self.grid.rows[target]
         if comes_from_right and is_lane_free:
             return start, (start[0], y), end

@@ -22,6 +22,7 @@ def svg_path(points: tuple[Point, ...], radius: float = 8.0) -> str:
         The value of the attribute `d` of a path.
     """
     parts = [f"M{_coordinates(points[0])}"]
+    # The first and the last point are no corners.
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         start = _point_towards(corner, before, radius)
         end = _point_towards(corner, after, radius)
@@ -41,8 +42,10 @@ def _point_towards(corner: Point, other: Point, radius: float) -> Point:
     dy = other[1] - corner[1]
     # All segments are horizontal or vertical, so the sum is the length.
     length = abs(dx) + abs(dy)
+    # Two equal points have no direction.
     if not length:
         return corner
+    # At most half, so that the arcs of two corners do not overlap.
     fraction = min(radius, length / 2) / length
     return corner[0] + dx * fraction, corner[1] + dy * fraction
 
@@ -104,7 +107,9 @@ def truncate_right(text: str, width: float, size: float) -> str:
         The text, or its beginning and an ellipsis.
     """
     length = max(3, int(width / (size * PLAIN_LETTER_WIDTH)))
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    if len(text) <= length:
+        return text
+    return f"{text[: length - 1]}…"
 
 
 def truncate_left(text: str, width: float, size: float) -> str:
@@ -119,7 +124,9 @@ def truncate_left(text: str, width: float, size: float) -> str:
         The name, or an ellipsis and its end.
     """
     length = max(3, int(width / (size * BOLD_LETTER_WIDTH)))
-    return text if len(text) <= length else f"…{text[len(text) - length + 1 :]}"
+    if len(text) <= length:
+        return text
+    return f"…{text[len(text) - length + 1 :]}"
 
 
 def svg_text(

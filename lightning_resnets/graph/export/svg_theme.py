@@ -33,6 +33,7 @@ LIGHT = Palette(
     gate="#A8216B",
 )
 
+# Lighter tones of the same hues: the light ones lack contrast on dark.
 DARK = Palette(
     ground="#131519",
     band="#1B1E24",

@@ -18,6 +18,7 @@ def escape_control_chars(text: str) -> str:
         The text with such characters as `\\x00`, and backslashes doubled where one could be
         mistaken for that.
     """
+    # Ordinary names with a backslash stay as they are.
     if not XML_FORBIDDEN.search(text) and "\\x" not in text:
         return text
     return XML_FORBIDDEN.sub(
