@@ -9,12 +9,11 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
 
 from lightning_resnets.graph.data import Edge, Node, TraceBackend
-from lightning_resnets.graph.fx_tracer import ModuleOutputs
 from lightning_resnets.graph.grouping import NodeGrouping
 from lightning_resnets.graph.macs import WeightProduct, weight_products
 from lightning_resnets.graph.model_graph import ModelGraph
+from lightning_resnets.graph.node_label import label_node
 from lightning_resnets.graph.nonlinearities import count_nonlinearities
-from lightning_resnets.graph.ops import function_label, module_label
 from lightning_resnets.graph.recorded_ops import check_branch
 from lightning_resnets.graph.skip_connections import find_skip_connections
 from lightning_resnets.merges import Concat, Merge, MergeKind
@@ -34,12 +33,14 @@ class GraphBuilder:
     ) -> None:
         self.inner = inner
         self.values = values
+        # A shared module has a path for each of its places.
         self.modules = dict(model.named_modules(remove_duplicate=False))
         self.grouping = NodeGrouping(model)
         self.sources: dict[fx.Node, list[str]] = {}  # graph nodes whose value an fx node carries
         self.weights: dict[fx.Node, dict[int, Tensor]] = {}  # parameters that reach a node directly
         # MACs of nodes before this one that do not depend on the image.
         self.constant_macs: dict[fx.Node, dict[fx.Node, int]] = {}
+        # By identity, so that shared weights count once.
         self.counted_weights: set[int] = set()
         self.counted_constants: set[fx.Node] = set()
         self.products: dict[fx.Node, tuple[WeightProduct, ...]] = {}
@@ -59,17 +60,20 @@ class GraphBuilder:
         Returns:
             The unfolded graph with its skip connections.
         """
+        # Before the nodes: the first call must know of the second.
         calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
         self.reused = {target for target, count in calls.items() if count > 1}
         for node in graph.nodes:
             self._add(node)
-        has_branch = any(node.target is check_branch for node in graph.nodes)
+        traced_by = backend
+        if any(node.target is check_branch for node in graph.nodes):
+            traced_by = "recorder, one way of several"
         skips = find_skip_connections(self.nodes, self.edges)
         return ModelGraph(
             tuple(self.nodes),
             tuple(self.edges),
             skips,
-            "recorder, one way of several" if has_branch else backend,
+            traced_by,
             nonlinearities=count_nonlinearities(self.nodes, self.edges),
         )
 
@@ -79,6 +83,7 @@ class GraphBuilder:
         Returns:
             The products of each fx node that has any.
         """
+        # Products of nodes that were left out of the graph do not count.
         counted = self.counted_constants.union(self.fx_nodes.values())
         return {
             node: products
@@ -92,9 +97,12 @@ class GraphBuilder:
         operands = self._operands(node)
         inputs = self._graph_inputs(operands)
         self._collect_constants(node, operands)
+        # The first argument is the image, also in a graph without values.
         is_image = node.op == "placeholder" and (not self.nodes or isinstance(value, Tensor))
         if node.op == "get_attr":
-            self.weights[node] = {id(value): value} if isinstance(value, nn.Parameter) else {}
+            # A buffer is no parameter, so it counts nowhere.
+            if isinstance(value, nn.Parameter):
+                self.weights[node] = {id(value): value}
         elif not inputs and not is_image:
             # Also an argument of the model that is a number.
             self._add_constant(node)
@@ -127,6 +135,7 @@ class GraphBuilder:
         self.nodes.append(added)
         self.fx_nodes[added.name] = node
         self.edges += [(source, added.name, operand) for operand, source in inputs]
+        # From here on the weights and the constants are those of this node.
         self.sources[node] = [added.name]
         self.weights[node] = {}
         self.constant_macs[node] = {}
@@ -148,14 +157,19 @@ class GraphBuilder:
         value = self.values.get(node)
         if isinstance(value, (tuple, list)) and node.op == "call_module":
             module = self.modules[str(node.target)]
+            # A layer of others without weights returns parts of equal rank, such as a split.
             is_torch = type(module).__module__.startswith("torch.nn")
             if is_torch or next(module.parameters(), None) is not None:
                 return next((part for part in value if isinstance(part, Tensor)), None)
-        return value if isinstance(value, Tensor) else None
+        if not isinstance(value, Tensor):
+            return None
+        return value
 
     def _takes_first_output(self, node: fx.Node) -> bool:
         """Return True for a node that takes the first tensor of a layer with several outputs."""
-        source = node.args[0] if node.target is operator.getitem else None
+        if node.target is not operator.getitem:
+            return False
+        source = node.args[0]
         if not isinstance(source, fx.Node):
             return False
         values = self.values.get(source)
@@ -175,6 +189,7 @@ class GraphBuilder:
         order = module.operands if isinstance(module, Merge) else ()
 
         def position(name: str) -> int:
+            """Return the place of an operand; other arguments come last."""
             return order.index(name) if name in order else len(order)
 
         keywords = [node.kwargs[name] for name in sorted(node.kwargs, key=position)]
@@ -184,7 +199,9 @@ class GraphBuilder:
 
     def _module_of(self, node: fx.Node) -> nn.Module | None:
         """Return the module that a node calls."""
-        return self.modules.get(str(node.target)) if node.op == "call_module" else None
+        if node.op != "call_module":
+            return None
+        return self.modules.get(str(node.target))
 
     def _passes_through(self, node: fx.Node, value: object, inputs: list[GraphInput]) -> bool:
         """Return True for a node that changes nothing.
@@ -192,20 +209,20 @@ class GraphBuilder:
         These are the identity, a Concat of one part, and a tuple that later nodes take apart.
         """
         if isinstance(value, (tuple, list)):
+            # The output stays a node, also of a model that returns a tuple.
             has_tensors = any(isinstance(part, Tensor) for part in value) and node.op != "output"
             return has_tensors and self._output_tensor(node) is None
         if self._takes_first_output(node):
             return True
         module = self._module_of(node)
+        # The first layer of a DenseNet block concatenates one part.
         is_single = isinstance(module, Concat) and len(inputs) == 1
         return isinstance(module, nn.Identity) or is_single
 
     def _make_node(self, node: fx.Node, tensor: Tensor, input_count: int) -> Node:
         """Make the graph node of an fx node."""
         module = self._module_of(node)
-        path = ModuleOutputs.module_path(node) if module is None else str(node.target)
-        op = _op_label(node) if module is None else module_label(module)
-        name = _node_name(path, op) if module is None else path
+        path, op, name = label_node(node, module)
         # The second call of a module gets a number.
         is_module = module is not None and name not in self.fx_nodes
         unique = name if is_module else self._unique_name(name)
@@ -219,22 +236,30 @@ class GraphBuilder:
             _merge_kind(module, input_count),
             self.grouping.stage(block),
             block,
-            "" if node.target in self.reused else self._hook_point(node),
+            self._hook_point(node),
             (unique,),
             is_module=is_module,
         )
 
     def _own_weights(self, node: fx.Node, module: nn.Module | None) -> Iterable[Tensor]:
         """Return the module's parameters and those that reach the node directly."""
-        parameters = [] if module is None else list(module.parameters())
-        return [*parameters, *self.weights[node].values()]
+        weights = list(self.weights[node].values())
+        if module is None:
+            return weights
+        return [*module.parameters(), *weights]
 
     def _hook_point(self, node: fx.Node) -> str:
         """Return the module that returns the node's output, or the first of several outputs."""
+        # A hook on a module that is called twice could not tell its calls apart.
+        if node.target in self.reused:
+            return ""
         returned: fx.Node | None = node
+        # The module returned a part, which a later node takes out.
         if not isinstance(self.values[node], Tensor):
             returned = next(filter(self._takes_first_output, node.users), None)
-        return self.inner.get(returned, "") if returned else ""
+        if returned is None:
+            return ""
+        return self.inner.get(returned, "")
 
     def _count_macs(self, node: fx.Node) -> int:
         """Return the MACs of a node and of uncounted constants before it."""
@@ -254,6 +279,7 @@ class GraphBuilder:
         """Append a number to a name that a module or another node has."""
         count = self.name_counts[name]
         unique = f"{name}_{count}" if count else name
+        # A module may have the very name, such as `add_1`.
         while unique in self.fx_nodes or unique in self.modules:
             count += 1
             unique = f"{name}_{count}"
@@ -261,19 +287,8 @@ class GraphBuilder:
         return unique
 
 
-def _op_label(node: fx.Node) -> str:
-    """Return the label of a node that is not a module."""
-    if node.op == "placeholder":
-        return "input"
-    return node.op if node.op == "output" else function_label(node.target)
-
-
-def _node_name(path: str, op: str) -> str:
-    """Return the name of a node that is not a module: the function in its module."""
-    function = op.replace(" ", "_")
-    return f"{path}.{function}" if path else function
-
-
 def _merge_kind(module: nn.Module | None, input_count: int) -> MergeKind | None:
     """Return the kind of a merge; one with a single input that depends on the image is none."""
-    return module.kind if isinstance(module, Merge) and input_count > 1 else None
+    if not isinstance(module, Merge) or input_count < 2:
+        return None
+    return module.kind

@@ -76,9 +76,7 @@ def collapse_repeats(graph: G, unfolded: GraphData) -> G:
     nodes: list[Node] = []
     for run in runs:
         nodes += _collapse_run(run)
-        for unit in run:
-            for node, first in zip(unit.nodes, run[0].nodes, strict=True):
-                kept_name[node.name] = first.name
+        kept_name |= _kept_names(run)
     kept = set(kept_name.values())
     edges = [
         (kept_name[source], target, operand)
@@ -91,11 +89,21 @@ def collapse_repeats(graph: G, unfolded: GraphData) -> G:
     return replace(graph, nodes=tuple(nodes), edges=tuple(edges), skips=tuple(skips))
 
 
+def _kept_names(run: Sequence[RepeatUnit]) -> dict[str, str]:
+    """Return for each node of a run the node of the first unit that stands for it."""
+    kept_name: dict[str, str] = {}
+    for unit in run:
+        for node, first in zip(unit.nodes, run[0].nodes, strict=True):
+            kept_name[node.name] = first.name
+    return kept_name
+
+
 class _RunFinder:
     """Searches from the first node on, for whole blocks first and for the shortest unit."""
 
     def __init__(self, graph: GraphData, unfolded: GraphData) -> None:
         self.nodes = graph.nodes
+        # Two folded blocks may have one label and differ inside.
         members = {node.name: _signature(node) for node in unfolded.nodes}
         self.signatures = [
             (_signature(node), [members.get(name) for name in node.members]) for node in graph.nodes
@@ -130,6 +138,7 @@ class _RunFinder:
 
     def _find_run(self, start: int) -> list[RepeatUnit]:
         """Return the run that begins at a node."""
+        # Blocks first: their names mean something to the reader.
         run = self._run_of_blocks(start) or self._run_inside_block(start)
         return run or [self._make_unit(start, 1)]
 
@@ -138,10 +147,12 @@ class _RunFinder:
         if start not in self.boundaries:
             return None
         following = bisect(self.block_starts, start)  # the next place where a block begins
+        # At least one block is tried, however long it is.
         last = max(following + 1, bisect(self.block_starts, start + MAX_UNIT_NODES))
         ends = self.block_starts[following:last]
         for end in ends:
             run = self._equal_units(start, end - start)
+            # Several blocks form a unit only where nothing reads its inside.
             if len(run) > 1 and (end == ends[0] or self._is_closed(run[0])):
                 return run
         return None
@@ -149,6 +160,7 @@ class _RunFinder:
     def _run_inside_block(self, start: int) -> list[RepeatUnit] | None:
         """Return a run of nodes inside one block."""
         block_end = self.block_starts[bisect(self.block_starts, start)]
+        # One node of its own is no unit: its repetition is visible at a glance.
         for length in range(2, min(MAX_UNIT_NODES, block_end - start)):
             run = self._equal_units(start, length, block_end)
             if len(run) > 1 and self._is_closed(run[0]):
@@ -168,6 +180,7 @@ class _RunFinder:
             if not is_in_range or self.signatures[position:end] != first:
                 break
             unit = self._make_unit(position, length)
+            # Equal nodes may still be connected in another way.
             if units and not _continues(units, unit):
                 break
             units.append(unit)
@@ -219,6 +232,7 @@ def _continues(run: Sequence[RepeatUnit], unit: RepeatUnit) -> bool:
     pairs = set(zip(last.sources, unit.sources, strict=True))
     if len(run) > 1:
         return _read_same_positions(run[-2], last, pairs)
+    # The first unit reads other nodes, so positions cannot be compared.
     return _replaces_sources(last, pairs)
 
 
@@ -233,6 +247,7 @@ def _replaces_sources(last: RepeatUnit, pairs: set[tuple[str, str]]) -> bool:
     """Return True if each source of the first unit has one counterpart of equal shape in it."""
     old_sources = {old for old, _ in pairs}
     new_sources = {new for _, new in pairs}
+    # A change of shape, as at the start of a stage, ends a run.
     shapes = {node.name: node.shape for node in last.nodes}
     has_equal_shapes = all(last.input_shapes[old] == shapes[new] for old, new in pairs)
     return has_equal_shapes and len(pairs) == len(old_sources) == len(new_sources)
@@ -261,6 +276,7 @@ def _block_of_run(run: Sequence[RepeatUnit]) -> str:
     """Return the first unit's block, if it has one of its own, else the common module."""
     nodes = run[0].nodes
     has_own_block = _block_or_name(nodes[0]) != _block_or_name(run[1].nodes[0])
+    # A run inside one block is named after what its nodes share.
     if has_own_block and len({node.block for node in nodes}) == 1 and nodes[0].block:
         return nodes[0].block
     return common_prefix(node.name for node in nodes) or nodes[0].name
@@ -275,6 +291,7 @@ def _collapse_nodes(equal: Sequence[Node], block: str) -> Node:
         equal[0],
         parameters=sum(node.parameters for node in equal),
         macs=sum(node.macs for node in equal),
+        # The last of the equals holds what the run returns.
         hook_point=equal[-1].hook_point,
         members=tuple(members),
         repeat_count=sum(node.repeat_count for node in equal),

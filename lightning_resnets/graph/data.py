@@ -14,6 +14,7 @@ Edge = tuple[str, str, int]  # source node, target node, operand index
 FoldDepth = Literal["stage", "stages", "block", "blocks", "module", "modules", "none", 1, 2] | None
 
 FOLD_DEPTHS: dict[object, int | None] = {
+    # Words and numbers: the CLI takes plurals, the API either.
     **dict.fromkeys(("stage", "stages", 1), 1),
     **dict.fromkeys(("block", "blocks", 2), 2),
     **dict.fromkeys(("module", "modules", "none", None)),
@@ -110,6 +111,7 @@ class GraphData:
     skips: tuple[SkipConnection, ...]
     traced_by: Literal["torch.fx", "recorder", "recorder, one way of several"] = "torch.fx"
     merges_inserted: Literal["by the model", "by insert_merges"] = "by the model"
+    # Kept so that totals stay those of the whole model.
     hidden_skips: tuple[SkipConnection, ...] = ()
     non_skip_merges: int = 0
     nonlinearities: NonlinearityCounts | None = None
@@ -151,6 +153,7 @@ class GraphData:
         known: dict[str, None] = {}
         for node in self.nodes:
             known |= dict.fromkeys((node.name, *node.members))
+        # A name without similar ones still gets examples.
         similar = get_close_matches(name, known, n=3) or [node.name for node in self.nodes[:5]]
         return f"The graph has no node '{name}'; it has {', '.join(similar)} and others."
 

@@ -33,6 +33,7 @@ def immediate_dominators(sources: Sequence[Sequence[int]]) -> list[int]:
 def _common_dominator(dominators: Sequence[int], one: int, other: int) -> int:
     """Walk up from two nodes until they meet."""
     while one != other:
+        # The later node cannot dominate the earlier one, so it goes up.
         if one > other:
             one = _next_dominator(dominators, one)
         else:
@@ -42,4 +43,6 @@ def _common_dominator(dominators: Sequence[int], one: int, other: int) -> int:
 
 def _next_dominator(dominators: Sequence[int], node: int) -> int:
     """Return the dominator of a node, -1 above a root."""
-    return -1 if dominators[node] == node else dominators[node]
+    if dominators[node] == node:
+        return -1
+    return dominators[node]

@@ -29,8 +29,11 @@ def fake_tensor(tensor: Tensor) -> Tensor:
     Returns:
         One zero, expanded; float32 for floats of any width.
     """
+    dtype = tensor.dtype
     # Models in half precision would otherwise meet operations that the CPU lacks.
-    dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
+    if tensor.is_floating_point():
+        dtype = torch.float32
+    # Expanded: a map of any size takes the memory of one number.
     return torch.zeros((), dtype=dtype).expand(tensor.shape)
 
 
@@ -46,6 +49,7 @@ def constant_tensor(tensor: Tensor) -> Tensor:
     if not tensor.numel():
         return fake_tensor(tensor)
     first = tensor[(0,) * tensor.dim()].clone()
+    # NaN would decide branches and spread through the model.
     if not bool(first.isfinite()):
         return fake_tensor(tensor)
     if tensor.is_floating_point():
@@ -71,6 +75,7 @@ def fake_copy(model: nn.Module) -> nn.Module:
             if "_hooks" in name and isinstance(value, dict):
                 memo[id(value)] = no_hooks
     for weight in model.parameters():
+        # By identity: weights that are shared stay shared.
         memo[id(weight)] = nn.Parameter(fake_tensor(weight), requires_grad=False)
     for tensor in (*model.buffers(), *non_leaf_tensors(model)):
         memo[id(tensor)] = fake_tensor(tensor)
@@ -89,6 +94,7 @@ def non_leaf_tensors(model: nn.Module) -> list[Tensor]:
     found: list[Tensor] = []
     for module in model.modules():
         values = [value for value in vars(module).values() if isinstance(value, Tensor)]
+        # Only these have a grad_fn, which cannot be copied.
         found += [value for value in values if not value.is_leaf]
     return found
 
@@ -130,10 +136,11 @@ def run_function_fake(
         The fake output.
     """
     if kwargs.get("inplace"):
+        # A new dict: that of the caller stays as it is.
         kwargs = {**kwargs, "inplace": False}
     rule = FUNCTION_SHAPE_RULES.get(function)
-    shape = rule(*args, **kwargs) if rule else None
-    if shape:
+    # A rule returns nothing where only torch can tell the shape.
+    if rule and (shape := rule(*args, **kwargs)):
         return torch.zeros(()).expand(shape)
     return _run(function, args, kwargs)
 
@@ -184,33 +191,73 @@ class ShapePropagator(fx.Interpreter):
         return self.kept
 
     def placeholder(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return the input of this name, or its default."""
+        """Return the input of this name, or its default.
+
+        Args:
+            target: name of the argument.
+            args: its default, if any.
+            kwargs: keyword arguments.
+
+        Returns:
+            The fake input.
+        """
         if str(target) in self.inputs:
             return self.inputs[str(target)]
         self.args_iter = iter(())
         return super().placeholder(target, args, kwargs)
 
     def run_node(self, n: fx.Node) -> Any:
-        """Run one node and keep its fake output."""
+        """Run one node and keep its fake output.
+
+        Args:
+            n: the node.
+
+        Returns:
+            The fake output.
+
+        Raises:
+            ValueError: the activations would take too much memory.
+        """
         value = super().run_node(n)
         is_tensor = isinstance(value, Tensor)
         if is_tensor:
+            # Counted before it is kept, so a huge map raises first.
             self.total += value.numel()
         if self.total > MAX_ACTIVATION_NUMEL:
             raise ValueError(f"its activations exceed {MAX_ACTIVATION_NUMEL * 4 / 2**30:.1f} GB")
         # Parameters keep their identity, by which shared ones count once.
         is_activation = is_tensor and not isinstance(value, nn.Parameter)
-        self.kept[n] = fake_tensor(value) if is_activation else value
+        self.kept[n] = value
+        if is_activation:
+            self.kept[n] = fake_tensor(value)
         return value
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a function on fake tensors."""
+        """Run a function on fake tensors.
+
+        Args:
+            target: the function.
+            args: positional arguments.
+            kwargs: keyword arguments.
+
+        Returns:
+            The fake output; None for a check of a branch.
+        """
         # The recorder has answered it.
         if target is check_branch:
             return None
         return run_function_fake(target, args, kwargs)
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a module on fake tensors."""
+        """Run a module on fake tensors.
+
+        Args:
+            target: name of the module.
+            args: positional arguments.
+            kwargs: keyword arguments.
+
+        Returns:
+            The fake output.
+        """
         module = self.fetch_attr(target)
         return run_module_fake(module, module, args, kwargs)

@@ -49,6 +49,7 @@ def fold_stages(graph: G) -> G:
     Returns:
         The folded graph; nodes have the names of the stages.
     """
+    # Only neighbors: a stage that is left and entered again has two nodes.
     runs = [list(run) for _, run in groupby(graph.nodes, key=_stage_or_name)]
     names = _make_unique([_run_name(run) for run in runs])
     return _contract(graph, list(zip(names, runs, strict=True)))
@@ -61,7 +62,9 @@ def _stage_or_name(node: Node) -> str:
 
 def _run_name(run: Sequence[Node]) -> str:
     """Return the stage of several nodes, the name of a single one."""
-    return _stage_or_name(run[0]) if len(run) > 1 else run[0].name
+    if len(run) == 1:
+        return run[0].name
+    return _stage_or_name(run[0])
 
 
 def _find_chains(graph: GraphData) -> list[list[Node]]:
@@ -72,7 +75,10 @@ def _find_chains(graph: GraphData) -> list[list[Node]]:
     chain_of: dict[str, list[Node]] = {}
     for node in graph.nodes:
         sources = inputs[node.name]
-        chain = chain_of[sources[0]] if len(sources) == 1 else None
+        chain: list[Node] = []
+        # A node of several inputs begins a chain of its own.
+        if len(sources) == 1:
+            chain = chain_of[sources[0]]
         if chain and chain[-1].name == sources[0] and _extends(chain, node, use_counts):
             chain.append(node)
         else:
@@ -85,6 +91,7 @@ def _find_chains(graph: GraphData) -> list[list[Node]]:
 def _extends(chain: Sequence[Node], node: Node, use_counts: Counter[str]) -> bool:
     """Return True if the node, which follows the chain, becomes part of it."""
     first = chain[0]
+    # A fork must stay visible, and a merge begins a node of its own.
     if use_counts[chain[-1].name] != 1 or node.kind:
         return False
     if "input" in (first.op, node.op) or node.op == "output":
@@ -92,6 +99,7 @@ def _extends(chain: Sequence[Node], node: Node, use_counts: Counter[str]) -> boo
     if first.kind:
         # The activation after a merge belongs to it.
         return node.block == first.block and not node.parameters and node.op in FUSABLE_OPS
+    # In the stem a norm and an activation join their convolution.
     if _is_loose(first) or _is_loose(node):
         return _is_loose(first) and _is_loose(node) and node.op in FUSABLE_OPS
     return node.block == first.block
@@ -99,6 +107,7 @@ def _extends(chain: Sequence[Node], node: Node, use_counts: Counter[str]) -> boo
 
 def _is_loose(node: Node) -> bool:
     """Return True for an operation outside of all blocks: in the stem, the head, the model."""
+    # A single layer is its own block.
     return node.block in ("", node.name)
 
 
@@ -112,12 +121,17 @@ def _name_chains(chains: Sequence[list[Node]]) -> list[tuple[str, list[Node]]]:
     names: list[str] = []
     for chain in chains:
         first = chain[0]
+        # A block of several chains has no node that is all of it.
         is_whole_block = not first.kind and chain_counts[first.block] == 1
-        names.append(first.block if is_whole_block and first.block else _common_module(chain))
+        if is_whole_block and first.block:
+            names.append(first.block)
+        else:
+            names.append(_common_module(chain))
     longest: dict[str, list[Node]] = {}
     for name, chain in zip(names, chains, strict=True):
         longest[name] = max(longest.get(name, []), chain, key=len)
     for index, chain in enumerate(chains):
+        # One name cannot mean two nodes.
         if longest[names[index]] is not chain:
             names[index] = chain[0].name
     return list(zip(_make_unique(names), chains, strict=True))
@@ -186,6 +200,7 @@ def _contract_edges(
         target = group_of[after]
         present = inputs.setdefault(target, [])
         is_merge = target in merges
+        # Edges inside a group vanish, and parallel ones become one.
         if source == target or (not is_merge and source in present):
             continue
         edges.append((source, target, operand if is_merge else len(present)))
@@ -196,6 +211,7 @@ def _contract_edges(
 def _with_hidden(before: GraphData, folded: G) -> G:
     """Add the skips, and the number of other merges, that the folded graph does not show."""
     shown = {node.name for node in folded.nodes if node.kind}
+    # A collapsed merge hides as many as it stands for.
     hidden = {node.name: node.repeat_count for node in before.merges if node.name not in shown}
     hidden_skips: list[SkipConnection] = []
     for skip in before.skips:
@@ -224,7 +240,9 @@ def _fold_group(name: str, members: list[Node], is_module: bool) -> Node:
     """Fold the members into one node; a single one is only renamed."""
     first = members[0]
     if len(members) == 1:
-        return first if first.name == name else replace(first, name=name, is_module=is_module)
+        if first.name == name:
+            return first
+        return replace(first, name=name, is_module=is_module)
     kind = first.kind if first.name == name else None
     has_one_block = all(node.block == first.block for node in members)
     folded: list[str] = []
@@ -259,5 +277,6 @@ def _summarize_ops(members: Sequence[Node]) -> str:
     if merges:
         return ", ".join(f"{count} {kind}" for kind, count in merges.items())
     ops = [node.op for node in members if node.macs] or [node.op for node in members]
+    # In order of execution, so that "conv 1x1, conv 3x3" reads as it runs.
     runs = [(op, len(list(run))) for op, run in groupby(ops)]
     return ", ".join(f"{count} × {op}" if count > 1 else op for op, count in runs)

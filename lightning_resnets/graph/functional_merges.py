@@ -84,7 +84,9 @@ def match_merge(node: fx.Node, context: MergeContext) -> FunctionalMerge | None:
     if node.op not in ("call_function", "call_method"):
         return None
     rule = next((rule for targets, rule in MERGE_RULES if node.target in targets), None)
-    found = rule(node, context) if rule else None
+    if rule is None:
+        return None
+    found = rule(node, context)
     if found is None or not all(operand in context.image_nodes for operand in found.operands):
         return None
     return found
@@ -100,6 +102,7 @@ def may_contain_merge(graph: fx.Graph) -> bool:
         True for a sum, stack or concatenation of two values, and for a product with a pooled value.
     """
     for node in graph.nodes:
+        # x + x is no merge: there is one path.
         if len(set(node.all_input_nodes)) < 2:
             continue
         if node.target in MERGING_OPS and not _adds_sizes(node):
@@ -124,6 +127,7 @@ def _tensor_operands(node: fx.Node) -> tuple[fx.Node, ...]:
     """Return the two tensors of a sum or a product; fewer where one is a number."""
     keywords = [node.kwargs[name] for name in ("input", "other") if name in node.kwargs]
     operands = [*node.args, *keywords]
+    # `alpha` and other factors have keywords of their own.
     if len(operands) != 2:
         return ()
     return tuple(item for item in operands if isinstance(item, fx.Node))
@@ -131,6 +135,7 @@ def _tensor_operands(node: fx.Node) -> tuple[fx.Node, ...]:
 
 def _have_equal_shapes(operands: tuple[fx.Node, ...], context: MergeContext) -> bool:
     """Return True for operands of one shape, with more axes than the batch."""
+    # A sum that broadcasts adds a bias or a position code.
     shapes = {context.shape(operand) for operand in operands}
     return len(shapes) == 1 and len(shapes.pop()) > 1
 
@@ -191,13 +196,15 @@ def _match_stack_sum(node: fx.Node, context: MergeContext) -> FunctionalMerge | 
         return None
     parts, stacked_axis = _arguments(stack, ("tensors", "dim"))
     operands = tuple(part for part in parts if isinstance(part, fx.Node))
+    # torch sums more than MAX_STACKED in another order, which rounds otherwise.
     if not 2 <= len(operands) <= MAX_STACKED or len(operands) != len(parts):
         return None
     if len(context.shape(operands[0])) < 2 or not set(node.kwargs) <= {"dim", "input"}:
         return None
     axes = len(context.shape(stack))
     # Newer versions of torch.fx write a single axis as a list.
-    axis = axis[0] if isinstance(axis, (list, tuple)) and len(axis) == 1 else axis
+    if isinstance(axis, (list, tuple)) and len(axis) == 1:
+        axis = axis[0]
     if not isinstance(axis, int) or axis % axes != (stacked_axis or 0) % axes:
         return None
     if target_name(node) == "sum":
@@ -213,7 +220,9 @@ def _match_gate(node: fx.Node, context: MergeContext) -> FunctionalMerge | None:
     if len(factors) != 2:
         return None
     operands = gate_operands(factors[0], factors[1], context)
-    return FunctionalMerge(Gate(), operands) if operands else None
+    if operands is None:
+        return None
+    return FunctionalMerge(Gate(), operands)
 
 
 def _match_concat(node: fx.Node, context: MergeContext) -> FunctionalMerge | None:
@@ -221,6 +230,7 @@ def _match_concat(node: fx.Node, context: MergeContext) -> FunctionalMerge | Non
     parts = node.args[0] if node.args else node.kwargs.get("tensors")
     if not isinstance(parts, (list, tuple)) or len(parts) < 2:
         return None
+    # The channel axis, from the front or from the back.
     if _concat_axis(node) not in (1, 1 - context.axes):
         return None
     if not all(len(context.shape(part)) == context.axes for part in parts):
@@ -234,6 +244,7 @@ def _concat_axis(node: fx.Node) -> Any:
         return 1
     if len(node.args) > 1:
         return node.args[1]
+    # torch accepts NumPy's word too.
     return node.kwargs.get("dim", node.kwargs.get("axis", 0))
 
 

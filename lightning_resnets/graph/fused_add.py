@@ -46,10 +46,12 @@ class FusedAdd(Add):
         Returns:
             The sum, (N, C, H, W).
         """
+        # The factors belong to the order of the original call.
         first, second = (branch, shortcut) if self.is_reversed else (shortcut, branch)
         if self.function is SumFunction.ADD:
             return torch.add(first, second, alpha=self.factor)
         if self.function is SumFunction.MEAN:
+            # As the original call: (x + y) / 2 may round otherwise.
             return torch.stack((first, second)).mean(0)
         if self.function is SumFunction.ADDCMUL:
             assert weight is not None
@@ -61,6 +63,7 @@ class FusedAdd(Add):
         """Return the names of the operands that have a factor."""
         if self.function in (SumFunction.LERP, SumFunction.MEAN):
             return self.operands
+        # `alpha` and `value` multiply the second summand.
         return (self.operands[0 if self.is_reversed else 1],)
 
     def extra_repr(self) -> str:

@@ -28,6 +28,7 @@ class ModuleOutputs:
             node: the node.
         """
         self.outputs[path] = node
+        # Inner modules return first, so the first entry is the innermost.
         self.inner.setdefault(node, path)
 
     def replace_node(self, old: fx.Node, new: fx.Node) -> None:
@@ -73,6 +74,7 @@ class ModuleOutputs:
         Returns:
             The name of the module.
         """
+        # A function of the model itself has no module around it.
         stack = list((node.meta.get("nn_module_stack") or {"": ("",)}).values())
         return re.sub(r"@\d+", "", str(stack[-1][0]))
 
@@ -87,6 +89,7 @@ def is_leaf(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         args: arguments of the call.
         kwargs: keyword arguments of the call.
     """
+    # A Sequential lies in torch.nn but has parts.
     if isinstance(module, nn.Sequential):
         return False
     is_of_torch = module.__module__.startswith(("torch.nn", "torch.ao.nn"))
@@ -94,6 +97,7 @@ def is_leaf(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         return True
     if len(args) != 1 or kwargs or isinstance(args[0], (list, tuple, dict)):
         return False
+    # Weights make a module more than one operation: its sums may be shortcuts.
     own = chain(module.children(), module.parameters(recurse=False), module.buffers(recurse=False))
     return next(own, None) is None and not contains_hidden_merge(module)
 
@@ -174,6 +178,7 @@ def _is_inplace(node: fx.Node, modules: Mapping[str, nn.Module]) -> bool:
     if node.op == "call_module":
         return vars(modules[str(node.target)]).get("inplace") is True
     name = target_name(node)
+    # `+=` leaves no other trace in the graph.
     marked = "in place" in node.meta or bool(node.kwargs.get("inplace"))
     return marked or name == "setitem" or (node.op != "get_attr" and is_inplace_name(name))
 
@@ -183,20 +188,22 @@ def _is_reused(
 ) -> bool:
     """Return True if what a node overwrites is used later, by itself or through a view."""
 
-    def is_used_later(source: fx.Node) -> bool:
+    def has_later_user(source: fx.Node) -> bool:
         """Return True if the node or a view of it has a later user."""
         if any(order[user] > order[node] for user in source.users):
             return True
+        # The node's own output has the new values, so its users are right.
         views = (user for user in source.users if user is not node and _is_view(user, modules))
-        return any(is_used_later(view) for view in views)
+        return any(has_later_user(view) for view in views)
 
     # Up to the tensor that owns the memory.
     source = node.args[0]
     while isinstance(source, fx.Node):
-        if is_used_later(source):
+        if has_later_user(source):
             return True
-        is_view = bool(source.args) and _is_view(source, modules)
-        source = source.args[0] if is_view else None
+        if not source.args or not _is_view(source, modules):
+            return False
+        source = source.args[0]
     return False
 
 
@@ -238,17 +245,43 @@ class ModuleTracer(fx.Tracer):
         self._leaf = False
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
-        """Return a proxy that marks in-place operators."""
+        """Return a proxy that marks in-place operators.
+
+        Args:
+            node: the node.
+
+        Returns:
+            The proxy of the node.
+        """
         return _Proxy(node, self)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Return True if `call_module` has found the module to be one operation."""
+        """Return True if `call_module` has found the module to be one operation.
+
+        Args:
+            m: the module; its arguments have decided already.
+            module_qualified_name: its name.
+
+        Returns:
+            The answer of `is_leaf` for this call.
+        """
         return self._leaf
 
     def call_module(
         self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Trace the call of a module and note what it returned."""
+        """Trace the call of a module and note what it returned.
+
+        Args:
+            m: the module.
+            forward: its forward method.
+            args: arguments of the call.
+            kwargs: keyword arguments of the call.
+
+        Returns:
+            Its output, of proxies.
+        """
+        # fx asks `is_leaf_module` without the arguments, which decide here.
         self._leaf = is_leaf(m, args, kwargs)
         value = super().call_module(m, forward, args, kwargs)
         if isinstance(value, fx.Proxy):

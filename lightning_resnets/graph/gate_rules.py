@@ -51,7 +51,9 @@ class MergeContext:
         Args:
             node: a node, or another argument.
         """
-        value = self.values.get(node) if isinstance(node, fx.Node) else None
+        if not isinstance(node, fx.Node):
+            return ()
+        value = self.values.get(node)
         return tuple(value.shape) if isinstance(value, Tensor) else ()
 
 
@@ -78,6 +80,7 @@ def ancestors(node: fx.Node) -> set[fx.Node]:
     found = {node}
     pending = [node]
     while pending:
+        # Without those found before: a deep model has very many paths.
         new = set(pending.pop().all_input_nodes) - found
         found |= new
         pending += new
@@ -97,11 +100,13 @@ def gate_operands(
     Returns:
         The weighed tensor and its weight; None if the product is not a gate.
     """
+    # A product may be written either way round.
     orders = ((first, second), (second, first))
     for x, factor in orders:
         weight = _before_broadcast(factor, context)
         if _has_channel_shape(x, weight, context) and _is_learned_weight(weight, x, context.model):
             return x, weight
+    # Channel weights first: their shape leaves no doubt.
     for x, weight in orders:
         if _has_map_shape(x, weight, context) and _is_map_weight(weight, x, context.model):
             return x, weight
@@ -112,10 +117,12 @@ def _has_channel_shape(x: fx.Node, weight: fx.Node, context: MergeContext) -> bo
     """Return True for a weight with one number per channel of `x`."""
     shape = context.shape(x)
     weight_shape = context.shape(weight)
+    # A 1x1 map times a 1x1 map: either could be the weight.
     if shape == weight_shape:
         return False
     if len(shape) == context.axes and weight_shape == (*shape[:2], *[1] * (len(shape) - 2)):
         return len(shape) > 2
+    # Split attention has an axis of branches before the channels.
     return len(shape) in (4, 5) and weight_shape == (*shape[:-2], 1, 1)
 
 
@@ -150,6 +157,7 @@ def _broadcasts_over_space(node: fx.Node, context: MergeContext) -> bool:
 
 def _is_learned_weight(weight: fx.Node, x: fx.Node, model: nn.Module) -> bool:
     """Return True if the weight has a learned layer or activation that `x` does not have."""
+    # Layers before the fork belong to both factors.
     own = ancestors(weight) - ancestors(x)
     return any(_is_learned(node, model) or _is_activation(node, model) for node in own)
 
@@ -160,6 +168,7 @@ def _is_map_weight(weight: fx.Node, x: fx.Node, model: nn.Module) -> bool:
     while not _is_activation(node, model, MAP_ACTIVATIONS):
         name = _operation_name(node, model)
         sources = node.all_input_nodes
+        # Anything else between activation and product changes the weight's meaning.
         if len(sources) != 1 or not any(part in name for part in WEIGHT_OPS):
             return False
         node = sources[0]
@@ -170,7 +179,10 @@ def _operation_name(node: fx.Node, model: nn.Module) -> str:
     """Return the name of the class, function or method that a node calls, in lower case."""
     if node.op == "call_module":
         return type(model.get_submodule(str(node.target))).__name__.lower()
-    return target_name(node) if node.op in ("call_function", "call_method") else ""
+    # The target of an input or a weight is a name, not an operation.
+    if node.op not in ("call_function", "call_method"):
+        return ""
+    return target_name(node)
 
 
 def _is_learned(node: fx.Node, model: nn.Module) -> bool:

@@ -33,6 +33,7 @@ def without_graph(model: nn.Module) -> nn.Module:
     shell = nn.Module()
     attributes = vars(model)
     for name in ("_modules", "_parameters", "_buffers", "training"):
+        # The dictionaries themselves: the weights are shared, not copied.
         vars(shell)[name] = attributes[name]
     for name, value in attributes.items():
         if isinstance(value, Tensor):
@@ -52,6 +53,7 @@ def copy_graph(model: fx.GraphModule) -> tuple[fx.Graph, ModuleOutputs]:
     graph = fx.Graph()
     copied: dict[FxNode, FxNode] = {}
     for node in model.graph.nodes:
+        # `node_copy` asks for the new node of each old one.
         copied[node] = graph.node_copy(node, copied.__getitem__)
     outputs = ModuleOutputs()
     if has_inserted_merges(model):
@@ -75,6 +77,7 @@ def restore_owners(model: nn.Module, graph: fx.Graph) -> None:
     for node in graph.nodes:
         if node.op not in ("call_function", "call_method"):
             continue
+        # fx.GraphModule keeps only the modules that are called.
         owner: Any = model
         for name in filter(None, ModuleOutputs.module_path(node).split(".")):
             if not hasattr(owner, name):

@@ -16,6 +16,7 @@ class NodeGrouping:
 
     def __init__(self, model: nn.Module) -> None:
         self.modules = dict(model.named_modules(remove_duplicate=False))
+        # On the instance: `functools.cache` on a method would keep all models alive.
         self.block = cache(self._block)
         self.stage = cache(self._stage)
         self.is_container = cache(self._is_container)
@@ -31,7 +32,9 @@ class NodeGrouping:
     def _stage(self, block: str) -> str:
         """Return the container of the block, or the block where the container is nested."""
         parent = block.rpartition(".")[0]
-        return block if not parent or self.is_nested(parent) else parent
+        if not parent or self.is_nested(parent):
+            return block
+        return parent
 
     def _is_nested(self, path: str) -> bool:
         """Return True for a container of containers."""
@@ -41,6 +44,7 @@ class NodeGrouping:
         """Return True for a plain container, or a module of blocks with merges (DenseBlock)."""
         if type(module) is nn.Sequential or isinstance(module, (nn.ModuleList, nn.ModuleDict)):
             return True
+        # Its own merges do not make a block out of a DenseBlock.
         inner = [child for child in module.children() if not isinstance(child, Merge)]
         return bool(inner) and all(self.has_merge(child) for child in inner)
 

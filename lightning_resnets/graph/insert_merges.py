@@ -72,7 +72,9 @@ def insert_merges(
     check_is_traceable(model)
     model = uncompiled(model)
     inputs = make_inputs(model, input_size, example_inputs)
+    # Tracing needs evaluation mode, which must not stay.
     modes = {name: module.training for name, module in model.named_modules()}
+    # The model stays as it is, and both train the same weights.
     shared = _copy_around_weights(without_graph(model))
     try:
         traced = _trace_shared(model, shared.eval(), inputs, backend)
@@ -80,6 +82,7 @@ def insert_merges(
         reason = describe_failure(model, inputs, error)
         raise TraceError(f"Cannot insert merges into this model: {reason}.") from error
     insert_merge_modules(shared, traced.fx_graph, traced.values, traced.outputs)
+    # After the merges are inserted, since they replace nodes.
     traced.outputs.store_in_meta()
     with_merges = runnable(shared, traced.fx_graph, type(model).__name__)
     _store_facts(with_merges, traced, inputs)
@@ -87,6 +90,7 @@ def insert_merges(
         module.training = modes.get(name, model.training)
     graph_and_nodes = trace_nodes(with_merges, example_inputs=with_merges.meta["example_inputs"])
     nodes = graph_and_nodes.node_by_name
+    # Only the finished model tells which operand is the shortcut.
     if put_shortcut_first(with_merges, nodes, graph_and_nodes.graph.skips):
         with_merges.recompile()
     return with_merges
@@ -99,6 +103,7 @@ def _store_facts(with_merges: fx.GraphModule, traced: Trace, inputs: NamedInputs
     names = {str(node.target) for node in traced.fx_graph.nodes if node.op == "placeholder"}
     known = {name: value for name, value in inputs.items() if name in names}
     with_merges.meta["example_inputs"] = known
+    # Sizes are constants in a recorded graph, so it fits no other.
     if traced.backend == "recorder":
         first = next(value for value in inputs.values() if isinstance(value, torch.Tensor))
         with_merges.meta["input_size"] = tuple(first.shape[1:])
@@ -112,6 +117,7 @@ def _trace_shared(
         try:
             return _trace_with_fx(model, shared, inputs)
         except Exception:
+            # The user wants this backend: its error says more than a second try.
             if backend:
                 raise
     return _trace_with_recorder(model, shared, inputs)
@@ -127,6 +133,7 @@ def _trace_with_fx(model: nn.Module, shared: nn.Module, inputs: NamedInputs) -> 
         fx_graph = tracer.trace(shared)
         outputs = tracer.outputs
     values = _propagate(shared, fx_graph, inputs)
+    # Checked on the original, whose in-place flags are still set.
     check_inplace_safety(fx_graph, model, values)
     return Trace(fx_graph, outputs, values, "torch.fx")
 
@@ -134,11 +141,13 @@ def _trace_with_fx(model: nn.Module, shared: nn.Module, inputs: NamedInputs) -> 
 def _trace_with_recorder(model: nn.Module, shared: nn.Module, inputs: NamedInputs) -> Trace:
     """Record one image and two images; what differs between them depends on the batch size."""
     fake_model = _runnable_fake_copy(model)
+    # A second copy: a recording may leave constants on the first.
     second_fake_model = _runnable_fake_copy(model)
     fx_graph, outputs = record_graph(fake_model, with_batch_size(inputs, 1))
     two_images = with_batch_size(inputs, 2)
     generalize_batch_size(fx_graph, record_graph(second_fake_model, two_images)[0])
     for name, value in vars(fake_model).items():
+        # Tensors that no module had registered.
         if name.startswith("_tensor_constant"):
             vars(shared)[name] = value
     values = _propagate(shared, fx_graph, inputs)
@@ -168,6 +177,7 @@ def _copy_around_weights(model: nn.Module) -> nn.Module:
     for weight in (*model.parameters(), *model.buffers()):
         memo[id(weight)] = weight
     for tensor in non_leaf_tensors(model):
+        # deepcopy refuses tensors with a grad_fn.
         memo[id(tensor)] = tensor.detach()
     shared = copy_without_wrappers(model, memo)
     for module in shared.modules():

@@ -35,6 +35,8 @@ MATMUL_FUNCTIONS: tuple[Any, ...] = (torch.matmul, torch.mm, operator.matmul, "m
 # Functions of these packages are single operations; those of others may contain products.
 ENTERED_PACKAGES = ("torch.", "lightning_resnets.")
 
+CALL_OPS = ("call_module", "call_function", "call_method")
+
 LINEAR_FUNCTION: Callable[..., Tensor] = functional.linear
 
 
@@ -70,6 +72,7 @@ class NestedProductCounter(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """Run a call and note its products."""
+        # First: the product needs the shape of the output.
         output = func(*args, **(kwargs or {}))
         self.found += function_products(func, args, kwargs or {}, output)
         return output
@@ -91,17 +94,20 @@ def module_products(
     """
     if isinstance(module, nn.Linear):
         return (_linear_product(module.weight, module.bias, output),)
+    # Its projections are one matrix, so they are counted apart.
     if isinstance(module, nn.MultiheadAttention):
         return _attention_products(module, args, kwargs, output)
     inputs = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
     if isinstance(module, CONV_MODULES):
-        product = _conv_product(
-            module.weight, module.bias, inputs[0], output, module.groups, module.transposed
-        )
-        return (product,)
+        return (_conv_module_product(module, inputs[0], output),)
     if isinstance(module, SEQUENCE_MODULES):
         return _sequence_products(module, _count_positions(inputs[0]))
     return ()
+
+
+def _conv_module_product(conv: Any, inputs: Tensor, output: Tensor) -> WeightProduct:
+    """Return the product of a convolution module."""
+    return _conv_product(conv.weight, conv.bias, inputs, output, conv.groups, conv.transposed)
 
 
 def _sequence_products(module: nn.Module, positions: int) -> tuple[WeightProduct, ...]:
@@ -109,6 +115,7 @@ def _sequence_products(module: nn.Module, positions: int) -> tuple[WeightProduct
     return tuple(
         WeightProduct(name, tuple(weight.shape), positions)
         for name, weight in module.named_parameters()
+        # Biases have one axis.
         if weight.dim() == 2
     )
 
@@ -134,6 +141,7 @@ def function_products(
     """
     if not isinstance(output, Tensor):
         return ()
+    # torch.fx records a function marked with `fx.wrap` as one call.
     if isinstance(target, FunctionType) and not target.__module__.startswith(ENTERED_PACKAGES):
         return _nested_products(target, args, kwargs)
     if target is LINEAR_FUNCTION or target in (*CONV_FUNCTIONS, *CONV_TRANSPOSE_FUNCTIONS):
@@ -186,6 +194,7 @@ def _conv_product(
     transposed: bool,
 ) -> WeightProduct:
     """Return the product of a convolution; a transposed one has inputs and outputs swapped."""
+    # (outputs, inputs / groups, ...), transposed (inputs, outputs / groups, ...).
     first, second, *kernel_size = weight.shape
     has_bias = bias is not None
     if not transposed:
@@ -198,8 +207,10 @@ def _conv_product(
 
 def _linear_product(weight: Tensor, bias: Tensor | None, output: Tensor) -> WeightProduct:
     """Return the product of a linear layer."""
+    outputs = 1
     # functional.linear takes a vector as weight too.
-    outputs = len(weight) if weight.dim() == 2 else 1
+    if weight.dim() == 2:
+        outputs = len(weight)
     positions = output.numel() // outputs
     return WeightProduct("", (outputs, weight.shape[-1]), positions, bias is not None)
 
@@ -212,6 +223,7 @@ def _attention_products(
     input_widths = {"query": width, "key": module.kdim, "value": module.vdim}
     has_bias = module.in_proj_bias is not None
     products: list[WeightProduct] = []
+    # Query, key and value may differ in length and width.
     for i, (name, input_width) in enumerate(input_widths.items()):
         positions = _count_positions(_argument(args, kwargs, i, name))
         products.append(WeightProduct(name, (width, input_width), positions, has_bias))
@@ -224,13 +236,17 @@ def _argument(
     args: Sequence[Any], kwargs: Mapping[str, Any], position: int, name: str, default: Any = None
 ) -> Any:
     """Return an argument that was given by position or by name."""
-    return args[position] if len(args) > position else kwargs.get(name, default)
+    if len(args) > position:
+        return args[position]
+    return kwargs.get(name, default)
 
 
 def _count_positions(tensor: Tensor) -> int:
     """Return the number of positions of a tensor whose last axis is the channels."""
-    channels = tensor.shape[-1] if tensor.dim() else 1
-    return tensor.numel() // max(channels, 1)
+    if not tensor.dim():
+        return 1
+    # An empty axis has no positions, and must not divide by zero.
+    return tensor.numel() // max(tensor.shape[-1], 1)
 
 
 def weight_products(
@@ -250,17 +266,23 @@ def weight_products(
     Returns:
         The products.
     """
-    output = values.get(node)
-    if isinstance(output, (tuple, list)):
-        output = next((part for part in output if isinstance(part, Tensor)), None)
-    is_call = node.op in ("call_module", "call_function", "call_method")
-    if not is_call or not isinstance(output, Tensor):
+    output = _first_tensor(values.get(node))
+    if output is None or node.op not in CALL_OPS:
         return ()
     args, kwargs = map_arg((node.args, node.kwargs), values.get)
     if node.op == "call_module":
         return module_products(modules[str(node.target)], args, kwargs, output)
     operand = _weight_operand(node, image_nodes)
     return function_products(node.target, args, kwargs, output, operand)
+
+
+def _first_tensor(value: object) -> Tensor | None:
+    """Return a tensor, or the first of several; None for anything else."""
+    if isinstance(value, (tuple, list)):
+        return next((part for part in value if isinstance(part, Tensor)), None)
+    if isinstance(value, Tensor):
+        return value
+    return None
 
 
 def _weight_operand(node: fx.Node, image_nodes: Container[fx.Node]) -> int | None:
@@ -271,4 +293,7 @@ def _weight_operand(node: fx.Node, image_nodes: Container[fx.Node]) -> int | Non
         for i, factor in enumerate(factors)
         if isinstance(factor, fx.Node) and factor not in image_nodes
     ]
-    return weights[0] if len(weights) == 1 else None
+    # With two weights there is no activation, with none no weight.
+    if len(weights) != 1:
+        return None
+    return weights[0]

@@ -29,8 +29,10 @@ def insert_merge_modules(
     """
     count = 0
     context = MergeContext(model, values, set(), _count_axes(graph, values))
+    # A list: nodes are inserted and erased on the way.
     for node in list(graph.nodes):
         _make_out_of_place(node)
+        # Constants never merge with a path.
         if node.op != "placeholder" and not _depends_on(node, values, context.image_nodes):
             continue
         context.image_nodes.add(node)
@@ -38,17 +40,25 @@ def insert_merge_modules(
         if merge is None:
             continue
         added = _replace_by_modules(model, graph, node, merge)
-        # The last of several sums is what the module returned.
-        outputs.replace_node(node, added[-1])
-        for new in added:
-            context.image_nodes.add(new)
-            values[new] = values[node]
-            outputs.inner[new] = str(new.target)
         count += len(added)
+        context.image_nodes.update(added)
+        _update_facts(node, added, values, outputs)
+        # Read before the node is erased.
         sources = node.all_input_nodes
         graph.erase_node(node)
         _erase_unread(graph, sources)
     return count
+
+
+def _update_facts(
+    node: fx.Node, added: list[fx.Node], values: dict[fx.Node, Any], outputs: ModuleOutputs
+) -> None:
+    """Give the calls of new merges the facts about the node that they replace."""
+    # The last of several sums is what the module returned.
+    outputs.replace_node(node, added[-1])
+    for new in added:
+        values[new] = values[node]
+        outputs.inner[new] = str(new.target)
 
 
 def _count_axes(graph: fx.Graph, values: Mapping[fx.Node, Any]) -> int:
@@ -85,14 +95,19 @@ def put_shortcut_first(
     changed = False
     for skip in skips:
         if skip.kind is MergeKind.ADD and skip.operand == 1:
-            node = nodes[skip.merge]
-            shortcut, branch, *extras = node.args
-            node.args = (branch, shortcut, *extras)
-            merge = model.get_submodule(str(node.target))
-            if isinstance(merge, FusedAdd):
-                merge.is_reversed = not merge.is_reversed
+            _exchange_operands(model, nodes[skip.merge])
             changed = True
     return changed
+
+
+def _exchange_operands(model: nn.Module, node: fx.Node) -> None:
+    """Exchange the two summands of an Add; a weight stays behind them."""
+    shortcut, branch, *extras = node.args
+    node.args = (branch, shortcut, *extras)
+    merge = model.get_submodule(str(node.target))
+    # Its factors belong to the order of the original call.
+    if isinstance(merge, FusedAdd):
+        merge.is_reversed = not merge.is_reversed
 
 
 def _depends_on(node: fx.Node, values: Mapping[fx.Node, Any], image_nodes: set[fx.Node]) -> bool:
@@ -106,6 +121,7 @@ def _value_inputs(node: fx.Node) -> list[fx.Node]:
     """Return the inputs whose values matter, without those that only set a shape."""
     if node.op in ("call_function", "call_method"):
         name = target_name(node)
+        # `zeros_like(x)` depends on the shape of x, not on its values.
         if name.endswith("_like") or name.startswith("new_"):
             return []
         if name.endswith("_as"):
@@ -120,13 +136,16 @@ def _replace_by_modules(
     first, *others = found.operands
     steps = [found.operands]
     if found.merge.kind is MergeKind.ADD:
+        # A stack of three or more is summed one by one, as torch does.
         steps = [(first, other) for other in others]
     new: list[fx.Node] = []
     for operands in steps:
         # Each sum adds the next tensor to the one before.
-        merge = found.merge if not new else Add()
-        before = (new[-1], *operands[1:]) if new else operands
-        new.append(_call_new_module(model, graph, node, merge, (*before, *found.extras)))
+        merge = found.merge
+        if new:
+            merge = Add()
+            operands = (new[-1], *operands[1:])
+        new.append(_call_new_module(model, graph, node, merge, (*operands, *found.extras)))
     node.replace_all_uses_with(new[-1])
     return new
 
@@ -145,6 +164,7 @@ def _call_new_module(
     owner.add_module(name, merge)
     with graph.inserting_before(node):
         new = graph.call_module(f"{path}.{name}" if path else name, args)
+    # The module stack tells the block; a copy, since each node edits its own.
     new.meta = dict(node.meta)
     return new
 
@@ -153,6 +173,7 @@ def _free_name(owner: nn.Module, name: str) -> str:
     """Append a number to a name that the module uses already."""
     free = name
     count = 0
+    # Not only modules: an attribute or a method may have the name.
     while hasattr(owner, free):
         count += 1
         free = f"{name}_{count}"

@@ -17,7 +17,20 @@ from lightning_resnets.utils.format import format_value
 if TYPE_CHECKING:
     import networkx
 
+# Fields of Node that become attributes of a node in networkx.
+NETWORKX_FIELDS = ("op", "shape", "parameters", "macs", "kind", "repeat_count")
+
 MAX_DRAWN_NODES = 120  # a drawing of more nodes cannot be read on a screen
+
+
+def _fold_level(depth: object) -> int | None:
+    """Return 1 for stages, 2 for blocks, None for modules; raise GraphError for anything else."""
+    # Other types may not be hashable, so they cannot be looked up.
+    if not isinstance(depth, (str, int, NoneType)) or depth not in FOLD_DEPTHS:
+        raise GraphError(
+            f"depth must be 1 (stage), 2 (block) or None (module, none), got {format_value(depth)}."
+        )
+    return FOLD_DEPTHS[depth]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -58,19 +71,17 @@ class ModelGraph(GraphData):
         Raises:
             GraphError: the depth is not one of these.
         """
-        if not isinstance(depth, (str, int, NoneType)) or depth not in FOLD_DEPTHS:
-            raise GraphError(
-                "depth must be 1 (stage), 2 (block) or None (module, none), "
-                f"got {format_value(depth)}."
-            )
+        level = _fold_level(depth)
         check_bool("collapse_repeats", collapse_repeats)
-        level = FOLD_DEPTHS[depth]
         folded = self
+        # First to blocks, also for stages, which are folded from those.
         if level is not None:
             folded = fold_blocks(folded)
         if level == 1:
             folded = fold_stages(folded)
-        return collapse_graph(folded, self) if collapse_repeats else folded
+        if collapse_repeats:
+            folded = collapse_graph(folded, self)
+        return folded
 
     def to_networkx(self) -> "networkx.DiGraph[str]":
         """Convert the graph to networkx.
@@ -83,19 +94,12 @@ class ModelGraph(GraphData):
 
         graph: networkx.DiGraph[str] = networkx.DiGraph()
         for node in self.nodes:
-            graph.add_node(
-                node.name,
-                op=node.op,
-                shape=node.shape,
-                parameters=node.parameters,
-                macs=node.macs,
-                kind=node.kind,
-                repeat_count=node.repeat_count,
-            )
+            graph.add_node(node.name, **{name: getattr(node, name) for name in NETWORKX_FIELDS})
         skips = {(skip.merge, skip.operand): skip.kind for skip in self.skips}
         for source, target, operand in self.edges:
             # Two operands from one source share an edge.
             present = graph.get_edge_data(source, target, {"operands": (), "skip": None})
+            # A shared edge is a skip if one of its operands is.
             skip = skips.get((target, operand)) or present["skip"]
             graph.add_edge(source, target, operands=(*present["operands"], operand), skip=skip)
         return graph

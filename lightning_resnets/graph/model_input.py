@@ -61,8 +61,12 @@ def check_input_size(model: nn.Module, input_size: object) -> None:
     # A slip of the keyboard may ask for more elements than torch can count.
     is_positive = all(isinstance(side, int) and 0 < side < MAX_SIDE for side in sides)
     axes = spatial_axes(model)
-    allowed = (2, 3, 4) if axes is None else (axes + 1,)
+    # A model without convolutions may be of any kind.
+    allowed = (2, 3, 4)
+    if axes is not None:
+        allowed = (axes + 1,)
     if len(sides) not in allowed or not is_positive:
+        # Without convolutions an image is the most likely input.
         expected = list(SIZE_BY_CONV.values())[(axes or 2) - 1]
         raise TraceError(f"input_size must be {expected}, got {input_size!r}.")
 
@@ -87,6 +91,12 @@ def make_inputs(
         check_input_size(model, input_size)
         return {_first_argument(model): fake_tensor(torch.empty(1, *input_size))}
     inputs = _bind(model, example_inputs)
+    _check_values(inputs)
+    return with_batch_size({name: _to_fake(value) for name, value in inputs.items()}, 1)
+
+
+def _check_values(inputs: NamedInputs) -> None:
+    """Raise TraceError if an input is no tensor or plain number, or if there is no tensor."""
     for name, value in inputs.items():
         if not isinstance(value, (Tensor, int, float, bool, str, type(None))):
             raise TraceError(
@@ -96,7 +106,6 @@ def make_inputs(
     tensors = [value for value in inputs.values() if isinstance(value, Tensor)]
     if not tensors:
         raise TraceError("example_inputs must hold at least one tensor, with its batch.")
-    return with_batch_size({name: _to_fake(value) for name, value in inputs.items()}, 1)
 
 
 def with_batch_size(inputs: NamedInputs, batch_size: int) -> NamedInputs:
@@ -117,6 +126,7 @@ def with_batch_size(inputs: NamedInputs, batch_size: int) -> NamedInputs:
     resized = dict(inputs)
     for name, value in inputs.items():
         if isinstance(value, Tensor):
+            # All images are equal, so the first one stands for the batch.
             resized[name] = value[:1].expand(batch_size, *value.shape[1:])
     return resized
 
@@ -128,6 +138,7 @@ def forward_signature(model: nn.Module) -> inspect.Signature:
         model: the model.
     """
     name = wrapped_child(model)
+    # Wrappers may be nested: a compiled model in DataParallel.
     while name:
         model = model.get_submodule(name)
         name = wrapped_child(model)
@@ -195,6 +206,7 @@ def _bind(model: nn.Module, example_inputs: ExampleInputs) -> NamedInputs:
     signature = forward_signature(model)
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     try:
+        # Binds as Python does, so the message is about the user's arguments.
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
         names = ", ".join(signature.parameters)

@@ -34,6 +34,7 @@ class NodeWriter:
         self.aliases = StorageAliases()
         self.origins: dict[int, tuple[Tensor, Any]] = {}  # of slices: the tensor and the index
         self.stack: dict[str, tuple[str, type]] = {}
+        # By identity: operations receive the tensors, not their names.
         named = (*model.named_parameters(), *model.named_buffers())
         self.weights = {id(weight): name for name, weight in named}
         self.total = 0
@@ -49,6 +50,7 @@ class NodeWriter:
             The placeholder.
         """
         node = self.graph.placeholder(name)
+        # Batch size and device are read from the first input.
         if self.image is None:
             self.image = node
         return node
@@ -120,20 +122,29 @@ class NodeWriter:
             self.bind_tensor(fake, node, constant)
             self.aliases.register(fake, value, inputs, is_whole=True)
             return fake
+        # A dataclass or a string has no node that could take it apart.
         if not isinstance(value, (tuple, list)):
             raise ValueError(
                 f"'{node.target}' returns a {type(value).__name__}, which cannot be recorded"
             )
-        fakes = [
-            self.fake_output(part, constant) if isinstance(part, Tensor) else part for part in value
-        ]
-        for i, (fake, part) in enumerate(zip(fakes, value, strict=True)):
-            if isinstance(fake, Tensor):
-                item = self.graph.call_function(operator.getitem, (node, i))
-                self.parts.append(self.tag_module_stack(item))
-                self.bind_tensor(fake, item, constant)
-                self.aliases.register(fake, part, inputs, is_whole=False)
-        return _rebuild(value, fakes)
+        parts: list[Any] = []
+        for i, part in enumerate(value):
+            if isinstance(part, Tensor):
+                parts.append(self._bind_part(part, node, i, inputs, constant))
+            else:
+                parts.append(part)
+        return _rebuild(value, parts)
+
+    def _bind_part(
+        self, part: Tensor, node: fx.Node, index: int, inputs: list[Tensor], constant: bool
+    ) -> Tensor:
+        """Return a fake tensor for one of several outputs, which a node of its own takes out."""
+        fake = self.fake_output(part, constant)
+        item = self.graph.call_function(operator.getitem, (node, index))
+        self.parts.append(self.tag_module_stack(item))
+        self.bind_tensor(fake, item, constant)
+        self.aliases.register(fake, part, inputs, is_whole=False)
+        return fake
 
     def fake_output(self, value: Tensor, constant: bool) -> Tensor:
         """Return a fake tensor for an output, and count its elements.
@@ -149,9 +160,12 @@ class NodeWriter:
             ValueError: all activations together would take too much memory.
         """
         self.total += value.numel()
+        # The limit is for one image, the recording may be of two.
         if self.total > MAX_ACTIVATION_NUMEL * self.images:
             raise ValueError(f"its activations exceed {MAX_ACTIVATION_NUMEL * 4 / 2**30:.1f} GB")
-        return value if constant else constant_tensor(value)
+        if constant:
+            return value
+        return constant_tensor(value)
 
     def bind_tensor(self, tensor: Tensor, node: fx.Node, constant: bool = False) -> None:
         """Let a new tensor stand for a node.
@@ -181,9 +195,12 @@ class NodeWriter:
         """Return the node of a tensor, a plain number for a number of NumPy."""
         if isinstance(item, Tensor):
             return self.node_for_tensor(item)
+        # Exact types: NumPy's float64 is a float too.
         if type(item) in (int, float, bool, complex) or not isinstance(item, numbers.Real):
             return item
-        return int(item) if isinstance(item, numbers.Integral) else float(item)
+        if isinstance(item, numbers.Integral):
+            return int(item)
+        return float(item)
 
     def node_for_tensor(self, tensor: Tensor) -> fx.Node:
         """Return the node that a tensor stands for; add one for a weight.
@@ -278,4 +295,6 @@ def _rebuild(value: Any, parts: list[Any]) -> Any:
     if isinstance(value, list):
         return parts
     # A named tuple takes its fields one by one.
-    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if hasattr(value, "_fields"):
+        return type(value)(*parts)
+    return type(value)(parts)

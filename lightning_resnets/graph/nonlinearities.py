@@ -26,9 +26,8 @@ ACTIVATION_ENDINGS = (
 def count_nonlinearities(nodes: Iterable[Node], edges: Iterable[Edge]) -> NonlinearityCounts:
     """Count the activation functions on the longest and on the shortest path.
 
-    Every path from an input to the output counts, also those through shortcuts and through the
-    weight of a gate: a ResNet-18 has 17 on the longest path and 9 on the shortest, which takes
-    every shortcut. Max pooling and the gates' own products do not count.
+    Paths through shortcuts and through the weights of gates count too: a ResNet-18 has 17 on the
+    longest path and 9 on the shortest. Max pooling and the gates' own products do not count.
 
     Args:
         nodes: the unfolded nodes in order of execution.
@@ -44,12 +43,19 @@ def count_nonlinearities(nodes: Iterable[Node], edges: Iterable[Edge]) -> Nonlin
     for node in nodes:
         own = int(is_nonlinearity(node))
         sources = inputs[node.name]
-        # A product without a gate, x * sigmoid(x), is one function: no path goes around a factor.
-        choose_shortest = max if node.op == "product" else min
         longest[node.name] = own + max((longest[name] for name in sources), default=0)
-        shortest[node.name] = own + choose_shortest((shortest[name] for name in sources), default=0)
+        shortest[node.name] = own + _fewest(node, [shortest[name] for name in sources])
+    # The output is the last node in order of execution.
     last = nodes[-1].name if nodes else ""
     return NonlinearityCounts(longest.get(last, 0), shortest.get(last, 0))
+
+
+def _fewest(node: Node, counts: list[int]) -> int:
+    """Return the number on the shortest path into a node, from those of its inputs."""
+    # A product without a gate, x * sigmoid(x), is one function: no path goes around a factor.
+    if node.op == "product":
+        return max(counts, default=0)
+    return min(counts, default=0)
 
 
 def is_nonlinearity(node: Node) -> bool:

@@ -24,6 +24,7 @@ CONV_MODULES = (
 NORM_MODULES = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm)
 
 
+# Said in the label, since a count of 0 would mislead.
 MACS_UNKNOWN = (nn.Bilinear, nn.Transformer, nn.TransformerDecoder, nn.TransformerDecoderLayer)
 
 
@@ -31,6 +32,7 @@ MACS_UNKNOWN = (nn.Bilinear, nn.Transformer, nn.TransformerDecoder, nn.Transform
 LEAF_MODULES = (Merge, *CONV_MODULES, *NORM_MODULES, nn.Linear)
 
 
+# "add", "concat" and "gate" are the names of merges, so functions have others.
 FUNCTION_NAMES = {"getitem": "slice", "add": "sum", "iadd": "sum", "mul": "product", "cat": "join"}
 
 
@@ -40,6 +42,7 @@ def module_label(module: nn.Module) -> str:
     Args:
         module: a module that is one operation.
     """
+    # Before Merge, whose subclass it is; the skip finder reads which operand is scaled.
     if isinstance(module, FusedAdd):
         return f"{module.kind}, {' and '.join(module.scaled_operands)} scaled"
     if isinstance(module, Merge):
@@ -52,7 +55,9 @@ def module_label(module: nn.Module) -> str:
         return _norm_label(module, label)
     if label.endswith("pool"):
         return label + _window_label(module)
-    return f"{label}, multiply-adds unknown" if isinstance(module, MACS_UNKNOWN) else label
+    if isinstance(module, MACS_UNKNOWN):
+        label += ", multiply-adds unknown"
+    return label
 
 
 def _norm_label(norm: nn.Module, label: str) -> str:
@@ -81,7 +86,10 @@ def function_label(target: Callable[..., Any] | str) -> str:
     Args:
         target: the function, or the name of a tensor's method.
     """
-    name = target if isinstance(target, str) else getattr(target, "__name__", type(target).__name__)
+    name = target
+    # A callable object has no name of its own, only its class has.
+    if not isinstance(name, str):
+        name = getattr(target, "__name__", type(target).__name__)
     name = name.strip("_")
     return FUNCTION_NAMES.get(name) or _split_words(name.replace("_", " "))
 
@@ -99,6 +107,7 @@ def conv_output_shape(conv: nn.Conv2d, image: Tensor) -> tuple[int, ...] | None:
     Raises:
         ValueError: the channels do not fit or the output is empty.
     """
+    # "same" pads unequally for even kernels.
     if image.dim() != 4 or isinstance(conv.padding, str):
         return None
     if image.shape[1] != conv.in_channels:
@@ -154,13 +163,16 @@ def functional_conv_output_shape(
         return None
     window = (_pair(padding), _pair(dilation), _pair(stride))
     size = _conv_size(input.shape[2:], weight.shape[2:], *window)
-    return (input.shape[0], weight.shape[0], *size) if min(size) > 0 else None
+    if min(size) < 1:
+        return None
+    return (input.shape[0], weight.shape[0], *size)
 
 
 def _pair(value: Any) -> tuple[int, ...]:
     """Return one value for each of two axes."""
     if isinstance(value, int):
         return (value, value)
+    # torch also takes a tuple of one number.
     return tuple(value) * (2 // len(value))
 
 
@@ -236,6 +248,7 @@ FUNCTION_SHAPE_RULES: dict[Callable[..., Any], Callable[..., tuple[int, ...] | N
 
 def _split_words(name: str) -> str:
     """Split the name of a class into words: `AdaptiveAvgPool2d` is `avg pool`."""
+    # In a model of images "2d" says nothing.
     without_dimension = re.sub(r"\dd$", "", name)
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", without_dimension).lower()
     return spaced.removeprefix("adaptive ")
@@ -259,7 +272,9 @@ def _format_size(size: object) -> str:
 def _setting_label(prefix: str, value: object) -> str:
     """Return a setting after its prefix; nothing for 1, one number if all axes have the same."""
     distinct = set(value) if isinstance(value, (tuple, list)) else {value}
+    # Stride, groups and dilation of 1 are the rule, so they are left out.
     if distinct <= {1, None}:
         return ""
-    number = str(next(iter(distinct))) if len(distinct) == 1 else _format_size(value)
-    return f"{prefix}{number}"
+    if len(distinct) == 1:
+        return f"{prefix}{next(iter(distinct))}"
+    return f"{prefix}{_format_size(value)}"

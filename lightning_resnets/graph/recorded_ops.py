@@ -71,14 +71,10 @@ def generalize_batch_size(one: fx.Graph, two: fx.Graph) -> None:
     Raises:
         ValueError: the graphs have different nodes.
     """
+    # A model that loops over the images of a batch has other nodes for two.
     if [(a.op, a.target) for a in one.nodes] != [(b.op, b.target) for b in two.nodes]:
         raise ValueError(DIFFERENT_OPS)
-    image = next(iter(one.nodes))
-    first = next(node for node in one.nodes if node.op != "placeholder")
-    while first.target is check_image_size:
-        first = first.next
-    with one.inserting_before(first):
-        batch = one.call_method("size", (image, 0))
+    batch = _insert_batch_size(one)
     nodes = [node for node in one.nodes if node is not batch]
     for node, other in zip(nodes, two.nodes, strict=True):
         arguments = (node.args, node.kwargs)
@@ -88,6 +84,17 @@ def generalize_batch_size(one: fx.Graph, two: fx.Graph) -> None:
         node.kwargs = merged[1]
     if not batch.users:
         one.erase_node(batch)
+
+
+def _insert_batch_size(graph: fx.Graph) -> fx.Node:
+    """Insert a node that reads the batch size, behind the checks of the image."""
+    image = next(iter(graph.nodes))
+    first = next(node for node in graph.nodes if node.op != "placeholder")
+    # A wrong size must raise before any operation runs.
+    while first.target is check_image_size:
+        first = first.next
+    with graph.inserting_before(first):
+        return graph.call_method("size", (image, 0))
 
 
 def _merge_values(one: Any, two: Any, batch: fx.Node) -> Any:
@@ -100,10 +107,12 @@ def _merge_values(one: Any, two: Any, batch: fx.Node) -> Any:
     if isinstance(one, slice):
         ends = ("start", "stop", "step")
         return slice(*(_merge_values(getattr(one, end), getattr(two, end), batch) for end in ends))
+    # Nodes of the two graphs are never equal, but correspond.
     if isinstance(one, fx.Node) or one is two or one == two:
         return one
     if not (isinstance(one, int) and isinstance(two, int)):
         raise ValueError(DIFFERENT_OPS)
+    # Two points give a line: n * growth + (one - growth).
     return _linear_in_batch(one, two - one, batch)
 
 

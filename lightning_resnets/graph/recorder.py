@@ -63,6 +63,7 @@ def record_graph(model: nn.Module, inputs: NamedInputs) -> tuple[fx.Graph, Modul
         ValueError: an operation cannot be recorded; the model may raise other exceptions.
     """
     recorder = GraphRecorder(model)
+    # Dropout and stochastic depth must not move the user's random numbers.
     with torch.random.fork_rng(devices=[]), torch.no_grad(), recorder.patch_modules():
         recorder.run(inputs)
     return recorder.writer.graph, recorder.outputs
@@ -110,35 +111,28 @@ class GraphRecorder(TorchFunctionMode):
         """Patch every module except the model itself to note its calls."""
         with ExitStack() as stack:
             for path, module in self.model.named_modules():
+                # The model itself is called once, by `run`.
                 if path:
                     own = vars(module).get("forward")
-                    vars(module)["forward"] = self.wrap_forward(module, path, module.forward)
+                    vars(module)["forward"] = self._wrap_forward(module, path, module.forward)
                     stack.callback(_restore_forward, module, own)
             yield
 
-    def wrap_forward(
+    def _wrap_forward(
         self, module: nn.Module, path: str, forward: Callable[..., Any]
     ) -> Callable[..., Any]:
-        """Return a forward method that notes its module and its output.
-
-        Args:
-            module: the module.
-            path: its name.
-            forward: its forward method.
-
-        Returns:
-            The wrapped method.
-        """
+        """Return a forward method that notes its module and its output."""
 
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             """Run the module, as one node if it is one operation."""
             if self.busy:
                 return forward(*args, **kwargs)
             outer_stack = self.writer.stack
+            # A new dict: nodes keep the one of their time.
             self.writer.stack = {**outer_stack, path: (path, type(module))}
             try:
                 if self._is_leaf(module, args, kwargs):
-                    value = self.record_module(module, path, forward, args, kwargs)
+                    value = self._record_module(module, path, forward, args, kwargs)
                 else:
                     value = forward(*args, **kwargs)
             finally:
@@ -157,7 +151,7 @@ class GraphRecorder(TorchFunctionMode):
         finally:
             self.busy = False
 
-    def record_module(
+    def _record_module(
         self,
         module: nn.Module,
         path: str,
@@ -191,37 +185,40 @@ class GraphRecorder(TorchFunctionMode):
             return func(*args, **kwargs)
         self.busy = True
         try:
-            return self.record_call(func, args, kwargs)
+            return self._record_call(func, args, kwargs)
         finally:
             self.busy = False
 
-    def record_call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _record_call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record a function or a method of a tensor as a node, and return its fake output."""
         name = getattr(func, "__name__", "")
         tensors = tensors_in((args, kwargs))
         constant = all(id(tensor) in self.writer.constant for tensor in tensors)
         if not constant and (name == "__bool__" or name in DATA_DEPENDENT_OPS):
-            return self.record_branch(name, tensors)
+            return self._record_branch(name, tensors)
+        # The caller reads the argument, of which the graph knows nothing.
         if kwargs.get("out") is not None:
             raise ValueError(f"'{name}' writes into its argument 'out', which cannot be recorded")
         if kwargs.get("inplace") or name == "__setitem__" or is_inplace_name(name):
             if constant:
                 func(*args, **kwargs)
-            return self.record_inplace(func, name, args, kwargs, constant)
+            return self._record_inplace(func, name, args, kwargs, constant)
         # Constants have real values, so that a model may branch on them.
         value = func(*args, **kwargs) if constant else run_function_fake(func, args, kwargs)
         if not tensors_in(value):
             return value
-        node = self.node_for_call(func, name, args, kwargs)
+        node = self._node_for_call(func, name, args, kwargs)
         output = self.writer.bind_output(value, node, tensors, constant)
         if name == "__getitem__" and self.writer.aliases.share_storage(args[0], output):
             self.writer.origins[id(output)] = (args[0], args[1])
         return output
 
-    def record_branch(self, name: str, tensors: list[Tensor]) -> bool:
+    def _record_branch(self, name: str, tensors: list[Tensor]) -> bool:
         """Record how the model branches on a tensor, as a check for later images."""
         stack = list(self.writer.stack)
-        where = f" in '{stack[-1]}'" if stack else ""
+        where = ""
+        if stack:
+            where = f" in '{stack[-1]}'"
         if name != "__bool__" or id(tensors[0]) in self.writer.weights:
             raise ValueError(
                 f"its operations depend on values: '{name.strip('_')}' reads one from a "
@@ -231,7 +228,7 @@ class GraphRecorder(TorchFunctionMode):
         self.writer.add_node("call_function", check_branch, (tensors[0], answer), {})
         return answer
 
-    def record_inplace(
+    def _record_inplace(
         self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], constant: bool
     ) -> Tensor:
         """Record an in-place call: later nodes read its result instead of the tensor."""
@@ -256,7 +253,7 @@ class GraphRecorder(TorchFunctionMode):
         # No out-of-place form exists: a copy is changed instead.
         return add_node("call_function", apply_out_of_place, (args[0], name, *args[1:]), kwargs)
 
-    def node_for_call(
+    def _node_for_call(
         self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> fx.Node:
         """Add the node of a call, as torch.fx would write it."""

@@ -42,6 +42,7 @@ def add_inputs(traced: TracedModel) -> dict[str, tuple[str, ...]]:
     Returns:
         Names of the source nodes in operand order, by module name of the Add.
     """
+    # Names of nodes, which messages show.
     inputs = traced.graph.all_inputs()
     adds = [node.name for node in traced.graph.merges if node.kind is MergeKind.ADD]
     return {str(traced.node_by_name[name].target): inputs[name] for name in adds}
@@ -64,6 +65,7 @@ def _carry_operands(graph: GraphData) -> dict[str, int]:
         if fork_index < 0:
             continue
         fork = graph.nodes[fork_index].name
+        # The carry multiplies the fork itself, H(x) a function of it.
         carried = [i for i, operand in enumerate(operands) if fork in inputs[operand]]
         if len(carried) == 1:
             found[node.name] = carried[0]

@@ -73,6 +73,7 @@ class _SkipFinder:
 
     def find(self) -> tuple[SkipConnection, ...]:
         """Return all skips in order of their merges."""
+        # Each paper has its own idea of a skip.
         rules = {
             MergeKind.ADD: self._skips_of_add,
             MergeKind.CONCAT: self._skips_of_concat,
@@ -96,6 +97,7 @@ class _SkipFinder:
         if self._are_parallel(merge, fork, paths):
             return []
         weights = [self._path_weight(path) for path in paths]
+        # Of equal weights the shorter path: the fork itself has an empty one.
         shortest = min(range(len(paths)), key=lambda i: (weights[i], len(paths[i])))
         path = paths[shortest]
         # Two branches of the same weight merge as equals, unless one of them is the fork itself.
@@ -103,6 +105,7 @@ class _SkipFinder:
         if (has_equal_weights and path) or not self._is_shortcut(path):
             return []
         projection = self._describe_projection(fork, path)
+        # A factor on the shortcut leaves no identity.
         if projection is None and self._is_scaled(merge, shortest):
             projection = f"{self.nodes[fork].shape[0]}, scaled"
         return [self._make_skip(merge, shortest, fork, projection)]
@@ -119,6 +122,7 @@ class _SkipFinder:
 
     def _path_weight(self, path: Sequence[int]) -> int:
         """Count the nodes of a path that have weights, a separable convolution as one."""
+        # Otherwise a separable convolution would weigh as much as two.
         counted = set(path) - self._depthwise_parts(path)
         return sum(map(self._has_weight, counted))
 
@@ -132,6 +136,7 @@ class _SkipFinder:
 
         He et al. 2016, arXiv:1603.05027; Gastaldi 2017, arXiv:1705.07485.
         """
+        # Without a projection an activation alone is a branch, no shortcut.
         if not any(self._has_cost(i) for i in path):
             return set()
         found: set[int] = set()
@@ -156,6 +161,7 @@ class _SkipFinder:
         if node.kind in (MergeKind.ADD, MergeKind.CONCAT):
             return True
         if node.op.startswith("conv "):
+            # A convolution that keeps the size is a layer of a branch.
             return self.nodes[self.sources[i][0]].shape[-1] > node.shape[-1]
         if node.op not in ("join", "sum", "product") or self._has_cost(i):
             return False
@@ -198,11 +204,13 @@ class _SkipFinder:
         if not self.nodes[i].op.startswith("conv "):
             return False
         channels = self.nodes[self.sources[i][0]].shape[0]
+        # A space behind the number: 3 groups are not 32.
         return channels > 1 and f" groups {channels} " in f"{self.nodes[i].op} "
 
     def _skips_of_concat(self, merge: int) -> list[SkipConnection]:
         """Return every part that another part is computed from."""
         parts = self.sources[merge]
+        # A split channel half stands for the tensor it was cut from (ShuffleNet).
         origins = [self._slice_origin(source) for source in parts]
         skips: list[SkipConnection] = []
         for operand, origin in enumerate(origins):
@@ -227,6 +235,7 @@ class _SkipFinder:
 
     def _slice_origin(self, i: int) -> int:
         """Return the node that this one is a slice of, else itself."""
+        # A slice of a slice is one of the same tensor.
         while self.nodes[i].op == "slice":
             i = self.sources[i][0]
         return i
@@ -237,6 +246,7 @@ class _SkipFinder:
 
     def _path(self, fork: int, end: int) -> list[int]:
         """Return the nodes after the fork on all paths to the end, which is the last of them."""
+        # Order of execution is topological, so no other node can lie between.
         between = range(fork + 1, end + 1)
         found = [i for i in between if self._is_ancestor(i, end) and self._is_ancestor(fork, i)]
         return [i for i in found if not self.nodes[i].op.startswith(IDENTITY_OPS)]
@@ -247,13 +257,16 @@ class _SkipFinder:
             return None
         before = self.nodes[fork].shape
         after = self.nodes[path[-1]].shape
-        width = f"{before[0]}→{after[0]}" if before[0] != after[0] else str(after[0])
+        label = str(after[0])
+        if before[0] != after[0]:
+            label = f"{before[0]}→{after[0]}"
         # Spatial sizes tell the stride; a path after global pooling has none.
-        stride = before[-1] // after[-1] if len(after) > 1 and after[-1] else 1
-        suffix = f" /{stride}" if stride > 1 else ""
+        if len(after) > 1 and after[-1] and before[-1] // after[-1] > 1:
+            label += f" /{before[-1] // after[-1]}"
         ops = [self.nodes[i].op for i in path if "norm" not in self.nodes[i].op]
+        # The stride of the whole path is given once, in front.
         without_stride = [re.sub(r" /\S+", "", op) for op in ops]
-        return f"{width}{suffix}, {' + '.join(without_stride) or 'norm'}"
+        return f"{label}, {' + '.join(without_stride) or 'norm'}"
 
     def _make_skip(
         self, merge: int, operand: int, source: int, projection: str | None

@@ -9,6 +9,7 @@ from torch import Tensor
 class _Memory:
     """Tensors over the same memory, the memory it is a part of, and its parts."""
 
+    # By id: tensors compare elementwise.
     tensors: list[int] = field(default_factory=list[int])
     whole: "_Memory | None" = None
     parts: "list[_Memory]" = field(default_factory=list["_Memory"])
@@ -38,6 +39,7 @@ class StorageAliases:
             self.memory[id(tensor)] = memory
             memory.tensors.append(id(tensor))
         else:
+            # Two parts of one tensor may be disjoint, so they are not marked together.
             part = _Memory([id(tensor)], memory)
             self.memory[id(tensor)] = part
             memory.parts.append(part)
@@ -50,6 +52,7 @@ class StorageAliases:
         """
         memory = self.memory_of(tensor)
         self.overwritten.update(memory.tensors, _tensors_in_parts(memory))
+        # A write to a part also changes what contains it.
         whole = memory.whole
         while whole:
             self.overwritten.update(whole.tensors)

@@ -14,6 +14,11 @@ SKIP_NOTES = ("projected", "norm only", "sliced", "scaled")
 NUMBER_COLUMNS = (3, 4)  # aligned to the right
 MAX_LISTED_SKIPS = 3
 
+INSERTED_NOTE = (
+    "names of merges are those of insert_merges(model, input_size): "
+    "use them with the model that it returns"
+)
+
 
 def format_summary(graph: GraphData) -> str:
     """Format a graph as text, one line per node.
@@ -26,6 +31,7 @@ def format_summary(graph: GraphData) -> str:
         of functions.
     """
     rows = _summary_rows(graph)
+    # The last column is not padded, as nothing follows it.
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     lines = ["  ".join(_align(row, widths)).rstrip() for row in rows]
     if any(not node.is_module and node.op not in ("input", "output") for node in graph.nodes):
@@ -42,6 +48,7 @@ def _summary_rows(graph: GraphData) -> list[SummaryRow]:
         is_in_stage = bool(node.stage) and stage_sizes[node.stage] > 1
         if is_in_stage and node.stage != stage:
             rows.append(_stage_row(node.stage, graph))
+        # Also for nodes without a stage, so that a stage that returns gets a new title.
         stage = node.stage
         rows.append(_node_row(node, graph, is_in_stage))
     return rows
@@ -65,7 +72,10 @@ def _align(row: SummaryRow, widths: list[int]) -> list[str]:
     cells: list[str] = []
     for column, width in enumerate(widths):
         text = row[column]
-        cells.append(text.rjust(width) if column in NUMBER_COLUMNS else text.ljust(width))
+        if column in NUMBER_COLUMNS:
+            cells.append(text.rjust(width))
+        else:
+            cells.append(text.ljust(width))
     return [*cells, row[5]]
 
 
@@ -92,23 +102,31 @@ def _node_row(node: Node, graph: GraphData, is_in_stage: bool) -> SummaryRow:
 
 def _format_name(node: Node, is_in_stage: bool) -> str:
     """Format a name: indented in a stage, in parentheses for a function, with its count."""
-    name = _shorten(node.name, node.stage) if is_in_stage else node.name
+    name = node.name
+    if is_in_stage:
+        name = _shorten(name, node.stage)
     if not node.is_module:
         name = f"({name})"
     if is_in_stage:
         name = f"  {name}"
-    return f"{name} ×{node.repeat_count}" if node.repeat_count > 1 else name
+    if node.repeat_count > 1:
+        name += f" ×{node.repeat_count}"
+    return name
 
 
 def _format_sources(skips: list[SkipConnection], stage: str) -> str:
     """List the sources of the skips that end at a node."""
     names: list[str] = []
     for skip in skips:
-        note = f" ({skip.projection})" if skip.projection else ""
-        names.append(_shorten(skip.source, stage) + note)
+        name = _shorten(skip.source, stage)
+        if skip.projection:
+            name += f" ({skip.projection})"
+        names.append(name)
     if len(names) > MAX_LISTED_SKIPS:
         names = [f"{names[0]}, {names[1]} … {names[-1]} ({len(names)})"]
-    return "← " + ", ".join(names) if names else ""
+    if not names:
+        return ""
+    return "← " + ", ".join(names)
 
 
 def format_totals(graph: GraphData) -> list[str]:
@@ -133,10 +151,7 @@ def format_totals(graph: GraphData) -> list[str]:
         lines.append(f"non-linearities: {longest} on the longest path, {shortest} on the shortest")
     lines.append(format_cost(graph))
     if graph.merges_inserted == "by insert_merges":
-        lines.append(
-            "names of merges are those of insert_merges(model, input_size): "
-            "use them with the model that it returns"
-        )
+        lines.append(INSERTED_NOTE)
     return lines
 
 
@@ -144,6 +159,7 @@ def _format_skips(graph: GraphData) -> str:
     """Count the skips by kind: `9 skips: 9 add (2 projected)`."""
     repeat_counts = {node.name: node.repeat_count for node in graph.nodes}
     counted = [(skip, repeat_counts[skip.merge]) for skip in graph.skips]
+    # Hidden skips are listed one by one, with repeats.
     counted += [(skip, 1) for skip in graph.hidden_skips]
     by_kind = [_format_kind(kind, counted) for kind in MergeKind]
     kinds = ", ".join(text for text in by_kind if text)
@@ -173,11 +189,15 @@ def _format_kind(kind: MergeKind, counted: Sequence[tuple[SkipConnection, int]])
     if not notes:
         return ""
     listed = ", ".join(f"{notes[note]} {note}" for note in SKIP_NOTES if notes[note])
-    return f"{notes.total()} {kind}" + (f" ({listed})" if listed else "")
+    text = f"{notes.total()} {kind}"
+    if listed:
+        text += f" ({listed})"
+    return text
 
 
 def _skip_note(skip: SkipConnection) -> str:
     """Return the kind of path: "" for the identity, else one of SKIP_NOTES."""
+    # The stride and width come first and do not tell the kind.
     last = (skip.projection or "").rpartition(", ")[2]
     return {"": "", "norm": "norm only", "slice": "sliced", "scaled": "scaled"}.get(
         last, "projected"
@@ -213,6 +233,7 @@ def _format_cell(number: int) -> str:
 
 def _format_macs(number: int) -> str:
     """Format MACs with two decimals, as the papers do."""
+    # G first: the largest unit that fits.
     for unit, size in (("G", 10**9), ("M", 10**6)):
         if number >= size:
             return f"{number / size:.2f} {unit}"

@@ -57,17 +57,14 @@ def trace(
 ) -> ModelGraph:
     """Trace a model in evaluation mode to its unfolded graph.
 
-    The model itself is neither run nor changed: a fake copy of its structure is run. So mode,
-    device, dtype and hooks do not matter. Where a model merges paths by functions (`+`,
-    `torch.cat`), the merges have the names that `insert_merges` gives them, and
-    `merges_inserted` says so: use them with the model that `insert_merges` returns. Of a compiled
-    model the original is traced.
+    A fake copy is run, so mode, device, dtype and hooks do not matter. Of a compiled model the
+    original is traced. Functional merges (`+`, `torch.cat`) have the names that `insert_merges`
+    gives them, and `merges_inserted` says so: use them with the model that it returns.
 
     Args:
         model: any image, signal or video model.
         input_size: (C, H, W) of one image; (C, L) for a model of Conv1d, (C, D, H, W) of Conv3d.
-        example_inputs: the inputs with their batch, for a model with several: a tuple of tensors,
-            or a dict by argument name. Only shapes and types matter.
+        example_inputs: all inputs with their batch, in a tuple or dict; shapes and types matter.
 
     Returns:
         The graph; `traced_by` says whether torch.fx or the recorder traced it.
@@ -75,8 +72,7 @@ def trace(
     Raises:
         TraceError: neither backend can trace the model, or the inputs do not fit.
     """
-    model = _prepare(model)
-    inputs = make_inputs(model, input_size, example_inputs)
+    model, inputs = _prepare(model, input_size, example_inputs)
     return _trace_model(model, inputs, None, name_merges=True).graph
 
 
@@ -103,15 +99,18 @@ def trace_nodes(
     Raises:
         TraceError: the model cannot be traced, or the inputs do not fit.
     """
-    model = _prepare(model)
-    inputs = make_inputs(model, input_size, example_inputs)
+    model, inputs = _prepare(model, input_size, example_inputs)
     return _trace_model(model, inputs, backend, name_merges=False)
 
 
-def _prepare(model: nn.Module) -> nn.Module:
-    """Return the eager model, or raise TraceError."""
+def _prepare(
+    model: nn.Module, input_size: InputSize, example_inputs: ExampleInputs | None
+) -> tuple[nn.Module, NamedInputs]:
+    """Return the eager model and its fake inputs, or raise TraceError."""
     check_is_traceable(model)
-    return uncompiled(model)
+    # Compiled code calls no modules that could be traced.
+    model = uncompiled(model)
+    return model, make_inputs(model, input_size, example_inputs)
 
 
 def _trace_model(
@@ -123,8 +122,9 @@ def _trace_model(
     """Trace a fake copy of the model and build its graph."""
     try:
         fake_model = fake_copy(without_graph(model))
-        traced = trace_copy(model, fake_model, inputs, backend)
+        traced = _trace_copy(model, fake_model, inputs, backend)
         merge_count = 0
+        # A model of `insert_merges` has its names already.
         if name_merges and not has_inserted_merges(model):
             merge_count = insert_merge_modules(
                 fake_model, traced.fx_graph, traced.values, traced.outputs
@@ -148,28 +148,17 @@ def _build(fake_model: nn.Module, traced: Trace, has_new_merges: bool) -> Traced
             builder = GraphBuilder(fake_model, outputs.inner, values)
             graph = builder.build(traced.fx_graph, traced.backend)
         graph = replace(graph, merges_inserted="by insert_merges")
+    # What a module returns wins over a node of its name.
     node_by_name = {**builder.fx_nodes, **outputs.outputs}
     return TracedModel(graph, traced.fx_graph, node_by_name, builder.counted_products())
 
 
-def trace_copy(
+def _trace_copy(
     model: nn.Module, fake_model: nn.Module, inputs: NamedInputs, backend: TraceBackend | None
 ) -> Trace:
-    """Trace a fake copy, or reuse the nodes that the model carries.
-
-    Args:
-        model: the model.
-        fake_model: its fake copy, without the nodes of a graph module.
-        inputs: fake inputs.
-        backend: use this backend only.
-
-    Returns:
-        The nodes with their modules and values.
-
-    Raises:
-        ValueError: the model cannot be traced; the model may raise other exceptions.
-    """
+    """Trace a fake copy, or reuse the nodes that the model carries."""
     if isinstance(model, fx.GraphModule):
+        # Traced again it would lose the names of its blocks.
         if has_inserted_merges(model) and backend is None:
             return _reuse_nodes(model, fake_model, inputs)
         return _trace_graph_module(model, fake_model, inputs, backend)
@@ -177,9 +166,10 @@ def trace_copy(
         try:
             return _trace_with_fx(fake_model, inputs)
         except Exception:
+            # The caller asked for torch.fx only.
             if backend:
                 raise
-    return record_copy(fake_model, inputs)
+    return _record_copy(fake_model, inputs)
 
 
 def _reuse_nodes(model: fx.GraphModule, fake_model: nn.Module, inputs: NamedInputs) -> Trace:
@@ -197,25 +187,14 @@ def _trace_graph_module(
     fx_graph, outputs = copy_graph(model)
     restore_owners(fake_model, fx_graph)
     if backend == "recorder":
-        return record_copy(runnable(fake_model, fx_graph), inputs)
+        return _record_copy(runnable(fake_model, fx_graph), inputs)
     values = ShapePropagator(fake_model, fx_graph).propagate(inputs)
     check_inplace_safety(fx_graph, model, values)
     return Trace(fx_graph, outputs, values, "torch.fx")
 
 
-def record_copy(fake_model: nn.Module, inputs: NamedInputs) -> Trace:
-    """Trace a fake copy with the recorder.
-
-    Args:
-        fake_model: the fake copy.
-        inputs: fake inputs.
-
-    Returns:
-        The nodes with their modules and values.
-
-    Raises:
-        ValueError: an operation cannot be recorded; the model may raise other exceptions.
-    """
+def _record_copy(fake_model: nn.Module, inputs: NamedInputs) -> Trace:
+    """Trace a fake copy with the recorder."""
     fx_graph, outputs = record_graph(fake_model, inputs)
     values = ShapePropagator(fake_model, fx_graph).propagate(inputs)
     return Trace(fx_graph, outputs, values, "recorder")
@@ -241,6 +220,7 @@ def describe_failure(model: nn.Module, inputs: NamedInputs, error: Exception) ->
     Returns:
         The reason, without a final period.
     """
+    # First: errors of int8 models are about anything but that.
     if is_quantized(model):
         return (
             "it is quantized (int8), and its values are no ordinary tensors. "
@@ -253,7 +233,10 @@ def describe_failure(model: nn.Module, inputs: NamedInputs, error: Exception) ->
             "a tuple of tensors with their batch"
         )
     lines = str(error).strip().splitlines()
-    return lines[0].removesuffix(".") if lines else type(error).__name__
+    # Some exceptions have no message, such as a bare NotImplementedError.
+    if not lines:
+        return type(error).__name__
+    return lines[0].removesuffix(".")
 
 
 def propagate_shapes(

@@ -38,6 +38,7 @@ def wrapped_child(module: nn.Module) -> str | None:
     if isinstance(module, PassThrough):
         return module.wrapped_name
     name = WRAPPED_CHILD.get(kind.__name__)
+    # A class of others may have the same name.
     if name and kind.__module__.startswith("torch.") and name in vars(module)["_modules"]:
         return name
     return None
@@ -63,6 +64,7 @@ def uncompiled(model: nn.Module) -> nn.Module:
     Returns:
         The original model; a model that is not compiled itself.
     """
+    # A compiled model may be compiled again.
     while wrapped_child(model) == "_orig_mod":
         model = model.get_submodule("_orig_mod")
     return model
@@ -79,6 +81,7 @@ class PassThrough(nn.Module):
     def __init__(self, name: str, wrapped: nn.Module) -> None:
         super().__init__()
         self.wrapped_name = name
+        # Under the name of the wrapper's attribute, so that paths stay the same.
         self.add_module(name, wrapped)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -126,6 +129,7 @@ def check_is_traceable(model: object) -> None:
     """
     if not isinstance(model, nn.Module):
         raise TraceError(f"model must be a torch.nn.Module, got {_describe_object(model)}.")
+    # By name: torch.jit need not be imported.
     kinds = {base.__name__ for base in type(model).__mro__}
     if "ScriptModule" in kinds:
         raise TraceError(
