@@ -30,8 +30,10 @@ def main(args: list[str]) -> None:
         ValueError: an argument is wrong, or the model cannot be opened or traced.
     """
     options = build_parser().parse_args(args)
-    out = options.out.expanduser() if options.out else None
+    out: Path | None = options.out
     if out is not None:
+        out = out.expanduser()
+        # Before the model is opened and traced, which takes time.
         check_output_path(out, WRITERS, options.overwrite)
     opened = open_structure(options.checkpoint, options.model, options.select, options.image_size)
     graph = _trace(opened, options)
@@ -50,6 +52,7 @@ def _trace(opened: OpenedStructure, options: Namespace) -> ModelGraph:
     try:
         graph = trace(opened.model, opened.input_size)
     except TraceError as error:
+        # The advice would be wrong for a size that the user or the card gave.
         if not opened.is_size_assumed:
             raise
         raise TraceError(
@@ -65,17 +68,34 @@ def _write(graph: ModelGraph, out: Path, name: str) -> None:
     num_nodes = len(graph.nodes)
     # A collapsed node stands for several equal ones.
     num_unfolded = sum(node.repeat_count for node in graph.nodes)
-    repeats = f" ({num_unfolded:,} with repeats)" if num_unfolded > num_nodes else ""
+    repeats = ""
+    if num_unfolded > num_nodes:
+        repeats = f" ({num_unfolded:,} with repeats)"
     print(f"{out}: {num_nodes:,} nodes{repeats}, {format_cost(graph)}")
 
 
 def build_parser() -> CommandParser:
-    """Build the parser of `graph`."""
+    """Build the parser of `graph`.
+
+    Returns:
+        The parser.
+    """
     parser = CommandParser(
         "graph",
         "Print the graph of a model: nodes, shapes, parameters, MACs and skip connections.",
     )
     parser.add_checkpoint("MODEL_OR_CHECKPOINT", MODEL_OR_CHECKPOINT_HELP)
+    _add_drawing_options(parser)
+    parser.add_argument(
+        "--out", type=Path, metavar="OUT", help=f"file to write ({join_words(WRITERS)})"
+    )
+    # Without it an existing file is left alone.
+    parser.add_overwrite()
+    return parser
+
+
+def _add_drawing_options(parser: CommandParser) -> None:
+    """Add the options that decide what the graph shows."""
     parser.add_argument(
         "--image-size",
         type=parse_image_side,
@@ -93,11 +113,6 @@ def build_parser() -> CommandParser:
     parser.add_argument(
         "--collapse-repeats", action="store_true", help="draw equal neighbors once, with a count"
     )
-    parser.add_argument(
-        "--out", type=Path, metavar="OUT", help=f"file to write ({join_words(WRITERS)})"
-    )
-    parser.add_overwrite()
-    return parser
 
 
 def parse_fold_depth(text: str) -> str:
