@@ -1,13 +1,24 @@
 """Header of the window: the model's name and facts, and a few buttons."""
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QPushButton, QToolButton, QWidget
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QHBoxLayout,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from gui.actions import find
 from gui.state import Badge
 from gui.tooltips import CHOICE, action_tooltip
 from gui.views import qt_style
 from gui.views.command_palette import format_shortcuts
+
+SPACING = 8  # pixels between the parts of the header
+REMARKS_INDEX = 2  # in the row, after the title and the space behind it
 
 
 class WindowHeader(QWidget):
@@ -30,27 +41,18 @@ class WindowHeader(QWidget):
             "Model", soft=False, relative=1.5, bold=True, greedy=False
         )
         self.facts_label = qt_style.make_elided_label("Facts of the model")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(4, 0, 0, 0)
-        row.setSpacing(8)
-        row.addWidget(self.title_label)
-        row.addSpacing(8)
-        self._choice = qt_style.set_accessible_name(QToolButton(), "Choose the model", "badge")
-        self._choice.setToolTip(CHOICE)
-        self._choice.clicked.connect(self.choice_requested)
-        self._choice.hide()
-        row.addWidget(self._choice)
-        self._badges = QHBoxLayout()
-        self._badges.setSpacing(6)
-        row.addLayout(self._badges)
-        row.addWidget(self.facts_label, 1)
-        for name, sign in (("undo", "↶"), ("redo", "↷")):
-            row.addWidget(self._make_sign_button(name, sign))
-        # The first of its shortcuts is enough for a button.
-        commands = f"Commands…   {format_shortcuts(find('palette')).split('  ')[0]}"
-        buttons = (("palette", commands), ("show_start", "Models"), ("open_checkpoint", "Open…"))
-        for name, text in buttons:
-            row.addWidget(self._add_button(QPushButton(text), name))
+        self._remarks = self._make_remarks()
+        self._row = QHBoxLayout()
+        self._row.setSpacing(SPACING)
+        self._row.addWidget(self.title_label)
+        self._row.addSpacing(SPACING)
+        self._row.addWidget(self._remarks)
+        self._row.addWidget(self.facts_label, 1)
+        self._add_buttons()
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(4, 0, 0, 0)
+        self._column.setSpacing(4)
+        self._column.addLayout(self._row)
 
     def set_title(
         self, title: str, facts: tuple[tuple[str, str], ...], warning: str
@@ -88,6 +90,11 @@ class WindowHeader(QWidget):
             label.setToolTip(qt_style.tooltip_html(badge.reason))
             self._badges.addWidget(label, 0, Qt.AlignmentFlag.AlignVCenter)
 
+    @property
+    def has_second_row(self) -> bool:
+        """Return True while the badges stand below the title, for lack of room beside it."""
+        return self._column.indexOf(self._remarks) >= 0
+
     def set_choice_count(self, count: int) -> None:
         """Offer a choice among the models that the file fits.
 
@@ -106,6 +113,56 @@ class WindowHeader(QWidget):
         """
         if name in self._buttons:
             self._buttons[name].setEnabled(enabled)
+
+    def event(self, event: QEvent) -> bool:
+        """Find room for the badges whenever a part of the header changes its size."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._place_remarks()
+        return super().event(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Find room for the badges at the new width."""
+        self._place_remarks()
+        super().resizeEvent(event)
+
+    def _place_remarks(self) -> None:
+        """Move the badges below the title where they would push out facts, else beside it."""
+        widgets = (self.title_label, self.facts_label, self._remarks, *self._buttons.values())
+        needed = sum(widget.sizeHint().width() + SPACING for widget in widgets)
+        is_below = needed > self.width() and self._remarks.sizeHint().width() > 0
+        # The width alone decides, so a move, which changes the height, causes no second one.
+        if is_below == self.has_second_row:
+            return
+        if is_below:
+            self._row.removeWidget(self._remarks)
+            self._column.addWidget(self._remarks, 0, Qt.AlignmentFlag.AlignLeft)
+        else:
+            self._column.removeWidget(self._remarks)
+            self._row.insertWidget(REMARKS_INDEX, self._remarks)
+
+    def _make_remarks(self) -> QWidget:
+        """Build the choice of the model and the space for badges."""
+        self._choice = qt_style.set_accessible_name(QToolButton(), "Choose the model", "badge")
+        self._choice.setToolTip(CHOICE)
+        self._choice.clicked.connect(self.choice_requested)
+        self._choice.hide()
+        self._badges = QHBoxLayout()
+        self._badges.setSpacing(6)
+        remarks = qt_style.set_accessible_name(QWidget(), "Remarks on the model")
+        row = QHBoxLayout(remarks)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._choice)
+        row.addLayout(self._badges)
+        return remarks
+
+    def _add_buttons(self) -> None:
+        for name, sign in (("undo", "↶"), ("redo", "↷")):
+            self._row.addWidget(self._make_sign_button(name, sign))
+        # The first of its shortcuts is enough for a button.
+        commands = f"Commands…   {format_shortcuts(find('palette')).split('  ')[0]}"
+        buttons = (("palette", commands), ("show_start", "Models"), ("open_checkpoint", "Open…"))
+        for name, text in buttons:
+            self._row.addWidget(self._add_button(QPushButton(text), name))
 
     def _make_sign_button(self, name: str, sign: str) -> QAbstractButton:
         button = QToolButton()

@@ -11,8 +11,8 @@ from gui.views import qt_style
 
 PANEL_WIDTH = 190.0  # pixels
 ROW_HEIGHT = 22  # pixels, of a norm with its bar
-NUMBERS_TOP = 78  # pixels below the top of the panel
-NUMBER_HEIGHT = 50  # pixels
+NUMBERS_TOP = 72  # pixels below the top of the panel
+NUMBER_HEIGHT = 46  # pixels
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
@@ -42,8 +42,8 @@ def draw_residual_panel(
     for i, (name, number) in enumerate(zip(names, format_stats(stats), strict=True)):
         top = panel.y() + NUMBERS_TOP + NUMBER_HEIGHT * i
         # In a low window the numbers give way one by one.
-        if top + 44 <= panel.bottom():
-            area = QRectF(panel.x(), top, panel.width(), 44)
+        if top + 42 <= panel.bottom():
+            area = QRectF(panel.x(), top, panel.width(), 42)
             _draw_number(painter, area, name, number, theme)
 
 

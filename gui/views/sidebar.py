@@ -32,7 +32,7 @@ class InputImageView(QLabel):
         qt_style.set_accessible_name(self, "Input image of the model")
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.setMinimumSize(96, 96)
+        self.setMinimumSize(88, 88)
         # Its pixmap must not decide how wide the sidebar is.
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self._theme: Theme = LIGHT

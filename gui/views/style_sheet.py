@@ -32,7 +32,7 @@ QFrame#card QWidget {{ background: transparent; }}
 QLabel#soft {{ color: {secondary_text}; }}
 QLabel#badge, QToolButton#badge {{ color: {concat}; background: {concat_tint};
     border: 1px solid {concat};
-    border-radius: 9px; padding: 1px 8px; }}
+    border-radius: 7px; padding: 1px 8px; }}
 QFrame#banner {{ background: {cut_tint}; border: 1px solid {cut}; border-radius: {radius}px; }}
 QPushButton, QToolButton {{ background: {surface}; border: 1px solid {hairline};
     border-radius: 6px;

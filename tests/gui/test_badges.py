@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QLabel, QListWidget, QToolButton
 from pytestqt.qtbot import QtBot
 
@@ -95,6 +95,28 @@ def test_the_header_shows_badges_with_their_reasons(qtbot: QtBot) -> None:
     ]
     header.set_badges(())
     assert header.findChildren(QLabel, "badge") == []
+
+
+def test_badges_leave_the_facts_their_room(qtbot: QtBot) -> None:
+    header = WindowHeader()
+    qtbot.addWidget(header)
+    header.set_title("resnet50", (("data", "ImageNet"), ("parameters", "25,557,032")), "")
+    header.resize(3000, 60)
+    header.show()
+    header.set_badges(tuple(Badge(f"remark number {i}", "Because.") for i in range(4)))
+    qtbot.wait(20)
+    facts = header.facts_label
+    title = header.title_label
+    badges = header.findChildren(QLabel, "badge")
+    assert not header.has_second_row
+    assert all(title.geometry().right() < badge.mapTo(header, QPoint()).x() for badge in badges)
+    header.resize(1000, 60)
+    qtbot.wait(20)
+    assert header.has_second_row
+    assert facts.width() >= facts.sizeHint().width()
+    assert all(badge.mapTo(header, QPoint()).y() >= title.geometry().bottom() for badge in badges)
+    header.set_badges(())
+    qtbot.waitUntil(lambda: not header.has_second_row)
 
 
 def test_the_choice_is_offered_only_where_there_is_one(qtbot: QtBot) -> None:
