@@ -31,7 +31,7 @@ from lightning_resnets.errors import AnalysisError
 
 
 def accuracy_vs_cost(
-    model: nn.Module,
+    model: nn.Module | None = None,
     input_size: tuple[int, int, int] = (3, 32, 32),
     *,
     models: Sequence[str] | None = None,
@@ -46,8 +46,8 @@ def accuracy_vs_cost(
     plain models, whose paper prints ten crops only. Bundled models have the error that we measured.
 
     Args:
-        model: the model.
-        input_size: shape (C, H, W) of one image.
+        model: the model; None to compare the others only.
+        input_size: shape (C, H, W) of one image; its size selects the others.
         models: names of models to compare with, which must have a published error; None for all
             with images of about the same size (CIFAR or ImageNet), except very slow ones.
         test_error: error of the model in %, if known.
@@ -74,6 +74,8 @@ def accuracy_vs_cost(
         points += bundled_points()
     for name in track_progress(models, progress):
         points.append(published_point(name, results[name]))
+    if model is None:
+        return AccuracyVsCostResult(tuple(points), dataset)
     name = display_name(model, model_name)
     protocol = points[0].protocol if points else ""
     # NaN: drawn as a line instead of a mark.

@@ -49,12 +49,12 @@ class AccuracyVsCostResult:
     Attributes:
         points: models for images of about the same size.
         dataset: dataset of the errors.
-        model_point: the analyzed model; its error is NaN if unknown.
+        model_point: the analyzed model, if there is one; its error is NaN if unknown.
     """
 
     points: tuple[ModelPoint, ...]
     dataset: str
-    model_point: ModelPoint
+    model_point: ModelPoint | None = None
 
     def tables(self) -> dict[str, Table]:
         """Return the points.
@@ -62,7 +62,10 @@ class AccuracyVsCostResult:
         Returns:
             `accuracy_vs_cost`: one row per model, the analyzed one last.
         """
-        rows = tuple(tuple(point) for point in (*self.points, self.model_point))
+        points = list(self.points)
+        if self.model_point is not None:
+            points.append(self.model_point)
+        rows = tuple(tuple(point) for point in points)
         return {"accuracy_vs_cost": Table(ModelPoint._fields, rows)}
 
     def draw(self, figure: "Figure") -> None:
@@ -77,24 +80,29 @@ class AccuracyVsCostResult:
         _set_scales(axes, points)
         for point in points:
             _draw_point(axes, point, _diameter(point.parameters, most))
-        if not self.model_point.has_error:
-            _draw_cost_line(axes, self.model_point)
+        unknown = self._point_without_error()
+        if unknown is not None:
+            _draw_cost_line(axes, unknown)
         axes.set_xlabel("MACs per image")
         axes.set_ylabel(f"top-1 error on {self.dataset} (%)")
         _draw_legends(figure, axes, points, most)
-        title = figure_title(
-            f"error on {self.dataset} against MACs; area: parameters", (self.model_point.model,)
-        )
+        names = () if self.model_point is None else (self.model_point.model,)
+        title = figure_title(f"error on {self.dataset} against MACs; area: parameters", names)
         # A layout engine would move the axes after their marks are named.
         finish_figure(figure, title, layout="none")
         marks = [_mark(point, most) for point in _in_naming_order(points)]
-        line = None if self.model_point.has_error else self.model_point.macs
+        line = None if unknown is None else unknown.macs
         place_labels(axes, marks, line)
+
+    def _point_without_error(self) -> ModelPoint | None:
+        """Return the analyzed model if there is one whose error is unknown."""
+        own = self.model_point
+        return None if own is None or own.has_error else own
 
     def _drawn_points(self) -> list[ModelPoint]:
         """Return the points of the figure; the analyzed model takes the place of its own entry."""
         own = self.model_point
-        if not own.has_error:
+        if own is None or not own.has_error:
             return list(self.points)
         others = [p for p in self.points if p.kind != MEASURED or p.model != own.model]
         return [*others, own]

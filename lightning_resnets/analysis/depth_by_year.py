@@ -1,4 +1,4 @@
-"""Draw the depth of the winners of ILSVRC by year, next to a model's: the "revolution of depth"."""
+"""Draw the depth of the winners of ILSVRC by year, the "revolution of depth", and of a model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,29 +48,31 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class DepthByYearResult:
-    """Winners of ILSVRC, and the depth of a model.
+    """Winners of ILSVRC, and the depth of a model if there is one.
 
     Attributes:
         entries: entries of the challenge, the oldest first.
         summaries: cost of the entries' models, by name in the model registry.
-        depth: layers with weights on the longest path of the analyzed model.
+        depth: layers with weights on the longest path of the analyzed model; None without one.
         model_name: its name.
     """
 
     entries: tuple[ChallengeEntry, ...]
     summaries: dict[str, ModelSummary]
-    depth: int
+    depth: int | None = None
     model_name: str = "model"
 
     def tables(self) -> dict[str, Table]:
         """Return the entries.
 
         Returns:
-            `depth_by_year`: one row per entry; `model`: the depth of the analyzed model.
+            `depth_by_year`: one row per entry; `model`: the depth of the analyzed model, if any.
         """
         rows = tuple(self._row(entry) for entry in self.entries)
-        own = Table(("model", "layers"), ((self.model_name, self.depth),))
-        return {"depth_by_year": Table(COLUMNS, rows), "model": own}
+        tables = {"depth_by_year": Table(COLUMNS, rows)}
+        if self.depth is not None:
+            tables["model"] = Table(("model", "layers"), ((self.model_name, self.depth),))
+        return tables
 
     def _row(self, entry: ChallengeEntry) -> tuple[Cell, ...]:
         """Return the table row of one entry."""
@@ -102,18 +104,24 @@ class DepthByYearResult:
         error_panel.set_xticks(range(len(names)), names)
         error_panel.set_xlabel("ILSVRC entry")
         text = "layers and error of the winners of ILSVRC (second place: VGG-19)"
-        finish_figure(figure, figure_title(text, (self.model_name,)))
+        names = () if self.depth is None else (self.model_name,)
+        finish_figure(figure, figure_title(text, names))
 
     def _draw_depths(self, axes: "Axes") -> None:
-        """Draw the layers of each entry, and those of the analyzed model as a line."""
+        """Draw the layers of each entry."""
         # Entries without one depth get a label, but no bar.
         depths = [entry.layers or 0 for entry in self.entries]
         _draw_bars(axes, depths, [_describe_depth(entry) for entry in self.entries], BLUE)
         axes.set_ylabel("layers with weights")
-        axes.axhline(self.depth, color=TEXT_COLOR, linewidth=0.9, linestyle="--", zorder=0)
+        if self.depth is not None:
+            self._draw_own_depth(axes, self.depth)
+
+    def _draw_own_depth(self, axes: "Axes", depth: int) -> None:
+        """Draw the layers of the analyzed model as a line with its name."""
+        axes.axhline(depth, color=TEXT_COLOR, linewidth=0.9, linestyle="--", zorder=0)
         axes.annotate(
-            f"{self.model_name}: {plural(self.depth, 'layer')}",
-            (0, self.depth),
+            f"{self.model_name}: {plural(depth, 'layer')}",
+            (0, depth),
             (3, 2),
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
@@ -152,7 +160,7 @@ def _draw_bars(axes: "Axes", heights: Sequence[float], labels: Sequence[str], co
 
 
 def depth_by_year(
-    model: nn.Module,
+    model: nn.Module | None = None,
     input_size: tuple[int, int, int] = (3, 32, 32),
     *,
     model_name: str = "",
@@ -161,7 +169,7 @@ def depth_by_year(
     """Compare the depth of a model with those of the winners of ILSVRC classification.
 
     Args:
-        model: the model.
+        model: the model; None for the winners only.
         input_size: shape (C, H, W) of one image.
         model_name: name in tables and figures; the class name if empty.
         progress: called after every model of the comparison; it may raise AnalysisCancelled.
@@ -171,6 +179,8 @@ def depth_by_year(
     """
     names = [entry.model for entry in CHALLENGE_ENTRIES if entry.model]
     summaries = {name: _summarize(name) for name in track_progress(names, progress)}
+    if model is None:
+        return DepthByYearResult(CHALLENGE_ENTRIES, summaries)
     depth = count_depth(trace(model, input_size))
     return DepthByYearResult(CHALLENGE_ENTRIES, summaries, depth, display_name(model, model_name))
 

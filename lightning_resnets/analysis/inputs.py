@@ -8,13 +8,15 @@ from lightning_resnets.analysis.result import NO_IMAGES, LabeledImages
 from lightning_resnets.errors import AnalysisError
 from lightning_resnets.utils.format import evenly_spaced
 
+NO_MODEL = "The analysis needs a model. Give a model's name or a checkpoint file."
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnalysisInputs:
     """Everything that an analysis may use.
 
     Attributes:
-        model: a trained model in evaluation mode.
+        model: a trained model in evaluation mode; None for the analyses that need none.
         input_size: shape (C, H, W) of one image.
         class_names: names of the labels of `images`.
         images: images and labels; None if there are none, which some analyses allow.
@@ -28,7 +30,7 @@ class AnalysisInputs:
         test_error: error of `model` on its whole test set in %, if known.
     """
 
-    model: nn.Module
+    model: nn.Module | None
     input_size: tuple[int, int, int]
     class_names: tuple[str, ...]
     images: LabeledImages | None
@@ -40,6 +42,19 @@ class AnalysisInputs:
     baseline_name: str = ""
     untrained_baseline_name: str = ""
     test_error: float | None = None
+
+    def require_model(self) -> nn.Module:
+        """Return the model.
+
+        Returns:
+            The model.
+
+        Raises:
+            AnalysisError: there is no model.
+        """
+        if self.model is None:
+            raise AnalysisError(NO_MODEL)
+        return self.model
 
     def require_images(self) -> LabeledImages:
         """Return the images.

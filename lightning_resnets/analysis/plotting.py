@@ -92,13 +92,15 @@ def figure_title(text: str, model_names: Sequence[str], num_images: int | None =
 
     Args:
         text: the measured quantity.
-        model_names: names of the models in the figure.
+        model_names: names of the models in the figure; empty if none is analyzed.
         num_images: number of images behind the numbers; None leaves it out.
 
     Returns:
         The title.
     """
-    parts = [" vs. ".join(model_names), text]
+    parts = [text]
+    if model_names:
+        parts.insert(0, " vs. ".join(model_names))
     if num_images is not None:
         parts.append(plural(num_images, "image"))
     return " · ".join(parts)

@@ -44,12 +44,14 @@ class Analysis:
         function: the analysis; it takes the model, keyword arguments, `model_name` and `progress`.
         uses: fields of `AnalysisInputs` that are passed to the keyword arguments of the same name.
         prepare: changes the inputs first, for example to fewer images.
+        needs_model: False if it compares published models, with a model of the user's or without.
     """
 
     description: str
     function: Callable[..., Result]
     uses: tuple[str, ...]
     prepare: Callable[[AnalysisInputs], AnalysisInputs] | None = None
+    needs_model: bool = True
 
     @property
     def needs_images(self) -> bool:
@@ -67,8 +69,10 @@ class Analysis:
             Tables and a figure.
 
         Raises:
-            AnalysisError: there are no images, or the model does not allow the analysis.
+            AnalysisError: there are no images or no model, or it does not allow the analysis.
         """
+        if self.needs_model:
+            inputs.require_model()
         if self.needs_images:
             inputs.require_images()
         if self.prepare is not None:
@@ -167,11 +171,13 @@ ANALYSES = {
         "error against MACs and parameters, compared with published models",
         accuracy_vs_cost,
         ("input_size", "test_error"),
+        needs_model=False,
     ),
     "depth_by_year": Analysis(
         "layers and error of the winners of ILSVRC ('revolution of depth'), and of the model",
         depth_by_year,
         ("input_size",),
+        needs_model=False,
     ),
 }
 
@@ -187,7 +193,7 @@ def landscape_image_count(inputs: AnalysisInputs) -> int:
     """
     lowest, highest = LANDSCAPE_IMAGES
     # A model of linear layers only may have no MACs at all.
-    macs = max(1, trace_nodes(inputs.model, inputs.input_size).graph.macs)
+    macs = max(1, trace_nodes(inputs.require_model(), inputs.input_size).graph.macs)
     return max(lowest, min(highest, LANDSCAPE_MAX_MACS // macs))
 
 

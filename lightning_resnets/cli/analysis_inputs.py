@@ -11,7 +11,11 @@ from lightning_resnets.analysis.registry import AnalysisInputs
 from lightning_resnets.checkpoint.bundled import bundled_checkpoints
 from lightning_resnets.checkpoint.load import LoadedCheckpoint
 from lightning_resnets.checkpoint.model_card import ModelCard
-from lightning_resnets.cli.open_model import open_model
+from lightning_resnets.cli.open_model import (
+    CIFAR10_PREPROCESSING,
+    IMAGENET_PREPROCESSING,
+    open_model,
+)
 from lightning_resnets.data.datasets import DATASETS, require_data_dir
 from lightning_resnets.data.evaluation_sets import subsample
 from lightning_resnets.data.image_folder import load_batches
@@ -63,6 +67,23 @@ def make_analysis_inputs(
         untrained_baseline_name=plain_arch or "",
         test_error=test_error_from_card(card),
     )
+
+
+def make_inputs_without_model(dataset: str | None, seed: int) -> AnalysisInputs:
+    """Make the inputs of an analysis that compares published models only.
+
+    Args:
+        dataset: name of a dataset; CIFAR-10 selects the models for small images.
+        seed: seed of everything drawn at random.
+
+    Returns:
+        The inputs of `run_analysis`.
+    """
+    preprocessing = IMAGENET_PREPROCESSING
+    # The bundled sample is of CIFAR-10.
+    if dataset in ("cifar10", "sample"):
+        preprocessing = CIFAR10_PREPROCESSING
+    return AnalysisInputs(None, preprocessing.input_size, (), None, seed=seed)
 
 
 def _display_names(arch: str, baseline_arch: str, names: tuple[str, str]) -> tuple[str, str]:

@@ -188,6 +188,17 @@ def test_table_has_the_analyzed_model_last() -> None:
     assert "mine" in [text.get_text() for text in figure.axes[0].texts]
 
 
+def test_without_a_model_only_the_others_are_compared() -> None:
+    found = accuracy_vs_cost(models=["resnet20"])
+    kinds = {point.kind for point in found.points}
+    assert kinds == {PUBLISHED, MEASURED}
+    assert found.tables()["accuracy_vs_cost"].rows == tuple(map(tuple, found.points))
+    figure = Figure(FIGURE_SIZE_INCHES)
+    found.draw(figure)
+    check_names(figure, [point.label for point in found.points])
+    assert figure.get_suptitle().startswith("error on CIFAR-10")
+
+
 def test_invalid_models_and_cancel_raise() -> None:
     with pytest.raises(
         AnalysisError,

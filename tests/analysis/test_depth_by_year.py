@@ -28,6 +28,15 @@ def test_entries_have_depth_error_and_source() -> None:
     check_figure(found)
 
 
+def test_without_a_model_no_line_is_drawn() -> None:
+    found = depth_by_year()
+    assert list(found.tables()) == ["depth_by_year"]
+    figure = Figure((10, 6.5), layout="compressed")
+    found.draw(figure)
+    assert not figure.axes[0].lines
+    assert figure.get_suptitle().startswith("layers and error")
+
+
 def check_figure(found: object) -> None:
     """Check that every bar is named and no text overlaps another."""
     figure = Figure((10, 6.5), layout="compressed")

@@ -117,6 +117,7 @@ ERRORS = {
     "lesion torchvision/resnet19": "torchvision/resnet18",
     "lesion wide.ckpt": "with --data-dir DIR, or --dataset sample for CIFAR-10.",
     "lesion": "The following arguments are required: MODEL_OR_CHECKPOINT",
+    "depth_by_year --model resnet20": "arguments are required: MODEL_OR_CHECKPOINT",
 }
 
 
@@ -148,6 +149,33 @@ def test_analyses_without_images_need_no_dataset(
     if name == "cost":
         # Batch norms have the other 9,600 parameters.
         assert sum(int(row["parameters"]) for row in rows) == 11_689_512 - 9_600
+
+
+def test_published_models_are_compared_without_a_model(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shrink_slow_analyses(monkeypatch)
+    args = ["analyze", "accuracy_vs_cost", "--dataset", "cifar10"]
+    main([*args, "--figure-format", "svg"])
+    header = capsys.readouterr().out.splitlines()[0]
+    assert header == f"published models; files in {Path('analysis/accuracy_vs_cost')}"
+    rows = json.loads(Path("analysis/accuracy_vs_cost/accuracy_vs_cost.json").read_text())
+    assert {row["kind"] for row in rows} == {"published", "measured"}
+    assert Path("analysis/accuracy_vs_cost/accuracy_vs_cost.svg").is_file()
+    # A model may stand behind an option, and then it is compared too.
+    main([*args, "resnet20", *NO_FIGURE])
+    rows = json.loads(Path("analysis/resnet20-cifar10/accuracy_vs_cost.json").read_text())
+    assert rows[-1]["kind"] == "analyzed"
+
+
+def test_winners_of_ilsvrc_need_no_model() -> None:
+    main(["analyze", "depth_by_year", "--out", "here", *NO_FIGURE])
+    assert sorted(path.name for path in Path("here").iterdir()) == [
+        "depth_by_year.csv",
+        "depth_by_year.json",
+    ]
+    rows = json.loads(Path("here/depth_by_year.json").read_text())
+    assert [row["layers"] for row in rows if row["name"] == "ResNet-152"] == [152]
 
 
 def test_failed_analysis_leaves_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
