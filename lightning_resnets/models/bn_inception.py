@@ -4,6 +4,7 @@ Ioffe, Szegedy: Batch Normalization, arXiv:1502.03167, figure 5; SE behind every
 arXiv:1709.01507, figure 2.
 """
 
+from itertools import pairwise
 from typing import Any, Unpack
 
 import torch
@@ -61,7 +62,13 @@ class BNInception(nn.Module):
         self.conv2 = ConvBNReLU(64, 64, 1, **unit)
         self.conv3 = ConvBNReLU(64, 192, 3, padding=1, **unit)
         self.maxpool2 = nn.MaxPool2d(3, 2, ceil_mode=True)
-        planes = 192
+        planes = self._add_modules(192, unit, se_kwargs)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = make_head(planes, num_classes)
+        reset_parameters(self)
+
+    def _add_modules(self, planes: int, unit: dict[str, Any], se_kwargs: SEOptions) -> int:
+        """Add the Inception modules behind so many channels; return those of the last one."""
         for name, row in BN_INCEPTION.items():
             width1, _, width3, _, width5, _, width_pool = row
             # A pool without projection keeps the channels of its input.
@@ -69,9 +76,7 @@ class BNInception(nn.Module):
             branches = make_bn_branches(planes, row, unit)
             self.add_module(name, Inception(width, *branches, **se_kwargs))
             planes = width
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = make_head(planes, num_classes)
-        reset_parameters(self)
+        return planes
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, in_channels, H, W) to logits (N, num_classes)."""
@@ -100,22 +105,24 @@ def make_bn_branches(inplanes: int, row: BNInceptionRow, unit: dict[str, Any]) -
     branches: list[nn.Module] = []
     if width1:
         branches.append(ConvBNReLU(inplanes, width1, 1, **unit))
-    branches.append(
-        nn.Sequential(
-            ConvBNReLU(inplanes, reduce3, 1, **unit),
-            ConvBNReLU(reduce3, width3, 3, stride=stride, padding=1, **unit),
-        )
-    )
     # Two 3x3 windows see as much as the 5x5 that they replace.
-    branches.append(
-        nn.Sequential(
-            ConvBNReLU(inplanes, reduce5, 1, **unit),
-            ConvBNReLU(reduce5, width5, 3, padding=1, **unit),
-            ConvBNReLU(width5, width5, 3, stride=stride, padding=1, **unit),
-        )
-    )
-    branches.append(_make_pool_branch(inplanes, pool, width_pool, unit))
+    branches += [
+        _make_window_branch((inplanes, reduce3, width3), stride, unit),
+        _make_window_branch((inplanes, reduce5, width5, width5), stride, unit),
+        _make_pool_branch(inplanes, pool, width_pool, unit),
+    ]
     return branches
+
+
+def _make_window_branch(
+    widths: tuple[int, ...], stride: int, unit: dict[str, Any]
+) -> nn.Sequential:
+    """Build a 1x1 convolution and 3x3 ones between these widths; the last has the stride."""
+    first, *windows = pairwise(widths)
+    layers = [ConvBNReLU(*first, 1, **unit)]
+    layers += [ConvBNReLU(*pair, 3, padding=1, **unit) for pair in windows[:-1]]
+    layers.append(ConvBNReLU(*windows[-1], 3, stride=stride, padding=1, **unit))
+    return nn.Sequential(*layers)
 
 
 def _make_pool_branch(inplanes: int, pool: str, width: int, unit: dict[str, Any]) -> nn.Module:

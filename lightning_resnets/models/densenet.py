@@ -185,7 +185,16 @@ def imagenet_stem(width: int, in_channels: int = 3) -> "OrderedDict[str, nn.Modu
 
 
 def cifar_stem(width: int, in_channels: int = 3) -> "OrderedDict[str, nn.Module]":
-    """Build the 3x3 convolution for CIFAR, as a dictionary for `nn.Sequential`."""
+    """Build the 3x3 convolution for CIFAR.
+
+    Args:
+        width: channels of the output.
+        in_channels: channels of the image.
+
+    Returns:
+        The convolution by name, for `nn.Sequential`.
+    """
+    # The first norm of the first block follows, so that the stem needs none.
     return OrderedDict(conv0=nn.Conv2d(in_channels, width, 3, padding=1, bias=False))
 
 

@@ -16,6 +16,7 @@ def make_head(channels: int, num_classes: int, hidden: Sequence[int] = ()) -> nn
     Returns:
         Maps (N, C) to logits (N, num_classes), or returns the features (N, C).
     """
+    # Not None: models call their head in any case, and hooks find a module of its name.
     if num_classes == 0:
         return nn.Identity()
     if not hidden:
@@ -24,4 +25,5 @@ def make_head(channels: int, num_classes: int, hidden: Sequence[int] = ()) -> nn
     for width in hidden:
         layers += [nn.Linear(channels, width), nn.ReLU()]
         channels = width
+    # Logits may be negative, so no ReLU follows.
     return nn.Sequential(*layers, nn.Linear(channels, num_classes))

@@ -148,10 +148,7 @@ class GoogLeNet(nn.Module):
 
 
 def make_googlenet_module(
-    inplanes: int,
-    row: GoogLeNetRow,
-    window: int,
-    **se_kwargs: Unpack[SEOptions],
+    inplanes: int, row: GoogLeNetRow, window: int, **se_kwargs: Unpack[SEOptions]
 ) -> Inception:
     """Build an Inception module of GoogLeNet.
 
@@ -165,27 +162,39 @@ def make_googlenet_module(
         The module with four branches.
     """
     width1, reduce3, width3, reduce5, width5, width_pool = row
-    # A 1x1 convolution reduces the channels in front of every larger window.
-    branch3 = nn.Sequential(
-        ConvBNReLU(inplanes, reduce3, 1), ConvBNReLU(reduce3, width3, 3, padding=1)
-    )
+    # Built first: the order decides which random numbers each branch draws.
+    branch3 = _make_window_branch(inplanes, reduce3, width3, 3)
     return Inception(
         width1 + width3 + width5 + width_pool,
         ConvBNReLU(inplanes, width1, 1),
         branch3,
-        nn.Sequential(
-            ConvBNReLU(inplanes, reduce5, 1),
-            ConvBNReLU(reduce5, width5, window, padding=window // 2),
-        ),
-        nn.Sequential(
-            nn.MaxPool2d(3, 1, padding=1, ceil_mode=True), ConvBNReLU(inplanes, width_pool, 1)
-        ),
+        _make_window_branch(inplanes, reduce5, width5, window),
+        _make_pool_branch(inplanes, width_pool),
         **se_kwargs,
     )
 
 
+def _make_window_branch(inplanes: int, reduced: int, planes: int, window: int) -> nn.Module:
+    """Build a 1x1 convolution that reduces the channels, and one with a larger window."""
+    return nn.Sequential(
+        ConvBNReLU(inplanes, reduced, 1),
+        ConvBNReLU(reduced, planes, window, padding=window // 2),
+    )
+
+
+def _make_pool_branch(inplanes: int, planes: int) -> nn.Module:
+    """Build a max-pool and a 1x1 convolution that reduces its channels."""
+    return nn.Sequential(
+        nn.MaxPool2d(3, 1, padding=1, ceil_mode=True), ConvBNReLU(inplanes, planes, 1)
+    )
+
+
 def reset_parameters(model: nn.Module) -> None:
-    """Initialize a model's convolutions as in He et al. 2015, arXiv:1502.01852, with bias 0."""
+    """Initialize a model's convolutions as in He et al. 2015, arXiv:1502.01852, with bias 0.
+
+    Args:
+        model: changed by this function.
+    """
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -47,6 +47,7 @@ class OneLayerBlock(ResidualBlock):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inplanes, H, W) to (N, planes, H / stride, W / stride)."""
         branch = self.bn1(self.conv1(self.apply_se("pre", x)))  # (N, planes, H / s, W / s)
+        # Both placements are behind the only convolution.
         branch = self.apply_se("standard", self.apply_se("3x3", branch))
         return self.apply_se("post", self.relu1(self.merge_shortcut(x, branch)))
 

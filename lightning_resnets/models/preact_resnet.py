@@ -91,7 +91,14 @@ class PreActBasicBlock(PreActBlock):
         self.shared = self.downsample is not None
 
     def branch(self, active: Tensor) -> Tensor:
-        """Map the activated input to the branch's output."""
+        """Map the activated input to the branch's output.
+
+        Args:
+            active: the block's input behind its first norm and ReLU.
+
+        Returns:
+            The output, which the shortcut is added to.
+        """
         active = self.apply_se("3x3", self.bn2(self.conv1(active)))
         active = self.relu2(active)  # (N, planes, H / stride, W / stride)
         if self.dropout is not None:
@@ -140,7 +147,14 @@ class PreActBottleneck(PreActBlock):
         self.shared = self.downsample is not None
 
     def branch(self, active: Tensor) -> Tensor:
-        """Map the activated input to the branch's output."""
+        """Map the activated input to the branch's output.
+
+        Args:
+            active: the block's input behind its first norm and ReLU.
+
+        Returns:
+            The output, which the shortcut is added to.
+        """
         active = self.relu2(self.bn2(self.conv1(active)))
         active = self.apply_se("3x3", self.bn3(self.conv2(active)))  # (N, planes, H / s, W / s)
         return self.conv3(self.relu3(active))  # (N, 4 planes, H / stride, W / stride)

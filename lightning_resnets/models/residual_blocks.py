@@ -26,16 +26,21 @@ StrideIn = Literal["1x1", "3x3"]
 def conv3x3(
     inplanes: int, planes: int, stride: int = 1, groups: int = 1, dilation: int = 1
 ) -> nn.Conv2d:
-    """Build a 3x3 convolution that keeps the size, with no bias."""
+    """Build a 3x3 convolution that keeps the size, with no bias.
+
+    Args:
+        inplanes: channels of the input.
+        planes: channels of the output.
+        stride: stride.
+        groups: groups of channels.
+        dilation: distance of the window's pixels.
+
+    Returns:
+        Maps (N, inplanes, H, W) to (N, planes, H / stride, W / stride).
+    """
+    # A batch norm follows every convolution and has the bias.
     return nn.Conv2d(
-        inplanes,
-        planes,
-        3,
-        stride,
-        padding=dilation,
-        dilation=dilation,
-        groups=groups,
-        bias=False,
+        inplanes, planes, 3, stride, padding=dilation, dilation=dilation, groups=groups, bias=False
     )
 
 
@@ -184,8 +189,7 @@ class Bottleneck(ResidualBlock):
         shortcut_type: see `make_shortcut`.
         groups: groups of the 3x3 convolution (ResNeXt, arXiv:1611.05431, section 3.3).
         base_width: width of a group for 64 planes.
-        stride_in: convolution with the stride: "3x3" as in torchvision ("v1.5"), or "1x1" as in
-            the paper.
+        stride_in: place of the stride: "3x3" as in torchvision ("v1.5"), or "1x1" as in the paper.
         dilation: dilation of the 3x3 convolution.
         shortcut_kernel: see `make_shortcut`.
         shortcut_pad: see `PadShortcut`.
@@ -247,7 +251,15 @@ class Bottleneck(ResidualBlock):
 
 
 def out_channels(block: Callable[..., nn.Module], planes: int) -> int:
-    """Return the channels of a block's output: `planes` times its class's `expansion`, if any."""
+    """Return the channels of a block's output.
+
+    Args:
+        block: its class; `expansion` is 1 where it has none.
+        planes: width of the stage.
+
+    Returns:
+        `planes` times the expansion.
+    """
     return planes * getattr(block, "expansion", 1)
 
 

@@ -176,14 +176,18 @@ def stage_strides(
         ValueError: no stage has this output stride.
     """
     possible = [stem_stride << index for index in range(stages)]
-    if output_stride is not None and output_stride not in possible:
-        raise ValueError(
-            f"output_stride must be one of {', '.join(map(str, possible))}, got {output_stride!r}."
-        )
+    _check_output_stride(output_stride, possible)
+    # DeepLab's rule: a stage that may not halve the sides dilates all that follow instead.
     strides = list[tuple[int, int]]()
     for total in possible:
         dilation = max(1, total // (output_stride or possible[-1]))
-        # The stem has done the first reduction.
-        is_halved = total > stem_stride and dilation == 1
-        strides.append((2 if is_halved else 1, dilation))
+        stride = 2 if total > stem_stride and dilation == 1 else 1
+        strides.append((stride, dilation))
     return tuple(strides)
+
+
+def _check_output_stride(output_stride: int | None, possible: Sequence[int]) -> None:
+    """Raise ValueError if no stage has this output stride."""
+    if output_stride is not None and output_stride not in possible:
+        listed = ", ".join(map(str, possible))
+        raise ValueError(f"output_stride must be one of {listed}, got {output_stride!r}.")

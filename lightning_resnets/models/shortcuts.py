@@ -41,6 +41,7 @@ class PadShortcut(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inplanes, H, W) to (N, planes, H / stride, W / stride)."""
+        # Zeros in front and behind differ by one channel at most; behind gets the odd one.
         front = 0 if self.pad == "back" else (self.planes - self.inplanes) // 2
         back = self.planes - self.inplanes - front
         x = x[:, :, :: self.stride, :: self.stride]  # (N, inplanes, H / stride, W / stride)
@@ -53,7 +54,16 @@ class PadShortcut(nn.Module):
 
 
 def conv1x1(inplanes: int, planes: int, stride: int = 1) -> nn.Conv2d:
-    """Build a 1x1 convolution with no bias."""
+    """Build a 1x1 convolution with no bias.
+
+    Args:
+        inplanes: channels of the input.
+        planes: channels of the output.
+        stride: stride.
+
+    Returns:
+        Maps (N, inplanes, H, W) to (N, planes, H / stride, W / stride).
+    """
     return nn.Conv2d(inplanes, planes, 1, stride, bias=False)
 
 
@@ -87,10 +97,12 @@ def make_shortcut(
     if shortcut_type not in ("A", "B", "C", "none"):
         raise ValueError(f"shortcut_type must be A, B, C or none, got {shortcut_type!r}.")
     has_same_shape = stride == 1 and inplanes == planes
+    # Type C projects even where the identity would do.
     if shortcut_type == "none" or (has_same_shape and shortcut_type != "C"):
         return None
     if shortcut_type == "A":
         return PadShortcut(inplanes, planes, stride, pad)
+    # Keeps the sides, as the branch's 3x3 convolutions do.
     padding = kernel_size // 2
     conv = nn.Conv2d(inplanes, planes, kernel_size, stride, padding, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(planes)) if norm else conv

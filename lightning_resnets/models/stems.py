@@ -73,6 +73,7 @@ def make_stem_conv(stem: Stem, in_channels: int, design: StemDesign) -> nn.Modul
 
 def _make_deep_stem(in_channels: int, design: StemDesign) -> nn.Sequential:
     """Build three 3x3 convolutions, named as in timm; the last one's batch norm is `bn1`."""
+    # Half the width until the last one, as in ResNet-C.
     inner = design.width // 2
     return nn.Sequential(
         nn.Conv2d(in_channels, inner, 3, design.stride, padding=1, bias=False),
@@ -102,6 +103,7 @@ def make_stem_pool(stem_pool: StemPool) -> nn.MaxPool2d | None:
         raise ValueError(f"stem_pool must be 'pad', 'ceil' or 'none', got {stem_pool!r}.")
     if stem_pool == "none":
         return None
+    # The border is -inf, not 0, so that it never is the largest value.
     if stem_pool == "pad":
         return nn.MaxPool2d(3, 2, padding=1)
     return nn.MaxPool2d(3, 2, ceil_mode=True)

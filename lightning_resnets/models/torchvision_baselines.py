@@ -42,8 +42,7 @@ def inception_v3(num_classes: int = 1000, dropout: float = 0.5, in_channels: int
         in_channels: channels of the image.
 
     Returns:
-        The model with its concatenations as `Concat` modules; input (N, in_channels, H, W) of at
-        least 75 pixels a side, output (N, num_classes) logits.
+        The model, (N, in_channels, H, W) to logits (N, num_classes); sides of at least 75 pixels.
     """
     from torchvision import models
 
@@ -52,8 +51,7 @@ def inception_v3(num_classes: int = 1000, dropout: float = 0.5, in_channels: int
         dropout=dropout,
         aux_logits=False,
         transform_input=False,
-        # torchvision's initialization redraws until no weight is extreme. With `skip_init` the
-        # weights are not filled and the loop would never end.
+        # It redraws until no weight is extreme, which never ends under `skip_init`.
         init_weights=False,
     )
     if num_classes == 0:
