@@ -35,11 +35,7 @@ def create_external(name: str, num_classes: int = 1000, **model_kwargs: object) 
     Raises:
         ModelError: the name is unknown, options were passed, or the package is missing or too old.
     """
-    known = index.known_models()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, 3, 0.6)
-        hint = f"near: {', '.join(near)}" if near else "names begin with torchvision/ or timm/"
-        raise ModelError(f"There is no model named '{printable_key(name)}' ({hint}).")
+    _check_known(name)
     if model_kwargs:
         raise ModelError(
             f"The model {name} takes no options ({', '.join(model_kwargs)}): leave them out."
@@ -47,6 +43,17 @@ def create_external(name: str, num_classes: int = 1000, **model_kwargs: object) 
     # Some models cannot be built without a last layer.
     model = disable_inplace(build_external(name, num_classes or 1))
     return model if num_classes else _remove_classifier(model, name)
+
+
+def _check_known(name: str) -> None:
+    """Raise if the index does not have the model."""
+    known = index.known_models()
+    if name in known:
+        return
+    hint = "names begin with torchvision/ or timm/"
+    if near := difflib.get_close_matches(name, known, 3, 0.6):
+        hint = f"near: {', '.join(near)}"
+    raise ModelError(f"There is no model named '{printable_key(name)}' ({hint}).")
 
 
 def _remove_classifier(model: nn.Module, name: str) -> nn.Module:

@@ -13,6 +13,7 @@ from lightning_resnets.models.preact_resnet import PreActBasicBlock, PreActBottl
 from lightning_resnets.models.residual_blocks import BasicBlock, Bottleneck
 from lightning_resnets.models.resnet import ResNet
 
+# A block fits one class of models: its sum is activated, or the next block's input is.
 BLOCKS: dict[str, type[nn.Module]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
 PREACT_BLOCKS: dict[str, Any] = {"basic": PreActBasicBlock, "bottleneck": PreActBottleneck}
 
@@ -37,6 +38,7 @@ def generic_resnet(
     Raises:
         ValueError: an option is not valid.
     """
+    # Depths from a card are lists, because JSON has no tuples.
     return ResNet(_find_block(block, BLOCKS), tuple(depths), num_classes, **model_kwargs)
 
 

@@ -19,9 +19,12 @@ Path = tuple[Key, ...]
 
 LOGIT_NAMES = ("logits", "logit", "output", "out", "pred", "prediction", "predictions", "scores")
 
-NUM_IMAGES = 2  # of the trial; 1 could be confused with other sizes
-MAX_DEPTH = 3  # containers within containers
-MAX_LISTED = 4  # outputs in a message
+# Of the trial; 1 could be confused with other sizes.
+NUM_IMAGES = 2
+# Containers within containers.
+MAX_DEPTH = 3
+# Outputs in a message.
+MAX_LISTED = 4
 
 
 def return_logits(
@@ -29,8 +32,7 @@ def return_logits(
 ) -> str:
     """Make a model return its logits only, if it returns anything else beside them.
 
-    The model is run once on zeros. Its class is replaced by a subclass of the same name, so that
-    the names of its modules and weights stay.
+    It is run once on zeros. Its new class has the old one's name, and all weights keep theirs.
 
     Args:
         model: the model in evaluation mode; changed in place.

@@ -17,11 +17,10 @@ def split_options(name: str) -> tuple[str, dict[str, Any]]:
     """Split a name from its options.
 
     Args:
-        name: `resnet50`, or `resnet50,stride_in=1x1,output_stride=8`. Numbers, `true` and `false`
-            are parsed; numbers joined by hyphens (`depths=3-4-6-3`) are a tuple.
+        name: such as `resnet50,stride_in=1x1,depths=3-4-6-3`; hyphens join a tuple's numbers.
 
     Returns:
-        The name alone, and its options.
+        The name alone, and its options: numbers, `true` and `false` parsed.
 
     Raises:
         ModelError: an option has no value.
@@ -32,14 +31,20 @@ def split_options(name: str) -> tuple[str, dict[str, Any]]:
     base, *options = name.split(",")
     parsed = dict[str, Any]()
     for option in options:
-        key, separator, text = option.partition("=")
-        if not separator or not key or not text:
-            raise ModelError(
-                f"The option {option!r} in the model's name {name!r} has no value: "
-                f"write {base},option=value."
-            )
+        key, _, text = option.partition("=")
+        # Without the sign the text is empty, too.
+        if not key or not text:
+            raise ModelError(_describe_missing_value(option, name, base))
         parsed[key.strip()] = _parse_value(key.strip(), text.strip())
     return base.strip(), parsed
+
+
+def _describe_missing_value(option: str, name: str, base: str) -> str:
+    """Describe an option without a value."""
+    return (
+        f"The option {option!r} in the model's name {name!r} has no value: "
+        f"write {base},option=value."
+    )
 
 
 def join_options(name: str, options: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Values that each option of a model may have, so that a wrong one is named before it is built."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from lightning_resnets.errors import ModelError
@@ -43,14 +44,16 @@ def _or_none(rule: Rule) -> Rule:
 
 def _integers(least_length: int) -> Rule:
     """Return a rule for a sequence of positive integers."""
+    return partial(_check_integers, least_length)
 
-    def check(name: str, value: Any) -> object:
-        if not isinstance(value, (tuple, list)) or len(value) < least_length:
-            shown = format_value(value)
-            raise ModelError(f"{name} must be a sequence of integers, got {shown}.")
-        return [check_int(name, item, 1, MAX_WIDTH, ModelError) for item in value]
 
-    return check
+def _check_integers(least_length: int, name: str, value: Any) -> object:
+    """Check a sequence of positive integers."""
+    # JSON and command lines give lists.
+    if not isinstance(value, (tuple, list)) or len(value) < least_length:
+        shown = format_value(value)
+        raise ModelError(f"{name} must be a sequence of integers, got {shown}.")
+    return [check_int(name, item, 1, MAX_WIDTH, ModelError) for item in value]
 
 
 def _compression(name: str, value: Any) -> object:
@@ -60,6 +63,7 @@ def _compression(name: str, value: Any) -> object:
     return value
 
 
+# Options that share a rule.
 SIZES = (
     "growth_rate in_channels groups base_width widen_factor expansion shortcut_kernel se_divisor"
 )
@@ -70,6 +74,7 @@ OPTION_RULES: Mapping[str, Rule] = {
     **dict.fromkeys(SIZES.split(), _integer(1)),
     **dict.fromkeys(OPTIONAL_SIZES.split(), _or_none(_integer(1))),
     **dict.fromkeys(FLAGS.split(), _flag),
+    # 0 stands for none.
     "bottleneck_factor": _integer(0),
     "se_reduction": _integer(0),
     "dropout": _number(0, 1),
@@ -77,6 +82,7 @@ OPTION_RULES: Mapping[str, Rule] = {
     "narrow_factor": _integer(1),
     "dilation": _integer(1),
     "window": _choice(3, 5),
+    # Far beyond where a sigmoid is 0 or 1.
     "gate_bias": _number(-1000, 1000),
     "depths": _integers(1),
     "head_widths": _integers(0),

@@ -61,11 +61,7 @@ def load_into_model(model: nn.Module, weights: PretrainedWeights) -> None:
         DownloadError: the file could not be downloaded.
         CheckpointError: the file could not be read.
     """
-    # A checkpoint's card must not be able to cause a download while the checkpoint is loaded.
-    if not _is_init_enabled():
-        raise ModelError(
-            "pretrained cannot be combined with weights from a checkpoint: leave it out."
-        )
+    _require_init()
     state, _, description = load_pretrained_weights(weights.model, weights.name)
     own = model.state_dict()
     untrained = _find_resized_classifier(own, state)
@@ -73,6 +69,7 @@ def load_into_model(model: nn.Module, weights: PretrainedWeights) -> None:
     published = {key: value for key, value in state.items() if key not in untrained}
     model.load_state_dict({**own, **published}, strict=True)
     note = _describe_untrained(own, untrained)
+    # Standard output is for what a script reads.
     print(f"{description}{note}", file=sys.stderr)
 
 
@@ -98,6 +95,7 @@ def _find_resized_classifier(
     own: Mapping[str, Tensor], state: Mapping[str, Tensor]
 ) -> tuple[str, ...]:
     """Return the names of the last layer's weights that have another shape in the file."""
+    # Our models register their last layer last.
     classifier = list(own)[-1].rpartition(".")[0]
     names = [key for key in own if key.rpartition(".")[0] == classifier]
     return tuple(key for key in names if _shape(own, key) != _shape(state, key))
@@ -131,6 +129,7 @@ def _require_same_shapes(
 def _find_file(weights: PretrainedWeights) -> Path:
     """Return the local file, from Hugging Face's cache if it is there, else from torch.hub's."""
     if weights.package == "timm" and weights.name in TIMM_TAGS.get(weights.model, "").split():
+        # The same variables as huggingface_hub reads, in the same order.
         home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface")
         hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
         repo = hub / f"models--timm--{weights.model}.{weights.name}"
@@ -144,6 +143,10 @@ def _shape(state: Mapping[str, Tensor], key: str) -> tuple[int, ...] | None:
     return tuple(state[key].shape) if key in state else None
 
 
-def _is_init_enabled() -> bool:
-    """Return False inside `skip_init`, where a new tensor keeps its uninitialized values."""
-    return bool(nn.init.constant_(torch.zeros((), device="cpu"), 1.0))
+def _require_init() -> None:
+    """Raise inside `skip_init`, where a new tensor keeps its uninitialized values."""
+    # A checkpoint's card must not be able to cause a download while the checkpoint is loaded.
+    if not nn.init.constant_(torch.zeros((), device="cpu"), 1.0):
+        raise ModelError(
+            "pretrained cannot be combined with weights from a checkpoint: leave it out."
+        )

@@ -35,6 +35,7 @@ SE = "Hu et al. 2019, arXiv:1709.01507"
 HIGHWAY = "Srivastava et al. 2015, as quoted in arXiv:1512.03385, table 6"
 VGG = "Simonyan & Zisserman 2014, arXiv:1409.1556, table 3"
 
+# The papers on pre-activation and wide ResNets report medians.
 MEDIAN_OF_5 = "median of 5 runs"
 
 

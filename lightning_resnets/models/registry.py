@@ -94,6 +94,11 @@ def create_model(
         num_classes = default_num_classes(name)
     # The options of a custom model are its own.
     check_options(num_classes, {} if ":" in name else model_kwargs)
+    return _call_factory(name, num_classes, model_kwargs)
+
+
+def _call_factory(name: str, num_classes: int, model_kwargs: dict[str, Any]) -> nn.Module:
+    """Build a model and describe what is wrong with its options if that fails."""
     factory = _find_factory(name)
     try:
         model = factory(num_classes=num_classes, **model_kwargs)

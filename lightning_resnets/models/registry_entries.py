@@ -52,20 +52,49 @@ class ModelEntry:
 
 
 def cifar_entry(factory: Callable[..., nn.Module], *args: Any, **model_kwargs: Any) -> ModelEntry:
-    """Register a model for CIFAR-10."""
+    """Register a model for CIFAR-10.
+
+    Args:
+        factory: class or function that builds the model.
+        *args: its first arguments.
+        **model_kwargs: its further arguments.
+
+    Returns:
+        Its entry.
+    """
     return ModelEntry(partial(factory, *args, **model_kwargs), CIFAR_CLASSES, (3, 32, 32))
 
 
 def imagenet_entry(
     factory: Callable[..., nn.Module], *args: Any, image_size: int = 224, **model_kwargs: Any
 ) -> ModelEntry:
-    """Register a model for ImageNet."""
+    """Register a model for ImageNet.
+
+    Args:
+        factory: class or function that builds the model.
+        *args: its first arguments.
+        image_size: side of the images in pixels.
+        **model_kwargs: its further arguments.
+
+    Returns:
+        Its entry.
+    """
     input_size = (3, image_size, image_size)
     return ModelEntry(partial(factory, *args, **model_kwargs), IMAGENET_CLASSES, input_size)
 
 
 def cifar_resnet_entry(depth: int, shortcut_type: str = "A", **model_kwargs: Any) -> ModelEntry:
-    """Register a ResNet of 6n + 2 layers for 32x32 images (arXiv:1512.03385, section 4.2)."""
+    """Register a ResNet of 6n + 2 layers for 32x32 images (arXiv:1512.03385, section 4.2).
+
+    Args:
+        depth: number of layers.
+        shortcut_type: see `make_shortcut`; the paper's CIFAR models have A.
+        **model_kwargs: further arguments of the model.
+
+    Returns:
+        Its entry.
+    """
+    # Three stages of blocks of two layers, one layer before them and one behind.
     depths = ((depth - 2) // 6,) * 3
     return cifar_entry(
         ResNet, BasicBlock, depths, stem="cifar", shortcut_type=shortcut_type, **model_kwargs
@@ -76,7 +105,15 @@ def preact_entry(depth: int, **model_kwargs: Any) -> ModelEntry:
     """Register a pre-activation ResNet of 6n + 2 layers (arXiv:1603.05027, section 4).
 
     From 164 layers on it has 9n + 2 in bottlenecks.
+
+    Args:
+        depth: number of layers.
+        **model_kwargs: further arguments of the model.
+
+    Returns:
+        Its entry.
     """
+    # A bottleneck has three layers, a basic block two.
     if depth < 164:
         depths = ((depth - 2) // 6,) * 3
         return cifar_entry(PreActResNet, PreActBasicBlock, depths, **model_kwargs)
@@ -85,7 +122,17 @@ def preact_entry(depth: int, **model_kwargs: Any) -> ModelEntry:
 
 
 def wide_resnet_entry(depth: int, widen_factor: int, **model_kwargs: Any) -> ModelEntry:
-    """Register WRN-depth-widen_factor of 6n + 4 layers (arXiv:1605.07146, table 1)."""
+    """Register WRN-depth-widen_factor of 6n + 4 layers (arXiv:1605.07146, table 1).
+
+    Args:
+        depth: number of layers.
+        widen_factor: the paper's k.
+        **model_kwargs: further arguments of the model.
+
+    Returns:
+        Its entry.
+    """
+    # The paper counts convolutions: the 4 are the first one and the stages' projections.
     depths = ((depth - 4) // 6,) * 3
     return cifar_entry(
         PreActResNet, PreActBasicBlock, depths, widen_factor=widen_factor, **model_kwargs
@@ -93,7 +140,15 @@ def wide_resnet_entry(depth: int, widen_factor: int, **model_kwargs: Any) -> Mod
 
 
 def cifar_densenet_entry(depth: int, growth_rate: int) -> ModelEntry:
-    """Register a DenseNet of three equal blocks for 32x32 images (arXiv:1608.06993, section 3)."""
+    """Register a DenseNet of three equal blocks for 32x32 images (arXiv:1608.06993, section 3).
+
+    Args:
+        depth: number of layers, 3n + 4.
+        growth_rate: the paper's k.
+
+    Returns:
+        Its entry.
+    """
     return cifar_entry(
         DenseNet,
         ((depth - 4) // 3,) * 3,
@@ -106,7 +161,15 @@ def cifar_densenet_entry(depth: int, growth_rate: int) -> ModelEntry:
 
 
 def cifar_densenet_bc_entry(depth: int, growth_rate: int) -> ModelEntry:
-    """Register a DenseNet-BC, with bottlenecks and compression (arXiv:1608.06993, section 3)."""
+    """Register a DenseNet-BC, with bottlenecks and compression (arXiv:1608.06993, section 3).
+
+    Args:
+        depth: number of layers, 6n + 4.
+        growth_rate: the paper's k.
+
+    Returns:
+        Its entry.
+    """
     return cifar_entry(
         DenseNet,
         ((depth - 4) // 6,) * 3,
@@ -119,13 +182,30 @@ def cifar_densenet_bc_entry(depth: int, growth_rate: int) -> ModelEntry:
 
 
 def resnet_entry(depth: int, **model_kwargs: Any) -> ModelEntry:
-    """Register a ResNet for ImageNet (arXiv:1512.03385, table 1)."""
+    """Register a ResNet for ImageNet (arXiv:1512.03385, table 1).
+
+    Args:
+        depth: a key of `RESNET_DEPTHS`.
+        **model_kwargs: further arguments of the model.
+
+    Returns:
+        Its entry.
+    """
+    # The paper has bottlenecks from 50 layers on, to save time.
     block = BasicBlock if depth < 50 else Bottleneck
     return imagenet_entry(ResNet, block, RESNET_DEPTHS[depth], **model_kwargs)
 
 
 def one_layer_entry(depth: int) -> ModelEntry:
-    """Register a CIFAR ResNet of as many layers in blocks of one layer each."""
+    """Register a CIFAR ResNet of as many layers in blocks of one layer each.
+
+    Args:
+        depth: number of layers, 3n + 2.
+
+    Returns:
+        Its entry.
+    """
+    # One convolution before the three stages, one linear layer behind them.
     depths = ((depth - 2) // 3,) * 3
     return cifar_entry(ResNet, OneLayerBlock, depths, stem="cifar", shortcut_type="A")
 
@@ -145,6 +225,14 @@ def senet154_entry() -> ModelEntry:
 
 
 def resnext_entry(name: str, **model_kwargs: Any) -> ModelEntry:
-    """Register a ResNeXt for ImageNet (arXiv:1611.05431, table 1)."""
+    """Register a ResNeXt for ImageNet (arXiv:1611.05431, table 1).
+
+    Args:
+        name: a key of `RESNEXTS`.
+        **model_kwargs: further arguments of the model.
+
+    Returns:
+        Its entry.
+    """
     depth, groups, base_width = RESNEXTS[name]
     return resnet_entry(depth, groups=groups, base_width=base_width, **model_kwargs)

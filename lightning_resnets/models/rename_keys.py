@@ -5,6 +5,7 @@ A rule is a regular expression and a replacement. In the replacement `{2}` stand
 """
 
 import re
+from functools import partial
 
 KeyRules = tuple[tuple[str, str], ...]
 
@@ -50,15 +51,21 @@ def expand_groups(text: str, match: re.Match[str]) -> str:
         The text with the groups in place of the references.
     """
 
-    def group(reference: re.Match[str]) -> str:
-        found = match[int(reference[1])] or ""
-        offset = reference[2]
-        return found if offset is None else str(_parse_number(found) + int(offset))
+    return _GROUP_RE.sub(partial(_expand_reference, match), text)
 
-    return _GROUP_RE.sub(group, text)
+
+def _expand_reference(match: re.Match[str], reference: re.Match[str]) -> str:
+    """Return the text that a reference such as `{2-1}` stands for."""
+    # A group in an alternative that was not taken is None.
+    found = match[int(reference[1])] or ""
+    offset = reference[2]
+    if offset is None:
+        return found
+    return str(_parse_number(found) + int(offset))
 
 
 def _parse_number(text: str) -> int:
     """Return digits as a number, a letter counted from a = 0, `b12` as 12."""
+    # He's Caffe models name the blocks of a long stage a, b1, b2, and so on.
     digits = text.lstrip("abcdefghijklmnopqrstuvwxyz")
     return int(digits) if digits else ord(text[0]) - ord("a")

@@ -48,6 +48,7 @@ def build_uninitialized(name: str, num_classes: int | None = None) -> nn.Module:
     """
     if num_classes is None:
         num_classes = MODELS[name].num_classes
+    # Parameters and MACs depend on shapes alone.
     with skip_init():
         return create_model(name, num_classes)
 

@@ -103,6 +103,7 @@ def serialize_index(models: Iterable[IndexedModel]) -> bytes:
         "entries": [_serialize_entry(group, classifiers, rows) for group in groups],
         "sketches": b64encode(sketches).decode(),
     }
+    # As small as possible: the package contains the file.
     return lzma.compress(json.dumps(data, separators=(",", ":")).encode(), preset=9)
 
 
@@ -111,6 +112,7 @@ def package_versions() -> dict[str, str]:
     import timm
     import torchvision
 
+    # The local part of a version, such as +cpu, changes no model.
     return {"timm": timm.__version__, "torchvision": torchvision.__version__.partition("+")[0]}
 
 
@@ -212,6 +214,7 @@ def _timm_preprocessing(model: str) -> Preprocessing:
     channels, height, width = config.input_size
     return Preprocessing(
         input_size=(channels, height, width),
+        # Six digits are more than a byte of an image tells.
         mean=tuple(round(value, 6) for value in config.mean),
         std=tuple(round(value, 6) for value in config.std),
         crop_pct=min(config.crop_pct or 0.875, 1.0),

@@ -39,7 +39,8 @@ MAX_RESULTS = 20
 MIN_SIMILARITY = 0.3
 MAX_INEXACT_SIMILARITY = 0.99
 
-# Sorts neighbors: most similar first, then closest in size, then by rank within an entry.
+# Sorts neighbors, which have no order of their own: most similar first, then closest in size, then
+# by rank within an entry.
 _SortKey = tuple[float, float, int, int, str]
 
 
@@ -56,10 +57,10 @@ def lookup(shapes: Mapping[str, Shape]) -> list[Neighbor]:
         at least `MIN_SIMILARITY` similar.
     """
     index = load_index()
-    kept = {name: shape for name, shape in shapes.items() if not is_ignored(name)}
-    hashes = {name: _hash(name, shape) for name, shape in kept.items()}
+    kept, hashes = _hash_all(shapes)
     with_classifier = _make_fingerprint(kept, hashes, ())
     found: list[tuple[_SortKey, Neighbor]] = []
+    # Without the last layer each kind of it leaves another fingerprint.
     for keys, rows in index.rows_by_classifier_keys.items():
         num_classes = _count_classes(kept, keys)  # 0 without this last layer
         query = _make_fingerprint(kept, hashes, keys) if num_classes else with_classifier
@@ -128,8 +129,7 @@ def fingerprint(shapes: Mapping[str, Shape], classifier_keys: ClassifierKeys) ->
     Returns:
         The fingerprint.
     """
-    kept = {name: shape for name, shape in shapes.items() if not is_ignored(name)}
-    hashes = {name: _hash(name, shape) for name, shape in kept.items()}
+    kept, hashes = _hash_all(shapes)
     return _make_fingerprint(kept, hashes, classifier_keys)
 
 
@@ -215,8 +215,16 @@ def _neighbors(
         yield (-similarity, size_gap, rank, len(name), name), neighbor
 
 
+def _hash_all(shapes: Mapping[str, Shape]) -> tuple[dict[str, Shape], dict[str, int]]:
+    """Return the shapes that tell a model, and their hashes."""
+    kept = {name: shape for name, shape in shapes.items() if not is_ignored(name)}
+    hashes = {name: _hash(name, shape) for name, shape in kept.items()}
+    return kept, hashes
+
+
 def _hash(name: str, shape: Iterable[int]) -> int:
     """Hash a name and a shape to 64 bits."""
+    # Keys from a file may have surrogates, which UTF-8 cannot encode.
     text = f"{name} {' '.join(map(str, shape))}"
     return int.from_bytes(blake2b(text.encode(errors="replace"), digest_size=8).digest(), "little")
 
@@ -226,6 +234,7 @@ def _count_classes(shapes: Mapping[str, Shape], classifier_keys: ClassifierKeys)
     counts: set[int] = set()
     for name, axis in classifier_keys:
         shape = shapes.get(name)
+        # A file may have a weight of any shape under this name.
         if shape is None or axis >= len(shape):
             return 0
         counts.add(shape[axis])
@@ -241,6 +250,7 @@ def _make_fingerprint(
     all_hashes = {**hashes, **changed}
     values = np.fromiter(all_hashes.values(), np.uint64, len(all_hashes))
     numel = sum(math.prod(shape) for name, shape in shapes.items() if name not in classifier)
+    # A sum does not depend on the order of the weights.
     hash_sum = sum(all_hashes.values()) % 2**64
     return Fingerprint(hash_sum, make_sketch(values), len(all_hashes), numel)
 
