@@ -270,6 +270,7 @@ def _measured_window(call: FunctionCall) -> WindowSpec:
     target: Any = call.node.target
 
     def function(value: Tensor) -> Any:
+        """Call the function with a test map in place of its first argument."""
         if isinstance(target, str):  # a method of the tensor
             return getattr(value, target)(*call.args[1:], **call.kwargs)
         return target(value, *call.args[1:], **call.kwargs)
@@ -288,9 +289,7 @@ FUNCTION_RULES: dict[str, Callable[[FunctionCall], WindowSpec]] = {
     "layer_norm": _layer_norm_window,
     "batch_norm": _batch_norm_window,
     "linear": _linear_window,
-    "softmax": _window_along_one_axis,
-    "chunk": _window_along_one_axis,
-    "split": _window_along_one_axis,
+    **dict.fromkeys(("softmax", "chunk", "split"), _window_along_one_axis),
     "getitem": _getitem_window,
     **dict.fromkeys(POOL_OPS, _pool_window),
     **dict.fromkeys(REDUCTION_OPS, _reduction_window),
