@@ -17,7 +17,7 @@ from lightning_resnets.data.random_resized_crop import (
     random_resized_crop_box,
 )
 from lightning_resnets.errors import ImageError
-from lightning_resnets.preprocessing import read_image
+from lightning_resnets.utils.image_files import read_image
 from tests.helpers.imagenet_images import photographs
 
 

@@ -11,7 +11,7 @@ import torch
 from lightning_resnets import create_model
 from lightning_resnets.checkpoint.load import load_model, read_card
 from lightning_resnets.cli.main import main
-from lightning_resnets.errors import CustomModelError
+from lightning_resnets.errors import CustomModelError, TrainingError
 from lightning_resnets.graph import trace
 from lightning_resnets.interactive.model import InteractiveModel
 from lightning_resnets.merges import MergeKind
@@ -148,6 +148,11 @@ def test_only_hyperparameters_are_taken_from_the_checkpoint(example: str) -> Non
         "optimizer": {"class_path": "bait.Optimizer"},
         "_class_path": "bait.Model",
     }
+    torch.save(values, "baited.ckpt")
+    # A class for the optimizer is an error, not something to import.
+    with pytest.raises(TrainingError, match="optimizer must be 'sgd'"):
+        ImageClassifier.load_from_checkpoint("baited.ckpt", arch=example)
+    del values["hyper_parameters"]["optimizer"]
     torch.save(values, "baited.ckpt")
     module = ImageClassifier.load_from_checkpoint("baited.ckpt", arch=example, warmup_fraction=0.5)
     assert (module.lr, module.warmup_fraction, module.hparams["arch"]) == (0.125, 0.5, example)

@@ -55,7 +55,7 @@ def test_shortcut_c_projects_in_every_block() -> None:
     )
     more = sum(count * (width * width + 2 * width) for count, width in ((3, 16), (2, 32), (2, 64)))
     assert count_parameters(model) == 272_474 + more
-    with pytest.raises(ValueError, match="A, B, C or none, got 'D'"):
+    with pytest.raises(ValueError, match="'A', 'B', 'C' or 'none', got 'D'"):
         create_model("resnet20", shortcut_type="D")
 
 

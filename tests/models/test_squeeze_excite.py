@@ -95,9 +95,9 @@ def test_widths_round_as_in_timm(channels: int) -> None:
 
 
 def test_invalid_options_raise() -> None:
-    with pytest.raises(ValueError, match=r"one of standard, pre, .* in this block, got 'behind'"):
+    with pytest.raises(ValueError, match=r"se_placement must be 'standard', .*, got 'behind'"):
         create_model("seresnet20", se_placement="behind")
     with pytest.raises(ValueError, match="requires a shortcut; a plain model has none"):
         create_model("plain20", se_reduction=4, se_placement="identity")
-    with pytest.raises(ValueError, match="se_pool must be mean or max, got 'median'"):
+    with pytest.raises(ValueError, match="se_pool must be 'mean' or 'max', got 'median'"):
         create_model("seresnet20", se_pool="median")

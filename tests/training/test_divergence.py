@@ -3,6 +3,7 @@ for the device.
 """
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +138,9 @@ def test_the_command_ends_with_one_line(tmp_path: Path, monkeypatch: pytest.Monk
         "cpu",
     ]
     with pytest.raises(SystemExit) as caught:
-        main(["fit", "--config", "demo", *short, *quiet, "--model.lr", "1e30"])
+        main(["fit", "--config", "demo", *short, *quiet, "--model.lr", "1000"])
     assert str(caught.value.code).startswith("lightning-resnets: The ")
-    assert "no longer finite" in str(caught.value.code)
+    assert re.search("loss (is no longer finite|was above a million) at", str(caught.value.code))
     assert "\n" not in str(caught.value.code)
     assert not list(Path().rglob("demo.ckpt"))
 
