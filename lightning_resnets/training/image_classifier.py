@@ -19,12 +19,12 @@ from lightning_resnets.training.classifier_options import (
     check_model_options,
     check_training_options,
 )
-from lightning_resnets.training.epoch_metrics import EpochMetrics
 from lightning_resnets.training.hardware import to_channels_last
 from lightning_resnets.training.losses import ClassificationLoss, check_targets
 from lightning_resnets.training.lr_schedule import WarmupDecayLR, count_steps
+from lightning_resnets.training.metric_logging import EpochMetrics
 from lightning_resnets.training.module_checkpoint import LoadOptions, MapLocation, load_module
-from lightning_resnets.training.monitored_metrics import check_monitored_metrics
+from lightning_resnets.training.monitor_check import check_monitored_metrics
 from lightning_resnets.training.optimizers import (
     OPTIMIZERS,
     OptimizerName,
