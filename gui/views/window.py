@@ -96,14 +96,8 @@ class MainWindow(QMainWindow):
         # Menus, dialogs and tool tips are windows of their own.
         QApplication.setPalette(qt_style.palette(theme))
         self.setStyleSheet(qt_style.style_sheet(theme))
-        for view in (
-            self.graph,
-            self.depth_panel,
-            self.inspector,
-            self.sidebar,
-            self.chips,
-            self.start,
-        ):
+        views = (self.graph, self.depth_panel, self.inspector, self.sidebar, self.chips, self.start)
+        for view in views:
             view.set_theme(theme)
 
     def set_page(self, page: str) -> None:
@@ -114,6 +108,9 @@ class MainWindow(QMainWindow):
         """
         self._pages.setCurrentIndex(0 if page == "start" else 1)
         self.header.setVisible(page != "start")
+        # Hiding a page passes the focus on to the next button, which would look chosen.
+        if focused := self.focusWidget():
+            focused.clearFocus()
 
     def set_title(self, title: str, facts: tuple[tuple[str, str], ...], warning: str) -> None:
         """Show another model in header and title bar.

@@ -283,3 +283,12 @@ def test_selecting_a_layer_repaints_quickly(opened: Controller, qtbot: QtBot) ->
         view.set_maps(opened.screen.detail)  # type: ignore[arg-type]
         view.repaint()
     assert (time.perf_counter() - began) / 5 < 0.1
+
+
+def test_no_button_looks_chosen_after_a_model_was_opened(opened: Controller) -> None:
+    window = opened.window
+    window.activateWindow()
+    window.start.findChildren(QAbstractButton)[0].setFocus()
+    window.set_page("start")
+    window.set_page("model")
+    assert not any(button.hasFocus() for button in window.findChildren(QAbstractButton))
