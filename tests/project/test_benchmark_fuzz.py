@@ -53,7 +53,8 @@ def sleep(path: Path) -> None:
 
 def take_memory(path: Path) -> None:
     assert path.name
-    assert len(bytearray(40_000_000)) == 40_000_000
+    # Far above the bound: a process that ran many tests may free some memory at the same moment.
+    assert len(bytearray(200_000_000)) == 200_000_000
 
 
 def run_code(path: Path) -> None:
