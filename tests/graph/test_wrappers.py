@@ -76,7 +76,8 @@ def test_parallel_models_have_the_skips_of_the_model_inside(nested: bool) -> Non
 
 @pytest.mark.parametrize("call", CALLS)
 def test_torchscript_says_what_to_open_instead(call: Callable[..., object]) -> None:
-    with pytest.warns(FutureWarning, match="torch.jit"):
+    # torch 2.11 has DeprecationWarning here.
+    with pytest.warns((FutureWarning, DeprecationWarning), match="torch.jit"):
         programs = [torch.jit.script(Model()), torch.jit.trace(Model().eval(), IMAGES)]
     for program in programs:
         with pytest.raises(TraceError, match=r"TorchScript .* Build the original nn\.Module"):
