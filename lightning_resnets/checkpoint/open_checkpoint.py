@@ -34,13 +34,13 @@ from lightning_resnets.checkpoint.identify.choose import (
     match_named_model,
     named_arch,
 )
+from lightning_resnets.checkpoint.identify.compare_settings import check_settings
 from lightning_resnets.checkpoint.identify.identification import Identification
 from lightning_resnets.checkpoint.identify.known_and_assumed import Evidence, assess_match
 from lightning_resnets.checkpoint.identify.model_parts import find_model_parts, select_parts
 from lightning_resnets.checkpoint.identify.pickled_settings import (
     Settings,
     batch_norm_eps,
-    check_settings,
     is_known_code,
     options_from_settings,
     root_class,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -129,6 +130,12 @@ REJECTED: dict[str, tuple[Callable[[nn.Module], object], str]] = {
         set_layer("layer1.1.downsample", nn.AvgPool2d(1, 1)),
         "AvgPool2d",
     ),
+    "another pool before the head": (set_layer("avgpool", nn.AdaptiveMaxPool2d(1)), "AdaptiveMax"),
+    "an activation less": (set_layer("layer1.0.relu", nn.Identity()), "layer1.0.relu is Identity"),
+    "more padding": (
+        lambda model: model.get_submodule("layer4").append(nn.ZeroPad2d(3)),  # type: ignore[operator]
+        "ZeroPad2d",
+    ),
     "one epsilon": (set_value("layer1.0.bn1", "eps", 0.1), "eps"),
 }
 
@@ -139,6 +146,22 @@ def test_modules_that_no_model_is_like_are_rejected(name: str, tmp_path: Path) -
     path = tmp_path / "whole.pth"
     torch.save(changed(torchvision.models.resnet18(num_classes=10), change), path)
     with pytest.raises(CheckpointError, match=rf"differs from resnet18 .*{word}"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("first", [nn.Upsample(scale_factor=2), nn.InstanceNorm2d(3)], ids=repr)
+def test_layers_before_the_body_are_not_left_out(first: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "whole.pth"
+    torch.save(nn.Sequential(first, torchvision.models.resnet18(num_classes=10)), path)
+    with pytest.raises(CheckpointError, match="differs from resnet18"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("pool", ["max", "avgmax"])
+def test_another_pool_of_timm_is_rejected(pool: str, tmp_path: Path) -> None:
+    path = tmp_path / "whole.pth"
+    torch.save(timm.create_model("resnet18", num_classes=10, global_pool=pool), path)
+    with pytest.raises(CheckpointError, match=r"differs from resnet18 .*Max"):
         load_checkpoint(path)
 
 
