@@ -7,12 +7,15 @@ import numpy as np
 from gui.graph import Graph
 from gui.measures import HEAD, MeasureValues, block_nodes
 from lightning_resnets.interactive.model import InferenceResult, InteractiveModel
-from lightning_resnets.interactive.node_statistics import NodeStatistics, node_statistics
+from lightning_resnets.interactive.node_statistics import (
+    NodeStatistics,
+    compare_branches,
+    node_statistics,
+)
 from lightning_resnets.interventions import Intervention
 
-STATISTICS: dict[str, Callable[[NodeStatistics], float | None]] = {
-    "branch_ratio": lambda one: one.branch_ratio,
-    "cosine": lambda one: one.cosine,
+BRANCH_MEASURES = ("branch_ratio", "cosine")  # in the order of `compare_branches`
+STATISTICS: dict[str, Callable[[NodeStatistics], float]] = {
     "std": lambda one: one.std,
     "mean": lambda one: one.mean,
     "zeros": lambda one: one.zero_fraction,
@@ -53,13 +56,15 @@ def measure_nodes(
         return _gradient_norms(interactive, diagram, pixels, interventions)
     if name == HEAD:
         return _head_predictions(interactive, diagram, pixels, interventions, result)
+    graph = interactive.folded_graph
+    if name in BRANCH_MEASURES:
+        # The strip shows one of these during every slider drag, so only Adds are read.
+        index = BRANCH_MEASURES.index(name)
+        pairs = {node: pair[index] for node, pair in compare_branches(graph, result).items()}
+        return MeasureValues(name, {n: value for n, value in pairs.items() if value is not None})
     read = STATISTICS[name]
-    values: dict[str, float] = {}
-    for node, statistics in node_statistics(interactive.folded_graph, result).items():
-        value = read(statistics)
-        if value is not None:
-            values[node] = value
-    return MeasureValues(name, values)
+    statistics = node_statistics(graph, result)
+    return MeasureValues(name, {node: read(one) for node, one in statistics.items()})
 
 
 def _gradient_norms(

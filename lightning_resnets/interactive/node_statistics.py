@@ -43,19 +43,14 @@ def node_statistics(graph: GraphData, result: InferenceResult) -> dict[str, Node
     Returns:
         Figures by name of the node, for nodes whose hook point was recorded.
     """
-    # Only an Add has a branch F and a shortcut x (He et al. 2016).
-    shortcuts = {skip.merge: skip.operand for skip in graph.skips if skip.kind is MergeKind.ADD}
+    comparisons = compare_branches(graph, result)
     found: dict[str, NodeStatistics] = {}
     for node in graph.nodes:
         output = result.outputs.get(node.hook_point)
         # An empty map has no mean.
         if output is None or not output.size:
             continue
-        operands = result.operands.get(node.hook_point, ())
-        ratio: float | None = None
-        cosine: float | None = None
-        if node.name in shortcuts and len(operands) == 2:
-            ratio, cosine = compare_branch(operands, shortcuts[node.name])
+        ratio, cosine = comparisons.get(node.name, (None, None))
         found[node.name] = _summarize(output, ratio, cosine)
     return found
 
@@ -71,6 +66,28 @@ def _summarize(output: Array, ratio: float | None, cosine: float | None) -> Node
         ratio,
         cosine,
     )
+
+
+def compare_branches(
+    graph: GraphData, result: InferenceResult
+) -> dict[str, tuple[float | None, float | None]]:
+    """Compare branch and shortcut at every recorded Add, without reading other outputs.
+
+    Args:
+        graph: graph of the model, folded or not; its skips tell which operand is the shortcut.
+        result: forward pass with recorded operands.
+
+    Returns:
+        Norm of the branch over norm of the shortcut, and their cosine, by name of the node.
+    """
+    # Only an Add has a branch F and a shortcut x (He et al. 2016).
+    shortcuts = {skip.merge: skip.operand for skip in graph.skips if skip.kind is MergeKind.ADD}
+    found: dict[str, tuple[float | None, float | None]] = {}
+    for node in graph.nodes:
+        operands = result.operands.get(node.hook_point, ())
+        if node.name in shortcuts and len(operands) == 2:
+            found[node.name] = compare_branch(operands, shortcuts[node.name])
+    return found
 
 
 def compare_branch(
